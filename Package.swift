@@ -1,0 +1,72 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// One set of settings for every target: the Swift 6 language mode with the upcoming features that make arrows
+/// between modules visible (`import` is internal unless it says otherwise) and existentials spelled out.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "tandem",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+
+        library("Addressing"),
+        library("Allocation", ["Addressing"]),
+        library("TandemAPI", ["Addressing", nio]),
+        library("DualStack", ["Addressing", "TandemAPI"]),
+        library("Ledger", ["Addressing", grdb]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
+        library("OpenSSLTLS", ["COpenSSL", nio]),
+        library(
+            "TandemServer",
+            ["Addressing", "TandemAPI", "IPAM", "Ledger", "OpenSSLTLS", nio, nioPosix, nioHTTP1, logging, lifecycle]),
+        library("TandemClient", ["TandemAPI", "OpenSSLTLS", nio, nioPosix]),
+
+        executable("tandemd", ["TandemServer", arguments, yams]),
+        executable("tandemctl", ["TandemClient", "TandemAPI", "Addressing", arguments, yams]),
+
+        tests("AddressingTests", ["Addressing"]),
+        tests("AllocationTests", ["Allocation", "Addressing"]),
+        tests("TandemAPITests", ["TandemAPI", nio]),
+        tests("DualStackTests", ["DualStack", "TandemAPI", "Addressing"]),
+        tests("LedgerTests", ["Ledger", "Addressing", grdb]),
+        tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests("OpenSSLTLSTests", ["OpenSSLTLS", nio, nioPosix, nioEmbedded]),
+        tests("TandemServerTests", ["TandemServer", "TandemClient", "TandemAPI", nio, nioPosix, nioEmbedded]),
+    ]
+)
