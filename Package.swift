@@ -46,27 +46,6 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         library("Addressing"),
-        library("Allocation", ["Addressing"]),
-        library("TandemAPI", ["Addressing", nio]),
-        library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", grdb]),
-        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
-        library("OpenSSLTLS", ["COpenSSL", nio]),
-        library(
-            "TandemServer",
-            ["Addressing", "TandemAPI", "IPAM", "Ledger", "OpenSSLTLS", nio, nioPosix, nioHTTP1, logging, lifecycle]),
-        library("TandemClient", ["TandemAPI", "OpenSSLTLS", nio, nioPosix]),
-
-        executable("tandemd", ["TandemServer", arguments, yams]),
-        executable("tandemctl", ["TandemClient", "TandemAPI", "Addressing", arguments, yams]),
-
-        tests("AddressingTests", ["Addressing"]),
-        tests("AllocationTests", ["Allocation", "Addressing"]),
-        tests("TandemAPITests", ["TandemAPI", nio]),
-        tests("DualStackTests", ["DualStack", "TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["Ledger", "Addressing", grdb]),
-        tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
-        tests("OpenSSLTLSTests", ["OpenSSLTLS", nio, nioPosix, nioEmbedded]),
-        tests("TandemServerTests", ["TandemServer", "TandemClient", "TandemAPI", nio, nioPosix, nioEmbedded]),
+        library("TandemAPI", ["Addressing"]),
     ]
 )

@@ -1,0 +1,79 @@
+/// A JSON value kept as text: checked, compact (no white space between tokens, so no line break), never interpreted.
+///
+/// Members that address management does not use travel in this form, so that they come back exactly as they came.
+public struct JSONText: Sendable, Hashable {
+    public let bytes: [UInt8]
+
+    /// The caller vouches that the bytes are one valid JSON value.
+    public init(unchecked bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// Copies a valid JSON text without the white space between its tokens.
+    init(compacting text: UnsafeRawBufferPointer) {
+        bytes = [UInt8](unsafeUninitializedCapacity: text.count) { buffer, count in
+            var inString = false
+            var position = 0
+            count = 0
+            while position < text.count {
+                let byte = text[position]
+                position += 1
+                if !inString, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { continue }
+                buffer[count] = byte
+                count += 1
+                if byte == UInt8(ascii: "\"") {
+                    inString.toggle()
+                } else if inString, byte == UInt8(ascii: "\\") {
+                    // The text is valid, so that a byte follows.
+                    buffer[count] = text[position]
+                    count += 1
+                    position += 1
+                }
+            }
+        }
+    }
+
+    public static let emptyObject = JSONText(unchecked: Array("{}".utf8))
+}
+
+extension JSONText: CustomStringConvertible {
+    public var description: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+/// Members of an object that are kept as they came, in their order.
+public struct JSONMembers: Sendable, Hashable {
+    public struct Member: Sendable, Hashable {
+        public var name: String
+        public var value: JSONText
+    }
+
+    public var members: [Member] = []
+
+    public init() {}
+
+    public var isEmpty: Bool { members.isEmpty }
+
+    public subscript(name: String) -> JSONText? {
+        get { members.first { $0.name == name }?.value }
+        set {
+            let index = members.firstIndex { $0.name == name }
+            switch (index, newValue) {
+            case (let index?, let value?): members[index].value = value
+            case (let index?, nil): members.remove(at: index)
+            case (nil, let value?): members.append(Member(name: name, value: value))
+            case (nil, nil): break
+            }
+        }
+    }
+
+    /// Reads the value behind `key` and keeps it; a member that is null counts as absent, a repeated one replaces.
+    mutating func keep(_ key: JSONKey, _ reader: inout JSONReader) throws(JSONError) {
+        guard try !reader.skipNull() else { return }
+        let value = try reader.readText()
+        if members.isEmpty {
+            members.append(Member(name: key.string, value: value))
+        } else {
+            self[key.string] = value
+        }
+    }
+}

@@ -1,0 +1,151 @@
+public import Addressing
+
+/// A call's refusal, as it travels in `error`: a gRPC status, Kubernetes' reason, and a sentence that a person can act on.
+public struct APIError: Error, Sendable, Hashable {
+    /// gRPC's status codes, as far as the contract uses them.
+    public enum Status: Int, Sendable, CaseIterable {
+        case invalidArgument = 3
+        case deadlineExceeded = 4
+        case notFound = 5
+        case alreadyExists = 6
+        case permissionDenied = 7
+        case resourceExhausted = 8
+        case failedPrecondition = 9
+        case aborted = 10
+        case `internal` = 13
+        case unavailable = 14
+        case unauthenticated = 16
+
+        /// As it is written in `error.data.status`.
+        public var name: String {
+            switch self {
+            case .invalidArgument: "INVALID_ARGUMENT"
+            case .deadlineExceeded: "DEADLINE_EXCEEDED"
+            case .notFound: "NOT_FOUND"
+            case .alreadyExists: "ALREADY_EXISTS"
+            case .permissionDenied: "PERMISSION_DENIED"
+            case .resourceExhausted: "RESOURCE_EXHAUSTED"
+            case .failedPrecondition: "FAILED_PRECONDITION"
+            case .aborted: "ABORTED"
+            case .internal: "INTERNAL"
+            case .unavailable: "UNAVAILABLE"
+            case .unauthenticated: "UNAUTHENTICATED"
+            }
+        }
+
+        /// JSON-RPC's `code`: `-32000 - N` for gRPC's code N.
+        public var code: Int { -32000 - rawValue }
+    }
+
+    /// One fault, named as kube-apiserver names it in `details.causes`.
+    public struct Cause: Sendable, Hashable {
+        public enum Reason: String, Sendable, CaseIterable {
+            case invalid = "FieldValueInvalid"
+            case required = "FieldValueRequired"
+            case notSupported = "FieldValueNotSupported"
+            case forbidden = "FieldValueForbidden"
+            case duplicate = "FieldValueDuplicate"
+        }
+
+        /// A path such as `spec.ipFamilies[0]`.
+        public var field: String
+        public var reason: Reason
+        /// What was wrong with which value, and what would be right.
+        public var message: String
+
+        public init(_ field: String, _ reason: Reason, _ message: String) {
+            self.field = field
+            self.reason = reason
+            self.message = message
+        }
+    }
+
+    public var status: Status
+    /// JSON-RPC's own code where the fault is one of the envelope (-32700 to -32600), else that of the status.
+    public var code: Int
+    /// Kubernetes' reason where it has one, else a CamelCase word.
+    public var reason: String
+    public var message: String
+    /// Whether the same call may succeed later without a change.
+    public var isRetryable: Bool
+    public var causes: [Cause] = []
+    /// For `RangeFull`: which range has nothing left.
+    public var fullRange: CIDR?
+
+    public init(_ status: Status, reason: String, _ message: String, isRetryable: Bool = false, code: Int? = nil) {
+        self.status = status
+        self.code = code ?? status.code
+        self.reason = reason
+        self.message = message
+        self.isRetryable = isRetryable
+    }
+
+    /// The object is not valid: what kube-apiserver answers with 422. One entry of `causes` for each fault.
+    public static func invalid(kind: String, name: String, _ causes: [Cause]) -> APIError {
+        let faults = causes.map { "\($0.field): \($0.message)" }.joined(separator: "; ")
+        var error = APIError(.invalidArgument, reason: "Invalid", "\(kind) \"\(name)\" is invalid: \(faults)")
+        error.causes = causes
+        return error
+    }
+
+    public static func notFound(kind: String, name: String) -> APIError {
+        APIError(.notFound, reason: "NotFound", "\(kind) \"\(name)\" not found")
+    }
+
+    /// Nothing left to hand out in a range. Retryable: a release makes room.
+    public static func rangeFull(_ range: CIDR, for what: String) -> APIError {
+        var error = APIError(
+            .resourceExhausted, reason: "RangeFull",
+            "no free \(range.network.family) \(what) in \(range): the range is full; "
+                + "release what is not in use or configure a larger range",
+            isRetryable: true)
+        error.fullRange = range
+        return error
+    }
+
+    public static func unavailable(_ message: String, reason: String = "Unavailable") -> APIError {
+        APIError(.unavailable, reason: reason, message, isRetryable: true)
+    }
+}
+
+extension APIError {
+    /// Writes the `error` member's value: `{"code":…,"message":…,"data":{…}}`.
+    public func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("code")
+        writer.number(code)
+        writer.key("message")
+        writer.string(message)
+        writer.key("data")
+        writer.beginObject()
+        writer.key("status")
+        writer.string(status.name)
+        writer.key("reason")
+        writer.string(reason)
+        writer.key("retryable")
+        writer.bool(isRetryable)
+        if let fullRange {
+            writer.key("family")
+            writer.string(fullRange.network.family.description)
+            writer.key("cidr")
+            writer.string(fullRange.description)
+        }
+        if status == .invalidArgument {
+            writer.key("causes")
+            writer.beginArray()
+            for cause in causes {
+                writer.beginObject()
+                writer.key("field")
+                writer.string(cause.field)
+                writer.key("reason")
+                writer.string(cause.reason.rawValue)
+                writer.key("message")
+                writer.string(cause.message)
+                writer.endObject()
+            }
+            writer.endArray()
+        }
+        writer.endObject()
+        writer.endObject()
+    }
+}

@@ -1,0 +1,114 @@
+public import Addressing
+
+/// A Kubernetes v1 Pod as it travels: its node and addresses are typed, all else is kept as text.
+public struct Pod: Sendable, Hashable {
+    public var metadata = ObjectMeta()
+    public var nodeName = ""
+    /// `status.podIPs`, or the one of `status.podIP`, as they were written.
+    public var podIPs: [String] = []
+    public var specOthers = JSONMembers()
+    public var statusOthers = JSONMembers()
+    public var others = JSONMembers()
+
+    public init(metadata: ObjectMeta = ObjectMeta(), nodeName: String = "", podIPs: [IPAddress] = []) {
+        self.metadata = metadata
+        self.nodeName = nodeName
+        self.podIPs = podIPs.map(\.description)
+    }
+
+    public init(from reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
+            case "kind": try reader.expectWord("Pod", for: "kind")
+            case "metadata": if try !reader.skipNull() { metadata = try ObjectMeta(from: &reader) }
+            case "spec": if try !reader.skipNull() { try readSpec(&reader) }
+            case "status": if try !reader.skipNull() { try readStatus(&reader) }
+            default: try others.keep(key, &reader)
+            }
+        }
+    }
+
+    private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "nodeName": nodeName = try reader.readStringOrNull() ?? ""
+            default: try specOthers.keep(key, &reader)
+            }
+        }
+    }
+
+    /// Kubernetes' `podIP` is the first of `podIPs`; either may be given, and both must agree.
+    private mutating func readStatus(_ reader: inout JSONReader) throws(JSONError) {
+        var first: String?
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "podIP": first = try reader.readNonEmptyString()
+            case "podIPs": podIPs = try reader.skipNull() ? [] : try reader.readIPs()
+            default: try statusOthers.keep(key, &reader)
+            }
+        }
+        guard let first else { return }
+        if podIPs.isEmpty { podIPs = [first] }
+        guard podIPs[0] == first else {
+            throw JSONError(.type, at: reader.position - 1, "podIP must be the first of podIPs")
+        }
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("apiVersion")
+        writer.string("v1")
+        writer.key("kind")
+        writer.string("Pod")
+        writer.key("metadata")
+        metadata.write(to: &writer)
+        writer.key("spec")
+        writer.beginObject()
+        if !nodeName.isEmpty {
+            writer.key("nodeName")
+            writer.string(nodeName)
+        }
+        writer.members(specOthers)
+        writer.endObject()
+        writer.key("status")
+        writer.beginObject()
+        if let first = podIPs.first {
+            writer.key("podIP")
+            writer.string(first)
+            writer.key("podIPs")
+            writer.beginArray()
+            for ip in podIPs {
+                writer.beginObject()
+                writer.key("ip")
+                writer.string(ip)
+                writer.endObject()
+            }
+            writer.endArray()
+        }
+        writer.members(statusOthers)
+        writer.endObject()
+        writer.members(others)
+        writer.endObject()
+    }
+}
+
+/// One interface of one container: what a CNI call is about.
+public struct Attachment: Sendable, Hashable {
+    public var containerID: String
+    public var ifName: String
+
+    public init(containerID: String, ifName: String = Attachment.defaultInterface) {
+        self.containerID = containerID
+        self.ifName = ifName
+    }
+
+    /// The interface that every container run-time asks for first.
+    public static let defaultInterface = "eth0"
+}

@@ -1,0 +1,262 @@
+public import Addressing
+
+/// A Kubernetes v1 Service as it travels: members that address management reads are typed, all others kept as text.
+public struct Service: Sendable, Hashable {
+    public var metadata = ObjectMeta()
+    public var spec = ServiceSpec()
+    public var status = ServiceStatus()
+    public var others = JSONMembers()
+
+    public init(metadata: ObjectMeta = ObjectMeta(), spec: ServiceSpec = ServiceSpec()) {
+        self.metadata = metadata
+        self.spec = spec
+    }
+
+    public init(from reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
+            case "kind": try reader.expectWord("Service", for: "kind")
+            case "metadata": if try !reader.skipNull() { metadata = try ObjectMeta(from: &reader) }
+            case "spec": if try !reader.skipNull() { spec = try ServiceSpec(from: &reader) }
+            case "status": if try !reader.skipNull() { status = try ServiceStatus(from: &reader) }
+            default: try others.keep(key, &reader)
+            }
+        }
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("apiVersion")
+        writer.string("v1")
+        writer.key("kind")
+        writer.string("Service")
+        writer.key("metadata")
+        metadata.write(to: &writer)
+        writer.key("spec")
+        spec.write(to: &writer)
+        writer.key("status")
+        status.write(to: &writer)
+        writer.members(others)
+        writer.endObject()
+    }
+}
+
+/// `spec` of a Service. Fields hold what was written, right or wrong: judging them is the work of the dual-stack rules.
+public struct ServiceSpec: Sendable, Hashable {
+    public var type: String?
+    /// nil where absent or null; `""` was written so and is not the same.
+    public var ipFamilyPolicy: String?
+    /// Empty where absent: Kubernetes does not tell the two apart.
+    public var ipFamilies: [String] = []
+    /// Empty where absent.
+    public var clusterIP = ""
+    /// Empty where absent.
+    public var clusterIPs: [String] = []
+    public var externalName = ""
+    public var loadBalancerIP = ""
+    /// nil where absent; an empty list of ports was written so and is not the same.
+    public var ports: ServicePorts?
+    /// Members of `spec.selector`; kept as text.
+    public var selector: JSONText?
+    public var others = JSONMembers()
+
+    public init() {}
+
+    /// "Selectorless": `spec.selector` absent or empty.
+    public var hasSelector: Bool { selector.map { $0 != .emptyObject } ?? false }
+
+    public init(from reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "type": type = try reader.readNonEmptyString()
+            case "ipFamilyPolicy": ipFamilyPolicy = try reader.readStringOrNull()
+            case "ipFamilies": ipFamilies = try reader.readStrings() ?? []
+            case "clusterIP": clusterIP = try reader.readStringOrNull() ?? ""
+            case "clusterIPs": clusterIPs = try reader.readStrings() ?? []
+            case "externalName": externalName = try reader.readStringOrNull() ?? ""
+            case "loadBalancerIP": loadBalancerIP = try reader.readStringOrNull() ?? ""
+            case "ports": ports = try reader.skipNull() ? nil : try ServicePorts(from: &reader)
+            case "selector": selector = try reader.readObjectText()
+            default: try others.keep(key, &reader)
+            }
+        }
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        if let type {
+            writer.key("type")
+            writer.string(type)
+        }
+        if let ipFamilyPolicy {
+            writer.key("ipFamilyPolicy")
+            writer.string(ipFamilyPolicy)
+        }
+        if !ipFamilies.isEmpty {
+            writer.key("ipFamilies")
+            writer.strings(ipFamilies)
+        }
+        if !clusterIP.isEmpty {
+            writer.key("clusterIP")
+            writer.string(clusterIP)
+        }
+        if !clusterIPs.isEmpty {
+            writer.key("clusterIPs")
+            writer.strings(clusterIPs)
+        }
+        if !externalName.isEmpty {
+            writer.key("externalName")
+            writer.string(externalName)
+        }
+        if !loadBalancerIP.isEmpty {
+            writer.key("loadBalancerIP")
+            writer.string(loadBalancerIP)
+        }
+        if let ports {
+            writer.key("ports")
+            writer.text(ports.text)
+        }
+        if let selector {
+            writer.key("selector")
+            writer.text(selector)
+        }
+        writer.members(others)
+        writer.endObject()
+    }
+}
+
+/// `spec.ports`, kept as text; of its entries only the node ports are looked at.
+public struct ServicePorts: Sendable, Hashable {
+    public var text: JSONText
+    public var count: Int
+    /// Indices of the entries whose `nodePort` is given and not 0.
+    public var withNodePort: [Int]
+
+    public init(from reader: inout JSONReader) throws(JSONError) {
+        _ = try reader.peek()
+        let start = reader.position
+        count = 0
+        withNodePort = []
+        try reader.beginArray()
+        var isFirst = true
+        while try reader.nextElement(&isFirst) {
+            try reader.beginObject()
+            var isFirstMember = true
+            while let key = try reader.nextKey(&isFirstMember) {
+                if case "nodePort" = key {
+                    if try !reader.skipNull(), try reader.readInt() != 0 { withNodePort.append(count) }
+                } else {
+                    try reader.skipValue()
+                }
+            }
+            count += 1
+        }
+        text = reader.text(from: start)
+    }
+}
+
+/// `status` of a Service: the addresses of its load balancer, and what else came along.
+public struct ServiceStatus: Sendable, Hashable {
+    /// `loadBalancer.ingress[].ip`, in the order of the families.
+    public var ingress: [IPAddress] = []
+    /// Members beside `loadBalancer`, such as `conditions`.
+    public var others = JSONMembers()
+
+    public init() {}
+
+    public init(from reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "loadBalancer": if try !reader.skipNull() { ingress = try Self.readIngress(&reader) }
+            default: try others.keep(key, &reader)
+            }
+        }
+    }
+
+    /// Entries without an `ip` (a host name) or with one that is none are passed over: addresses are the server's to give.
+    private static func readIngress(_ reader: inout JSONReader) throws(JSONError) -> [IPAddress] {
+        var ingress: [IPAddress] = []
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            guard case "ingress" = key, try reader.peek() == .array else {
+                try reader.skipValue()
+                continue
+            }
+            for text in try reader.readIPs() {
+                if let address = IPAddress(text) { ingress.append(address) }
+            }
+        }
+        return ingress
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("loadBalancer")
+        writer.beginObject()
+        if !ingress.isEmpty {
+            writer.key("ingress")
+            writer.ips(ingress)
+        }
+        writer.endObject()
+        writer.members(others)
+        writer.endObject()
+    }
+}
+
+extension JSONReader {
+    /// The text from `start`, which lies before whole values, to here.
+    func text(from start: Int) -> JSONText {
+        JSONText(compacting: UnsafeRawBufferPointer(rebasing: text[start..<position]))
+    }
+
+    /// An object kept as text; null counts as absent.
+    mutating func readObjectText() throws(JSONError) -> JSONText? {
+        switch try peek() {
+        case .null:
+            try skipValue()
+            return nil
+        case .object: return try readText()
+        case let found: throw JSONError(.type, at: position, "expected an object, found \(found.rawValue)")
+        }
+    }
+
+    /// `[{"ip": …}…]`: the addresses as they were written; entries without one are passed over.
+    mutating func readIPs() throws(JSONError) -> [String] {
+        var texts: [String] = []
+        try beginArray()
+        var isFirst = true
+        while try nextElement(&isFirst) {
+            try beginObject()
+            var isFirstMember = true
+            while let key = try nextKey(&isFirstMember) {
+                if case "ip" = key {
+                    if let text = try readNonEmptyString() { texts.append(text) }
+                } else {
+                    try skipValue()
+                }
+            }
+        }
+        return texts
+    }
+}
+
+extension JSONWriter {
+    mutating func ips(_ addresses: [IPAddress]) {
+        beginArray()
+        for address in addresses {
+            beginObject()
+            key("ip")
+            string(address.description)
+            endObject()
+        }
+        endArray()
+    }
+}

@@ -1,0 +1,71 @@
+public import Addressing
+
+/// One call, decoded and of the right shape; whether its contents are right is for the rules to judge.
+public struct Call: Sendable {
+    public enum Body: Sendable {
+        case allocateServiceIPs(Service)
+        case updateServiceIPs(Service)
+        case getService(ObjectMeta)
+        case listServices(ListQuery)
+        case allocateNodeCIDRs(Node)
+        case getNode(ObjectMeta)
+        case listNodes(ListQuery)
+        case allocatePodIPs(PodRequest)
+        case getPod(ObjectMeta)
+        case listPods(ListQuery)
+        case release(Release)
+        case lookupIP(IPAddress)
+        case getPools
+        case discover
+    }
+
+    public var method: Method
+    public var body: Body
+    /// Everything is decided and checked, nothing is kept.
+    public var isDryRun = false
+    /// How long the caller waits, in milliseconds, 1…600,000; nil for as long as it takes.
+    public var timeoutMilliseconds: Int?
+
+    public init(_ method: Method, _ body: Body) {
+        self.method = method
+        self.body = body
+    }
+}
+
+/// What `AllocatePodIPs` asks for.
+public struct PodRequest: Sendable {
+    public var pod: Pod
+    public var attachment: Attachment?
+    /// As they were written; nil for the families of the cluster.
+    public var ipFamilies: [String]?
+
+    public init(pod: Pod, attachment: Attachment? = nil, ipFamilies: [String]? = nil) {
+        self.pod = pod
+        self.attachment = attachment
+        self.ipFamilies = ipFamilies
+    }
+}
+
+/// What a `List…` call asks for.
+public struct ListQuery: Sendable {
+    /// Objects a page, 1…5000.
+    public var limit = 500
+    public var namespace: String?
+    public var nodeName: String?
+    /// Where the page before ended, as that page's answer gave it.
+    public var continueToken: String?
+
+    public init() {}
+
+    public static let limits = 1...5000
+}
+
+/// What `Release` gives back.
+public enum Release: Sendable {
+    case service(ObjectMeta)
+    case pod(ObjectMeta)
+    /// Without an interface: all of the container's.
+    case attachment(containerID: String, ifName: String?)
+    /// With `force`, its pods as well.
+    case node(ObjectMeta, force: Bool)
+}

@@ -1,0 +1,76 @@
+/// The methods of the contract. Decoding, authorisation and the OpenRPC document all go by this one list.
+public enum Method: String, Sendable, CaseIterable {
+    case allocateServiceIPs = "AllocateServiceIPs"
+    case updateServiceIPs = "UpdateServiceIPs"
+    case getService = "GetService"
+    case listServices = "ListServices"
+    case allocateNodeCIDRs = "AllocateNodeCIDRs"
+    case getNode = "GetNode"
+    case listNodes = "ListNodes"
+    case allocatePodIPs = "AllocatePodIPs"
+    case getPod = "GetPod"
+    case listPods = "ListPods"
+    case release = "Release"
+    case lookupIP = "LookupIP"
+    case getPools = "GetPools"
+    case discover = "rpc.discover"
+}
+
+/// A member of `params`.
+public enum Parameter: String, Sendable, CaseIterable {
+    case service, node, pod, attachment, ipFamilies
+    case namespace, nodeName, limit
+    case continueToken = "continue"
+    case force, ip
+    case dryRun, timeoutMs
+}
+
+extension Method {
+    /// One sentence for the OpenRPC document.
+    public var summary: String {
+        switch self {
+        case .allocateServiceIPs: "Gives a Service its cluster IPs and load-balancer addresses."
+        case .updateServiceIPs: "Replaces a Service and gives or takes addresses as its families change."
+        case .getService: "Returns one Service."
+        case .listServices: "Returns Services, by namespace or all, page by page."
+        case .allocateNodeCIDRs: "Gives a Node one pod CIDR per family of the cluster."
+        case .getNode: "Returns one Node."
+        case .listNodes: "Returns Nodes, page by page."
+        case .allocatePodIPs: "Gives a Pod one address per family from its Node's pod CIDRs."
+        case .getPod: "Returns one Pod."
+        case .listPods: "Returns Pods, by namespace, by node or all, page by page."
+        case .release: "Gives back what one Service, Pod, attachment or Node holds."
+        case .lookupIP: "Says which range an address lies in, its state and its owner."
+        case .getPools: "Returns the ranges and how much of each is in use."
+        case .discover: "Returns this service's OpenRPC document."
+        }
+    }
+
+    /// The members that `params` must have.
+    public var required: [Parameter] {
+        switch self {
+        case .allocateServiceIPs, .updateServiceIPs, .getService: [.service]
+        case .allocateNodeCIDRs, .getNode: [.node]
+        case .allocatePodIPs, .getPod: [.pod]
+        case .lookupIP: [.ip]
+        case .listServices, .listNodes, .listPods, .release, .getPools, .discover: []
+        }
+    }
+
+    /// The members that `params` may have beside the required ones. `timeoutMs` goes with every call.
+    public var optional: [Parameter] {
+        switch self {
+        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs: [.dryRun, .timeoutMs]
+        case .allocatePodIPs: [.attachment, .ipFamilies, .dryRun, .timeoutMs]
+        case .listServices: [.namespace, .limit, .continueToken, .timeoutMs]
+        case .listNodes: [.limit, .continueToken, .timeoutMs]
+        case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]
+        case .release: [.service, .pod, .attachment, .node, .force, .dryRun, .timeoutMs]
+        case .getService, .getNode, .getPod, .lookupIP, .getPools, .discover: [.timeoutMs]
+        }
+    }
+
+    func takes(_ parameter: Parameter) -> Bool {
+        required.contains(parameter) || optional.contains(parameter)
+    }
+}
