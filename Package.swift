@@ -47,5 +47,7 @@ let package = Package(
 
         library("Addressing"),
         library("TandemAPI", ["Addressing"]),
+
+        tests("TandemAPITests", ["TandemAPI", "Addressing"]),
     ]
 )

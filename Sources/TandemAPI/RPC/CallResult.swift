@@ -221,6 +221,8 @@ public struct PoolStatus: Sendable {
         self.nodeMaskSize = nodeMaskSize
     }
 
+    public var available: UInt128 { capacity - min(allocated, capacity) }
+
     public static func result(_ pools: [PoolStatus]) -> CallResult {
         CallResult { writer in
             writer.key("pools")
@@ -246,7 +248,7 @@ public struct PoolStatus: Sendable {
         writer.key("allocated")
         writer.string(allocated.description)
         writer.key("available")
-        writer.string((capacity - min(allocated, capacity)).description)
+        writer.string(available.description)
         if let nodeMaskSize {
             writer.key("nodeMaskSize")
             writer.number(nodeMaskSize)
