@@ -48,6 +48,7 @@ let package = Package(
         library("Addressing"),
         library("TandemAPI", ["Addressing"]),
 
+        tests("AddressingTests", ["Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
     ]
 )

@@ -1,98 +1,100 @@
-/// A range of addresses that share a prefix: a network address without host bits, and a prefix length.
+/// A range of addresses written as a network and a prefix length, such as `10.96.0.0/12` or `fd00::/108`.
 ///
-/// CIDRs order by their network address, a shorter prefix first.
-public struct CIDR: Sendable, Hashable {
-    /// The lowest address; its host bits are zero.
+/// No bit below the prefix is ever set in ``network``. Ranges order by network, then the wider one first.
+public struct CIDR: Hashable, Sendable {
+    /// The first address of the range, which also names it.
     public let network: IPAddress
-    /// 0…32 or 0…128.
-    public let prefixLength: Int
 
-    /// The range of `prefixLength` that `address` lies in: host bits are cleared.
+    private let prefix: UInt8
+
+    /// How many leading bits all addresses of the range share: 0...32 for IPv4, 0...128 for IPv6.
+    public var prefixLength: Int { Int(prefix) }
+
+    public var family: IPFamily { network.family }
+
+    /// The range of that length that `address` lies in; bits below the prefix are dropped.
+    ///
+    /// - Parameter prefixLength: 0...32 for IPv4, 0...128 for IPv6.
     public init(containing address: IPAddress, prefixLength: Int) {
-        precondition((0...address.family.addressBits).contains(prefixLength), "no such prefix length")
-        self.prefixLength = prefixLength
-        network = IPAddress(
-            family: address.family, bits: address.bits & ~Self.hostMask(address.family, prefixLength))
+        let hostBits = address.family.addressBits - prefixLength
+        precondition((0...address.family.addressBits).contains(prefixLength), "prefix length out of range")
+        self.network = IPAddress(family: address.family, bits: (address.bits >> hostBits) << hostBits)
+        self.prefix = UInt8(prefixLength)
     }
 
-    /// The range of one address: a /32 or /128.
+    /// The range of one address: a /32 or a /128.
     public init(_ address: IPAddress) {
         self.init(containing: address, prefixLength: address.family.addressBits)
     }
 
-    public var family: IPFamily { network.family }
-
-    private static func hostMask(_ family: IPFamily, _ prefixLength: Int) -> UInt128 {
-        let hostBits = family.addressBits - prefixLength
-        return hostBits == 128 ? .max : (1 << UInt128(hostBits)) - 1
+    /// The range that starts at `network`; nil when a bit below the prefix is set or the length does not fit the family.
+    public init?(network: IPAddress, prefixLength: Int) {
+        guard (0...network.family.addressBits).contains(prefixLength) else { return nil }
+        self.init(containing: network, prefixLength: prefixLength)
+        guard self.network == network else { return nil }
     }
 
-    /// The highest address.
-    public var last: IPAddress {
-        IPAddress(family: family, bits: network.bits | Self.hostMask(family, prefixLength))
-    }
+    /// The number of address bits below the prefix.
+    public var hostBits: Int { family.addressBits - prefixLength }
 
-    /// The lowest address.
     public var first: IPAddress { network }
 
-    /// The number of addresses; `UInt128.max` for ::/0, whose number does not fit.
-    public var size: UInt128 {
-        let mask = Self.hostMask(family, prefixLength)
-        return mask == .max ? .max : mask + 1
-    }
+    public var last: IPAddress { IPAddress(family: family, bits: network.bits | hostMask) }
+
+    /// How many addresses the range spans. `::/0` spans one more than a `UInt128` holds, and says `UInt128.max`.
+    public var size: UInt128 { hostBits == 128 ? .max : 1 << hostBits }
+
+    private var hostMask: UInt128 { ~(UInt128.max << hostBits) }
 
     public func contains(_ address: IPAddress) -> Bool {
-        address.family == family && address.bits & ~Self.hostMask(family, prefixLength) == network.bits
+        address.family == family && (address.bits ^ network.bits) >> hostBits == 0
     }
 
-    /// Whether every address of `other` lies in this range.
     public func contains(_ other: CIDR) -> Bool {
         other.prefixLength >= prefixLength && contains(other.network)
     }
 
-    /// Whether the two have an address in common; then one contains the other.
+    /// Two ranges overlap exactly when one of them contains the other.
     public func overlaps(_ other: CIDR) -> Bool {
-        contains(other.network) || other.contains(network)
+        contains(other) || other.contains(self)
+    }
+
+    /// How far `address` is from ``first``, or nil when it lies outside.
+    public func offset(of address: IPAddress) -> UInt128? {
+        contains(address) ? address.bits & hostMask : nil
+    }
+
+    /// The address `offset` above ``first``, or nil past ``last``.
+    public func address(at offset: UInt128) -> IPAddress? {
+        offset <= hostMask ? IPAddress(family: family, bits: network.bits | offset) : nil
     }
 }
 
 extension CIDR: Comparable {
     public static func < (left: CIDR, right: CIDR) -> Bool {
-        (left.network, left.prefixLength) < (right.network, right.prefixLength)
+        (left.network, left.prefix) < (right.network, right.prefix)
     }
 }
 
-// MARK: Text
-
-extension CIDR: LosslessStringConvertible, CustomStringConvertible {
-    /// Why a text is no CIDR, in words that name the cure.
-    public struct ParseError: Error, Sendable, Equatable, CustomStringConvertible {
-        public let description: String
+/// Cutting a range into equal subnets, numbered from zero upward.
+extension CIDR {
+    /// How many subnets of that length the range is cut into; zero when it is shorter than the range's own or does not
+    /// fit the family. Cutting `::/0` into single addresses says `UInt128.max`.
+    public func subnetCount(prefixLength length: Int) -> UInt128 {
+        guard (prefixLength...family.addressBits).contains(length) else { return 0 }
+        return length - prefixLength == 128 ? .max : 1 << (length - prefixLength)
     }
 
-    /// Parses `address/length`; host bits must be zero.
-    public init(parsing text: some StringProtocol) throws(ParseError) {
-        guard let slash = text.firstIndex(of: "/"), let address = IPAddress(String(text[..<slash])) else {
-            throw ParseError(
-                description: "\"\(text)\" is not a CIDR such as 10.96.0.0/16 or fd00:10:96::/112")
-        }
-        let digits = text[text.index(after: slash)...]
-        let lengths = 0...address.family.addressBits
-        guard let length = Int(digits), lengths.contains(length), String(length) == digits else {
-            throw ParseError(
-                description: "\"\(text)\": the prefix length of an \(address.family) CIDR is a number from 0 to "
-                    + "\(lengths.upperBound)")
-        }
-        self.init(containing: address, prefixLength: length)
-        guard network == address else {
-            throw ParseError(description: "\"\(text)\" has host bits set; write \(self)")
-        }
+    /// The subnet numbered `index`, or nil when there is none.
+    public func subnet(at index: UInt128, prefixLength length: Int) -> CIDR? {
+        guard (prefixLength...family.addressBits).contains(length) else { return nil }
+        guard index <= ~(UInt128.max << (length - prefixLength)) else { return nil }
+        let bits = network.bits | index << (family.addressBits - length)
+        return CIDR(containing: IPAddress(family: family, bits: bits), prefixLength: length)
     }
 
-    public init?(_ description: String) {
-        guard let parsed = try? CIDR(parsing: description) else { return nil }
-        self = parsed
+    /// The number of `subnet` among the subnets of its length, or nil when it is not one of them.
+    public func indexOfSubnet(_ subnet: CIDR) -> UInt128? {
+        contains(subnet) ? (subnet.network.bits & hostMask) >> subnet.hostBits : nil
     }
-
-    public var description: String { "\(network)/\(prefixLength)" }
 }

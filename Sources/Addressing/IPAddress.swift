@@ -1,33 +1,47 @@
-/// An IPv4 or IPv6 address as a number. A value of 24 bytes; thread-safe.
+/// An IPv4 or IPv6 address: a family and its 32 or 128 bits, in 24 bytes without a heap allocation.
 ///
 /// Addresses order by family (IPv4 first), then by number.
-public struct IPAddress: Sendable, Hashable {
-    // Two words, not one of 128 bits: that would be aligned to 16 bytes and take a third more room in every array.
-    private let high: UInt64
-    private let low: UInt64
+///
+/// An IPv4-mapped IPv6 text (`::ffff:192.0.2.1`) is parsed as the IPv4 address it carries, because Kubernetes counts it as
+/// one. The IPv6 value with those bits exists only when it is built from bits.
+public struct IPAddress: Hashable, Sendable {
+    /// The upper 64 bits of an IPv6 address; zero for IPv4.
+    public let high: UInt64
+
+    /// The lower 64 bits of an IPv6 address; the 32 bits of an IPv4 address.
+    public let low: UInt64
+
     public let family: IPFamily
 
-    /// `bits` right-aligned; for IPv4 only the lowest 32 count.
+    /// - Parameter bits: the address as a number, most significant octet first. Must fit the family.
     public init(family: IPFamily, bits: UInt128) {
+        precondition(family == .ipv6 || bits <= 0xffff_ffff, "an IPv4 address has 32 bits")
+        self.high = UInt64(truncatingIfNeeded: bits >> 64)
+        self.low = UInt64(truncatingIfNeeded: bits)
         self.family = family
-        low = family == .ipv4 ? UInt64(UInt32(truncatingIfNeeded: bits)) : UInt64(truncatingIfNeeded: bits)
-        high = family == .ipv4 ? 0 : UInt64(truncatingIfNeeded: bits >> 64)
     }
 
-    /// The address as a number, right-aligned.
+    /// The address as a number, most significant octet first.
     public var bits: UInt128 { UInt128(high) << 64 | UInt128(low) }
 
-    /// The address `offset` further on; nil past the end of the family's space.
-    public func advanced(by offset: UInt128) -> IPAddress? {
-        let (sum, overflow) = bits.addingReportingOverflow(offset)
-        guard !overflow, family == .ipv6 || sum <= UInt128(UInt32.max) else { return nil }
+    /// The highest number an address of `family` can be.
+    public static func maximumBits(of family: IPFamily) -> UInt128 {
+        family == .ipv4 ? 0xffff_ffff : .max
+    }
+
+    /// The address `distance` above this one, or nil past the end of the family's space. O(1).
+    public func advanced(by distance: UInt128) -> IPAddress? {
+        let (sum, overflow) = bits.addingReportingOverflow(distance)
+        guard !overflow, sum <= Self.maximumBits(of: family) else { return nil }
         return IPAddress(family: family, bits: sum)
     }
+
+    /// Whether the bits are those of an IPv4-mapped IPv6 address (`::ffff:0:0/96`).
+    var isIPv4Mapped: Bool { family == .ipv6 && high == 0 && low >> 32 == 0xffff }
 }
 
 extension IPAddress: Comparable {
     public static func < (left: IPAddress, right: IPAddress) -> Bool {
-        if left.family != right.family { return left.family.rawValue < right.family.rawValue }
-        return left.bits < right.bits
+        (left.family.rawValue, left.high, left.low) < (right.family.rawValue, right.high, right.low)
     }
 }
