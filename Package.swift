@@ -47,8 +47,10 @@ let package = Package(
 
         library("Addressing"),
         library("TandemAPI", ["Addressing"]),
+        library("Ledger", ["Addressing", grdb]),
 
         tests("AddressingTests", ["Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
+        tests("LedgerTests", ["Ledger", "Addressing"]),
     ]
 )

@@ -1,0 +1,123 @@
+import GRDB
+
+/// The database's tables, and how an older one becomes this one.
+///
+/// A person with the `sqlite3` shell can read them: the columns in front are computed from the object's JSON text.
+enum Schema {
+    /// "Tndm": marks a database as this program's (`PRAGMA application_id`).
+    static let applicationID: Int64 = 0x546e_646d
+    /// `PRAGMA user_version`.
+    static let version: Int64 = 1
+
+    /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
+    static let migrations: [String] = [
+        """
+        CREATE TABLE journal (
+            seq INTEGER PRIMARY KEY,
+            record BLOB NOT NULL
+        );
+        CREATE TABLE meta (
+            name TEXT PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        INSERT INTO meta VALUES ('seq', 0), ('version', 0);
+        CREATE TABLE services (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            type TEXT AS (json_extract(document, '$.spec.type')),
+            ip_family_policy TEXT AS (json_extract(document, '$.spec.ipFamilyPolicy')),
+            cluster_ips TEXT AS (json_extract(document, '$.spec.clusterIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE nodes (
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            pod_cidrs TEXT AS (json_extract(document, '$.spec.podCIDRs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE pods (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            node TEXT AS (json_extract(document, '$.spec.nodeName')),
+            pod_ips TEXT AS (json_extract(document, '$.status.podIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE addresses (
+            address TEXT NOT NULL,
+            pool TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            PRIMARY KEY (pool, address)
+        ) WITHOUT ROWID;
+        """
+    ]
+
+    /// Brings a database to this version, in one transaction; refuses what is not ours, or is newer than this program.
+    static func prepare(_ db: Database, at path: String) throws {
+        let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        let application = try Int64.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+        let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+        guard application == applicationID || (application == 0 && found == 0 && tables == 0) else {
+            throw LedgerError(.notOurs, "\(path) is a database of another program; give another directory")
+        }
+        guard found <= version else {
+            throw LedgerError(
+                .newerSchema,
+                "\(path) has schema version \(found), and this program knows versions up to \(version): "
+                    + "run the version that wrote it, or a newer one")
+        }
+        guard found < version || application == 0 else { return }
+        try db.inTransaction(.immediate) {
+            for migration in migrations[Int(found)...] { try db.execute(sql: migration) }
+            try db.execute(sql: "PRAGMA user_version = \(version)")
+            try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+            return .commit
+        }
+    }
+}
+
+extension ObjectKind {
+    /// The table of the objects of this kind.
+    var table: String {
+        switch self {
+        case .service: "services"
+        case .node: "nodes"
+        case .pod: "pods"
+        }
+    }
+
+    /// As it stands in `addresses.kind`.
+    var word: String {
+        switch self {
+        case .service: "Service"
+        case .node: "Node"
+        case .pod: "Pod"
+        }
+    }
+}
+
+extension Holding.Pool {
+    /// As it stands in `addresses.pool` and in `holdings`.
+    var word: String {
+        switch self {
+        case .serviceIP: "clusterIP"
+        case .loadBalancerIP: "loadBalancerIP"
+        case .nodeCIDR: "podCIDR"
+        case .podIP: "podIP"
+        }
+    }
+}

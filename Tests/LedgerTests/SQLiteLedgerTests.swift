@@ -1,0 +1,167 @@
+import Addressing
+import Foundation
+import Ledger
+import Testing
+
+@Suite("The SQLite ledger")
+struct SQLiteLedgerTests {
+    /// Commits and checkpoint steps at random; after each, what a crash would leave is recovered and held to the twin.
+    @Test("whatever was committed is recovered, wherever a crash hits", arguments: seeds)
+    func recoversAnywhere(_ seed: UInt64) throws {
+        let directory = try ScratchDirectory()
+        var generator = SeededGenerator(seed: seed ^ 0xABCD)
+        var maker = TransactionMaker(seed: seed)
+        var twin = Twin()
+        var store = try SQLiteLedger(directory: directory.path)
+        for step in 0..<120 {
+            switch Int.random(in: 0..<10, using: &generator) {
+            case 0...5:
+                let group = (0..<Int.random(in: 1...5, using: &generator)).map { _ in maker.next() }
+                #expect(try store.commit(group).allSatisfy { $0 == .committed })
+                for transaction in group { twin.apply(transaction) }
+            case 6, 7: _ = try store.maintain(isIdle: true)
+            case 8:
+                let copy = try directory.copy()
+                let crashed = try SQLiteLedger(directory: copy.path)
+                #expect(try Twin(recovering: crashed) == twin, "seed \(seed), step \(step)")
+                crashed.close()
+                withExtendedLifetime(copy) {}
+            default:
+                store.close()
+                store = try SQLiteLedger(directory: directory.path)
+                #expect(try Twin(recovering: store) == twin, "seed \(seed), step \(step)")
+            }
+        }
+        while try store.maintain(isIdle: true) {}
+        #expect(try Twin(recovering: store) == twin, "seed \(seed)")
+        store.close()
+    }
+
+    @Test("one process serves a directory; the next is told which")
+    func locks() throws {
+        let directory = try ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: directory.path) }
+        #expect(refused?.code == .locked)
+        #expect(refused?.message.contains("pid \(getpid())") == true)
+        store.close()
+        try SQLiteLedger(directory: directory.path).close()
+    }
+
+    @Test("a newer schema is refused with both versions, and is left as it was")
+    func refusesNewerSchema() throws {
+        let directory = try ScratchDirectory()
+        try SQLiteLedger(directory: directory.path).close()
+        _ = try shell(directory, "PRAGMA user_version = 99")
+        let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: directory.path) }
+        #expect(refused?.code == .newerSchema)
+        #expect(refused?.message.contains("99") == true)
+        #expect(try shell(directory, "PRAGMA user_version") == "99\n")
+    }
+
+    @Test("a file that is no database, or another program's, is refused")
+    func refusesStrangers() throws {
+        let garbage = try ScratchDirectory()
+        try Data(repeating: 0x41, count: 8192).write(to: URL(fileURLWithPath: "\(garbage.path)/tandem.db"))
+        #expect(#expect(throws: LedgerError.self) { try SQLiteLedger(directory: garbage.path) }?.code == .notOurs)
+        let other = try ScratchDirectory()
+        _ = try shell(other, "CREATE TABLE t (x); PRAGMA user_version = 1")
+        #expect(#expect(throws: LedgerError.self) { try SQLiteLedger(directory: other.path) }?.code == .notOurs)
+    }
+
+    @Test("a directory that can't be made is named")
+    func refusesUnwritable() throws {
+        let directory = try ScratchDirectory()
+        _ = FileManager.default.createFile(atPath: "\(directory.path)/file", contents: nil)
+        let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: "\(directory.path)/file/data") }
+        #expect(refused?.code == .unwritable)
+        #expect(refused?.message.contains("\(directory.path)/file") == true)
+    }
+
+    @Test("a person with the sqlite3 shell reads what is checkpointed, while the server runs")
+    func isReadable() throws {
+        let directory = try ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        let document =
+            #"{"metadata":{"namespace":"default","name":"web","uid":"u1"},"spec":{"type":"ClusterIP","ipFamilyPolicy":"PreferDualStack","clusterIPs":["10.96.0.7","fd00::7"]}}"#
+        _ = try store.commit([
+            LedgerTransaction(records: [
+                LedgerRecord(
+                    kind: .service, key: "default/web", version: 7,
+                    change: .put(
+                        document: Array(document.utf8), context: [],
+                        holdings: [
+                            Holding(pool: .serviceIP, address: .init("10.96.0.7")!),
+                            Holding(pool: .serviceIP, address: .init("fd00::7")!),
+                        ]))
+            ])
+        ])
+        while try store.maintain(isIdle: true) {}
+        let services = try shell(
+            directory, "SELECT namespace, name, type, ip_family_policy, cluster_ips, uid FROM services")
+        #expect(services == "default|web|ClusterIP|PreferDualStack|[\"10.96.0.7\",\"fd00::7\"]|u1\n")
+        let addresses = try shell(directory, "SELECT address, pool, kind, owner FROM addresses ORDER BY address")
+        #expect(addresses == "10.96.0.7|clusterIP|Service|default/web\nfd00::7|clusterIP|Service|default/web\n")
+        #expect(try shell(directory, "SELECT count(*) FROM journal") == "0\n")
+        store.close()
+    }
+
+    @Test("two owners of one address are found, and nothing is served")
+    func findsTwoOwners() throws {
+        let directory = try ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        let holding = Holding(pool: .serviceIP, address: .init("10.96.0.7")!)
+        func put(_ key: String, _ version: UInt64) -> LedgerTransaction {
+            LedgerTransaction(records: [
+                LedgerRecord(
+                    kind: .service, key: key, version: version,
+                    change: .put(document: Array("{}".utf8), context: [], holdings: [holding]))
+            ])
+        }
+        _ = try store.commit([put("default/a", 1)])
+        while try store.maintain(isIdle: true) {}
+        _ = try store.commit([put("default/b", 2)])
+        let found = #expect(throws: LedgerError.self) { try Twin(recovering: store) }
+        #expect(found?.code == .corrupt)
+        #expect(found?.message.contains("default/a") == true && found?.message.contains("default/b") == true)
+        store.close()
+    }
+
+    @Test("a damaged row of the journal is noticed")
+    func noticesDamage() throws {
+        let directory = try ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        var maker = TransactionMaker(seed: 5)
+        _ = try store.commit([maker.next(), maker.next(), maker.next()])
+        _ = try shell(directory, "UPDATE journal SET record = zeroblob(length(record)) WHERE seq = 2")
+        let found = #expect(throws: LedgerError.self) { try Twin(recovering: store) }
+        #expect(found?.code == .corrupt)
+        #expect(found?.message.contains("row 2 of the table journal") == true)
+        store.close()
+    }
+
+    @Test("after an unknown outcome the store says whether the group was kept")
+    func resolves() throws {
+        let directory = try ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        var maker = TransactionMaker(seed: 6)
+        _ = try store.commit([maker.next()])
+        #expect(try store.resolve() == false)
+        _ = try store.commit([maker.next()])
+        #expect(try Twin(recovering: store).version > 0)
+        store.close()
+    }
+
+    private func shell(_ directory: ScratchDirectory, _ sql: String) throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["sqlite3", "\(directory.path)/tandem.db", sql]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        return String(decoding: data, as: UTF8.self)
+    }
+}
