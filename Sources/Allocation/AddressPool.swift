@@ -1,0 +1,168 @@
+public import Addressing
+
+/// The addresses of one range, handed out one by one: near a random place, in turn, or by name.
+///
+/// All operations may be called from any thread, never block, and but for the audits take a time that does not grow with how
+/// full the range is. They allocate memory only the first time that a block of 4096 neighbours is touched, and for
+/// an address asked for more than 2^30 above the range's start. Searches use at most the first 2^30 addresses.
+public final class AddressPool: Sendable {
+    /// Which addresses of a range are kept back, besides the first one (for IPv4 the network, for IPv6 the subnet-router
+    /// anycast address) and the last one of IPv4 (broadcast).
+    public struct Layout: Hashable, Sendable {
+        /// The first usable address is the pods' gateway.
+        public var hasGateway: Bool
+
+        /// The low end is left to addresses asked for by name for as long as there are others (KEP-3070).
+        public var hasStaticBand: Bool
+
+        public init(hasGateway: Bool = false, hasStaticBand: Bool = false) {
+            self.hasGateway = hasGateway
+            self.hasStaticBand = hasStaticBand
+        }
+
+        /// Service cluster IPs: a static band.
+        public static let services = Layout(hasStaticBand: true)
+
+        /// The pods of one node: a gateway.
+        public static let pods = Layout(hasGateway: true)
+
+        /// Load balancer addresses: nothing more is kept back.
+        public static let loadBalancers = Layout()
+    }
+
+    public let cidr: CIDR
+    public let layout: Layout
+
+    /// How many addresses can be handed out.
+    public let capacity: UInt128
+
+    /// The size of the static band, which starts at the first usable address: 0, or 16...256.
+    public let staticBandSize: Int
+
+    private let slots: SlotSpace
+    private let floor: Int
+    private let networkHigh: UInt64
+    private let networkLow: UInt64
+    private let hostMaskHigh: UInt64
+    private let hostMaskLow: UInt64
+
+    /// The prefix lengths a pool can have: /8 to /30 for IPv4, /8 to /126 for IPv6.
+    public static func prefixLengths(of family: IPFamily) -> ClosedRange<Int> {
+        8...family.addressBits - 2
+    }
+
+    /// - Parameter cidr: of a length in ``prefixLengths(of:)``.
+    public init(_ cidr: CIDR, layout: Layout) {
+        precondition(Self.prefixLengths(of: cidr.family).contains(cidr.prefixLength), "prefix length out of range")
+        self.cidr = cidr
+        self.layout = layout
+        staticBandSize = layout.hasStaticBand ? Self.staticBandSize(of: cidr.size) : 0
+        floor = staticBandSize == 0 ? 0 : 1 + staticBandSize
+        slots = SlotSpace(sizeShift: cidr.hostBits)
+        networkHigh = cidr.network.high
+        networkLow = cidr.network.low
+        hostMaskHigh = UInt64(truncatingIfNeeded: (cidr.size - 1) >> 64)
+        hostMaskLow = UInt64(truncatingIfNeeded: cidr.size - 1)
+        var reserved: Set<UInt128> = [0]
+        if layout.hasGateway { reserved.insert(1) }
+        if cidr.family == .ipv4 { reserved.insert(cidr.size - 1) }
+        capacity = cidr.size - UInt128(reserved.count)
+        for offset in reserved { _ = slots.claim(offset) }
+    }
+
+    /// KEP-3070: a sixteenth of the range, at least 16 and at most 256 addresses; none for ranges of 16 or fewer.
+    private static func staticBandSize(of size: UInt128) -> Int {
+        size <= 16 ? 0 : Int(min(max(16, size / 16), 256))
+    }
+
+    /// The pods' gateway, where the layout has one.
+    public var gateway: IPAddress? { layout.hasGateway ? cidr.address(at: 1) : nil }
+}
+
+extension AddressPool {
+    /// Takes a free address near the place that `entropy` picks, which is evenly spread over what searches may use; from
+    /// the static band only if all the others were taken; nil when the range is full.
+    ///
+    /// Nil means that at one moment of the call every address was taken, where a release that had not returned by then
+    /// counts as not yet done. A full range says so without looking at its addresses.
+    public func claim(startingAt entropy: UInt64) -> IPAddress? {
+        slots.claim(startingAt: entropy, floor: floor).map(address)
+    }
+
+    /// Takes the next free address after the one that the last such call took, so that what was freed is used again as
+    /// late as can be; nil when the range is full, as for ``claim(startingAt:)``. Makes no use of a static band.
+    public func claimNext() -> IPAddress? {
+        slots.claimNext().map(address)
+    }
+
+    /// Takes exactly `address`, in the static band or not.
+    public func claim(_ address: IPAddress) -> ClaimOutcome {
+        guard let offset = offset(of: address) else { return .outOfRange }
+        if isReserved(offset) { return .reserved }
+        return slots.claim(offset) ? .claimed : .taken
+    }
+
+    /// Frees `address`; false, and nothing is done, when it was not taken.
+    @discardableResult
+    public func release(_ address: IPAddress) -> Bool {
+        guard let offset = offset(of: address), !isReserved(offset) else { return false }
+        return slots.release(offset)
+    }
+
+    public func state(of address: IPAddress) -> AllocationState {
+        guard let offset = offset(of: address) else { return .outOfRange }
+        if isReserved(offset) { return .reserved }
+        return slots.contains(offset) ? .allocated : .free
+    }
+
+    /// How many addresses are taken. O(memory of the pool), and exact only while nobody claims or releases.
+    public var allocatedCount: Int { slots.count - Int(cidr.size - capacity) }
+
+    /// Calls `body` with each taken address: those less than 2^30 above the range's start in rising order, then the others in
+    /// none. O(memory of the pool); an address taken or freed meanwhile may be seen or not.
+    public func forEachAllocated(_ body: (IPAddress) throws -> Void) rethrows {
+        try slots.forEachTaken { offset in
+            guard !isReserved(offset), let address = cidr.address(at: offset) else { return }
+            try body(address)
+        }
+    }
+
+    /// Holds the inside to itself while nobody claims or releases. Does nothing in release builds.
+    public func _checkInvariants() { slots._checkInvariants() }
+
+    @inline(__always)
+    private func isReserved(_ offset: UInt128) -> Bool {
+        offset == 0 || (layout.hasGateway && offset == 1) || (cidr.family == .ipv4 && offset == cidr.size - 1)
+    }
+
+    @inline(__always)
+    private func offset(of address: IPAddress) -> UInt128? {
+        let high = address.high ^ networkHigh
+        let low = address.low ^ networkLow
+        guard address.family == cidr.family, high & ~hostMaskHigh | low & ~hostMaskLow == 0 else { return nil }
+        return UInt128(high) << 64 | UInt128(low)
+    }
+
+    @inline(__always)
+    private func address(at slot: Int) -> IPAddress {
+        IPAddress(family: cidr.family, bits: UInt128(networkHigh) << 64 | UInt128(networkLow | UInt64(slot)))
+    }
+}
+
+/// What became of a claim by name.
+public enum ClaimOutcome: Hashable, Sendable {
+    case claimed
+    case taken
+    /// Kept back, such as a network, broadcast, anycast or gateway address.
+    case reserved
+    case outOfRange
+}
+
+/// What an address or subnet is at the moment.
+public enum AllocationState: Hashable, Sendable {
+    case free
+    case allocated
+    /// Kept back, such as a network, broadcast, anycast or gateway address.
+    case reserved
+    case outOfRange
+}

@@ -1,0 +1,200 @@
+internal import Synchronization
+
+/// Finding a free index, and the marks that make it quick.
+///
+/// ## Why a mark never hides a free index
+///
+/// A mark is set by a search that found its child full, the *marker*. A release makes something below a mark not full. Each
+/// acts in this order, all acts sequentially consistent, so that there is one order of all of them:
+///
+///     marker:   sets the mark,    then looks at the child again; if it is not all ones, clears this mark and those above
+///     release:  clears the bit,   then looks at the marks above it, level by level; clears each that it finds set
+///
+/// *Claim*: while no marker is between its two acts, an index below a set mark is taken, or its release has not returned.
+///
+/// Take a mark over a block, last set at time s, and below it an index freed at time r by a release that has returned. The
+/// release looked at the mark at some time l > r and, as nobody has cleared it since s, l < s. So r < s, the bit was clear
+/// when the marker looked at its word after s, and the marker cleared the mark after s: a contradiction.
+///
+/// Take a mark over a node, last set at s, and the same index; the release looked at this mark at l < s, as before, and at
+/// the one over the block before that. After s the marker saw the node all ones, hence that mark over the block set. It was
+/// set after the release had looked at it, by a marker whose second look was to find the bit clear. That marker then
+/// cleared the block's mark, after it had been seen set, and went on to clear the node's mark, after s: a contradiction. The
+/// same step leads to each level above.
+///
+/// A mark can be missing from a full child (nobody has looked yet, or a marker cleared it for a bit that was taken again
+/// right then). This costs the next search a look at the child, and it sets the mark.
+///
+/// ## Why no index is handed out twice
+///
+/// Ownership is one bit, set by one successful exchange from clear to set. Marks take no part in it.
+extension Bitmap {
+    /// Takes a free index of the word that holds `start`, not below `floor` and, unless `wrapping`, not below `start`.
+    ///
+    /// The way of almost every claim: one look, one exchange.
+    @inline(__always)
+    func claimNear(_ start: Int, floor: Int, wrapping: Bool) -> Int? {
+        guard let words = block(containing: start) else { return nil }
+        let lowest = wrapping ? floor : start
+        let eligible = start >> 6 == lowest >> 6 ? Self.allOnes &<< UInt64(lowest & 63) : Self.allOnes
+        let word = words + (start >> 6 & 63)
+        guard let bit = Self.claimBit(of: word, preferring: start & 63, eligible: eligible) else { return nil }
+        return start & ~63 | bit
+    }
+
+    /// Takes the first free index found from `range.lowerBound` upward, skipping marked children; nil when each index was
+    /// taken, or below a mark, when it was looked at. Marks what it finds full.
+    ///
+    /// - Parameter range: ends at ``size`` or at a block's end.
+    func claimFirst(in range: Range<Int>) -> Int? {
+        var index = range.lowerBound
+        while index < range.upperBound, let start = firstUnmarked(from: index, in: root, shift: rootShift),
+            start < range.upperBound
+        {
+            let words = makeBlock(containing: start)
+            if let found = claimFirst(from: start, in: words) { return found }
+            let blockStart = start & -1 << Self.blockShift
+            if start == blockStart { mark(childAt: Self.blockShift, containing: start) }
+            index = blockStart + 1 << Self.blockShift
+        }
+        return nil
+    }
+
+    /// Takes the first free index at or after `start` in its block, whose words are given.
+    private func claimFirst(from start: Int, in words: UnsafeMutablePointer<Word>) -> Int? {
+        let count = wordsPerBlock
+        let base = start & -1 << Self.blockShift
+        var position = start >> 6 & 63
+        var eligible = Self.allOnes &<< UInt64(start & 63)
+        while position < count {
+            // Four words at a time, as long as they are full: relaxed, since `claimBit` looks again.
+            while position & 3 == 0, position < count - 3,
+                words[position].load(ordering: .relaxed) & words[position + 1].load(ordering: .relaxed)
+                    & words[position + 2].load(ordering: .relaxed) & words[position + 3].load(ordering: .relaxed)
+                    == Self.allOnes
+            {
+                position += 4
+                eligible = Self.allOnes
+            }
+            guard position < count else { break }
+            if let bit = Self.claimBit(of: words + position, preferring: 0, eligible: eligible) {
+                return base | position << 6 | bit
+            }
+            position += 1
+            eligible = Self.allOnes
+        }
+        return nil
+    }
+
+    /// The first index, at or after `index`, below `node`, whose block is not marked. Marks nodes that it finds full.
+    private func firstUnmarked(from index: Int, in node: Node, shift: Int) -> Int? {
+        let digit = index >> shift & 63
+        // Acquiring: nothing depends on it but freshness; a mark set or cleared a moment later is a search a moment earlier.
+        var unmarked = ~node.marks.pointee.load(ordering: .acquiring) & Self.allOnes &<< UInt64(digit)
+        while unmarked != 0 {
+            let child = unmarked.trailingZeroBitCount
+            let above = shift + Self.fanoutShift
+            let start = child == digit ? index : (index >> above) << above | child << shift
+            if shift == Self.blockShift { return start }
+            // Acquiring: pairs with the publication in `child(_:of:shift:)`. A node that is not there is free throughout.
+            guard let below = node.children[child].load(ordering: .acquiring) else { return start }
+            if let found = firstUnmarked(from: start, in: Node(base: below), shift: shift - Self.fanoutShift) {
+                return found
+            }
+            if Node(base: below).marks.pointee.load(ordering: .relaxed) == Self.allOnes {
+                mark(childAt: shift, containing: start)
+            }
+            unmarked &= unmarked - 1
+        }
+        return nil
+    }
+
+    /// Marks the child, `1 << shift` indices wide, that holds `index` as full, unless it no longer is.
+    private func mark(childAt shift: Int, containing index: Int) {
+        let node = node(overChildAt: shift, containing: index)
+        // Sequentially consistent, both: they bracket the doubtful time of the mark in the order that `confirmFull` reads.
+        settling.wrappingAdd(1 << 32 | 1, ordering: .sequentiallyConsistent)
+        // Sequentially consistent: before the look in `isFull`, as the marker's first act; pairs with the load in `unmark`.
+        node.marks.pointee.bitwiseOr(1 &<< UInt64(index >> shift & 63), ordering: .sequentiallyConsistent)
+        if !isFull(childAt: shift, of: node, containing: index) { unmark(childAt: shift, containing: index) }
+        settling.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// The marker's second look.
+    private func isFull(childAt shift: Int, of node: Node, containing index: Int) -> Bool {
+        // Acquiring: pairs with the publication in `child(_:of:shift:)`.
+        guard let child = node.children[index >> shift & 63].load(ordering: .acquiring) else { return false }
+        // Sequentially consistent, here and below: after the mark was set; pairs with the exchange in `release`.
+        if shift == Self.blockShift { return isFull(child.assumingMemoryBound(to: Word.self)) }
+        return Node(base: child).marks.pointee.load(ordering: .sequentiallyConsistent) == Self.allOnes
+    }
+
+    private func isFull(_ words: UnsafeMutablePointer<Word>) -> Bool {
+        // Sequentially consistent: see the callers, `isFull(childAt:of:containing:)` and `collect()`.
+        (0..<wordsPerBlock).allSatisfy { words[$0].load(ordering: .sequentiallyConsistent) == Self.allOnes }
+    }
+
+    /// Clears the marks above `index`, from that of the child `1 << shift` indices wide upward.
+    func unmark(childAt shift: Int, containing index: Int) {
+        var shift = shift
+        while shift <= rootShift {
+            let marks = node(overChildAt: shift, containing: index).marks
+            let mark: UInt64 = 1 &<< UInt64(index >> shift & 63)
+            // Sequentially consistent, both: after what made the child not full, and before the look one level up; the load
+            // pairs with the marker's setting of the mark.
+            if marks.pointee.load(ordering: .sequentiallyConsistent) & mark != 0 {
+                marks.pointee.bitwiseAnd(~mark, ordering: .sequentiallyConsistent)
+            }
+            shift += Self.fanoutShift
+        }
+    }
+}
+
+/// Saying "full" truthfully.
+extension Bitmap {
+    /// Takes any free index; nil when all are taken.
+    ///
+    /// Nil means: at one moment of this call every index was taken, where a release that had not returned by then counts as
+    /// not yet done. (A mere scan cannot promise this: between two of its looks, a release behind it and a claim before it
+    /// make it see "full" where that was never so.)
+    func claimAny() -> Int? {
+        for _ in 0..<16 {
+            if let found = claimFirst(in: 0..<size) { return found }
+            if confirmFull() { return nil }
+        }
+        return collect()
+    }
+
+    /// Whether at one moment of the call all marks of the root were set and no marker was between its two acts. By the proof
+    /// above, every index was then taken, or its release had not returned.
+    private func confirmFull() -> Bool {
+        // Sequentially consistent, all three: no marker between its acts at the first, none begun by the third, so none at
+        // the second.
+        let before = settling.load(ordering: .sequentiallyConsistent)
+        return UInt32(truncatingIfNeeded: before) == 0
+            && root.marks.pointee.load(ordering: .sequentiallyConsistent) == Self.allOnes
+            && settling.load(ordering: .sequentiallyConsistent) == before
+    }
+
+    /// As ``claimAny()``, whatever the marks say: for when a marker is kept from running between its two acts, because to wait
+    /// for it would be to block. O(size), and again whenever a release returned meanwhile.
+    ///
+    /// A release clears its bit, then looks for watchers and if there is one adds to the count, all in the one order. So if
+    /// the count stood still, then an index that was seen taken and is free at the second reading of the count was freed by a
+    /// release that saw the watcher and has not added yet: it has not returned.
+    private func collect() -> Int? {
+        // Sequentially consistent, here and below: the orders that the proof takes for granted.
+        watchers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        defer { watchers.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+        while true {
+            let before = watchedReleases.load(ordering: .sequentiallyConsistent)
+            var sawFree = false
+            for start in stride(from: 0, to: size, by: 1 << Self.blockShift) {
+                let words = makeBlock(containing: start)
+                if let found = claimFirst(from: start, in: words) { return found }
+                if !isFull(words) { sawFree = true }
+            }
+            if !sawFree, watchedReleases.load(ordering: .sequentiallyConsistent) == before { return nil }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import Synchronization
+
+/// The indices `0..<2^n`, taken by search or by name: what address pools and subnet pools have in common.
+///
+/// The first 2^30 indices are a ``Bitmap``, the rest a ``SparseBitmap``. Searches stay in a *window* at the low end. It is all of
+/// a space of at most 2^24 indices; in a wider one it starts at 4096 and doubles when seven eighths of it are taken, so
+/// that memory follows use, and what was freed a moment ago is not the only thing left to hand out.
+struct SlotSpace: ~Copyable, Sendable {
+    /// log2 of the widest space whose window is all of it.
+    private static let widestUnwindowedShift = 24
+
+    /// log2 of the window that wider spaces start with: one block.
+    private static let firstWindowShift = Bitmap.blockShift
+
+    private let dense: Bitmap
+    private let sparse = SparseBitmap()
+
+    /// Where searches end: a power of two, only ever doubled.
+    private let window: Atomic<Int>
+
+    /// Where the next search in turn starts. A hint: a lost update only makes two searches start at one place.
+    private let cursor = Atomic<Int>(0)
+
+    /// - Parameter sizeShift: log2 of the number of indices, 0...128.
+    init(sizeShift: Int) {
+        dense = Bitmap(sizeShift: min(sizeShift, Bitmap.maximumSizeShift))
+        window = Atomic(1 << (sizeShift <= Self.widestUnwindowedShift ? sizeShift : Self.firstWindowShift))
+    }
+
+    /// Takes a free index near a point that `entropy` picks evenly from `floor` to the window's end; below `floor` only if all
+    /// above is taken; nil when all is taken, as ``Bitmap/claimAny()`` defines it.
+    ///
+    /// - Parameter floor: less than the size and than 4096.
+    @inline(__always)
+    func claim(startingAt entropy: UInt64, floor: Int) -> Int? {
+        // Relaxed: the window is a bound on a search and guards no memory. So in all its uses here.
+        let end = window.load(ordering: .relaxed)
+        let start = floor &+ Int(truncatingIfNeeded: entropy.multipliedFullWidth(by: UInt64(end &- floor)).high)
+        if let found = dense.claimNear(start, floor: floor, wrapping: true) { return found }
+        return claimFar(from: start, floor: floor)
+    }
+
+    /// Takes the first free index after the last one taken this way, and past the window's end from 0 on; nil as above.
+    @inline(__always)
+    func claimNext() -> Int? {
+        // Relaxed: see `cursor`.
+        let cursor = cursor.load(ordering: .relaxed)
+        let start = cursor < window.load(ordering: .relaxed) ? cursor : 0
+        let found = dense.claimNear(start, floor: 0, wrapping: false) ?? claimFar(from: start, floor: 0)
+        if let found { self.cursor.store(found + 1, ordering: .relaxed) }
+        return found
+    }
+
+    @inline(never)
+    private func claimFar(from start: Int, floor: Int) -> Int? {
+        repeat {
+            let end = window.load(ordering: .relaxed)
+            let isWhole = end == dense.size
+            if !isWhole, dense.count(below: end) >= end - end / 8 {
+                // Relaxed: see above; whoever loses has a doubled window all the same.
+                _ = window.compareExchange(expected: end, desired: end * 2, ordering: .relaxed)
+                continue
+            }
+            if let found = dense.claimFirst(in: start..<end) ?? dense.claimFirst(in: floor..<end) { return found }
+            if isWhole { return dense.claimAny() }
+        } while true
+    }
+
+    /// Takes `index`; false when it is taken already.
+    func claim(_ index: UInt128) -> Bool {
+        index < UInt128(dense.size) ? dense.claim(Int(index)) : sparse.claim(index)
+    }
+
+    /// Frees `index`; false when it was not taken.
+    @inline(__always)
+    func release(_ index: UInt128) -> Bool {
+        index < UInt128(dense.size) ? dense.release(Int(truncatingIfNeeded: index)) : sparse.release(index)
+    }
+
+    func contains(_ index: UInt128) -> Bool {
+        index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)
+    }
+
+    /// How many indices are taken. O(memory), and exact only while nobody claims or releases.
+    var count: Int { dense.count(below: dense.size) + sparse.count }
+
+    /// Calls `body` with each taken index: those below 2^30 in rising order, then the others in none. O(memory).
+    func forEachTaken(_ body: (UInt128) throws -> Void) rethrows {
+        try dense.forEachTaken { try body(UInt128($0)) }
+        try sparse.forEachTaken(body)
+    }
+
+    /// See ``Bitmap/_checkInvariants()``.
+    func _checkInvariants() { dense._checkInvariants() }
+}
