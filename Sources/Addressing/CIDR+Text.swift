@@ -44,7 +44,7 @@ extension CIDR.ParseError: CustomStringConvertible {
         case .notCIDR:
             "not a CIDR; write a network address and a prefix length, such as 10.96.0.0/16 or fd00:10:96::/112"
         case .badPrefix(let maximum): "the prefix length must be a number from 0 to \(maximum)"
-        case .hostBitsSet(let corrected): "bits are set below the prefix; write \(corrected)"
+        case .hostBitsSet(let corrected): "host bits are set; write \(corrected)"
         }
     }
 }
