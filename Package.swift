@@ -46,10 +46,13 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         library("Addressing"),
+        library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
+        library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", grdb]),
 
         tests("AddressingTests", ["Addressing"]),
+        tests("AllocationTests", ["Allocation", "Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
         tests("LedgerTests", ["Ledger", "Addressing"]),
     ]

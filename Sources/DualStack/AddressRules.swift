@@ -1,0 +1,32 @@
+import Addressing
+import TandemAPI
+
+/// Which cluster IPs a Service needs that it does not have yet.
+extension ServiceDraft {
+    /// Makes room in `clusterIPs` for one address per family, and says what is to be claimed for which place.
+    ///
+    /// A new Service, or one that was an ExternalName, needs all of them. An update of any other needs one only "when you
+    /// change this Service from single-stack to dual-stack, Kubernetes assigns the missing address family". Policy changes
+    /// between PreferDualStack and RequireDualStack, and type changes among ClusterIP, NodePort and LoadBalancer, need none.
+    mutating func claimClusterIPs() -> [(index: Int, claim: AddressClaim)] {
+        guard spec.takesFamilies else { return [] }
+        let firstMissing: Int
+        if let old = stored?.spec, old.takesFamilies {
+            guard !old.isHeadless, old.ipFamilies.count == 1, spec.ipFamilies.count == 2 else { return [] }
+            firstMissing = 1
+        } else {
+            guard !spec.isHeadless else { return [] }
+            firstMissing = 0
+        }
+        var claims: [(index: Int, claim: AddressClaim)] = []
+        for index in firstMissing..<spec.ipFamilies.count {
+            // Only a headless Service gets this far with a family that the cluster does not have; the change is refused
+            // for being headless, once addresses are had.
+            guard let family = IPFamily(spec.ipFamilies[index]), isConfigured(family) else { continue }
+            if index >= spec.clusterIPs.count { spec.clusterIPs.append("") }
+            let requested = parsedAddress(spec.clusterIPs[index])
+            claims.append((index, AddressClaim(pool: .clusterIP, family: family, requested: requested)))
+        }
+        return claims
+    }
+}

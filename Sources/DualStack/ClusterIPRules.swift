@@ -1,0 +1,83 @@
+import Addressing
+import TandemAPI
+
+/// What `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` may hold, by themselves and beside one another.
+///
+/// Whether an address lies in a range of the cluster is not asked here, but when it is claimed.
+extension ServiceDraft {
+    func clusterIPFaults() -> [APIError.Cause] {
+        guard spec.takesFamilies else { return [] }
+        var faults = pairFaults()
+        faults += familyListFaults()
+        if let policy = spec.ipFamilyPolicy, !FamilyPolicy.all.contains(policy) {
+            faults.append(.notSupported("spec.ipFamilyPolicy", policy, FamilyPolicy.all))
+        }
+        if !spec.clusterIPs.isEmpty { faults += addressListFaults() }
+        return faults
+    }
+
+    /// "Clients must ensure that clusterIPs[0] and clusterIP have the same value." Compared as text.
+    private func pairFaults() -> [APIError.Cause] {
+        guard let first = spec.clusterIPs.first else {
+            return spec.clusterIP.isEmpty
+                ? [] : [.required("spec.clusterIPs", "must hold `clusterIP`, or both must be left out")]
+        }
+        if spec.clusterIP.isEmpty {
+            return [.invalid("spec.clusterIPs", spec.clusterIPs, "must be empty when `clusterIP` is not specified")]
+        }
+        if spec.clusterIP != first {
+            return [.invalid("spec.clusterIPs", spec.clusterIPs, "first value must match `clusterIP`")]
+        }
+        return []
+    }
+
+    /// "You can set `.spec.ipFamilies` to any of the following array values: ["IPv4"], ["IPv6"], ["IPv4","IPv6"],
+    /// ["IPv6","IPv4"]": that is, each family once.
+    private func familyListFaults() -> [APIError.Cause] {
+        var faults: [APIError.Cause] = []
+        for (index, family) in spec.ipFamilies.enumerated() {
+            let field = "spec.ipFamilies[\(index)]"
+            if IPFamily(family) == nil {
+                faults.append(.notSupported(field, family, IPFamily.allCases.map(\.description)))
+            }
+            if spec.ipFamilies[..<index].contains(family) { faults.append(.duplicate(field, family)) }
+        }
+        return faults
+    }
+
+    /// "This field may hold a maximum of two entries (dual-stack IPs, in either order)." (field `clusterIPs`)
+    private func addressListFaults() -> [APIError.Cause] {
+        let ips = spec.clusterIPs
+        let addresses = ips.map(parsedAddress)
+        var faults: [APIError.Cause] = []
+        var areReadable = true
+
+        for (index, ip) in ips.enumerated() where addresses[index] == nil {
+            if index == 0, ip == ServiceSpec.headlessMark {
+                if ips.count == 1 { continue }
+                faults.append(.invalid("spec.clusterIPs", ips, "'None' must be the first and only value"))
+            } else {
+                faults.append(
+                    .invalid(
+                        "spec.clusterIPs[\(index)]", ip,
+                        "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+            }
+            areReadable = false
+        }
+        if ips.count > 2 { faults.append(.invalid("spec.clusterIPs", ips, "may only hold up to 2 values")) }
+        // Families of what is no address would only add to the noise.
+        guard areReadable else { return faults }
+
+        if ips.count > 1, Set(addresses.map { $0?.family }).count == 1 {
+            faults.append(.invalid("spec.clusterIPs", ips, "may specify no more than one IP for each IP family"))
+        }
+        for (index, (address, family)) in zip(addresses, spec.ipFamilies).enumerated() {
+            guard let address, let family = IPFamily(family), address.family != family else { continue }
+            faults.append(
+                .invalid(
+                    "spec.clusterIPs[\(index)]", ips[index],
+                    "expected an \(family) value as indicated by `ipFamilies[\(index)]`"))
+        }
+        return faults
+    }
+}

@@ -1,0 +1,62 @@
+import Addressing
+import TandemAPI
+
+/// `spec.ipFamilies`: which families a Service ends up with on this cluster.
+extension ServiceDraft {
+    /// An address that is asked for brings its family with it, in the place that it has itself.
+    mutating func inferFamiliesFromIPs() -> [APIError.Cause] {
+        var faults: [APIError.Cause] = []
+        for (index, ip) in spec.clusterIPs.enumerated() where index >= spec.ipFamilies.count {
+            guard let family = parsedAddress(ip)?.family else { continue }
+            if isConfigured(family) {
+                spec.ipFamilies.append(family.description)
+            } else {
+                faults.append(
+                    .invalid(
+                        "spec.clusterIPs[\(index)]", spec.clusterIPs, "\(family) is not configured on this cluster"))
+            }
+        }
+        return faults
+    }
+
+    /// "The address family of a Service defaults to the address family of the first service cluster IP range." With
+    /// PreferDualStack or RequireDualStack on a dual-stack cluster the missing family follows behind.
+    mutating func completeFamilies() -> [APIError.Cause] {
+        if spec.isHeadlessWithoutSelector {
+            // Its endpoints are none of the cluster's making, so that any cluster takes any families.
+            defaultFamily()
+            if spec.ipFamilyPolicy != FamilyPolicy.singleStack { appendMissingFamily() }
+            return []
+        }
+        let faults = unconfiguredFaults()
+        guard faults.isEmpty else { return faults }
+        defaultFamily()
+        if spec.ipFamilyPolicy != FamilyPolicy.singleStack, clusterFamilies.count == 2 { appendMissingFamily() }
+        return []
+    }
+
+    /// "RequireDualStack (two IP families on dual-stack configured clusters, otherwise fail)" (field `ipFamilyPolicy`);
+    /// "requested families must be available on the cluster" under every policy.
+    private func unconfiguredFaults() -> [APIError.Cause] {
+        var faults: [APIError.Cause] = []
+        if spec.ipFamilyPolicy == FamilyPolicy.requireDualStack, clusterFamilies.count < 2 {
+            faults.append(
+                .invalid(
+                    "spec.ipFamilyPolicy", FamilyPolicy.requireDualStack,
+                    "this cluster is not configured for dual-stack services"))
+        }
+        for (index, family) in spec.ipFamilies.enumerated() where !isConfigured(family) {
+            faults.append(.invalid("spec.ipFamilies[\(index)]", family, "not configured on this cluster"))
+        }
+        return faults
+    }
+
+    private mutating func defaultFamily() {
+        if spec.ipFamilies.isEmpty { spec.ipFamilies = [clusterFamilies[0].description] }
+    }
+
+    private mutating func appendMissingFamily() {
+        guard spec.ipFamilies.count == 1, let family = IPFamily(spec.ipFamilies[0]) else { return }
+        spec.ipFamilies.append(family.other.description)
+    }
+}

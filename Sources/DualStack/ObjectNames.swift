@@ -1,0 +1,71 @@
+import TandemAPI
+
+/// The kinds of object that have names, as they stand in messages.
+enum ObjectKind: String {
+    case service = "Service"
+    case node = "Node"
+    case pod = "Pod"
+}
+
+/// What names may be made of: RFC 1123 and RFC 1035, as Kubernetes restricts them.
+enum DNSName {
+    static let label1123Rule =
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', must start and end with an "
+        + "alphanumeric character, and must be no more than 63 characters"
+    static let label1035Rule =
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+        + "end with an alphanumeric character, and be no more than 63 characters"
+    static let subdomainRule =
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', must start and end "
+        + "with an alphanumeric character, and must be no more than 253 characters"
+
+    static func isLabel1123(_ name: some StringProtocol) -> Bool {
+        let bytes = Array(name.utf8)
+        guard (1...63).contains(bytes.count), isAlphanumeric(bytes[0]), isAlphanumeric(bytes[bytes.count - 1]) else {
+            return false
+        }
+        return bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+    }
+
+    static func isLabel1035(_ name: some StringProtocol) -> Bool {
+        guard let first = name.utf8.first, first >= UInt8(ascii: "a") else { return false }
+        return isLabel1123(name)
+    }
+
+    /// Labels with dots between; here the length of the whole counts, not that of each label.
+    static func isSubdomain(_ name: some StringProtocol) -> Bool {
+        guard (1...253).contains(name.utf8.count) else { return false }
+        return name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { label in
+            guard let first = label.first, let last = label.last else { return false }
+            return isAlphanumeric(first) && isAlphanumeric(last)
+                && label.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+        }
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+}
+
+/// What is wrong with an object's names: "a name must be a valid DNS label (Services, namespaces) or subdomain (nodes,
+/// pods)"; a uid, where one is given, is a short word.
+func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> [APIError.Cause] {
+    var faults: [APIError.Cause] = []
+    if metadata.name.isEmpty {
+        let hint =
+            metadata.others["generateName"] == nil
+            ? "the object needs a name" : "generateName is not taken: a retry could not find what it made; give a name"
+        faults.append(.required("metadata.name", hint))
+    } else if kind == .service ? !DNSName.isLabel1035(metadata.name) : !DNSName.isSubdomain(metadata.name) {
+        faults.append(
+            .invalid("metadata.name", metadata.name, kind == .service ? DNSName.label1035Rule : DNSName.subdomainRule))
+    }
+    if kind != .node, !DNSName.isLabel1123(metadata.namespace) {
+        faults.append(.invalid("metadata.namespace", metadata.namespace, DNSName.label1123Rule))
+    }
+    if let uid = metadata.uid, uid.utf8.count > 128 || !uid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+        faults.append(
+            .invalid("metadata.uid", uid, "must be at most 128 printable ASCII characters without white space"))
+    }
+    return faults
+}

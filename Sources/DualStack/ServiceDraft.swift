@@ -1,0 +1,25 @@
+import Addressing
+import TandemAPI
+
+/// A Service on its way from what was asked to what will be: each rule, in a file of its own, fills in or finds fault.
+struct ServiceDraft {
+    /// The object as asked; its `spec` is what the rules work on.
+    var service: Service
+    /// What is there already, with defaults on read filled in; nil on a create.
+    let stored: Service?
+    /// Families of the cluster's service ranges, in order.
+    let clusterFamilies: [IPFamily]
+
+    var spec: ServiceSpec {
+        get { service.spec }
+        _modify { yield &service.spec }
+    }
+
+    func isConfigured(_ family: String) -> Bool {
+        clusterFamilies.contains { $0.description == family }
+    }
+
+    func isConfigured(_ family: IPFamily) -> Bool {
+        clusterFamilies.contains(family)
+    }
+}

@@ -1,0 +1,102 @@
+public import Addressing
+public import TandemAPI
+
+/// The two kinds of range that a Service holds addresses of.
+public enum ServicePool: Sendable, Hashable {
+    case clusterIP
+    case loadBalancer
+}
+
+/// An address that a Service must get.
+public struct AddressClaim: Sendable, Hashable {
+    public var pool: ServicePool
+    public var family: IPFamily
+    /// Exactly this one; nil for any of the family.
+    public var requested: IPAddress?
+}
+
+/// Why an address that was asked for can't be had.
+public enum ClaimFailure: Sendable, Hashable {
+    case taken
+    /// Not in the range, or one of those in it that are not handed out.
+    case outOfRange
+}
+
+/// An address that a Service holds, and the kind of range it is of.
+public struct ServiceHolding: Sendable, Hashable {
+    public var pool: ServicePool
+    public var address: IPAddress
+
+    public init(_ pool: ServicePool, _ address: IPAddress) {
+        self.pool = pool
+        self.address = address
+    }
+}
+
+/// What a Service becomes, and what it gives back once that is stored.
+public struct ServiceDecision: Sendable {
+    public var service: Service
+    public var released: [ServiceHolding]
+}
+
+/// What must be claimed for a Service, all or none, and what follows once it is.
+public struct ServicePlan: Sendable {
+    public let claims: [AddressClaim]
+    private let draft: ServiceDraft
+    /// Where in `spec.clusterIPs` the first of `claims` belong; those behind are for the load balancer.
+    private let places: [Int]
+    private let loadBalancer: LoadBalancerPlan
+
+    init(draft: ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan) {
+        self.draft = draft
+        self.loadBalancer = loadBalancer
+        places = clusterIPs.map(\.index)
+        claims = clusterIPs.map(\.claim) + loadBalancer.claims
+    }
+
+    /// Puts the addresses in their places - `addresses[i]` answers `claims[i]` - and looks at the whole once more.
+    ///
+    /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
+    /// If they throw, what was claimed must be given back.
+    public func completed(with addresses: [IPAddress]) throws(APIError) -> ServiceDecision {
+        var draft = draft
+        for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
+            // An address that was asked for stays as it was typed.
+            draft.spec.clusterIPs[place] = address.description
+        }
+        if draft.spec.takesFamilies { draft.spec.clusterIP = draft.spec.clusterIPs.first ?? "" }
+        draft.service.status.ingress = loadBalancer.ingress(with: addresses.dropFirst(places.count))
+        draft.wipeOnLeavingForExternalName()
+        draft.dropNodePorts()
+        try draft.refuse(
+            draft.changeFaults() + draft.typeFaults() + draft.clusterIPFaults() + draft.lateTypeFaults()
+                + loadBalancer.faults)
+        let kept = Set(holdings(of: draft.service))
+        let released = draft.stored.map { holdings(of: $0).filter { !kept.contains($0) } } ?? []
+        return ServiceDecision(service: draft.service, released: released)
+    }
+
+    /// The answer where an address that was asked for can't be had. `range` is the one it was looked for in.
+    public func refusal(of claim: AddressClaim, because failure: ClaimFailure, range: CIDR) -> APIError {
+        let ip = claim.requested?.description ?? ""
+        let reason =
+            switch failure {
+            case .taken: "provided IP is already allocated"
+            case .outOfRange: "provided IP is not in the valid range. The range of valid IPs is \(range)"
+            }
+        let cause: APIError.Cause =
+            switch claim.pool {
+            case .clusterIP:
+                .invalid("spec.clusterIPs", draft.spec.clusterIPs, "failed to allocate IP \(ip): \(reason)")
+            case .loadBalancer:
+                .invalid("spec.loadBalancerIP", draft.spec.loadBalancerIP, "failed to allocate IP \(ip): \(reason)")
+            }
+        return .invalid(kind: ObjectKind.service.rawValue, name: draft.service.metadata.name, [cause])
+    }
+}
+
+/// Every address that a Service holds: its cluster IPs, and its load balancer's.
+public func holdings(of service: Service) -> [ServiceHolding] {
+    service.spec.clusterIPs.compactMap(parsedAddress).map { ServiceHolding(.clusterIP, $0) }
+        + service.status.ingress.map { ServiceHolding(.loadBalancer, $0) }
+}

@@ -1,0 +1,74 @@
+import TandemAPI
+
+/// `spec.type`: what each type needs, what it forbids, and what is left behind when a Service leaves one for another.
+extension ServiceDraft {
+    mutating func defaultType() {
+        if spec.type == nil { spec.type = ServiceType.clusterIP }
+    }
+
+    /// "This field will be wiped when updating a Service to type ExternalName." (fields `clusterIPs`, `ipFamilies`,
+    /// `ipFamilyPolicy`)
+    ///
+    /// What the client changed in the same write stays, to be refused: it cannot have meant both.
+    mutating func wipeOnLeavingForExternalName() {
+        guard let old = stored?.spec, old.takesFamilies, !spec.takesFamilies else { return }
+        if spec.clusterIP == old.clusterIP, spec.clusterIPs == old.clusterIPs {
+            spec.clusterIP = ""
+            spec.clusterIPs = []
+        }
+        if spec.ipFamilies == old.ipFamilies { spec.ipFamilies = [] }
+        if spec.ipFamilyPolicy == old.ipFamilyPolicy { spec.ipFamilyPolicy = nil }
+    }
+
+    func typeFaults() -> [APIError.Cause] {
+        var faults = portFaults()
+        if spec.isHeadless, spec.takesNodePorts, let type = spec.type {
+            faults.append(
+                .invalid("spec.clusterIPs[0]", spec.clusterIPs[0], "may not be set to 'None' for \(type) services"))
+        }
+        if !spec.takesFamilies { faults += externalNameFaults() }
+        return faults
+    }
+
+    /// An unknown type, and node ports where the type has none.
+    func lateTypeFaults() -> [APIError.Cause] {
+        guard let type = spec.type, ServiceType.all.contains(type) else {
+            return [.notSupported("spec.type", spec.type ?? "", ServiceType.all)]
+        }
+        guard type == ServiceType.clusterIP, let ports = spec.ports else { return [] }
+        return ports.withNodePort.map {
+            .forbidden("spec.ports[\($0)].nodePort", "may not be used when `type` is 'ClusterIP'")
+        }
+    }
+
+    /// A Service with an address of its own needs ports.
+    ///
+    /// One created without the member at all is a request for addresses and no more; it may be updated as it is. Such a
+    /// request is not what an ExternalName Service was, so that leaving that type takes ports.
+    private func portFaults() -> [APIError.Cause] {
+        guard spec.takesAddresses, (spec.ports?.count ?? 0) == 0 else { return [] }
+        if spec.ports == nil {
+            guard let old = stored?.spec else { return [] }
+            if old.ports == nil, old.takesFamilies { return [] }
+        }
+        return [.required("spec.ports", "a Service that is reached by its own address needs at least one port")]
+    }
+
+    /// "ExternalName: clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy may not be specified when creating."
+    private func externalNameFaults() -> [APIError.Cause] {
+        let detail = "may not be set for ExternalName services"
+        var faults: [APIError.Cause] = []
+        if !spec.clusterIPs.isEmpty || !spec.clusterIP.isEmpty { faults.append(.forbidden("spec.clusterIPs", detail)) }
+        if !spec.ipFamilies.isEmpty { faults.append(.forbidden("spec.ipFamilies", detail)) }
+        if spec.ipFamilyPolicy != nil { faults.append(.forbidden("spec.ipFamilyPolicy", detail)) }
+
+        // A trailing dot marks a fully qualified name and is no part of it.
+        let name = spec.externalName.utf8.last == UInt8(ascii: ".") ? spec.externalName.dropLast() : spec.externalName[...]
+        if name.isEmpty {
+            faults.append(.required("spec.externalName", "the name that the Service is an alias of"))
+        } else if !DNSName.isSubdomain(name) {
+            faults.append(.invalid("spec.externalName", spec.externalName, DNSName.subdomainRule))
+        }
+        return faults
+    }
+}
