@@ -50,10 +50,12 @@ let package = Package(
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", grdb]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
 
         tests("AddressingTests", ["Addressing"]),
         tests("AllocationTests", ["Allocation", "Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
         tests("LedgerTests", ["Ledger", "Addressing"]),
+        tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
     ]
 )

@@ -25,7 +25,8 @@ extension APIError.Cause {
 
     static func notSupported(_ field: String, _ value: String, _ supported: [String]) -> Self {
         let choices = supported.map { "\"\($0)\"" }.joined(separator: ", ")
-        return Self(field, .notSupported, "Unsupported value: \(JSONValue.string(value).text): supported values: \(choices)")
+        let unsupported = JSONValue.string(value).text
+        return Self(field, .notSupported, "Unsupported value: \(unsupported): supported values: \(choices)")
     }
 }
 

@@ -35,7 +35,9 @@ public struct NodeRules: Sendable {
 
     private func fault(of cidr: CIDR, beside others: [CIDR]) -> String? {
         let family = cidr.family
-        if others.contains(where: { $0.family == family }) { return "may specify no more than one CIDR for each IP family" }
+        if others.contains(where: { $0.family == family }) {
+            return "may specify no more than one CIDR for each IP family"
+        }
         guard let cluster = clusterCIDRs.first(where: { $0.family == family }) else {
             return "\(family) is not configured on this cluster: --cluster-cidr has no range of it"
         }

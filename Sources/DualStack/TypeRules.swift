@@ -63,7 +63,8 @@ extension ServiceDraft {
         if spec.ipFamilyPolicy != nil { faults.append(.forbidden("spec.ipFamilyPolicy", detail)) }
 
         // A trailing dot marks a fully qualified name and is no part of it.
-        let name = spec.externalName.utf8.last == UInt8(ascii: ".") ? spec.externalName.dropLast() : spec.externalName[...]
+        let isRooted = spec.externalName.utf8.last == UInt8(ascii: ".")
+        let name = spec.externalName.dropLast(isRooted ? 1 : 0)
         if name.isEmpty {
             faults.append(.required("spec.externalName", "the name that the Service is an alias of"))
         } else if !DNSName.isSubdomain(name) {

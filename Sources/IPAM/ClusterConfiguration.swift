@@ -1,0 +1,123 @@
+public import Addressing
+
+/// The ranges that a cluster hands addresses out of, as the flags name them. Thread-safe as a value.
+public struct ClusterConfiguration: Sendable, Equatable {
+    /// `--service-cluster-ip-range`: one or two, of different families; the first is the default family.
+    public var serviceRanges: [CIDR]
+    /// `--cluster-cidr`: none, one or two, of different families.
+    public var clusterCIDRs: [CIDR]
+    /// `--load-balancer-ip-range`: none, one or two, of different families.
+    public var loadBalancerRanges: [CIDR]
+    /// `--node-cidr-mask-size-ipv4`: the prefix length of a node's IPv4 CIDR.
+    public var nodeMaskSizeIPv4: Int
+    /// `--node-cidr-mask-size-ipv6`.
+    public var nodeMaskSizeIPv6: Int
+    /// `--auto-register-nodes`: a pod's node gets its CIDRs with its first pod.
+    public var autoRegisterNodes: Bool
+
+    public init(
+        serviceRanges: [CIDR], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [CIDR] = [],
+        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true
+    ) {
+        self.serviceRanges = serviceRanges
+        self.clusterCIDRs = clusterCIDRs
+        self.loadBalancerRanges = loadBalancerRanges
+        self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
+        self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
+        self.autoRegisterNodes = autoRegisterNodes
+    }
+
+    public func nodeMaskSize(_ family: IPFamily) -> Int {
+        family == .ipv4 ? nodeMaskSizeIPv4 : nodeMaskSizeIPv6
+    }
+}
+
+/// A flag whose value can't be: one line that names the flag and the cure.
+public struct ConfigurationFault: Error, Sendable, Equatable, CustomStringConvertible {
+    public var flag: String
+    public var message: String
+
+    public init(_ flag: String, _ message: String) {
+        self.flag = flag
+        self.message = message
+    }
+
+    public var description: String { "--\(flag): \(message)" }
+}
+
+extension ClusterConfiguration {
+    /// What is wrong with the ranges, one entry for each fault; empty where they can be served.
+    public var faults: [ConfigurationFault] {
+        var faults: [ConfigurationFault] = []
+        if serviceRanges.isEmpty {
+            faults.append(
+                ConfigurationFault(
+                    "service-cluster-ip-range",
+                    "give one CIDR, or two of different families, such as 10.96.0.0/16,fd00:10:96::/112"))
+        }
+        faults += Self.rangeFaults("service-cluster-ip-range", serviceRanges)
+        faults += Self.rangeFaults("cluster-cidr", clusterCIDRs)
+        faults += Self.rangeFaults("load-balancer-ip-range", loadBalancerRanges)
+        faults += overlaps
+        faults += clusterCIDRs.compactMap(nodeMaskFault)
+        return faults
+    }
+
+    private static func rangeFaults(_ flag: String, _ ranges: [CIDR]) -> [ConfigurationFault] {
+        var faults: [ConfigurationFault] = []
+        if ranges.count > 2 {
+            faults.append(ConfigurationFault(flag, "at most two CIDRs, one of each family; found \(ranges.count)"))
+        } else if ranges.count == 2, ranges[0].network.family == ranges[1].network.family {
+            faults.append(
+                ConfigurationFault(
+                    flag,
+                    "\(ranges[0]) and \(ranges[1]) are both \(ranges[0].network.family); "
+                        + "give one IPv4 and one IPv6 CIDR, or only one"))
+        }
+        for range in ranges {
+            let lengths = range.network.family == .ipv4 ? 8...30 : 8...126
+            guard !lengths.contains(range.prefixLength) else { continue }
+            faults.append(
+                ConfigurationFault(
+                    flag,
+                    "\(range) can't be handed out of; an \(range.network.family) prefix length is "
+                        + "\(lengths.lowerBound) to \(lengths.upperBound)"))
+        }
+        return faults
+    }
+
+    private var overlaps: [ConfigurationFault] {
+        let all =
+            serviceRanges.map { ("service-cluster-ip-range", $0) } + clusterCIDRs.map { ("cluster-cidr", $0) }
+            + loadBalancerRanges.map { ("load-balancer-ip-range", $0) }
+        var faults: [ConfigurationFault] = []
+        for (index, (flag, range)) in all.enumerated() {
+            for (otherFlag, other) in all[..<index] where otherFlag != flag && range.overlaps(other) {
+                faults.append(
+                    ConfigurationFault(
+                        flag,
+                        "\(range) overlaps \(other) of --\(otherFlag); choose ranges that have no address in common")
+                )
+            }
+        }
+        return faults
+    }
+
+    private func nodeMaskFault(_ cluster: CIDR) -> ConfigurationFault? {
+        let family = cluster.network.family
+        let mask = nodeMaskSize(family)
+        let flag = "node-cidr-mask-size-\(family == .ipv4 ? "ipv4" : "ipv6")"
+        let longest = family == .ipv4 ? 30 : 126
+        if mask < cluster.prefixLength {
+            return ConfigurationFault(
+                flag,
+                "\(mask) is shorter than the cluster CIDR \(cluster), so that no node's CIDR fits in it; "
+                    + "give \(cluster.prefixLength) to \(longest)")
+        }
+        if mask > longest {
+            return ConfigurationFault(
+                flag, "\(mask) leaves no address for pods; give \(cluster.prefixLength) to \(longest)")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,72 @@
+import Addressing
+import DualStack
+public import Ledger
+import Synchronization
+public import TandemAPI
+
+/// The address manager: a registry of objects, the pools that their addresses come from, and the ledger that makes
+/// both durable.
+///
+/// Thread-safe; no call blocks. A call runs on the caller's thread as far as its commit, and its answer comes on the
+/// journal's thread; calls that commit nothing are answered before `perform` returns.
+public final class Engine: Sendable {
+    public typealias Answer = @Sendable (Result<CallResult, APIError>) -> Void
+
+    public let cluster: ClusterConfiguration
+    public let journal: Journal
+    let rules: ServiceRules
+    let pools: Pools
+    let registry: Registry
+    let environment: Environment
+    let serviceTurns = Turns()
+    let nodeTurns = Turns()
+    let podTurns = Turns()
+    /// The version given last, of any object.
+    private let versions: Atomic<UInt64>
+
+    /// Reads everything that the store holds and starts its journal.
+    ///
+    /// Blocks for as long as the store takes to read: O(objects). Throws where the configuration can't serve what is
+    /// stored, and where the store can't be read or contradicts itself.
+    public init(
+        cluster: ClusterConfiguration, store: any LedgerStore, environment: Environment = .system
+    ) throws {
+        if let fault = cluster.faults.first { throw fault }
+        self.cluster = cluster
+        self.environment = environment
+        rules = ServiceRules(
+            clusterFamilies: cluster.serviceRanges.map(\.network.family),
+            loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
+        pools = Pools(cluster)
+        registry = Registry()
+        var recovery = Recovery(pools: pools, registry: registry)
+        versions = Atomic(try recovery.run(store))
+        journal = Journal(store: store)
+    }
+
+    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node.
+    public func perform(_ call: Call, onlyNode: String? = nil, _ answer: @escaping Answer) {
+        switch call.body {
+        case .allocateServiceIPs(let service): allocate(service, isDryRun: call.isDryRun, answer)
+        case .updateServiceIPs(let service): update(service, isDryRun: call.isDryRun, answer)
+        case .allocateNodeCIDRs(let node): allocate(node, isDryRun: call.isDryRun, answer)
+        case .allocatePodIPs(let request): allocate(request, isDryRun: call.isDryRun, answer)
+        case .release(let target): perform(target, isDryRun: call.isDryRun, onlyNode: onlyNode, answer)
+        case .getService(let metadata): answer(getService(metadata))
+        case .listServices(let query): answer(listServices(query))
+        case .getNode(let metadata): answer(getNode(metadata))
+        case .listNodes(let query): answer(listNodes(query))
+        case .getPod(let metadata): answer(getPod(metadata, onlyNode: onlyNode))
+        case .listPods(let query): answer(listPods(query))
+        case .lookupIP(let address): answer(.success(lookup(address).result))
+        case .getPools: answer(.success(PoolStatus.result(poolStatuses())))
+        case .discover: answer(.success(CallResult(OpenRPC.document)))
+        }
+    }
+
+    /// A version higher than every one before. Relaxed: it orders nothing but itself, and one object's versions are
+    /// taken under that object's turn.
+    func nextVersion() -> UInt64 {
+        versions.wrappingAdd(1, ordering: .relaxed).newValue
+    }
+}

@@ -1,0 +1,122 @@
+import Addressing
+import Allocation
+import DualStack
+import Ledger
+import TandemAPI
+
+/// `AllocateNodeCIDRs`: one pod CIDR per family of the cluster, all or none.
+extension Engine {
+    func allocate(_ asked: Node, isDryRun: Bool, _ answer: @escaping Answer) {
+        nodeTurns.take(asked.metadata.name) { turn in
+            self.register(asked, isDryRun: isDryRun, attempts: Engine.attempts) { result in
+                answer(result)
+                turn.giveBack()
+            }
+        }
+    }
+
+    private func register(_ asked: Node, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
+        do throws(APIError) {
+            let requested = try nodeRules.podCIDRs(askedBy: asked)
+            if let stored = registry.nodes[asked.metadata.name] {
+                guard stored.isAnswer(to: asked, requested) else { throw .alreadyExists("node", asked.metadata) }
+                return answer(.success(.node(stored.document, isReplayed: true)))
+            }
+            let claimed = try claimNode(asked, requested: requested)
+            guard !isDryRun else {
+                claimed.giveBack()
+                return answer(.success(.node(claimed.stored.document)))
+            }
+            let registry = registry
+            let change = Change(
+                records: [claimed.record], claimed: claimed.holds, apply: { registry.put(claimed.stored) })
+            commit(change) { outcome in
+                switch outcome {
+                case .kept: answer(.success(.node(claimed.stored.document)))
+                case .refused where attempts > 1:
+                    self.register(asked, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                case .refused: answer(.failure(.refusedTooOften))
+                case .failed(let error): answer(.failure(error))
+                }
+            }
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    var nodeRules: NodeRules {
+        NodeRules(clusterCIDRs: cluster.clusterCIDRs, maskSize: cluster.nodeMaskSize)
+    }
+
+    /// Takes the CIDRs of a node that has none yet; the node's turn is held alone.
+    func claimNode(_ asked: Node, requested: [CIDR]) throws(APIError) -> ClaimedNode {
+        guard !pools.nodeCIDR.isEmpty else {
+            throw APIError(
+                .failedPrecondition, reason: "NoClusterCIDR",
+                "nodes can't get pod CIDRs: the server was started without --cluster-cidr")
+        }
+        var holds: [Hold] = []
+        do throws(APIError) {
+            for pool in pools.nodeCIDR { holds.append(try take(from: pool, requested, for: asked)) }
+        } catch {
+            for hold in holds { hold.giveBack() }
+            throw error
+        }
+        let podCIDRs = holds.map(\.range)
+        let version = nextVersion()
+        var node = asked
+        node.podCIDRs = podCIDRs.map(\.description)
+        node.metadata.uid = asked.metadata.uid ?? environment.uuid()
+        node.metadata.creationTimestamp = environment.timestamp()
+        node.metadata.resourceVersion = String(version)
+        let document = Documents.encode(node.write)
+        return ClaimedNode(
+            stored: StoredNode(node, podCIDRs: podCIDRs, version: version, document: document), holds: holds)
+    }
+
+    private func take(from pool: SubnetPool, _ requested: [CIDR], for node: Node) throws(APIError) -> Hold {
+        let family = pool.cluster.network.family
+        guard let index = requested.firstIndex(where: { $0.network.family == family }) else {
+            guard let subnet = pool.claimNext() else { throw .rangeFull(pool.cluster, for: "pod CIDR") }
+            return .subnet(pool, subnet)
+        }
+        let subnet = requested[index]
+        switch pool.claim(subnet) {
+        case .claimed: return .subnet(pool, subnet)
+        case .taken:
+            throw .invalid(
+                kind: "Node", name: node.metadata.name,
+                [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is held by another node")])
+        case .reserved, .outOfRange:
+            throw .invalid(
+                kind: "Node", name: node.metadata.name,
+                [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is not a subnet of \(pool.cluster) for a node")])
+        }
+    }
+}
+
+/// A node that is decided, not yet committed.
+struct ClaimedNode: Sendable {
+    var stored: StoredNode
+    var holds: [Hold]
+
+    var record: LedgerRecord {
+        LedgerRecord(
+            kind: .node, key: stored.name, version: stored.version,
+            change: .put(
+                document: stored.document, context: [],
+                holdings: stored.podCIDRs.map { Holding(pool: .nodeCIDR, range: $0) }))
+    }
+
+    func giveBack() {
+        for hold in holds { hold.giveBack() }
+    }
+}
+
+extension StoredNode {
+    /// Asking again gets the same: the same uid where one is given, the same CIDRs where they are asked for.
+    fileprivate func isAnswer(to asked: Node, _ requested: [CIDR]) -> Bool {
+        if let uid = asked.metadata.uid, uid != self.uid { return false }
+        return requested.allSatisfy(podCIDRs.contains)
+    }
+}

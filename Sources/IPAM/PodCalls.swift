@@ -1,0 +1,209 @@
+import Addressing
+import Allocation
+import DualStack
+import Ledger
+import TandemAPI
+
+/// `AllocatePodIPs`: one address per family from the pod's node, all or none; a node without CIDRs gets them in the
+/// same commit.
+extension Engine {
+    func allocate(_ request: PodRequest, isDryRun: Bool, _ answer: @escaping Answer) {
+        let asked: AskedPod
+        do throws(APIError) {
+            asked = try AskedPod(request, rules: podRules)
+        } catch {
+            return answer(.failure(error))
+        }
+        let nodeName = request.pod.nodeName
+        // Pods of one node go side by side; the node itself can't go away meanwhile.
+        nodeTurns.take(nodeName, shared: true) { nodeTurn in
+            if let node = self.registry.nodes[nodeName] {
+                return self.allocate(asked, on: node, registering: nil, isDryRun: isDryRun) { result in
+                    answer(result)
+                    nodeTurn.giveBack()
+                }
+            }
+            nodeTurn.giveBack()
+            self.registerThenAllocate(asked, isDryRun: isDryRun, answer)
+        }
+    }
+
+    var podRules: PodRules {
+        PodRules(podFamilies: cluster.clusterCIDRs.map(\.network.family))
+    }
+
+    private func registerThenAllocate(_ asked: AskedPod, isDryRun: Bool, _ answer: @escaping Answer) {
+        let nodeName = asked.pod.nodeName
+        nodeTurns.take(nodeName) { nodeTurn in
+            let finish: Answer = { result in
+                answer(result)
+                nodeTurn.giveBack()
+            }
+            // Another pod may have registered it while this call waited.
+            if let node = self.registry.nodes[nodeName] {
+                return self.allocate(asked, on: node, registering: nil, isDryRun: isDryRun, finish)
+            }
+            do throws(APIError) {
+                guard self.cluster.autoRegisterNodes else {
+                    throw APIError(
+                        .failedPrecondition, reason: "NodeNotRegistered",
+                        "node \"\(nodeName)\" has no pod CIDRs and --auto-register-nodes=false: "
+                            + "register it with AllocateNodeCIDRs first")
+                }
+                let node = try self.claimNode(Node(metadata: ObjectMeta(name: nodeName)), requested: [])
+                self.allocate(asked, on: node.stored, registering: node, isDryRun: isDryRun, finish)
+            } catch {
+                finish(.failure(error))
+            }
+        }
+    }
+
+    /// Under the node's turn. `registering` is the node where this call brings it into being.
+    private func allocate(
+        _ asked: AskedPod, on node: StoredNode, registering: ClaimedNode?, isDryRun: Bool, _ answer: @escaping Answer
+    ) {
+        podTurns.take(asked.identity.origin) { turn in
+            self.allocate(
+                asked, on: node, registering: registering, isDryRun: isDryRun, attempts: Engine.attempts
+            ) { result in
+                answer(result)
+                turn.giveBack()
+            }
+        }
+    }
+
+    /// Under the node's and the pod's turn.
+    private func allocate(
+        _ asked: AskedPod, on node: StoredNode, registering: ClaimedNode?, isDryRun: Bool, attempts: Int,
+        _ answer: @escaping Answer
+    ) {
+        do throws(APIError) {
+            if let stored = registry.pod(asked.identity) {
+                registering?.giveBack()
+                guard try stored.isAnswer(to: asked, podRules) else { throw .alreadyExists("pod", asked.pod.metadata) }
+                return answer(.success(stored.result(isReplayed: true)))
+            }
+            let holds: [Hold]
+            do throws(APIError) {
+                holds = try asked.families.map { family throws(APIError) in try node.take(family, for: asked) }
+            } catch {
+                registering?.giveBack()
+                throw error
+            }
+            let stored = makePod(asked, on: node, addresses: holds.map(\.range.network))
+            if isDryRun {
+                for hold in holds { hold.giveBack() }
+                registering?.giveBack()
+                return answer(.success(stored.result(isReplayed: false)))
+            }
+            let registry = registry
+            let change = Change(
+                records: (registering.map { [$0.record] } ?? []) + [stored.record],
+                claimed: holds + (registering?.holds ?? []),
+                apply: {
+                    if registering != nil { registry.put(node) }
+                    registry.put(stored, name: asked.nameKey)
+                })
+            commit(change) { outcome in
+                switch outcome {
+                case .kept: answer(.success(stored.result(isReplayed: false)))
+                case .refused where attempts > 1 && registering == nil:
+                    self.allocate(
+                        asked, on: node, registering: nil, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                case .refused: answer(.failure(.refusedTooOften))
+                case .failed(let error): answer(.failure(error))
+                }
+            }
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    private func makePod(_ asked: AskedPod, on node: StoredNode, addresses: [IPAddress]) -> StoredPod {
+        let version = nextVersion()
+        var pod = asked.pod
+        pod.podIPs = addresses.map(\.description)
+        pod.metadata.uid = asked.pod.metadata.uid ?? environment.uuid()
+        pod.metadata.creationTimestamp = environment.timestamp()
+        pod.metadata.resourceVersion = String(version)
+        return StoredPod(
+            asked.identity, on: node, addresses: addresses, version: version, document: Documents.encode(pod.write))
+    }
+}
+
+/// A pod's request once its form is checked.
+private struct AskedPod: Sendable {
+    var pod: Pod
+    var identity: PodIdentity
+    /// One address each, in this order.
+    var families: [IPFamily]
+    /// Whether the caller chose the families.
+    var hasChosenFamilies: Bool
+    /// Addresses asked for, at most one per family.
+    var requested: [IPAddress]
+
+    init(_ request: PodRequest, rules: PodRules) throws(APIError) {
+        let checked = try rules.check(request)
+        pod = request.pod
+        families = checked.families
+        requested = checked.requested
+        hasChosenFamilies = request.ipFamilies != nil
+        identity =
+            request.attachment.map(PodIdentity.init)
+            ?? PodIdentity(
+                namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid ?? "")
+    }
+
+    var nameKey: String { StoredPod.nameKey(pod.metadata) }
+}
+
+extension StoredPod {
+    static func nameKey(_ metadata: ObjectMeta) -> String { "\(metadata.namespace)/\(metadata.name)" }
+
+    var record: LedgerRecord {
+        LedgerRecord(
+            kind: .pod, key: identity.key, version: version,
+            change: .put(
+                document: document, context: [], holdings: addresses.map { Holding(pool: .podIP, address: $0) }))
+    }
+
+    func result(isReplayed: Bool) -> CallResult {
+        .pod(
+            document, node: node.name, podCIDRs: node.podCIDRs, gateways: node.gateways, isReplayed: isReplayed)
+    }
+
+    /// The same pod, on the same node, and nothing asked for that it does not have.
+    fileprivate func isAnswer(to asked: AskedPod, _ rules: PodRules) throws(APIError) -> Bool {
+        guard node.name == asked.pod.nodeName else { return false }
+        if asked.hasChosenFamilies, asked.families != addresses.map(\.family) { return false }
+        guard asked.requested.allSatisfy(addresses.contains) else { return false }
+        let held = try decoded().metadata
+        let wanted = asked.pod.metadata
+        return held.namespace == wanted.namespace && held.name == wanted.name
+            && (wanted.uid == nil || wanted.uid == held.uid)
+    }
+}
+
+extension StoredNode {
+    fileprivate func take(_ family: IPFamily, for asked: AskedPod) throws(APIError) -> Hold {
+        guard let pool = pool(family) else {
+            throw APIError(
+                .failedPrecondition, reason: "NoPodCIDR",
+                "node \"\(name)\" has no \(family) pod CIDR; release it and register it again to get one")
+        }
+        guard let index = asked.requested.firstIndex(where: { $0.family == family }) else {
+            guard let address = pool.claimNext() else { throw .rangeFull(pool.cidr, for: "pod IP") }
+            return .address(pool, address)
+        }
+        let requested = asked.requested[index]
+        let fault: String
+        switch pool.claim(requested) {
+        case .claimed: return .address(pool, requested)
+        case .taken: fault = "\(requested) is already allocated"
+        case .reserved: fault = "\(requested) is reserved: it is the network's, the gateway's or the broadcast address"
+        case .outOfRange: fault = "\(requested) does not lie in \(pool.cidr), the pod CIDR of node \"\(name)\""
+        }
+        throw .invalid(
+            kind: "Pod", name: asked.pod.metadata.name, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
+    }
+}

@@ -1,0 +1,196 @@
+import Addressing
+import Allocation
+import DualStack
+public import TandemAPI
+
+/// The calls that only look: they read what is committed and never wait for a commit.
+extension Engine {
+    func getService(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
+        guard let stored = registry.services[StoredService.key(metadata.namespace, metadata.name)],
+            metadata.uid == nil || metadata.uid == stored.uid
+        else { return .failure(.notFound(kind: "service", name: metadata.name)) }
+        return .success(.service(stored.document))
+    }
+
+    func getNode(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
+        guard let stored = registry.nodes[metadata.name], metadata.uid == nil || metadata.uid == stored.uid else {
+            return .failure(.notFound(kind: "node", name: metadata.name))
+        }
+        return .success(.node(stored.document))
+    }
+
+    /// Of several incarnations under one name the newest, unless a uid says which.
+    func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
+        let incarnations = registry.podsByName[StoredPod.nameKey(metadata)] ?? []
+        do throws(APIError) {
+            for pod in incarnations.reversed() {
+                if let uid = metadata.uid, try pod.decoded().metadata.uid != uid { continue }
+                if let onlyNode, pod.node.name != onlyNode {
+                    throw APIError(
+                        .permissionDenied, reason: "Forbidden",
+                        "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\"")
+                }
+                return .success(.pod(pod.document))
+            }
+            throw .notFound(kind: "pod", name: metadata.name)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: Lists
+
+    func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
+        page(registry.services, query) { [$0.document] }
+    }
+
+    func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
+        page(registry.nodes, query) { [$0.document] }
+    }
+
+    func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
+        guard let nodeName = query.nodeName else {
+            return page(registry.podsByName, query) { $0.map(\.document) }
+        }
+        // A node's pods are found by the node, not by walking through all; in the order of their identities.
+        let prefix = query.namespacePrefix
+        do throws(APIError) {
+            let pods = (registry.nodes[nodeName]?.listedPods() ?? []).sorted { $0.identity.key < $1.identity.key }
+            var documents: [[UInt8]] = []
+            for pod in pods {
+                if let token = query.continueToken, pod.identity.key <= token { continue }
+                if !prefix.isEmpty, try !StoredPod.nameKey(pod.decoded().metadata).hasPrefix(prefix) { continue }
+                documents.append(pod.document)
+                if documents.count == query.limit {
+                    let isLast = pods.last === pod
+                    return .success(.page(documents, continueToken: isLast ? nil : pod.identity.key))
+                }
+            }
+            return .success(.page(documents, continueToken: nil))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func page<Value>(
+        _ map: ShardedMap<String, Value>, _ query: ListQuery, _ documents: (Value) -> [[UInt8]]
+    ) -> Result<CallResult, APIError> {
+        var token: PageToken?
+        if let text = query.continueToken {
+            token = PageToken(text)
+            guard token != nil else {
+                return .failure(
+                    APIError(
+                        .invalidArgument, reason: "InvalidParams",
+                        "params.continue: not a token that a List call gave; start again without it", code: -32602))
+            }
+        }
+        let prefix = query.namespacePrefix
+        let page = map.page(
+            after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
+        return .success(.page(page.items, continueToken: page.next?.text))
+    }
+
+    // MARK: Addresses and pools
+
+    func lookup(_ address: IPAddress) -> AddressStatus {
+        if let pool = pools.addressPool(.clusterIP, containing: address) {
+            return serviceStatus(address, pool, .clusterIP)
+        }
+        if let pool = pools.addressPool(.loadBalancer, containing: address) {
+            return serviceStatus(address, pool, .loadBalancer)
+        }
+        for pool in pools.nodeCIDR where pool.cluster.contains(address) {
+            let subnet = CIDR(containing: address, prefixLength: pool.nodePrefixLength)
+            if let name = registry.podCIDRs[subnet],
+                let node = registry.nodes[name]
+            {
+                return podStatus(address, node)
+            }
+            return AddressStatus(address, pool: pool.name, state: .free)
+        }
+        // What is held from a range that is no longer configured is still held.
+        if let key = registry.serviceAddresses[address], let owner = registry.services[key]?.owner {
+            return AddressStatus(address, pool: nil, state: .allocated, owner: owner)
+        }
+        return AddressStatus(address, pool: nil, state: .outOfRange)
+    }
+
+    private func serviceStatus(_ address: IPAddress, _ pool: AddressPool, _ kind: ServicePool) -> AddressStatus {
+        let owner = registry.serviceAddresses[address].flatMap { registry.services[$0]?.owner }
+        return AddressStatus(
+            address, pool: kind.name(pool.cidr.network.family),
+            state: AddressStatus.State(pool.state(of: address)), owner: owner)
+    }
+
+    private func podStatus(_ address: IPAddress, _ node: StoredNode) -> AddressStatus {
+        guard let pool = node.pool(containing: address) else {
+            return AddressStatus(address, pool: nil, state: .outOfRange)
+        }
+        let holder = node.listedPods().first { $0.addresses.contains(address) }
+        return AddressStatus(
+            address, pool: node.poolName(pool.cidr.network.family),
+            state: AddressStatus.State(pool.state(of: address)), owner: (try? holder?.decoded())?.metadata.podOwner)
+    }
+
+    /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
+    public func poolStatuses() -> [PoolStatus] {
+        var statuses = pools.clusterIP.map { $0.status(ServicePool.clusterIP.name($0.cidr.network.family), "Service") }
+        statuses += pools.loadBalancer.map {
+            $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), "LoadBalancer")
+        }
+        statuses += pools.nodeCIDR.map { pool in
+            PoolStatus(
+                name: pool.name, kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
+                allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
+        }
+        var nodes: [StoredNode] = []
+        registry.nodes.visit { _, node in nodes.append(node) }
+        for node in nodes.sorted(by: { $0.name < $1.name }) {
+            statuses += node.pools.map { $0.status(node.poolName($0.cidr.network.family), "Pod") }
+        }
+        return statuses
+    }
+}
+
+extension ListQuery {
+    fileprivate var namespacePrefix: String { namespace.map { "\($0)/" } ?? "" }
+}
+
+extension ServicePool {
+    fileprivate func name(_ family: IPFamily) -> String {
+        switch self {
+        case .clusterIP: "services-\(family.poolSuffix)"
+        case .loadBalancer: "loadbalancers-\(family.poolSuffix)"
+        }
+    }
+}
+
+extension SubnetPool {
+    fileprivate var name: String { "nodes-\(cluster.network.family.poolSuffix)" }
+}
+
+extension StoredNode {
+    fileprivate func poolName(_ family: IPFamily) -> String { "pods-\(name)-\(family.poolSuffix)" }
+}
+
+extension IPFamily {
+    fileprivate var poolSuffix: String { self == .ipv4 ? "ipv4" : "ipv6" }
+}
+
+extension AddressPool {
+    fileprivate func status(_ name: String, _ kind: String) -> PoolStatus {
+        PoolStatus(name: name, kind: kind, cidr: cidr, capacity: capacity, allocated: UInt128(allocatedCount))
+    }
+}
+
+extension AddressStatus.State {
+    fileprivate init(_ state: AllocationState) {
+        switch state {
+        case .free: self = .free
+        case .allocated: self = .allocated
+        case .reserved: self = .reserved
+        case .outOfRange: self = .outOfRange
+        }
+    }
+}

@@ -1,0 +1,231 @@
+import Addressing
+import Allocation
+import DualStack
+import Ledger
+import TandemAPI
+
+/// `AllocateServiceIPs` and `UpdateServiceIPs`: decide, claim, commit.
+extension Engine {
+    func allocate(_ asked: Service, isDryRun: Bool, _ answer: @escaping Answer) {
+        let key = StoredService.key(asked.metadata.namespace, asked.metadata.name)
+        serviceTurns.take(key) { turn in
+            self.create(asked, key: key, isDryRun: isDryRun, attempts: Engine.attempts) { result in
+                answer(result)
+                turn.giveBack()
+            }
+        }
+    }
+
+    func update(_ asked: Service, isDryRun: Bool, _ answer: @escaping Answer) {
+        let key = StoredService.key(asked.metadata.namespace, asked.metadata.name)
+        serviceTurns.take(key) { turn in
+            self.replace(asked, key: key, isDryRun: isDryRun, attempts: Engine.attempts) { result in
+                answer(result)
+                turn.giveBack()
+            }
+        }
+    }
+
+    // MARK: Under the Service's turn
+
+    private func create(_ asked: Service, key: String, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
+        let request = asked.canonicalRequest
+        let stored = registry.services[key]
+        if let stored, stored.isAnswer(to: asked, request) {
+            return answer(.success(.service(stored.document, isReplayed: true)))
+        }
+        do throws(APIError) {
+            // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
+            let claimed = try decide(try rules.create(asked))
+            guard stored == nil else {
+                claimed.giveBack()
+                throw .alreadyExists("service", asked.metadata)
+            }
+            var service = claimed.decision.service
+            service.metadata.uid = asked.metadata.uid ?? environment.uuid()
+            service.metadata.creationTimestamp = environment.timestamp()
+            keep(service, claimed, request: request, replacing: nil, isDryRun: isDryRun) { outcome in
+                if case .refused = outcome, attempts > 1 {
+                    return self.create(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                }
+                answer(outcome.result { CallResult.service($0) })
+            }
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    private func replace(_ asked: Service, key: String, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
+        do throws(APIError) {
+            guard let stored = registry.services[key] else {
+                throw .notFound(kind: "service", name: asked.metadata.name)
+            }
+            try stored.checkPreconditions(asked.metadata)
+            let old = try stored.decoded()
+            let claimed = try decide(try rules.update(old, to: asked))
+            var service = claimed.decision.service
+            service.metadata.uid = stored.uid
+            service.metadata.creationTimestamp = old.metadata.creationTimestamp
+            let released = claimed.decision.released.map(\.address)
+            service.metadata.resourceVersion = old.metadata.resourceVersion
+            if Documents.encode(service.write) == stored.document {
+                // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
+                claimed.giveBack()
+                return answer(.success(.service(stored.document, released: [])))
+            }
+            keep(service, claimed, request: stored.request, replacing: stored, isDryRun: isDryRun) { outcome in
+                if case .refused = outcome, attempts > 1 {
+                    return self.replace(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                }
+                answer(outcome.result { CallResult.service($0, released: released) })
+            }
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    /// Claims what the plan needs, all or none, and lets the rules finish the Service.
+    private func decide(_ plan: ServicePlan) throws(APIError) -> ClaimedService {
+        var holds: [Hold] = []
+        do throws(APIError) {
+            for claim in plan.claims { holds.append(try take(claim, for: plan)) }
+            let addresses = holds.map(\.range.network)
+            return ClaimedService(decision: try plan.completed(with: addresses), holds: holds)
+        } catch {
+            for hold in holds { hold.giveBack() }
+            throw error
+        }
+    }
+
+    private func take(_ claim: AddressClaim, for plan: ServicePlan) throws(APIError) -> Hold {
+        guard let pool = pools.addressPool(claim.pool, claim.family) else {
+            // The rules claim only from families that they were told of.
+            throw APIError(.internal, reason: "InternalError", "no \(claim.family) range is configured")
+        }
+        guard let requested = claim.requested else {
+            guard let address = pool.claim(startingAt: environment.random()) else {
+                throw .rangeFull(
+                    pool.cidr, for: claim.pool == .clusterIP ? "service IP" : "load-balancer IP")
+            }
+            return .address(pool, address)
+        }
+        switch pool.claim(requested) {
+        case .claimed: return .address(pool, requested)
+        case .taken: throw plan.refusal(of: claim, because: .taken, range: pool.cidr)
+        case .reserved, .outOfRange: throw plan.refusal(of: claim, because: .outOfRange, range: pool.cidr)
+        }
+    }
+
+    /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
+    private func keep(
+        _ service: Service, _ claimed: ClaimedService, request: [UInt8], replacing old: StoredService?,
+        isDryRun: Bool, _ done: @escaping @Sendable (ServiceOutcome) -> Void
+    ) {
+        var service = service
+        if isDryRun {
+            claimed.giveBack()
+            return done(.kept(Documents.encode(service.write)))
+        }
+        let version = nextVersion()
+        service.metadata.resourceVersion = String(version)
+        let document = Documents.encode(service.write)
+        let stored = StoredService(service, version: version, document: document, request: request)
+        let held = holdings(of: service)
+        let freed = claimed.decision.released.map(\.address)
+        let registry = registry
+        let change = Change(
+            records: [
+                LedgerRecord(
+                    kind: .service, key: stored.key, version: version,
+                    change: .put(document: document, context: request, holdings: held.map(\.ledgerHolding)))
+            ],
+            claimed: claimed.holds,
+            freed: claimed.decision.released.compactMap { released in
+                pools.addressPool(released.pool, containing: released.address).map { .address($0, released.address) }
+            },
+            apply: { registry.put(stored, addresses: held.map(\.address), freed: freed) })
+        commit(change) { outcome in
+            switch outcome {
+            case .kept: done(.kept(document))
+            case .refused: done(.refused)
+            case .failed(let error): done(.failed(error))
+            }
+        }
+    }
+}
+
+/// A decided Service and the marks in the pools that it rests on.
+private struct ClaimedService: Sendable {
+    var decision: ServiceDecision
+    var holds: [Hold]
+
+    func giveBack() {
+        for hold in holds { hold.giveBack() }
+    }
+}
+
+private enum ServiceOutcome: Sendable {
+    /// With the object as it is served.
+    case kept([UInt8])
+    case refused
+    case failed(APIError)
+
+    func result(_ success: ([UInt8]) -> CallResult) -> Result<CallResult, APIError> {
+        switch self {
+        case .kept(let document): .success(success(document))
+        case .refused: .failure(.refusedTooOften)
+        case .failed(let error): .failure(error)
+        }
+    }
+}
+
+extension ServiceHolding {
+    var ledgerHolding: Holding {
+        Holding(pool: pool == .clusterIP ? .serviceIP : .loadBalancerIP, address: address)
+    }
+}
+
+extension Service {
+    /// `spec` as it was asked, its members in one order: equal texts mean equal requests.
+    var canonicalRequest: [UInt8] {
+        var spec = spec
+        spec.others.members.sort { $0.name < $1.name }
+        return Documents.encode(spec.write)
+    }
+}
+
+extension StoredService {
+    /// Whether this is what the request asks for: same uid where one is given, same members under `spec`.
+    fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
+        if let uid = asked.metadata.uid, uid != self.uid { return false }
+        if request == self.request { return true }
+        // Members inside members may have come in another order: compare what they mean. Off the common way.
+        guard let left = try? JSONValue(parsing: request), let right = try? JSONValue(parsing: self.request) else {
+            return false
+        }
+        return left == right
+    }
+
+    /// `metadata.uid` and `metadata.resourceVersion`, where given, must be the stored ones: compare and set.
+    fileprivate func checkPreconditions(_ asked: ObjectMeta) throws(APIError) {
+        if let uid = asked.uid, uid != self.uid {
+            throw .conflict("service \"\(name)\" is another incarnation now: its uid is \(self.uid), not \(uid)")
+        }
+        if let version = asked.resourceVersion, version != String(self.version) {
+            throw .conflict(
+                "service \"\(name)\" has changed: its resourceVersion is \(self.version), not \(version); "
+                    + "read it, make the change again, and send it with the new one")
+        }
+    }
+}
+
+extension APIError {
+    static func conflict(_ message: String) -> APIError { APIError(.aborted, reason: "Conflict", message) }
+
+    static func alreadyExists(_ kind: String, _ metadata: ObjectMeta) -> APIError {
+        APIError(
+            .alreadyExists, reason: "AlreadyExists",
+            "\(kind) \"\(metadata.name)\" already exists and asks for something else; "
+                + "change it with an update, release it first, or take another name")
+    }
+}

@@ -1,0 +1,107 @@
+import Addressing
+import Synchronization
+
+/// A dictionary cut into shards, each behind a lock of its own that is held for one look-up and never across a call out.
+///
+/// Thread-safe. Look-ups and updates are O(1); `page` is O(objects in a shard).
+final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
+    private final class Shard: Sendable {
+        let entries = Mutex<[Key: Value]>([:])
+    }
+
+    /// A power of two: enough that a handful of threads seldom meet.
+    private static var shardCount: Int { 64 }
+    private let shards = (0..<shardCount).map { _ in Shard() }
+
+    private func shard(of key: Key) -> Shard {
+        shards[Int(truncatingIfNeeded: key.shardHash) & (Self.shardCount - 1)]
+    }
+
+    subscript(key: Key) -> Value? {
+        get { shard(of: key).entries.withLock { $0[key] } }
+        set { shard(of: key).entries.withLock { $0[key] = newValue } }
+    }
+
+    /// Reads and changes one entry in one step; `body` must neither block nor call out.
+    @discardableResult
+    func update<Result: Sendable>(_ key: Key, _ body: (inout Value?) -> Result) -> Result {
+        shard(of: key).entries.withLock { body(&$0[key]) }
+    }
+
+    /// Every value, shard by shard; changes meanwhile may or may not be seen.
+    func visit(_ body: (Key, Value) -> Void) {
+        for shard in shards {
+            for (key, value) in shard.entries.withLock({ $0 }) { body(key, value) }
+        }
+    }
+
+    var count: Int {
+        shards.reduce(0) { $0 + $1.entries.withLock { $0.count } }
+    }
+}
+
+/// A key whose shard is the same in every run of the program, so that a page's token outlives a restart.
+protocol ShardKey: Hashable, Sendable {
+    var shardHash: UInt64 { get }
+}
+
+extension String: ShardKey {
+    /// FNV-1a, with its high bits folded into the low ones that choose the shard.
+    var shardHash: UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        return hash ^ hash >> 32
+    }
+}
+
+extension IPAddress: ShardKey {
+    var shardHash: UInt64 {
+        let folded = UInt64(truncatingIfNeeded: bits) ^ UInt64(truncatingIfNeeded: bits >> 64)
+        return (folded &* 0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
+
+extension CIDR: ShardKey {
+    var shardHash: UInt64 { network.shardHash }
+}
+
+extension ShardedMap where Key == String {
+    /// Values in an order that stays the same over restarts: by shard, then by key. Starts behind `token`, and takes
+    /// what `isWanted` lets pass until `limit` is reached; then gives the token to go on from.
+    func page<Item>(
+        after token: PageToken?, limit: Int, where isWanted: (String) -> Bool, _ items: (Value) -> [Item]
+    ) -> (items: [Item], next: PageToken?) {
+        var result: [Item] = []
+        for index in (token?.shard ?? 0)..<shards.count {
+            let entries = shards[index].entries.withLock { $0 }
+            let start = index == token?.shard ? token?.key : nil
+            let keys = entries.keys.filter { key in isWanted(key) && start.map { key > $0 } ?? true }.sorted()
+            for key in keys {
+                guard let value = entries[key] else { continue }
+                result.append(contentsOf: items(value))
+                if result.count >= limit { return (result, PageToken(shard: index, key: key)) }
+            }
+        }
+        return (result, nil)
+    }
+}
+
+/// Where a page ended: clients get it as an opaque text and send it back.
+struct PageToken: Sendable, Equatable {
+    var shard: Int
+    var key: String
+
+    init(shard: Int, key: String) {
+        self.shard = shard
+        self.key = key
+    }
+
+    init?(_ text: String) {
+        guard let dot = text.firstIndex(of: "."), let shard = Int(text[..<dot]), (0..<64).contains(shard) else {
+            return nil
+        }
+        self.init(shard: shard, key: String(text[text.index(after: dot)...]))
+    }
+
+    var text: String { "\(shard).\(key)" }
+}

@@ -1,0 +1,121 @@
+import Addressing
+import Foundation
+import Ledger
+import TandemAPI
+
+@testable import IPAM
+
+/// SplitMix64: the same sequence for the same seed, on every machine.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ mixed >> 31
+    }
+}
+
+let seeds: [UInt64] =
+    ProcessInfo.processInfo.environment["TANDEM_SEED"].flatMap(UInt64.init).map { [$0] }
+    ?? [1, 2, 3, UInt64.random(in: .min ... .max)]
+
+extension ClusterConfiguration {
+    /// Small enough to run full: 14 service addresses in IPv4, 7 in IPv6; four nodes of 13 pods.
+    static let small = ClusterConfiguration(
+        serviceRanges: [CIDR("10.96.0.0/28")!, CIDR("fd00:10:96::/125")!],
+        clusterCIDRs: [CIDR("10.244.0.0/26")!, CIDR("fd00:10:244::/62")!],
+        loadBalancerRanges: [CIDR("192.0.2.0/29")!, CIDR("2001:db8::/125")!],
+        nodeMaskSizeIPv4: 28, nodeMaskSizeIPv6: 64)
+}
+
+/// An engine over a store, spoken to in JSON as a client would.
+final class EngineHarness: Sendable {
+    let engine: Engine
+
+    init(_ store: any LedgerStore, _ cluster: ClusterConfiguration = .small) throws {
+        engine = try Engine(cluster: cluster, store: store)
+    }
+
+    func stop() {
+        engine.journal.stop()
+    }
+
+    /// The result, or the error that was answered.
+    func call(_ method: TandemAPI.Method, _ params: JSONValue = [:], onlyNode: String? = nil) async -> Result<
+        JSONValue, APIError
+    > {
+        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
+        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
+            return .failure(.unavailable("not a request"))
+        }
+        switch parsed.call {
+        case .failure(let error): return .failure(error)
+        case .success(let call):
+            let result = await withCheckedContinuation { continuation in
+                engine.perform(call, onlyNode: onlyNode) { continuation.resume(returning: $0) }
+            }
+            return result.map { (try? JSONValue(parsing: $0.json)) ?? .null }
+        }
+    }
+
+    /// Every address that objects show, by its owner; nil where two objects show one.
+    func shownAddresses() async throws -> [String: String]? {
+        var owners: [String: String] = [:]
+        func add(_ address: String?, _ owner: String) -> Bool {
+            guard let address, address != "None" else { return true }
+            return owners.updateValue(owner, forKey: address) == nil
+        }
+        for service in try await items(.listServices) {
+            let name =
+                "service \(service["metadata"]?["namespace"]?.stringValue ?? "")/\(service["metadata"]?["name"]?.stringValue ?? "")"
+            for ip in service["spec"]?["clusterIPs"]?.arrayValue ?? [] where !add(ip.stringValue, name) { return nil }
+            for ingress in service["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? [] {
+                guard add(ingress["ip"]?.stringValue, name) else { return nil }
+            }
+        }
+        for pod in try await items(.listPods) {
+            let name = "pod \(pod["metadata"]?["uid"]?.stringValue ?? "")"
+            for ip in pod["status"]?["podIPs"]?.arrayValue ?? [] where !add(ip["ip"]?.stringValue, name) { return nil }
+        }
+        for node in try await items(.listNodes) {
+            let name = "node \(node["metadata"]?["name"]?.stringValue ?? "")"
+            for cidr in node["spec"]?["podCIDRs"]?.arrayValue ?? [] where !add(cidr.stringValue, name) { return nil }
+        }
+        return owners
+    }
+
+    func items(_ method: TandemAPI.Method) async throws -> [JSONValue] {
+        var items: [JSONValue] = []
+        var params: JSONValue = ["limit": 3]
+        while true {
+            let page = try await call(method, params).get()
+            items += page["items"]?.arrayValue ?? []
+            guard let next = page["continue"] else { return items }
+            params["continue"] = next
+        }
+    }
+
+    /// Addresses in use = addresses in objects, by count and one by one; empty where all is well.
+    func faults() async throws -> [String] {
+        guard let shown = try await shownAddresses() else { return ["an address has two owners"] }
+        var faults: [String] = []
+        let pools = engine.poolStatuses()
+        let used = pools.reduce(0) { $0 + Int($1.allocated) }
+        if used != shown.count { faults.append("\(used) in use, \(shown.count) in objects") }
+        for (text, owner) in shown {
+            guard let address = IPAddress(text) else { continue }
+            let status = engine.lookup(address)
+            if status.state != .allocated || status.owner == nil {
+                faults.append("\(text) of \(owner) is \(status.state)")
+            }
+        }
+        return faults
+    }
+}

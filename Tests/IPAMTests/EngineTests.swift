@@ -1,0 +1,198 @@
+import Addressing
+import Ledger
+import TandemAPI
+import Testing
+
+@testable import IPAM
+
+@Suite("The engine's calls")
+struct EngineTests {
+    private func service(_ name: String, _ spec: JSONValue = ["ipFamilyPolicy": "PreferDualStack"], uid: String? = nil)
+        -> JSONValue
+    {
+        var metadata: JSONValue = ["name": .string(name)]
+        metadata["uid"] = uid.map { .string($0) }
+        return ["service": ["metadata": metadata, "spec": spec]]
+    }
+
+    private func pod(_ name: String, node: String, container: String? = nil, uid: String? = nil) -> JSONValue {
+        var metadata: JSONValue = ["name": .string(name)]
+        metadata["uid"] = uid.map { .string($0) }
+        var params: JSONValue = ["pod": ["metadata": metadata, "spec": ["nodeName": .string(node)]]]
+        if let container { params["attachment"] = ["containerID": .string(container), "ifName": "eth0"] }
+        return params
+    }
+
+    @Test("a Service gets one address of each family; asked again, the same, and says so")
+    func allocatesServices() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        let first = try await harness.call(.allocateServiceIPs, service("web")).get()
+        #expect(first["service"]?["spec"]?["ipFamilies"] == ["IPv4", "IPv6"])
+        #expect(first["service"]?["spec"]?["clusterIPs"]?.arrayValue?.count == 2)
+        #expect(first["replayed"] == nil)
+        let again = try await harness.call(.allocateServiceIPs, service("web")).get()
+        #expect(again["service"] == first["service"])
+        #expect(again["replayed"] == true)
+        let other = await harness.call(.allocateServiceIPs, service("web", ["ipFamilyPolicy": "SingleStack"]))
+        #expect(throws: APIError.self) { try other.get() }
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("members in another order are the same request")
+    func knowsRequests() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        let ports: JSONValue = [["name": "http", "port": 80]]
+        let swapped: JSONValue = [["port": 80, "name": "http"]]
+        _ = try await harness.call(.allocateServiceIPs, service("a", ["ports": ports, "x": 1, "y": 2])).get()
+        let again = try await harness.call(.allocateServiceIPs, service("a", ["y": 2, "ports": swapped, "x": 1])).get()
+        #expect(again["replayed"] == true)
+        harness.stop()
+    }
+
+    @Test("when the second family is full the first is given back, and the answer names the family")
+    func allOrNone() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        for index in 0..<7 { _ = try await harness.call(.allocateServiceIPs, service("s\(index)")).get() }
+        let full = await harness.call(.allocateServiceIPs, service("more"))
+        let error = try #require(full.error)
+        #expect(error.status == .resourceExhausted)
+        #expect(error.reason == "RangeFull")
+        #expect(error.fullRange == CIDR("fd00:10:96::/125"))
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("an update is compared with the version it was made from, and reports what it released")
+    func updates() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        let created = try await harness.call(.allocateServiceIPs, service("web")).get()
+        var changed = try #require(created["service"])
+        changed["spec"] = changed["spec"]?.merging(["ipFamilyPolicy": "SingleStack"])
+        let updated = try await harness.call(.updateServiceIPs, ["service": changed]).get()
+        let second = try #require(created["service"]?["spec"]?["clusterIPs"]?.arrayValue?.last)
+        #expect(updated["released"] == [second])
+        #expect(
+            updated["service"]?["metadata"]?["resourceVersion"] != created["service"]?["metadata"]?["resourceVersion"])
+        let stale = await harness.call(.updateServiceIPs, ["service": changed])
+        #expect(stale.error?.status == .aborted)
+        let unknown = await harness.call(.updateServiceIPs, service("nobody"))
+        #expect(unknown.error?.status == .notFound)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("a dry run decides and keeps nothing")
+    func dryRuns() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        var params = service("web")
+        params["dryRun"] = true
+        let shown = try await harness.call(.allocateServiceIPs, params).get()
+        #expect(shown["service"]?["spec"]?["clusterIPs"]?.arrayValue?.count == 2)
+        #expect((await harness.call(.getService, service("web"))).error?.status == .notFound)
+        var podParams = pod("p", node: "n1")
+        podParams["dryRun"] = true
+        _ = try await harness.call(.allocatePodIPs, podParams).get()
+        #expect(try await harness.items(.listNodes).isEmpty)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("a pod gets one address per family from its node, which is registered in the same commit")
+    func allocatesPods() async throws {
+        let store = FaultyLedger()
+        let harness = try EngineHarness(store)
+        let first = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
+        #expect(first["pod"]?["status"]?["podIPs"]?.arrayValue?.count == 2)
+        #expect(first["node"]?["name"] == "n1")
+        #expect(first["node"]?["podCIDRs"]?.arrayValue?.count == 2)
+        #expect(first["node"]?["gateways"] == ["10.244.0.1", "fd00:10:244::1"])
+        let again = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
+        #expect(again["pod"] == first["pod"])
+        #expect(again["replayed"] == true)
+        let renewed = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c2")).get()
+        #expect(renewed["pod"]?["status"]?["podIPs"] != first["pod"]?["status"]?["podIPs"])
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("without --auto-register-nodes a pod of an unknown node is refused")
+    func needsRegisteredNodes() async throws {
+        var cluster = ClusterConfiguration.small
+        cluster.autoRegisterNodes = false
+        let harness = try EngineHarness(FaultyLedger(), cluster)
+        #expect((await harness.call(.allocatePodIPs, pod("p", node: "n1"))).error?.status == .failedPrecondition)
+        _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1")).get()
+        harness.stop()
+    }
+
+    @Test("a release frees only what that incarnation holds, and succeeds where nothing is")
+    func releasesIncarnations() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", uid: "old")).get()
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", uid: "new")).get()
+        let late = try await harness.call(.release, ["pod": ["metadata": ["name": "p", "uid": "old"]]]).get()
+        #expect(late["released"]?.arrayValue?.count == 2)
+        let again = try await harness.call(.release, ["pod": ["metadata": ["name": "p", "uid": "old"]]]).get()
+        #expect(again["released"] == [])
+        #expect(try await harness.items(.listPods).count == 1)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("a node with pods is released by force alone, and then with them")
+    func releasesNodes() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        for name in ["a", "b"] { _ = try await harness.call(.allocatePodIPs, pod(name, node: "n1")).get() }
+        let refused = await harness.call(.release, ["node": ["metadata": ["name": "n1"]]])
+        #expect(refused.error?.status == .failedPrecondition)
+        let forced = try await harness.call(.release, ["node": ["metadata": ["name": "n1"]], "force": true]).get()
+        #expect(forced["released"]?.arrayValue?.count == 6)
+        #expect(try await harness.faults() == [])
+        #expect(engineIsEmpty(harness))
+        harness.stop()
+    }
+
+    private func engineIsEmpty(_ harness: EngineHarness) -> Bool {
+        harness.engine.poolStatuses().allSatisfy { $0.allocated == 0 }
+    }
+
+    @Test("addresses and CIDRs that are asked for are given exactly, or refused")
+    func givesExactly() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        let node: JSONValue = [
+            "node": ["metadata": ["name": "n1"], "spec": ["podCIDRs": ["10.244.0.32/28", "fd00:10:244:2::/64"]]]
+        ]
+        let given = try await harness.call(.allocateNodeCIDRs, node).get()
+        #expect(given["node"]?["spec"]?["podCIDR"] == "10.244.0.32/28")
+        let taken: JSONValue = ["node": ["metadata": ["name": "n2"], "spec": ["podCIDRs": ["10.244.0.32/28"]]]]
+        #expect((await harness.call(.allocateNodeCIDRs, taken)).error?.causes.first?.field == "spec.podCIDRs[0]")
+        var asked = pod("p", node: "n1")
+        asked["pod"]?["status"] = ["podIPs": [["ip": "10.244.0.40"], ["ip": "fd00:10:244:2::99"]]]
+        let exact = try await harness.call(.allocatePodIPs, asked).get()
+        #expect(exact["pod"]?["status"]?["podIP"] == "10.244.0.40")
+        asked["pod"]?["metadata"] = ["name": "q"]
+        #expect((await harness.call(.allocatePodIPs, asked)).error?.status == .invalidArgument)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test("a node's agent touches its own node's pods alone")
+    func keepsToItsNode() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
+        let name: JSONValue = ["pod": ["metadata": ["name": "p"]]]
+        #expect((await harness.call(.getPod, name, onlyNode: "n2")).error?.status == .permissionDenied)
+        #expect(
+            (await harness.call(.release, ["attachment": ["containerID": "c1"]], onlyNode: "n2")).error?.status
+                == .permissionDenied)
+        _ = try await harness.call(.getPod, name, onlyNode: "n1").get()
+        _ = try await harness.call(.release, ["attachment": ["containerID": "c1"]], onlyNode: "n1").get()
+        harness.stop()
+    }
+}
+
+extension Result {
+    var error: Failure? { if case .failure(let error) = self { error } else { nil } }
+}
