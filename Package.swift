@@ -29,6 +29,7 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
@@ -52,10 +53,20 @@ let package = Package(
         library("Ledger", ["Addressing", grdb]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
 
+        library("OpenSSLTLS", ["COpenSSL", nio]),
+        library(
+            "TandemServer",
+            [
+                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", nio, nioPosix, nioHTTP1, logging,
+                lifecycle,
+            ]),
+        executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
+
         tests("AddressingTests", ["Addressing"]),
         tests("AllocationTests", ["Allocation", "Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
         tests("LedgerTests", ["Ledger", "Addressing"]),
         tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests("TandemServerTests", ["tandemd", "TandemServer", "TandemAPI"]),
     ]
 )

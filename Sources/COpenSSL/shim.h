@@ -1,9 +1,56 @@
 #ifndef TANDEM_COPENSSL_SHIM_H
 #define TANDEM_COPENSSL_SHIM_H
 
-#include <openssl/ssl.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+
+// What OpenSSL offers as macros only, which Swift can't see.
+
+static inline int tandem_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int version) {
+    return (int)SSL_CTX_set_min_proto_version(ctx, version);
+}
+
+static inline void tandem_SSL_CTX_set_mode(SSL_CTX *ctx, long mode) {
+    SSL_CTX_set_mode(ctx, mode);
+}
+
+static inline void tandem_SSL_CTX_set_session_cache_mode(SSL_CTX *ctx, long mode) {
+    SSL_CTX_set_session_cache_mode(ctx, mode);
+}
+
+static inline void tandem_SSL_CTX_set_read_ahead(SSL_CTX *ctx, long yes) {
+    SSL_CTX_set_read_ahead(ctx, yes);
+}
+
+static inline int tandem_SSL_set_tlsext_host_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
+static inline int tandem_sk_SSL_CIPHER_num(const STACK_OF(SSL_CIPHER) *ciphers) {
+    return sk_SSL_CIPHER_num(ciphers);
+}
+
+static inline const SSL_CIPHER *tandem_sk_SSL_CIPHER_value(const STACK_OF(SSL_CIPHER) *ciphers, int index) {
+    return sk_SSL_CIPHER_value(ciphers, index);
+}
+
+static inline int tandem_sk_X509_NAME_num(const STACK_OF(X509_NAME) *names) {
+    return sk_X509_NAME_num(names);
+}
+
+static inline void tandem_SSL_CTX_set_safe_options(SSL_CTX *ctx) {
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+}
+
+static inline void tandem_BIO_clear_retry_flags(BIO *bio) {
+    BIO_clear_retry_flags(bio);
+}
+
+static inline void tandem_BIO_set_retry_read(BIO *bio) {
+    BIO_set_retry_read(bio);
+}
 
 #endif

@@ -1,0 +1,43 @@
+import COpenSSL
+
+/// `--tls-cipher-suites`: from the names of IANA's registry to OpenSSL's.
+enum CipherSuites {
+    /// Leaves a version of TLS alone of which no suite is named.
+    static func set(_ names: [String], on context: OpaquePointer) throws(TLSError) {
+        guard !names.isEmpty else { return }
+        let known = available(context)
+        var chosen: (old: [String], new: [String]) = ([], [])
+        for name in names {
+            guard let suite = known.first(where: { $0.standardName == name }) else {
+                let choices = known.map(\.standardName).joined(separator: ", ")
+                throw TLSError(.unknownCipherSuite, "\"\(name)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
+            }
+            if suite.isOfTLS13 { chosen.new.append(suite.name) } else { chosen.old.append(suite.name) }
+        }
+        if !chosen.new.isEmpty, SSL_CTX_set_ciphersuites(context, chosen.new.joined(separator: ":")) != 1 {
+            throw OpenSSLErrorQueue.internalError("SSL_CTX_set_ciphersuites")
+        }
+        if !chosen.old.isEmpty, SSL_CTX_set_cipher_list(context, chosen.old.joined(separator: ":")) != 1 {
+            throw OpenSSLErrorQueue.internalError("SSL_CTX_set_cipher_list")
+        }
+    }
+
+    private struct Suite {
+        var standardName: String
+        var name: String
+        var isOfTLS13: Bool
+    }
+
+    private static func available(_ context: OpaquePointer) -> [Suite] {
+        let ciphers = SSL_CTX_get_ciphers(context)
+        return (0..<tandem_sk_SSL_CIPHER_num(ciphers)).compactMap { index in
+            let cipher = tandem_sk_SSL_CIPHER_value(ciphers, index)
+            guard let standardName = SSL_CIPHER_standard_name(cipher), let name = SSL_CIPHER_get_name(cipher) else {
+                return nil
+            }
+            return Suite(
+                standardName: String(cString: standardName), name: String(cString: name),
+                isOfTLS13: SSL_CIPHER_get_version(cipher).map { String(cString: $0) } == "TLSv1.3")
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import COpenSSL
+import Glibc
+
+/// Loads PEM files into an `SSL_CTX`, turning each way to fail into an error that names the file.
+struct ContextFiles {
+    let context: OpaquePointer
+
+    func load(_ identity: TLSIdentity) throws(TLSError) {
+        let certificate = identity.certificateChainFile
+        try checkReadable(certificate)
+        OpenSSLErrorQueue.clear()
+        guard SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {
+            throw malformed(certificate, "certificate")
+        }
+        try loadKey(identity.privateKeyFile)
+        guard SSL_CTX_check_private_key(context) == 1 else {
+            throw mismatch(identity)
+        }
+    }
+
+    private func loadKey(_ file: String) throws(TLSError) {
+        try checkReadable(file)
+        // Without a callback OpenSSL would ask on the terminal for a pass phrase.
+        SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
+        OpenSSLErrorQueue.clear()
+        guard SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1 else { return }
+        let errors = OpenSSLErrorQueue.take()
+        if errors.contains(where: { $0.reason == X509_R_KEY_VALUES_MISMATCH && $0.library == ERR_LIB_X509 }) {
+            throw TLSError(.keyMismatch, "the key in \(file) is not that of the certificate; give the two that belong together")
+        }
+        if errors.contains(where: { $0.reason == PEM_R_BAD_PASSWORD_READ || $0.reason == PEM_R_BAD_DECRYPT }) {
+            throw TLSError(
+                .keyEncrypted, "the key in \(file) has a pass phrase; write one without by: openssl pkey -in \(file) -out FILE")
+        }
+        throw TLSError(.malformedFile, "\(file) holds no private key in PEM that OpenSSL can read")
+    }
+
+    private func mismatch(_ identity: TLSIdentity) -> TLSError {
+        OpenSSLErrorQueue.clear()
+        return TLSError(
+            .keyMismatch,
+            "the key in \(identity.privateKeyFile) is not that of the certificate in \(identity.certificateChainFile)")
+    }
+
+    /// Certificates that the peer's must lead to.
+    func loadAuthorities(_ file: String) throws(TLSError) {
+        try checkReadable(file)
+        OpenSSLErrorQueue.clear()
+        guard SSL_CTX_load_verify_locations(context, file, nil) == 1 else { throw malformed(file, "certificate") }
+    }
+
+    /// Tells clients whose certificates are welcome, so that they can choose among theirs.
+    func announceAuthorities(_ file: String) throws(TLSError) {
+        guard let names = SSL_load_client_CA_file(file), tandem_sk_X509_NAME_num(names) > 0 else {
+            throw malformed(file, "certificate")
+        }
+        // Takes the list over.
+        SSL_CTX_set_client_CA_list(context, names)
+    }
+
+    private func checkReadable(_ file: String) throws(TLSError) {
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw TLSError(.fileUnreadable, "can't read \(file): \(String(cString: strerror(errno)))")
+        }
+        close(descriptor)
+    }
+
+    private func malformed(_ file: String, _ what: String) -> TLSError {
+        OpenSSLErrorQueue.clear()
+        return TLSError(.malformedFile, "\(file) holds no \(what) in PEM that OpenSSL can read")
+    }
+}

@@ -1,0 +1,67 @@
+public import Addressing
+public import IPAM
+public import Logging
+import NIOCore
+public import OpenSSLTLS
+
+/// Everything that a server is started with, checked.
+public struct ServerConfiguration: Sendable {
+    public enum ClientAuthentication: String, Sendable, CaseIterable {
+        /// A client certificate is asked for, and needed for every call but those anyone may make.
+        case required
+        /// Everyone is an administrator: on loopback only.
+        case none
+    }
+
+    public enum LogFormat: String, Sendable, CaseIterable { case text, json }
+
+    public var cluster: ClusterConfiguration
+    public var bindAddress: IPAddress
+    /// 0 picks a free port.
+    public var securePort: Int
+    public var tls: TLSServerConfiguration
+    public var clientAuthentication: ClientAuthentication
+    /// Holds `tandem.db`.
+    public var dataDirectory: String
+    public var logLevel: Logger.Level
+    public var logFormat: LogFormat
+    /// Threads that serve connections.
+    public var eventLoops: Int
+    /// How long a drain waits for calls that are under way, in seconds.
+    public var shutdownTimeoutSeconds: Int
+
+    /// Checks every setting and throws the first fault, which names the flag and the cure. Reads no file.
+    public init(_ settings: Settings) throws(ConfigurationFault) {
+        if let (name, near) = settings.unknown.first {
+            throw ConfigurationFault(
+                name, "no such setting" + (near.map { "; did you mean \($0)?" } ?? "; --help lists them"))
+        }
+        let reader = SettingsReader(settings)
+        cluster = try reader.cluster()
+        bindAddress = try reader.address("bind-address", default: "127.0.0.1")
+        securePort = try reader.integer("secure-port", default: 8443, in: 0...65535)
+        clientAuthentication = try reader.choice("client-auth", default: .required)
+        tls = try reader.tls(clientAuthentication)
+        dataDirectory = try reader.required("data-dir", "the directory that holds tandem.db; it is made if need be")
+        logLevel = try reader.logLevel()
+        logFormat = try reader.choice("log-format", default: .text)
+        eventLoops = try reader.integer("event-loops", default: System.coreCount, in: 1...1024)
+        shutdownTimeoutSeconds = try reader.integer("shutdown-timeout", default: 20, in: 1...3600)
+        if clientAuthentication == .none, !bindAddress.isLoopback {
+            throw ConfigurationFault(
+                "client-auth",
+                "with none everyone is an administrator, so that --bind-address must be a loopback address "
+                    + "such as 127.0.0.1 or ::1, not \(bindAddress); use --client-auth=required to serve others")
+        }
+    }
+}
+
+extension IPAddress {
+    /// 127.0.0.0/8 and ::1.
+    var isLoopback: Bool {
+        switch family {
+        case .ipv4: bits >> 24 == 127
+        case .ipv6: bits == 1
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import Addressing
+import IPAM
+import Logging
+import OpenSSLTLS
+
+/// Reads single settings and says, where one is wrong, which it is and what would be right.
+struct SettingsReader {
+    private let values: [String: String]
+
+    init(_ settings: Settings) {
+        values = settings.values.filter { !$0.value.isEmpty }
+    }
+
+    func required(_ name: String, _ hint: String) throws(ConfigurationFault) -> String {
+        guard let value = values[name] else { throw ConfigurationFault(name, "missing: give \(hint)") }
+        return value
+    }
+
+    func integer(
+        _ name: String, default fallback: Int, in range: ClosedRange<Int>
+    ) throws(ConfigurationFault) -> Int {
+        guard let text = values[name] else { return fallback }
+        guard let value = Int(text), range.contains(value) else {
+            throw ConfigurationFault(
+                name, "\"\(text)\" is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    func boolean(_ name: String, default fallback: Bool) throws(ConfigurationFault) -> Bool {
+        switch values[name] {
+        case nil: return fallback
+        case "true": return true
+        case "false": return false
+        case let text?: throw ConfigurationFault(name, "\"\(text)\" is neither true nor false")
+        }
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, default fallback: Choice
+    ) throws(ConfigurationFault) -> Choice where Choice.RawValue == String {
+        guard let text = values[name] else { return fallback }
+        guard let choice = Choice(rawValue: text) else {
+            let choices = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ConfigurationFault(name, "\"\(text)\" is not one of \(choices)")
+        }
+        return choice
+    }
+
+    func logLevel() throws(ConfigurationFault) -> Logger.Level {
+        try choice("log-level", default: .info)
+    }
+
+    func address(_ name: String, default fallback: String) throws(ConfigurationFault) -> IPAddress {
+        let text = values[name] ?? fallback
+        guard let address = IPAddress(text) else {
+            throw ConfigurationFault(name, "\"\(text)\" is not an IP address such as 127.0.0.1 or ::1")
+        }
+        return address
+    }
+
+    // MARK: Ranges
+
+    func cluster() throws(ConfigurationFault) -> ClusterConfiguration {
+        let clusterCIDRs = try ranges("cluster-cidr")
+        var cluster = ClusterConfiguration(
+            serviceRanges: try ranges("service-cluster-ip-range"), clusterCIDRs: clusterCIDRs,
+            loadBalancerRanges: try ranges("load-balancer-ip-range"))
+        cluster.nodeMaskSizeIPv4 = try integer("node-cidr-mask-size-ipv4", default: 24, in: 1...32)
+        cluster.nodeMaskSizeIPv6 = try integer("node-cidr-mask-size-ipv6", default: 64, in: 1...128)
+        cluster.autoRegisterNodes = try boolean("auto-register-nodes", default: true)
+        if values["node-cidr-mask-size"] != nil { try applySingleStackMask(to: &cluster) }
+        if let fault = cluster.faults.first { throw fault }
+        return cluster
+    }
+
+    /// `--node-cidr-mask-size` goes with one family, as kube-controller-manager has it.
+    private func applySingleStackMask(to cluster: inout ClusterConfiguration) throws(ConfigurationFault) {
+        let name = "node-cidr-mask-size"
+        guard cluster.clusterCIDRs.count == 1 else {
+            throw ConfigurationFault(
+                name,
+                "goes with a --cluster-cidr of one family; "
+                    + "give --node-cidr-mask-size-ipv4 and --node-cidr-mask-size-ipv6")
+        }
+        let mask = try integer(name, default: 24, in: 1...128)
+        switch cluster.clusterCIDRs[0].network.family {
+        case .ipv4: cluster.nodeMaskSizeIPv4 = mask
+        case .ipv6: cluster.nodeMaskSizeIPv6 = mask
+        }
+    }
+
+    private func ranges(_ name: String) throws(ConfigurationFault) -> [CIDR] {
+        guard let text = values[name] else { return [] }
+        var ranges: [CIDR] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            do throws(CIDR.ParseError) {
+                ranges.append(try CIDR(parsing: part))
+            } catch {
+                throw ConfigurationFault(name, "\"\(part)\": \(error)")
+            }
+        }
+        return ranges
+    }
+
+    // MARK: TLS
+
+    func tls(
+        _ clientAuthentication: ServerConfiguration.ClientAuthentication
+    ) throws(ConfigurationFault) -> TLSServerConfiguration {
+        let certificate = try required("tls-cert-file", "the server's certificate chain, a PEM file")
+        let key = try required("tls-private-key-file", "the private key of the server's certificate, a PEM file")
+        let clientCA: String? =
+            switch clientAuthentication {
+            case .required:
+                try required(
+                    "client-ca-file", "the CA that signs client certificates, a PEM file (or --client-auth=none)")
+            case .none: values["client-ca-file"]
+            }
+        let version: TLSVersion
+        switch values["tls-min-version"] {
+        case nil, "VersionTLS13": version = .tls13
+        case "VersionTLS12": version = .tls12
+        case let text?:
+            throw ConfigurationFault("tls-min-version", "\"\(text)\" is neither VersionTLS12 nor VersionTLS13")
+        }
+        return TLSServerConfiguration(
+            identity: TLSIdentity(certificateChainFile: certificate, privateKeyFile: key), clientCAFile: clientCA,
+            minimumVersion: version,
+            cipherSuites: (values["tls-cipher-suites"] ?? "").split(separator: ",").map(String.init),
+            applicationProtocols: ApplicationProtocol.allCases.map(\.rawValue))
+    }
+}

@@ -1,0 +1,17 @@
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// A server as a process runs it: started, served until SIGTERM or SIGINT, drained.
+public enum Daemon {
+    /// Returns after a graceful shutdown; throws what kept the server from starting, or made it stop.
+    public static func run(_ settings: Settings) async throws {
+        let configuration = try ServerConfiguration(settings)
+        let server = try await Server.start(configuration, logger: Logs.logger(configuration))
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logs.quiet))
+        try await group.run()
+    }
+}

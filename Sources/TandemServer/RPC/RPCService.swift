@@ -1,0 +1,169 @@
+import IPAM
+import NIOCore
+import Synchronization
+import TandemAPI
+
+/// Runs messages of any connection against the engine: authorises, limits, counts, times out. Thread-safe.
+final class RPCService: Sendable {
+    /// Calls under way on one connection.
+    static let maximumInFlight = 1024
+
+    private let engine: Engine
+    private let metrics: CallMetrics
+    private let health: Health
+    // Relaxed: a count that orders nothing.
+    private let calls = Atomic<Int>(0)
+
+    init(engine: Engine, metrics: CallMetrics, health: Health) {
+        self.engine = engine
+        self.metrics = metrics
+        self.health = health
+    }
+
+    /// Calls under way on all connections.
+    var inFlight: Int { calls.load(ordering: .relaxed) }
+
+    /// Runs every call of a message; `reply` gets the answer once all of them are done, or nil where none is due.
+    /// It runs exactly once, on any thread.
+    func handle(
+        _ message: RPCMessage, from session: RPCSession, _ reply: @escaping @Sendable (RPCReply?) -> Void
+    ) {
+        switch message {
+        case .invalid(let error):
+            metrics.count(nil, error)
+            reply(RPCReply(id: nil, .failure(error)))
+        case .single(let request):
+            let room = session.enter(1)
+            run(request, from: session, room) { result in
+                session.leave()
+                reply(request.id.map { RPCReply(id: $0, result) })
+            }
+        case .batch(let requests):
+            let room = session.enter(requests.count)
+            let batch = BatchReply(count: requests.count, reply)
+            for (index, request) in requests.enumerated() {
+                run(request, from: session, room) { result in
+                    session.leave()
+                    batch.finish(index, request.id.map { RPCReply(id: $0, result) })
+                }
+            }
+        }
+    }
+
+    private func run(
+        _ request: RPCRequest, from session: RPCSession, _ room: Result<Void, APIError>,
+        _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
+    ) {
+        let method = (try? request.call.get())?.method
+        calls.wrappingAdd(1, ordering: .relaxed)
+        let finish: Engine.Answer = { result in
+            self.calls.wrappingSubtract(1, ordering: .relaxed)
+            self.metrics.count(method, result.failure)
+            answer(result)
+        }
+        do throws(APIError) {
+            try room.get()
+            let call = try request.call.get()
+            let scope = try Authorizer.authorize(call, by: session.identity)
+            if call.method != .discover { try health.checkServing() }
+            engine.perform(call, onlyNode: scope.onlyNode, session.timed(call, finish))
+        } catch {
+            finish(.failure(error))
+        }
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
+}
+
+/// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
+final class RPCSession: Sendable {
+    let identity: Identity?
+    private let eventLoop: any EventLoop
+    /// Relaxed everywhere: a count that orders nothing.
+    private let inFlight = Atomic<Int>(0)
+
+    init(identity: Identity?, eventLoop: any EventLoop) {
+        self.identity = identity
+        self.eventLoop = eventLoop
+    }
+
+    var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
+
+    /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the
+    /// limit by its own length, or none of a full size could ever come in.
+    fileprivate func enter(_ calls: Int) -> Result<Void, APIError> {
+        let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
+        guard before >= RPCService.maximumInFlight else { return .success(()) }
+        return .failure(
+            APIError(
+                .resourceExhausted, reason: "TooManyInFlight",
+                "\(RPCService.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
+                isRetryable: true))
+    }
+
+    fileprivate func leave() {
+        inFlight.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell.
+    fileprivate func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
+        guard let milliseconds = call.timeoutMilliseconds else { return answer }
+        let first = FirstOnly(answer)
+        let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
+            first.tell(
+                .failure(
+                    APIError(
+                        .deadlineExceeded, reason: "Timeout",
+                        "\(call.method.rawValue) took longer than \(milliseconds) ms; "
+                            + "ask again: a retry finds whatever was committed", isRetryable: true)))
+        }
+        return { result in
+            deadline.cancel()
+            first.tell(result)
+        }
+    }
+}
+
+/// Passes on the first of several answers.
+private final class FirstOnly: Sendable {
+    private let answer: Mutex<Engine.Answer?>
+
+    init(_ answer: @escaping Engine.Answer) {
+        self.answer = Mutex(answer)
+    }
+
+    func tell(_ result: Result<CallResult, APIError>) {
+        let answer = answer.withLock { answer in
+            defer { answer = nil }
+            return answer
+        }
+        answer?(result)
+    }
+}
+
+/// Gathers the answers of a batch, which come on any thread in any order, and gives them back in the batch's order.
+private final class BatchReply: Sendable {
+    private struct State {
+        var replies: [RPCReply?]
+        var missing: Int
+    }
+
+    private let state: Mutex<State>
+    private let reply: @Sendable (RPCReply?) -> Void
+
+    init(count: Int, _ reply: @escaping @Sendable (RPCReply?) -> Void) {
+        state = Mutex(State(replies: Array(repeating: nil, count: count), missing: count))
+        self.reply = reply
+    }
+
+    func finish(_ index: Int, _ single: RPCReply?) {
+        let complete: [RPCReply?]? = state.withLock { state in
+            state.replies[index] = single
+            state.missing -= 1
+            return state.missing == 0 ? state.replies : nil
+        }
+        if let complete { reply(RPCReply.batch(complete.compactMap { $0 })) }
+    }
+}

@@ -1,0 +1,88 @@
+import Addressing
+import IPAM
+import Ledger
+import NIOCore
+import NIOPosix
+import OpenSSLTLS
+
+/// The steps of a start, each turning what can go wrong into one line that names the flag and the cure.
+enum Startup {
+    static func tlsContext(_ configuration: ServerConfiguration) throws -> TLSContext {
+        do throws(TLSError) {
+            return try TLSContext(server: configuration.tls)
+        } catch {
+            throw ConfigurationFault(error.flag(configuration.tls), error.message)
+        }
+    }
+
+    static func engine(_ configuration: ServerConfiguration) throws -> Engine {
+        let store: SQLiteLedger
+        do throws(LedgerError) {
+            store = try SQLiteLedger(directory: configuration.dataDirectory)
+        } catch {
+            throw ConfigurationFault("data-dir", error.message)
+        }
+        return try Engine(cluster: configuration.cluster, store: store)
+    }
+
+    static func bind(
+        _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup, _ setup: ConnectionSetup,
+        _ connections: Connections
+    ) async throws -> any Channel {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard connections.admit(channel) else { throw ChannelError.eof }
+                    try setup.install(on: channel)
+                }
+            }
+        do {
+            return try await bootstrap.bind(
+                host: configuration.bindAddress.description, port: configuration.securePort
+            ).get()
+        } catch {
+            throw bindFault(configuration, error)
+        }
+    }
+
+    private static func bindFault(_ configuration: ServerConfiguration, _ error: any Error) -> ConfigurationFault {
+        let place = text(configuration.bindAddress, port: configuration.securePort)
+        switch (error as? IOError)?.errnoCode {
+        case EADDRINUSE:
+            return ConfigurationFault(
+                "secure-port",
+                "\(place) is in use by another process; stop it, or give another port (0 picks a free one)")
+        case EACCES:
+            return ConfigurationFault(
+                "secure-port", "this user may not listen on \(place); ports below 1024 need CAP_NET_BIND_SERVICE")
+        case EADDRNOTAVAIL:
+            return ConfigurationFault(
+                "bind-address", "\(configuration.bindAddress) is not an address of this machine")
+        default:
+            return ConfigurationFault("bind-address", "can't listen on \(place): \(error)")
+        }
+    }
+
+    /// `127.0.0.1:8443`, `[::1]:8443`.
+    static func text(_ address: IPAddress, port: Int) -> String {
+        address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+    }
+}
+
+extension TLSError {
+    /// The flag whose file or value is at fault.
+    fileprivate func flag(_ configuration: TLSServerConfiguration) -> String {
+        switch code {
+        case .keyMismatch, .keyEncrypted: return "tls-private-key-file"
+        case .unknownCipherSuite: return "tls-cipher-suites"
+        default: break
+        }
+        // The message names the file that is at fault.
+        if message.contains(configuration.identity.privateKeyFile) { return "tls-private-key-file" }
+        if let clientCA = configuration.clientCAFile, message.contains(clientCA) { return "client-ca-file" }
+        return "tls-cert-file"
+    }
+}

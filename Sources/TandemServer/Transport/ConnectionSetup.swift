@@ -1,0 +1,86 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import OpenSSLTLS
+
+/// Puts the handlers of one connection in place: TLS first, and what ALPN agreed on once the handshake is done.
+struct ConnectionSetup: Sendable {
+    static let handshakeTimeout = TimeAmount.seconds(10)
+    static let idleTimeout = TimeAmount.minutes(5)
+
+    let tls: TLSContext
+    let service: RPCService
+    let operations: Operations
+    /// Who calls where no certificates are asked for.
+    let anonymous: Identity?
+    let logger: Logger
+
+    /// On the connection's event loop.
+    func install(on channel: any Channel) throws {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(TLSHandler(context: tls, handshakeTimeout: Self.handshakeTimeout))
+        try pipeline.addHandler(ProtocolChooser(setup: self))
+    }
+
+    fileprivate func install(_ handshake: TLSHandshakeCompleted, on channel: any Channel) throws {
+        let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
+        let session = RPCSession(identity: identity, eventLoop: channel.eventLoop)
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleTimeout))
+        try pipeline.addHandler(BackPressureHandler())
+        switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {
+        case .stream:
+            try pipeline.addHandler(StreamHandler(service: service, session: session))
+        case .http:
+            try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+            try pipeline.addHandler(HTTPHandler(service: service, session: session, operations: operations))
+        }
+        try pipeline.addHandler(ConnectionErrors(logger: logger))
+    }
+}
+
+/// Waits for the end of the handshake, then makes way for what was agreed on.
+private final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let setup: ConnectionSetup
+
+    init(setup: ConnectionSetup) {
+        self.setup = setup
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let handshake = event as? TLSHandshakeCompleted else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        do {
+            try setup.install(handshake, on: context.channel)
+            // The event comes before any data, so that nothing can be waiting here.
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        } catch {
+            context.fireErrorCaught(error)
+            context.close(promise: nil)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        setup.logger.debug("a connection failed in its handshake", metadata: ["error": "\(error)"])
+        context.close(promise: nil)
+    }
+}
+
+/// The end of the line for errors: a connection that failed is closed, and nobody else is troubled.
+private final class ConnectionErrors: ChannelInboundHandler {
+    typealias InboundIn = NIOAny
+
+    private let logger: Logger
+
+    init(logger: Logger) {
+        self.logger = logger
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("a connection failed", metadata: ["error": "\(error)"])
+        context.close(promise: nil)
+    }
+}

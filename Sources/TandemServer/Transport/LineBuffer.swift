@@ -1,0 +1,56 @@
+import NIOCore
+import TandemAPI
+
+/// Cuts a stream of bytes into lines. Each byte is looked at once, however it arrives.
+struct LineBuffer {
+    enum Next {
+        /// No whole line is here yet.
+        case none
+        /// Without its line break (`\n` or `\r\n`); never empty.
+        case line(ByteBuffer)
+        /// The line is longer than a message may be; nothing can be read after it.
+        case tooLong
+    }
+
+    private var buffer = ByteBuffer()
+    /// Bytes from the start of `buffer` that hold no line break.
+    private var searched = 0
+    private var isBroken = false
+
+    mutating func append(_ bytes: ByteBuffer) {
+        if buffer.readableBytes == 0 {
+            buffer = bytes
+        } else {
+            var bytes = bytes
+            buffer.writeBuffer(&bytes)
+        }
+    }
+
+    mutating func next() -> Next {
+        guard !isBroken else { return .none }
+        while true {
+            let unsearched = buffer.readableBytesView.dropFirst(searched)
+            guard let newline = unsearched.firstIndex(of: UInt8(ascii: "\n")) else {
+                searched = buffer.readableBytes
+                if searched > RPCMessage.maximumBytes { return fail() }
+                if searched == 0 { buffer.clear() } else { buffer.discardReadBytes() }
+                return .none
+            }
+            let length = newline - buffer.readerIndex
+            guard length <= RPCMessage.maximumBytes, var line = buffer.readSlice(length: length) else { return fail() }
+            buffer.moveReaderIndex(forwardBy: 1)
+            searched = 0
+            if line.readableBytesView.last == UInt8(ascii: "\r") {
+                line.moveWriterIndex(to: line.writerIndex - 1)
+            }
+            // An empty line is nothing: a person who presses return is not in error.
+            if line.readableBytes > 0 { return .line(line) }
+        }
+    }
+
+    private mutating func fail() -> Next {
+        isBroken = true
+        buffer.clear()
+        return .tooLong
+    }
+}

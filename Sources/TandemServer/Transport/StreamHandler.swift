@@ -1,0 +1,79 @@
+import NIOCore
+import TandemAPI
+
+/// ALPN `jsonrpc`: a stream of messages, one per line, answered in any order, one per line.
+final class StreamHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let service: RPCService
+    private let session: RPCSession
+    private var lines = LineBuffer()
+    private var outbox: Outbox?
+    /// Messages whose calls are under way or whose answers wait in the outbox.
+    private var unanswered = 0
+    /// The client sends no more; it still gets what it asked for.
+    private var isInputClosed = false
+
+    init(service: RPCService, session: RPCSession) {
+        self.service = service
+        self.session = session
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        outbox = Outbox(eventLoop: context.eventLoop) { replies in
+            let (handler, context) = bound.value
+            handler.unanswered -= replies.count
+            handler.send(replies.compactMap { $0 }, context)
+        }
+    }
+
+    private func send(_ replies: [RPCReply], _ context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        if !replies.isEmpty {
+            var buffer = context.channel.allocator.buffer(capacity: replies.reduce(0) { $0 + $1.bytes.count + 1 })
+            for reply in replies {
+                buffer.writeBytes(reply.bytes)
+                buffer.writeInteger(UInt8(ascii: "\n"))
+            }
+            context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
+        }
+        if isInputClosed, unanswered == 0 { context.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        lines.append(Self.unwrapInboundIn(data))
+        while true {
+            switch lines.next() {
+            case .none: return
+            case .line(let line):
+                let message = line.withUnsafeReadableBytes { RPCMessage(parsing: $0) }
+                handle(message)
+            case .tooLong:
+                // Where the next message starts can't be told: say why, then hang up.
+                isInputClosed = true
+                unanswered += 1
+                outbox?.put(RPCReply(id: nil, .failure(.messageTooLarge)))
+                return
+            }
+        }
+    }
+
+    private func handle(_ message: RPCMessage) {
+        guard let outbox else { return }
+        unanswered += 1
+        service.handle(message, from: session) { outbox.put($0) }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        // Nothing came for long; a call that is still under way is not idleness.
+        case is IdleStateHandler.IdleStateEvent where unanswered == 0: context.close(promise: nil)
+        case ChannelEvent.inputClosed:
+            isInputClosed = true
+            send([], context)
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import ArgumentParser
+
+/// The flags as they are written; `TandemServer` reads and checks what they say.
+
+struct RangeOptions: ParsableArguments {
+    @Option(
+        name: .customLong("service-cluster-ip-range"),
+        help: "The ranges of cluster IPs: one CIDR, or two of different families; the first is the default family.")
+    var serviceClusterIPRange: String?
+
+    @Option(
+        name: .customLong("cluster-cidr"),
+        help: "The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families.")
+    var clusterCIDR: String?
+
+    @Option(
+        name: .customLong("node-cidr-mask-size"),
+        help: "The prefix length of a node's pod CIDR on a single-stack cluster.")
+    var nodeCIDRMaskSize: String?
+
+    @Option(
+        name: .customLong("node-cidr-mask-size-ipv4"), help: "The same for IPv4. (default: 24)")
+    var nodeCIDRMaskSizeIPv4: String?
+
+    @Option(
+        name: .customLong("node-cidr-mask-size-ipv6"), help: "The same for IPv6. (default: 64)")
+    var nodeCIDRMaskSizeIPv6: String?
+
+    @Option(
+        name: .customLong("load-balancer-ip-range"),
+        help: "The ranges of load-balancer addresses: one CIDR, or two of different families.")
+    var loadBalancerIPRange: String?
+
+    @Option(
+        name: .customLong("auto-register-nodes"),
+        help: "Whether a node gets its pod CIDRs with its first pod: true or false. (default: true)")
+    var autoRegisterNodes: String?
+
+    var settings: [String: String] {
+        [
+            "service-cluster-ip-range": serviceClusterIPRange, "cluster-cidr": clusterCIDR,
+            "node-cidr-mask-size": nodeCIDRMaskSize, "node-cidr-mask-size-ipv4": nodeCIDRMaskSizeIPv4,
+            "node-cidr-mask-size-ipv6": nodeCIDRMaskSizeIPv6, "load-balancer-ip-range": loadBalancerIPRange,
+            "auto-register-nodes": autoRegisterNodes,
+        ].compactMapValues { $0 }
+    }
+}
+
+struct ServingOptions: ParsableArguments {
+    @Option(name: .customLong("bind-address"), help: "The address to listen on. (default: 127.0.0.1)")
+    var bindAddress: String?
+
+    @Option(
+        name: .customLong("secure-port"), help: "The port to listen on; 0 picks a free one and logs it. (default: 8443)"
+    )
+    var securePort: String?
+
+    @Option(name: .customLong("tls-cert-file"), help: "The server's certificate chain, PEM.")
+    var tlsCertFile: String?
+
+    @Option(name: .customLong("tls-private-key-file"), help: "The private key of the server's certificate, PEM.")
+    var tlsPrivateKeyFile: String?
+
+    @Option(name: .customLong("client-ca-file"), help: "The CA that signs client certificates, PEM.")
+    var clientCAFile: String?
+
+    @Option(
+        name: .customLong("client-auth"),
+        help: """
+            required: calls need a client certificate; none: everyone is an administrator, on loopback only. \
+            (default: required)
+            """)
+    var clientAuth: String?
+
+    @Option(
+        name: .customLong("tls-min-version"), help: "VersionTLS12 or VersionTLS13. (default: VersionTLS13)")
+    var tlsMinVersion: String?
+
+    @Option(
+        name: .customLong("tls-cipher-suites"),
+        help: "Cipher suites to offer, separated by commas; by default OpenSSL's own choice.")
+    var tlsCipherSuites: String?
+
+    var settings: [String: String] {
+        [
+            "bind-address": bindAddress, "secure-port": securePort, "tls-cert-file": tlsCertFile,
+            "tls-private-key-file": tlsPrivateKeyFile, "client-ca-file": clientCAFile, "client-auth": clientAuth,
+            "tls-min-version": tlsMinVersion, "tls-cipher-suites": tlsCipherSuites,
+        ].compactMapValues { $0 }
+    }
+}
+
+struct RunningOptions: ParsableArguments {
+    @Option(name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.")
+    var dataDir: String?
+
+    @Option(name: .customLong("config"), help: "A YAML file that sets flags by their names.")
+    var config: String?
+
+    @Option(
+        name: .customLong("log-level"),
+        help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+
+    @Option(name: .customLong("log-format"), help: "text or json. (default: text)")
+    var logFormat: String?
+
+    @Option(name: .customLong("event-loops"), help: "Threads that serve connections. (default: one per core)")
+    var eventLoops: String?
+
+    @Option(
+        name: .customLong("shutdown-timeout"),
+        help: "How long connections may take to close at the end, in seconds. (default: 20)")
+    var shutdownTimeout: String?
+
+    var settings: [String: String] {
+        [
+            "data-dir": dataDir, "log-level": logLevel, "log-format": logFormat, "event-loops": eventLoops,
+            "shutdown-timeout": shutdownTimeout,
+        ].compactMapValues { $0 }
+    }
+}

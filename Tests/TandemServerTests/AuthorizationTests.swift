@@ -1,0 +1,116 @@
+import Foundation
+import TandemAPI
+import Testing
+
+/// The contract's table of who may do what, every row over both protocols.
+@Suite("Who may do what", .serialized)
+struct AuthorizationTests {
+    private static let calls: [(name: String, method: TandemAPI.Method, params: JSONValue)] = [
+        ("AllocateServiceIPs", .allocateServiceIPs, ["service": ["metadata": ["name": "a"], "spec": [:]]]),
+        ("UpdateServiceIPs", .updateServiceIPs, ["service": ["metadata": ["name": "a"], "spec": [:]]]),
+        ("GetService", .getService, ["service": ["metadata": ["name": "a"]]]),
+        ("ListServices", .listServices, [:]),
+        ("AllocateNodeCIDRs n1", .allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]),
+        ("AllocateNodeCIDRs n2", .allocateNodeCIDRs, ["node": ["metadata": ["name": "n2"]]]),
+        ("GetNode n1", .getNode, ["node": ["metadata": ["name": "n1"]]]),
+        ("GetNode n2", .getNode, ["node": ["metadata": ["name": "n2"]]]),
+        ("ListNodes", .listNodes, [:]),
+        ("AllocatePodIPs n1", .allocatePodIPs, ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n1"]]]),
+        ("AllocatePodIPs n2", .allocatePodIPs, ["pod": ["metadata": ["name": "p2"], "spec": ["nodeName": "n2"]]]),
+        ("GetPod n1", .getPod, ["pod": ["metadata": ["name": "p1"]]]),
+        ("GetPod n2", .getPod, ["pod": ["metadata": ["name": "p2"]]]),
+        ("ListPods", .listPods, [:]),
+        ("ListPods n1", .listPods, ["nodeName": "n1"]),
+        ("ListPods n2", .listPods, ["nodeName": "n2"]),
+        ("Release service", .release, ["service": ["metadata": ["name": "zz"]]]),
+        ("Release pod n1", .release, ["pod": ["metadata": ["name": "p1", "uid": "zz"]]]),
+        ("Release pod n2", .release, ["pod": ["metadata": ["name": "p2"]], "dryRun": true]),
+        ("Release attachment", .release, ["attachment": ["containerID": "zz"]]),
+        ("Release node n1", .release, ["node": ["metadata": ["name": "zz"]]]),
+        ("LookupIP", .lookupIP, ["ip": "10.96.0.1"]),
+        ("GetPools", .getPools, [:]),
+        ("rpc.discover", .discover, [:]),
+    ]
+
+    private static let everything = Set(calls.map(\.name))
+    private static let lookups: Set = ["LookupIP", "GetPools", "rpc.discover"]
+    private static let allowed: [(role: String, may: Set<String>)] = [
+        ("admin", everything),
+        ("masters", everything),
+        (
+            "services",
+            lookups.union(["AllocateServiceIPs", "UpdateServiceIPs", "GetService", "ListServices", "Release service"])
+        ),
+        (
+            "pods",
+            lookups.union(everything.filter { $0.hasPrefix("AllocateNode") || $0.hasPrefix("AllocatePod") })
+                .union(
+                    everything.filter {
+                        $0.hasPrefix("GetNode") || $0.hasPrefix("GetPod ") || $0.hasPrefix("ListNodes")
+                            || $0.hasPrefix("ListPods")
+                    }
+                )
+                .union(["Release pod n1", "Release pod n2", "Release attachment", "Release node n1"])
+        ),
+        (
+            "viewer",
+            lookups.union(everything.filter { $0.hasPrefix("Get") || $0.hasPrefix("List") })
+        ),
+        (
+            "node-n1",
+            [
+                "rpc.discover", "AllocateNodeCIDRs n1", "GetNode n1", "AllocatePodIPs n1", "GetPod n1", "ListPods n1",
+                "Release pod n1", "Release attachment",
+            ]
+        ),
+        // A node's name outside the group of nodes, and the group without a node's name, are nobody.
+        ("impostor", ["rpc.discover"]),
+        ("nameless", ["rpc.discover"]),
+    ]
+
+    @Test("each role may what its row says, and nothing else")
+    func holdsTheTable() throws {
+        let certificates = Certificates.shared
+        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "../../certs/generate.sh"
+        ).standardized.path
+        for (user, group, name) in [
+            ("root", "system:masters", "masters"), ("system:node:n1", "tandem:nobody", "impostor"),
+            ("n1", "system:nodes", "nameless"),
+        ] {
+            #expect(Command.run("bash", [script, "--client", user, group, name, certificates.directory]).status == 0)
+        }
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let administrator = try Stream(port: server.port)
+        for call in Self.calls where call.name.hasPrefix("Allocate") {
+            _ = administrator.call(call.method, call.params)
+        }
+        for (role, may) in Self.allowed {
+            let stream = try Stream(port: server.port, role: role)
+            for call in Self.calls {
+                let answer = stream.call(call.method, call.params)
+                let isRefused = answer?["error"]?["code"] == -32007
+                #expect(
+                    isRefused != may.contains(call.name),
+                    "\(role): \(call.name): \(answer?["error"]?["message"]?.stringValue ?? "")")
+            }
+        }
+        #expect(server.stop() == 0)
+    }
+
+    @Test("without a certificate every call but rpc.discover is UNAUTHENTICATED, over both protocols")
+    func needsCertificates() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let stream = try Stream(port: server.port, role: nil)
+        for call in Self.calls {
+            let code = stream.call(call.method, call.params)?["error"]?["code"]
+            #expect(code == (call.method == .discover ? nil : -32016), "\(call.name)")
+        }
+        let http = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#)
+        #expect(http.status == 200)
+        #expect(http.json?["error"]?["data"]?["status"] == "UNAUTHENTICATED")
+        #expect(server.stop() == 0)
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import TandemAPI
+
+/// A real `tandemd` on a free port of loopback.
+final class ServerProcess {
+    let port: Int
+    private let process: Process
+    private let log: LineReader
+
+    struct NotReady: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// The program that the build put beside the tests.
+    static let program: String = {
+        let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL
+        let folder =
+            bundle?.deletingLastPathComponent()
+            ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        return folder.appendingPathComponent("tandemd").path
+    }()
+
+    static let ranges = [
+        "--service-cluster-ip-range=10.96.0.0/20,fd00:10:96::/112", "--cluster-cidr=10.244.0.0/16,fd00:10:244::/48",
+    ]
+
+    /// Arguments for TLS with client certificates.
+    static var tls: [String] {
+        let certificates = Certificates.shared
+        return [
+            "--tls-cert-file=\(certificates.certificate("server"))",
+            "--tls-private-key-file=\(certificates.key("server"))",
+            "--client-ca-file=\(certificates.ca)",
+        ]
+    }
+
+    /// Starts a server and returns once it has logged that it is ready.
+    init(_ dataDirectory: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0) throws {
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.program)
+        process.arguments =
+            Self.tls + arguments + ["--data-dir=\(dataDirectory)", "--secure-port=\(port)", "--log-format=json"]
+        let errors = Pipe()
+        process.standardError = errors
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        log = LineReader(errors.fileHandleForReading)
+        var lines: [String] = []
+        while let line = log.next() {
+            lines.append(line)
+            guard let entry = try? JSONValue(parsing: line), entry["message"] == "ready",
+                let address = entry["address"]?.stringValue, let port = Int(address.split(separator: ":").last ?? "")
+            else { continue }
+            self.port = port
+            return
+        }
+        throw NotReady(description: lines.joined(separator: "\n"))
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+    }
+
+    var processID: pid_t { process.processIdentifier }
+
+    /// `kill -9`.
+    func crash() {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// SIGTERM; returns the exit status.
+    func stop(_ signal: Int32 = SIGTERM) -> Int32 {
+        kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+}
+
+/// Lines of a pipe, one by one; blocks until one is there.
+final class LineReader {
+    private let handle: FileHandle
+    private var rest = Data()
+
+    init(_ handle: FileHandle) {
+        self.handle = handle
+    }
+
+    func next() -> String? {
+        while true {
+            if let newline = rest.firstIndex(of: 0x0A) {
+                let line = String(decoding: rest[..<newline], as: UTF8.self)
+                rest = Data(rest[(newline + 1)...])
+                return line
+            }
+            let more = handle.availableData
+            guard !more.isEmpty else { return nil }
+            rest += more
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import Foundation
+import TandemAPI
+import Testing
+
+/// What keeps a server from starting is said in one line that names the flag and the cure.
+@Suite("Starting and stopping", .serialized)
+struct StartTests {
+    private func start(_ arguments: [String], tls: [String] = ServerProcess.tls) -> Command.Result {
+        Command.run(ServerProcess.program, tls + arguments)
+    }
+
+    private func expectFault(
+        _ result: Command.Result, _ flag: String, _ words: String..., at line: SourceLocation = #_sourceLocation
+    ) {
+        #expect(result.status == 1, sourceLocation: line)
+        let lines = result.errors.split(separator: "\n")
+        #expect(lines.count == 1, "\(result.errors)", sourceLocation: line)
+        #expect(lines.first?.hasPrefix("tandemd: --\(flag): ") == true, "\(result.errors)", sourceLocation: line)
+        for word in words { #expect(result.errors.contains(word), "\(result.errors)", sourceLocation: line) }
+    }
+
+    @Test("wrong ranges")
+    func refusesRanges() {
+        let directory = ScratchDirectory()
+        let data = "--data-dir=\(directory.path)"
+        func ranges(_ service: String, _ more: String...) -> Command.Result {
+            start(["--service-cluster-ip-range=\(service)", data] + more)
+        }
+        expectFault(start([data]), "service-cluster-ip-range", "10.96.0.0/16")
+        expectFault(ranges("10.96.0.0/16,10.97.0.0/16"), "service-cluster-ip-range", "both IPv4")
+        expectFault(ranges("10.96.0.1/16"), "service-cluster-ip-range", "host bits", "10.96.0.0/16")
+        expectFault(ranges("10.96.0.0"), "service-cluster-ip-range", "10.96.0.0")
+        expectFault(ranges("10.96.0.0/31"), "service-cluster-ip-range", "8 to 30")
+        expectFault(ranges("10.96.0.0/16,fd00::/112,fd01::/112"), "service-cluster-ip-range", "at most two")
+        expectFault(ranges("10.96.0.0/16", "--cluster-cidr=10.0.0.0/8"), "cluster-cidr", "overlaps 10.96.0.0/16")
+        expectFault(
+            ranges("10.96.0.0/16", "--load-balancer-ip-range=10.96.3.0/24"), "load-balancer-ip-range", "overlaps")
+        expectFault(
+            ranges("10.96.0.0/16", "--cluster-cidr=10.244.0.0/16", "--node-cidr-mask-size-ipv4=12"),
+            "node-cidr-mask-size-ipv4", "shorter", "16 to 30")
+        expectFault(
+            ranges("10.96.0.0/16", "--cluster-cidr=10.244.0.0/16,fd00::/48", "--node-cidr-mask-size=24"),
+            "node-cidr-mask-size", "one family")
+    }
+
+    @Test("wrong files, keys and places")
+    func refusesFiles() throws {
+        let directory = ScratchDirectory()
+        let certificates = Certificates.shared
+        let data = ["--service-cluster-ip-range=10.96.0.0/16", "--data-dir=\(directory.path)", "--secure-port=0"]
+        func tls(certificate: String? = nil, key: String? = nil, ca: String? = nil) -> [String] {
+            [
+                "--tls-cert-file=\(certificate ?? certificates.certificate("server"))",
+                "--tls-private-key-file=\(key ?? certificates.key("server"))",
+                "--client-ca-file=\(ca ?? certificates.ca)",
+            ]
+        }
+        expectFault(start(data, tls: tls(key: "\(directory.path)/none.key")), "tls-private-key-file", "none.key")
+        expectFault(start(data, tls: tls(key: certificates.key("viewer"))), "tls-private-key-file")
+        expectFault(start(data, tls: tls(key: certificates.ca)), "tls-private-key-file")
+        expectFault(start(data, tls: tls(certificate: "/dev/null")), "tls-cert-file")
+        expectFault(start(data, tls: tls(ca: "\(directory.path)/none.crt")), "client-ca-file", "none.crt")
+        expectFault(start(data, tls: Array(tls().prefix(2))), "client-ca-file", "--client-auth=none")
+        expectFault(start(data + ["--tls-min-version=VersionTLS11"]), "tls-min-version", "VersionTLS12")
+        expectFault(start(data + ["--client-auth=none", "--bind-address=0.0.0.0"]), "client-auth", "loopback")
+        expectFault(start(Array(data.dropLast()) + ["--secure-port=70000"]), "secure-port", "65535")
+        expectFault(start(data + ["--log-level=loud"]), "log-level", "debug")
+        _ = FileManager.default.createFile(atPath: "\(directory.path)/file", contents: nil)
+        expectFault(
+            start([data[0], data[2], "--data-dir=\(directory.path)/file/x"]), "data-dir", "\(directory.path)/file")
+    }
+
+    @Test("a port or a data directory that another process has")
+    func refusesWhatIsTaken() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let other = ScratchDirectory()
+        let range = "--service-cluster-ip-range=10.96.0.0/16"
+        expectFault(
+            start([range, "--data-dir=\(other.path)", "--secure-port=\(server.port)"]), "secure-port", "in use")
+        expectFault(
+            start([range, "--data-dir=\(directory.path)", "--secure-port=0"]), "data-dir", "another process", "pid")
+        #expect(server.stop(SIGINT) == 0)
+    }
+
+    @Test("settings from a YAML file; the command line wins; unknown names are refused with the near one")
+    func readsFiles() throws {
+        let directory = ScratchDirectory()
+        let certificates = Certificates.shared
+        let file = "\(directory.path)/tandem.yaml"
+        try """
+        service-cluster-ip-range: [10.96.0.0/20, "fd00:10:96::/112"]
+        auto-register-nodes: false
+        secure-port: 1
+        tls-cert-file: \(certificates.certificate("server"))
+        """.write(toFile: file, atomically: true, encoding: .utf8)
+        let server = try ServerProcess("\(directory.path)/data", ["--config=\(file)"])
+        let pools = Curl(port: server.port).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#).json
+        #expect(pools?["result"]?["pools"]?.arrayValue?.count == 2)
+        #expect(server.stop() == 0)
+        try "secure-prot: 8443\n".write(toFile: file, atomically: true, encoding: .utf8)
+        expectFault(start(["--config=\(file)"]), "secure-prot", "secure-port")
+        expectFault(start(["--config=\(directory.path)/none.yaml"]), "config", "none.yaml")
+    }
+
+    @Test("what is stored outlives a change of ranges; a change that can't be served is refused")
+    func changesRanges() throws {
+        let directory = ScratchDirectory()
+        var server = try ServerProcess(directory.path)
+        let pod =
+            #"{"jsonrpc":"2.0","id":1,"method":"AllocatePodIPs","params":{"pod":{"metadata":{"name":"p"},"spec":{"nodeName":"n1"}}}}"#
+        let first = Curl(port: server.port).rpc(pod).json?["result"]?["pod"]
+        #expect(first?["status"]?["podIPs"]?.arrayValue?.count == 2)
+        #expect(server.stop() == 0)
+        let refused = start(
+            ["--data-dir=\(directory.path)", "--secure-port=0", "--node-cidr-mask-size-ipv4=25"] + ServerProcess.ranges)
+        #expect(refused.status == 1)
+        #expect(
+            refused.errors.contains("--node-cidr-mask-size-ipv4") && refused.errors.contains("n1"), "\(refused.errors)")
+        server = try ServerProcess(
+            directory.path, ["--service-cluster-ip-range=fd00:10:96::/112", "--cluster-cidr=10.244.0.0/16"])
+        #expect(Curl(port: server.port).rpc(pod).json?["result"]?["pod"] == first)
+        #expect(server.stop() == 0)
+    }
+}

@@ -1,0 +1,95 @@
+#!/bin/sh
+# Makes development certificates: a CA, the server's, and a client's for each role. Keys are for this machine alone:
+# they stay out of version control, readable by their owner only.
+#
+#   certs/generate.sh [DIR]                        all of them, in DIR (default: certs/dev); what is there and still
+#                                                  valid is kept
+#   certs/generate.sh --client CN O NAME [DIR]     one more client: user CN of group O, as NAME.crt and NAME.key
+#   certs/generate.sh --names LIST [DIR]           the server's certificate is for LIST too, as DNS:ipam,IP:10.0.0.5
+set -eu
+umask 077
+
+usage() {
+    sed -n 's/^#   *certs/  certs/p' "$0" >&2
+    exit 2
+}
+
+names=DNS:localhost,IP:127.0.0.1,IP:::1
+client=
+case "${1:-}" in
+--client)
+    [ $# -ge 4 ] && [ $# -le 5 ] || usage
+    client=$4 client_cn=$2 client_o=$3
+    shift 4
+    ;;
+--names)
+    [ $# -ge 2 ] || usage
+    names=$names,$2
+    shift 2
+    ;;
+-*) usage ;;
+esac
+[ $# -le 1 ] || usage
+dir=${1:-$(dirname "$0")/dev}
+
+command -v openssl >/dev/null || {
+    echo "certs/generate.sh: openssl is missing; install it with: apt-get install openssl" >&2
+    exit 1
+}
+mkdir -p "$dir"
+
+# One that is there, fits its key and lasts another day is kept.
+is_valid() {
+    [ -s "$dir/$1.key" ] && [ -s "$dir/$1.crt" ] &&
+        openssl x509 -in "$dir/$1.crt" -noout -checkend 86400 >/dev/null 2>&1 &&
+        { [ "$1" = ca ] || openssl verify -CAfile "$dir/ca.crt" "$dir/$1.crt" >/dev/null 2>&1; }
+}
+
+key() {
+    openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/$1.key" 2>/dev/null ||
+        openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/$1.key"
+}
+
+# issue NAME CN O EXTENSIONS
+issue() {
+    is_valid "$1" && [ "$client" != "$1" ] && return
+    key "$1"
+    # `/` starts a new part of a subject, `+` another value of it; in a name they stand for themselves.
+    subject="/O=$(printf %s "$3" | sed 's,[/+\\],\\&,g')/CN=$(printf %s "$2" | sed 's,[/+\\],\\&,g')"
+    printf '%s\n' "$4" >"$dir/$1.ext"
+    openssl req -new -key "$dir/$1.key" -subj "$subject" -out "$dir/$1.csr"
+    openssl x509 -req -in "$dir/$1.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
+        -days 365 -sha256 -extfile "$dir/$1.ext" -out "$dir/$1.crt" 2>/dev/null
+    rm "$dir/$1.csr" "$dir/$1.ext"
+    echo "$dir/$1.crt: $2 ($3)"
+}
+
+client() {
+    issue "$1" "$2" "$3" "basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=clientAuth"
+}
+
+if ! is_valid ca; then
+    key ca
+    openssl req -x509 -new -key "$dir/ca.key" -sha256 -days 3650 -subj "/CN=tandem development CA" \
+        -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" -out "$dir/ca.crt"
+    echo "$dir/ca.crt: the authority"
+fi
+
+if [ -n "$client" ]; then
+    client "$client" "$client_cn" "$client_o"
+    exit
+fi
+
+[ "$names" = DNS:localhost,IP:127.0.0.1,IP:::1 ] || rm -f "$dir/server.crt"
+issue server tandemd tandem "basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth
+subjectAltName=$names"
+client admin admin tandem:admin
+client node-n1 system:node:n1 system:nodes
+client node-n2 system:node:n2 system:nodes
+client services service-controller tandem:services
+client pods pod-controller tandem:pods
+client viewer viewer tandem:viewer
