@@ -80,7 +80,7 @@ struct CallTests {
         #expect(wrongVerb.status == 405)
         #expect(wrongVerb.headers["allow"] == "POST")
         #expect(curl.request("/livez", ["-X", "POST"]).headers["allow"] == "GET, HEAD")
-        #expect(curl.rpc(web, ["-H", "Content-Type: text/plain"]).status == 415)
+        #expect(curl.request("/rpc", ["-d", web, "-H", "Content-Type: text/plain"]).status == 415)
         #expect(curl.rpc(#"{"jsonrpc":"2.0","method":"GetPools"}"#).status == 204)
         #expect(curl.rpc(#"[{"jsonrpc":"2.0","method":"GetPools"}]"#).status == 204)
         #expect(curl.rpc(String(repeating: " ", count: RPCMessage.maximumBytes + 1)).status == 413)

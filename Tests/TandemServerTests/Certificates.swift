@@ -49,10 +49,11 @@ enum Command {
         process.standardOutput = output
         process.standardError = errors
         if let input {
-            let pipe = Pipe()
-            process.standardInput = pipe
-            pipe.fileHandleForWriting.write(Data(input.utf8))
-            try? pipe.fileHandleForWriting.close()
+            // A file, as a pipe would hold no more than 64 KiB before somebody reads it.
+            let file = FileManager.default.temporaryDirectory.appendingPathComponent("tandem-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: file) }
+            _ = FileManager.default.createFile(atPath: file.path, contents: Data(input.utf8))
+            process.standardInput = FileHandle(forReadingAtPath: file.path)
         } else {
             process.standardInput = FileHandle.nullDevice
         }

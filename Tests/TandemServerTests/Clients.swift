@@ -68,7 +68,8 @@ final class Stream {
     }
 
     deinit {
-        if process.isRunning { process.terminate() }
+        // A child inherits the signals that its parent's thread blocks, so that a softer one may never reach it.
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
     }
 
