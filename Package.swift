@@ -63,10 +63,14 @@ let package = Package(
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
         tests("AddressingTests", ["Addressing"]),
+        .target(
+            name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI"], path: "Tests/ServiceDecisions",
+            exclude: ["README.md", "decisions.jsonl"], swiftSettings: settings),
+        tests("DualStackTests", ["DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["Allocation", "Addressing"]),
         tests("TandemAPITests", ["TandemAPI", "Addressing"]),
         tests("LedgerTests", ["Ledger", "Addressing"]),
         tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
-        tests("TandemServerTests", ["tandemd", "TandemServer", "TandemAPI"]),
+        tests("TandemServerTests", ["tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
     ]
 )
