@@ -57,20 +57,23 @@ let package = Package(
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", nio, nioPosix, nioHTTP1, logging,
+                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", nio, nioPosix, nioHTTP1,
+                logging,
                 lifecycle,
             ]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
-        tests("AddressingTests", ["Addressing"]),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI"], path: "Tests/ServiceDecisions",
             exclude: ["README.md", "decisions.jsonl"], swiftSettings: settings),
-        tests("DualStackTests", ["DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
-        tests("AllocationTests", ["Allocation", "Addressing"]),
-        tests("TandemAPITests", ["TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["Ledger", "Addressing"]),
-        tests("IPAMTests", ["IPAM", "Ledger", "TandemAPI", "Addressing"]),
-        tests("TandemServerTests", ["tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
+        tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
+        tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
+        tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
+        tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
+        tests("IPAMTests", ["TestSupport", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
+        tests("TandemServerTests", ["TestSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
     ]
 )

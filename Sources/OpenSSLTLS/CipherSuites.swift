@@ -10,7 +10,8 @@ enum CipherSuites {
         for name in names {
             guard let suite = known.first(where: { $0.standardName == name }) else {
                 let choices = known.map(\.standardName).joined(separator: ", ")
-                throw TLSError(.unknownCipherSuite, "\"\(name)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
+                throw TLSError(
+                    .unknownCipherSuite, "\"\(name)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
             }
             if suite.isOfTLS13 { chosen.new.append(suite.name) } else { chosen.old.append(suite.name) }
         }

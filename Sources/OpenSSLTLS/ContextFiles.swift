@@ -21,16 +21,18 @@ struct ContextFiles {
     private func loadKey(_ file: String) throws(TLSError) {
         try checkReadable(file)
         // Without a callback OpenSSL would ask on the terminal for a pass phrase.
-        SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
+        SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in -1 }
         OpenSSLErrorQueue.clear()
         guard SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1 else { return }
         let errors = OpenSSLErrorQueue.take()
         if errors.contains(where: { $0.reason == X509_R_KEY_VALUES_MISMATCH && $0.library == ERR_LIB_X509 }) {
-            throw TLSError(.keyMismatch, "the key in \(file) is not that of the certificate; give the two that belong together")
+            throw TLSError(
+                .keyMismatch, "the key in \(file) is not that of the certificate; give the two that belong together")
         }
         if errors.contains(where: { $0.reason == PEM_R_BAD_PASSWORD_READ || $0.reason == PEM_R_BAD_DECRYPT }) {
             throw TLSError(
-                .keyEncrypted, "the key in \(file) has a pass phrase; write one without by: openssl pkey -in \(file) -out FILE")
+                .keyEncrypted,
+                "the key in \(file) has a pass phrase; write one without by: openssl pkey -in \(file) -out FILE")
         }
         throw TLSError(.malformedFile, "\(file) holds no private key in PEM that OpenSSL can read")
     }

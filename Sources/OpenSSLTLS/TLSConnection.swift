@@ -130,7 +130,8 @@ final class TLSConnection {
         if phase == .handshake, verification != X509_V_OK {
             return TLSError(
                 .certificateRejected,
-                "the peer's certificate does not verify: \(String(cString: X509_verify_cert_error_string(verification)))")
+                "the peer's certificate does not verify: \(String(cString: X509_verify_cert_error_string(verification)))"
+            )
         }
         guard let cause = errors.first else {
             return TLSError(.internal, "OpenSSL failed without a reason")

@@ -1,4 +1,5 @@
 import Addressing
+import TestSupport
 import Testing
 
 @Suite struct CIDRTests {
@@ -86,7 +87,7 @@ import Testing
     /// Small ranges, every address listed: what `contains`, `overlaps` and the subnets say must follow from the lists.
     @Test func agreesWithListsOfAddresses() throws {
         for seed in UInt64(1)...200 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             func randomRange() throws -> (CIDR, Set<IPAddress>) {
                 let family: IPFamily = Bool.random(using: &random) ? .ipv4 : .ipv6
                 let address = IPAddress(

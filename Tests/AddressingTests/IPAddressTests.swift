@@ -1,5 +1,6 @@
 import Addressing
 import Glibc
+import TestSupport
 import Testing
 
 /// The C library's reading and printing of addresses: slow, old, and not written by us.
@@ -30,7 +31,7 @@ private enum Twin {
 }
 
 /// Random bits with many zero groups, so that `::` is met in all its places.
-private func randomAddress(_ random: inout SeededRandom) -> IPAddress {
+private func randomAddress(_ random: inout SeededGenerator) -> IPAddress {
     if Bool.random(using: &random) {
         return IPAddress(family: .ipv4, bits: UInt128(UInt32.random(in: 0...(.max), using: &random)))
     }
@@ -91,7 +92,7 @@ private func randomAddress(_ random: inout SeededRandom) -> IPAddress {
 
     @Test func printingAndParsingAgreeWithTheCLibrary() {
         for seed in UInt64(1)...8 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             for _ in 0..<2_000 {
                 let address = randomAddress(&random)
                 let text = address.description
@@ -112,7 +113,7 @@ private func randomAddress(_ random: inout SeededRandom) -> IPAddress {
         let alphabet = Array("0123456789abcdfF:::...%/ g\u{0}".utf8)
         var accepted = 0
         for seed in UInt64(1)...8 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             for _ in 0..<5_000 {
                 var text = Array(randomAddress(&random).description.utf8)
                 for _ in 0..<Int.random(in: 1...3, using: &random) {
@@ -153,7 +154,7 @@ private func randomAddress(_ random: inout SeededRandom) -> IPAddress {
         let sorted = ["0.0.0.1", "255.255.255.255", "::", "::1", "0:0:0:1::", "1::"].compactMap { IPAddress($0) }
         #expect(sorted.count == 6)
         for seed in UInt64(1)...20 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             #expect(sorted.shuffled(using: &random).sorted() == sorted, "seed \(seed)")
         }
     }

@@ -1,5 +1,6 @@
 import Addressing
 import Allocation
+import TestSupport
 import Testing
 
 @Suite struct AddressPoolTests {
@@ -18,7 +19,7 @@ import Testing
     func agreesWithTheSlowTwin(_ range: String, _ layout: AddressPool.Layout) throws {
         let cidr = try CIDR(parsing: range)
         for seed in UInt64(1)...3 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let pool = AddressPool(cidr, layout: layout)
             var twin = SlowPool(cidr, layout: layout)
             #expect(pool.capacity == twin.capacity)
@@ -73,7 +74,7 @@ import Testing
         let cidr = try CIDR(parsing: range)
         for layout in Self.layouts {
             let pool = AddressPool(cidr, layout: layout)
-            var random = SeededRandom(seed: 7)
+            var random = SeededGenerator(seed: 7)
             for _ in 0..<2 {
                 var held: [IPAddress] = []
                 for _ in 0..<pool.capacity { held.append(try #require(pool.claim(startingAt: random.next()))) }
@@ -101,7 +102,7 @@ import Testing
     func inTurnMeansTheFirstFreeOneAfterTheLast(_ range: String) throws {
         let cidr = try CIDR(parsing: range)
         for seed in UInt64(1)...4 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let pool = AddressPool(cidr, layout: .pods)
             var twin = SlowPool(cidr, layout: .pods)
             var next: UInt128 = 0
@@ -149,7 +150,7 @@ import Testing
         let cidr = try CIDR(parsing: range)
         let pool = AddressPool(cidr, layout: .services)
         let band = UInt128(pool.staticBandSize)
-        var random = SeededRandom(seed: 11)
+        var random = SeededGenerator(seed: 11)
         for _ in 0..<pool.capacity - band {
             let address = try #require(pool.claim(startingAt: random.next()))
             #expect(try #require(cidr.offset(of: address)) > band)
@@ -195,7 +196,7 @@ import Testing
     @Test func anAddressAskedForMayLieAnywhereInAWideRange() throws {
         let cidr = try CIDR(parsing: "2001:db8::/32")
         for seed in UInt64(1)...3 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let pool = AddressPool(cidr, layout: .services)
             var addresses: Set<IPAddress> = [cidr.last]
             while addresses.count < 5_000 {
@@ -218,7 +219,7 @@ import Testing
         let cidr = try CIDR(parsing: range)
         for layout in Self.layouts {
             let pool = AddressPool(cidr, layout: layout)
-            var random = SeededRandom(seed: 3)
+            var random = SeededGenerator(seed: 3)
             for count in UInt128(1)...40_000 {
                 let address = try #require(layout == .pods ? pool.claimNext() : pool.claim(startingAt: random.next()))
                 let bound = max(4096, count * 4)
@@ -235,7 +236,7 @@ import Testing
     @Test func searchesSpreadOverTheRange() throws {
         let cidr = try CIDR(parsing: "10.96.0.0/16")
         let pool = AddressPool(cidr, layout: .services)
-        var random = SeededRandom(seed: 5)
+        var random = SeededGenerator(seed: 5)
         var counts = [Int](repeating: 0, count: 16)
         for _ in 0..<16_000 {
             let address = try #require(pool.claim(startingAt: random.next()))

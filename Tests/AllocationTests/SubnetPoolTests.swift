@@ -1,5 +1,6 @@
 import Addressing
 import Allocation
+import TestSupport
 import Testing
 
 @Suite struct SubnetPoolTests {
@@ -11,7 +12,7 @@ import Testing
     func agreesWithTheSlowTwin(_ range: String, _ length: Int) throws {
         let cluster = try CIDR(parsing: range)
         for seed in UInt64(1)...5 {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let pool = SubnetPool(cluster: cluster, nodePrefixLength: length)
             var taken: Set<CIDR> = []
             #expect(pool.capacity == cluster.subnetCount(prefixLength: length))

@@ -1,6 +1,7 @@
 import Addressing
 import Allocation
 import Synchronization
+import TestSupport
 import Testing
 
 /// Who holds which address or subnet, kept beside the pool by the test: one held twice, or released while not held, counts.
@@ -39,7 +40,7 @@ private final class Owners: @unchecked Sendable {
     func noAddressIsEverHeldTwice(_ range: String, _ free: Int) throws {
         let cidr = try CIDR(parsing: range)
         let pool = AddressPool(cidr, layout: .services)
-        var random = SeededRandom(seed: 1)
+        var random = SeededGenerator(seed: 1)
         var background: [IPAddress] = []
         for _ in 0..<pool.capacity { background.append(try #require(pool.claim(startingAt: random.next()))) }
         background.shuffle(using: &random)
@@ -47,7 +48,7 @@ private final class Owners: @unchecked Sendable {
         for address in shared { #expect(pool.release(address)) }
         let owners = Owners(count: Int(cidr.size))
         runThreads(4) { [shared] number in
-            var random = SeededRandom(seed: UInt64(number))
+            var random = SeededGenerator(seed: UInt64(number))
             var mine: [IPAddress] = []
             for _ in 0..<10_000 {
                 if mine.count < free / 3, Bool.random(using: &random) {
@@ -91,14 +92,14 @@ private final class Owners: @unchecked Sendable {
         let threads = 4
         for seed in UInt64(1)...4 {
             let pool = AddressPool(try CIDR(parsing: range), layout: .loadBalancers)
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             var all: [IPAddress] = []
             while let address = pool.claim(startingAt: random.next()) { all.append(address) }
             #expect(UInt128(all.count) == pool.capacity)
             for address in all.shuffled(using: &random).prefix(threads) { pool.release(address) }
             let lies = Atomic(0)
             runThreads(threads) { number in
-                var random = SeededRandom(seed: seed << 8 | UInt64(number))
+                var random = SeededGenerator(seed: seed << 8 | UInt64(number))
                 for _ in 0..<10_000 {
                     let address = random.next() & 7 == 0 ? pool.claimNext() : pool.claim(startingAt: random.next())
                     guard let address else {
@@ -121,7 +122,7 @@ private final class Owners: @unchecked Sendable {
             let pool = AddressPool(cidr, layout: .pods)
             let claimed = Atomic(0)
             runThreads(4) { number in
-                var random = SeededRandom(seed: seed)
+                var random = SeededGenerator(seed: seed)
                 for _ in 0..<300 {
                     let offset = 2 + UInt128(random.next()) >> (random.next() % 60)
                     guard let address = cidr.address(at: offset) else { continue }

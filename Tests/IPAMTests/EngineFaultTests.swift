@@ -1,5 +1,6 @@
 import Ledger
 import TandemAPI
+import TestSupport
 import Testing
 
 @testable import IPAM

@@ -5,27 +5,6 @@ import TandemAPI
 
 @testable import IPAM
 
-/// SplitMix64: the same sequence for the same seed, on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-}
-
-let seeds: [UInt64] =
-    ProcessInfo.processInfo.environment["TANDEM_SEED"].flatMap(UInt64.init).map { [$0] }
-    ?? [1, 2, 3, UInt64.random(in: .min ... .max)]
-
 extension ClusterConfiguration {
     /// Small enough to run full: 14 service addresses in IPv4, 7 in IPv6; four nodes of 13 pods.
     static let small = ClusterConfiguration(

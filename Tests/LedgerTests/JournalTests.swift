@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Ledger
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("The journal")
@@ -116,7 +117,7 @@ struct JournalTests {
 
     @Test("stopping commits what is queued, and refuses what comes after")
     func stops() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let journal = Journal(store: try SQLiteLedger(directory: directory.path))
         var maker = TransactionMaker(seed: 9)
         var twin = Twin()
@@ -139,7 +140,7 @@ struct JournalTests {
     @Test("transactions survive their coding; bytes that were changed anywhere do not pass", arguments: seeds)
     func codes(_ seed: UInt64) throws {
         // Through the store: what is recovered before any checkpoint comes from the journal's bytes alone.
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         var maker = TransactionMaker(seed: seed)
         var twin = Twin()

@@ -1,6 +1,7 @@
 import Addressing
 import Foundation
 import Ledger
+import TestSupport
 import Testing
 
 @Suite("The SQLite ledger")
@@ -8,7 +9,7 @@ struct SQLiteLedgerTests {
     /// Commits and checkpoint steps at random; after each, what a crash would leave is recovered and held to the twin.
     @Test("whatever was committed is recovered, wherever a crash hits", arguments: seeds)
     func recoversAnywhere(_ seed: UInt64) throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         var generator = SeededGenerator(seed: seed ^ 0xABCD)
         var maker = TransactionMaker(seed: seed)
         var twin = Twin()
@@ -39,7 +40,7 @@ struct SQLiteLedgerTests {
 
     @Test("one process serves a directory; the next is told which")
     func locks() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: directory.path) }
         #expect(refused?.code == .locked)
@@ -50,7 +51,7 @@ struct SQLiteLedgerTests {
 
     @Test("a newer schema is refused with both versions, and is left as it was")
     func refusesNewerSchema() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         try SQLiteLedger(directory: directory.path).close()
         _ = try shell(directory, "PRAGMA user_version = 99")
         let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: directory.path) }
@@ -61,17 +62,17 @@ struct SQLiteLedgerTests {
 
     @Test("a file that is no database, or another program's, is refused")
     func refusesStrangers() throws {
-        let garbage = try ScratchDirectory()
+        let garbage = ScratchDirectory()
         try Data(repeating: 0x41, count: 8192).write(to: URL(fileURLWithPath: "\(garbage.path)/tandem.db"))
         #expect(#expect(throws: LedgerError.self) { try SQLiteLedger(directory: garbage.path) }?.code == .notOurs)
-        let other = try ScratchDirectory()
+        let other = ScratchDirectory()
         _ = try shell(other, "CREATE TABLE t (x); PRAGMA user_version = 1")
         #expect(#expect(throws: LedgerError.self) { try SQLiteLedger(directory: other.path) }?.code == .notOurs)
     }
 
     @Test("a directory that can't be made is named")
     func refusesUnwritable() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         _ = FileManager.default.createFile(atPath: "\(directory.path)/file", contents: nil)
         let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: "\(directory.path)/file/data") }
         #expect(refused?.code == .unwritable)
@@ -80,7 +81,7 @@ struct SQLiteLedgerTests {
 
     @Test("a person with the sqlite3 shell reads what is checkpointed, while the server runs")
     func isReadable() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         let document =
             #"{"metadata":{"namespace":"default","name":"web","uid":"u1"},"spec":{"type":"ClusterIP","ipFamilyPolicy":"PreferDualStack","clusterIPs":["10.96.0.7","fd00::7"]}}"#
@@ -108,7 +109,7 @@ struct SQLiteLedgerTests {
 
     @Test("two owners of one address are found, and nothing is served")
     func findsTwoOwners() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         let holding = Holding(pool: .serviceIP, address: .init("10.96.0.7")!)
         func put(_ key: String, _ version: UInt64) -> LedgerTransaction {
@@ -129,7 +130,7 @@ struct SQLiteLedgerTests {
 
     @Test("a damaged row of the journal is noticed")
     func noticesDamage() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         var maker = TransactionMaker(seed: 5)
         _ = try store.commit([maker.next(), maker.next(), maker.next()])
@@ -142,7 +143,7 @@ struct SQLiteLedgerTests {
 
     @Test("after an unknown outcome the store says whether the group was kept")
     func resolves() throws {
-        let directory = try ScratchDirectory()
+        let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
         var maker = TransactionMaker(seed: 6)
         _ = try store.commit([maker.next()])

@@ -2,44 +2,12 @@ import Addressing
 import Foundation
 import Ledger
 import Synchronization
+import TestSupport
 
-/// SplitMix64: the same sequence for the same seed, on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-}
-
-let seeds: [UInt64] =
-    ProcessInfo.processInfo.environment["TANDEM_SEED"].flatMap(UInt64.init).map { [$0] }
-    ?? [1, 2, 3, UInt64.random(in: .min ... .max)]
-
-/// A directory that goes away with the test.
-final class ScratchDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("tandem-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
+extension ScratchDirectory {
     /// The files as they are now, as a crash would leave them.
     func copy() throws -> ScratchDirectory {
-        let copy = try ScratchDirectory()
+        let copy = ScratchDirectory()
         for name in ["tandem.db", "tandem.db-wal"] where FileManager.default.fileExists(atPath: "\(path)/\(name)") {
             try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(copy.path)/\(name)")
         }

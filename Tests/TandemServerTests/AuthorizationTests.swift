@@ -1,5 +1,6 @@
 import Foundation
 import TandemAPI
+import TestSupport
 import Testing
 
 /// The contract's table of who may do what, every row over both protocols.

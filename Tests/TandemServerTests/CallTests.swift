@@ -1,5 +1,6 @@
 import Foundation
 import TandemAPI
+import TestSupport
 import Testing
 
 /// A real server, spoken to by `curl` and `openssl s_client`.

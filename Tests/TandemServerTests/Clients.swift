@@ -1,5 +1,6 @@
 import Foundation
 import TandemAPI
+import TestSupport
 
 /// HTTP/1.1 by `curl`.
 struct Curl {

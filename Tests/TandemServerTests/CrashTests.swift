@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import TandemAPI
+import TestSupport
 import Testing
 
 /// `kill -9` at any moment loses nothing that was acknowledged, and gives nothing out twice.

@@ -1,6 +1,7 @@
 import Foundation
 import ServiceDecisions
 import TandemAPI
+import TestSupport
 import Testing
 
 /// A real server, asked over the stream. Cases on the same ranges share one, each in a namespace of its own.
@@ -67,8 +68,11 @@ struct RecordedDecisionTests {
         var disagreements: [String] = []
         var shared: [[String]: DecidingServer] = [:]
         for (index, decision) in DecisionCase.all.enumerated() {
-            let server = try decision.restarts ? DecidingServer(decision.ranges) : shared[decision.ranges]
-                ?? DecidingServer(decision.ranges)
+            let server =
+                try decision.restarts
+                ? DecidingServer(decision.ranges)
+                : shared[decision.ranges]
+                    ?? DecidingServer(decision.ranges)
             if !decision.restarts { shared[decision.ranges] = server }
             server.namespace = decision.restarts ? "default" : "case-\(index)"
             disagreements += try play(decision, on: server)

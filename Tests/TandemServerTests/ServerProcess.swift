@@ -1,5 +1,6 @@
 import Foundation
 import TandemAPI
+import TestSupport
 
 /// A real `tandemd` on a free port of loopback.
 final class ServerProcess {

@@ -1,5 +1,6 @@
 import Foundation
 import TandemAPI
+import TestSupport
 import Testing
 
 /// What keeps a server from starting is said in one line that names the flag and the cure.

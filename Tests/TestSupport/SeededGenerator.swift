@@ -1,14 +1,14 @@
 import Foundation
 
 /// SplitMix64: the same sequence for the same seed, on every machine.
-struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) {
+    public init(seed: UInt64) {
         state = seed
     }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -18,6 +18,6 @@ struct SeededGenerator: RandomNumberGenerator {
 }
 
 /// Fixed seeds, and one that is new in each run; set `TANDEM_SEED` to try a seed again.
-let seeds: [UInt64] =
+public let seeds: [UInt64] =
     ProcessInfo.processInfo.environment["TANDEM_SEED"].flatMap(UInt64.init).map { [$0] }
     ?? [1, 2, 3, UInt64.random(in: .min ... .max)]

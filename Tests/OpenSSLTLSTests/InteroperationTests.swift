@@ -1,0 +1,89 @@
+import Foundation
+import NIOCore
+import NIOPosix
+import OpenSSLTLS
+import TestSupport
+import Testing
+
+/// The handler on a real socket, with OpenSSL's own program at the other end.
+@Suite("With openssl s_client", .serialized)
+struct InteroperationTests {
+    @Test("a ticket of one connection is taken up by the next, client certificate and all")
+    func resumes() throws {
+        let echo = try EchoServer(.server())
+        let directory = ScratchDirectory()
+        let ticket = "\(directory.path)/ticket"
+        let first = echo.ask([
+            "-sess_out", ticket, "-cert", Certificates.shared.certificate("admin"), "-key",
+            Certificates.shared.key("admin"),
+        ])
+        #expect(first.output.contains("admin/false"), "\(first.output) \(first.errors)")
+        let second = echo.ask(["-sess_in", ticket])
+        #expect(second.output.contains("admin/true"), "\(second.output) \(second.errors)")
+    }
+
+    @Test("TLS 1.2 where it is allowed, and only there; never a renegotiation")
+    func speaksTLS12() throws {
+        let modern = try EchoServer(.server())
+        #expect(modern.ask(["-tls1_2"]).status != 0)
+        let old = try EchoServer(.server(version: .tls12))
+        let answer = old.ask(["-tls1_2"])
+        #expect(answer.output.contains("nobody/false"), "\(answer.output) \(answer.errors)")
+        #expect(old.ask(["-tls1_1"]).status != 0)
+        // `R` at the start of a line asks s_client to renegotiate.
+        let again = old.ask(["-tls1_2", "-legacy_renegotiation"], input: "R\n", quiet: false)
+        #expect((again.output + again.errors).contains("no renegotiation"), "\(again.output) \(again.errors)")
+    }
+}
+
+/// Answers the first line with who asked and whether a ticket was taken up, and ends.
+private final class EchoServer {
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let channel: any Channel
+
+    init(_ context: TLSContext) throws {
+        channel = try ServerBootstrap(group: group)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers([TLSHandler(context: context), Answerer()])
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).wait()
+    }
+
+    deinit {
+        try? group.syncShutdownGracefully()
+    }
+
+    func ask(_ arguments: [String], input: String = "hello\n", quiet: Bool = true) -> Command.Result {
+        let port = channel.localAddress?.port ?? 0
+        return Command.run(
+            "timeout",
+            [
+                "20", "openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", Certificates.shared.ca,
+                "-verify_return_error",
+            ] + (quiet ? ["-quiet"] : []) + arguments, input: input)
+    }
+}
+
+private final class Answerer: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private var handshake: TLSHandshakeCompleted?
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? TLSHandshakeCompleted { handshake = event }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let name = handshake?.peerCertificate?.commonName ?? "nobody"
+        let answer = "\(name)/\(handshake?.isResumed ?? false)\n"
+        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
+        context.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
