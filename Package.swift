@@ -54,13 +54,17 @@ let package = Package(
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
+        library("LineFraming", [nio]),
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", nio, nioPosix, nioHTTP1,
+                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio, nioPosix,
+                nioHTTP1,
                 logging,
                 lifecycle,
             ]),
+        library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
+        executable("tandemctl", ["TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),

@@ -1,3 +1,5 @@
+import IPAM
+import Ledger
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -13,5 +15,15 @@ public enum Daemon {
                 services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logs.quiet))
         try await group.run()
+    }
+
+    /// Makes the data directory's database out of a backup. Blocks.
+    public static func restore(_ backup: String, _ settings: Settings) throws {
+        let configuration = try ServerConfiguration(settings)
+        do throws(LedgerError) {
+            try Backup.restore(from: backup, into: configuration.dataDirectory)
+        } catch {
+            throw ConfigurationFault("restore", error.message)
+        }
     }
 }

@@ -34,7 +34,7 @@ public final class Server: Service {
         let service = RPCService(engine: engine, metrics: calls, health: health)
         let setup = ConnectionSetup(
             tls: tls, service: service,
-            operations: Operations(health: health) {
+            operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
                 MetricsText.render(engine: engine, calls: calls, connections: connections.count)
             },
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)

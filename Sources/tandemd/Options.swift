@@ -94,6 +94,11 @@ struct RunningOptions: ParsableArguments {
     @Option(name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.")
     var dataDir: String?
 
+    @Option(
+        name: .customLong("restore"),
+        help: "A backup (of tandemctl backup) to start from; the data directory must have no database yet.")
+    var restore: String?
+
     @Option(name: .customLong("config"), help: "A YAML file that sets flags by their names.")
     var config: String?
 

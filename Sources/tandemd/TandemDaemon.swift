@@ -25,7 +25,9 @@ struct TandemDaemon: AsyncParsableCommand {
         let given = Settings(ranges.settings.merging(serving.settings) { $1 }.merging(running.settings) { $1 })
         do {
             let file = try running.config.map { try SettingsFile.read($0) } ?? Settings()
-            try await Daemon.run(file.overridden(by: given))
+            let settings = file.overridden(by: given)
+            if let backup = running.restore { try Daemon.restore(backup, settings) }
+            try await Daemon.run(settings)
         } catch {
             StandardError.write("tandemd: \(error)\n")
             throw ExitCode(1)

@@ -5,10 +5,12 @@ import TandemAPI
 final class Operations: Sendable {
     private let health: Health
     private let metrics: @Sendable () -> String
+    let backups: BackupStream
 
     /// `metrics` makes the Prometheus text.
-    init(health: Health, metrics: @escaping @Sendable () -> String) {
+    init(health: Health, backups: BackupStream, metrics: @escaping @Sendable () -> String) {
         self.health = health
+        self.backups = backups
         self.metrics = metrics
     }
 
@@ -27,10 +29,21 @@ final class Operations: Sendable {
         case "/metrics": body = { self.metricsAnswer(identity) }
         default:
             return .text(
-                .notFound, "no such path; there are /rpc, /livez, /readyz, /healthz, /metrics and /openrpc.json\n")
+                .notFound,
+                "no such path; there are /rpc, /livez, /readyz, /healthz, /metrics, /openrpc.json and /backup\n")
         }
         guard method == .GET || method == .HEAD else { return .wrongMethod(allowed: "GET, HEAD") }
         return body()
+    }
+
+    /// Why the client may not have a backup; nil if it may.
+    func backupRefusal(_ method: HTTPMethod, _ identity: Identity?) -> HTTPAnswer? {
+        guard method == .GET else { return .wrongMethod(allowed: "GET") }
+        guard identity != nil else { return .text(.unauthorized, "/backup needs a client certificate\n") }
+        guard Authorizer.isAdministrator(identity) else {
+            return .text(.forbidden, "/backup needs a certificate of tandem:admin or system:masters\n")
+        }
+        return nil
     }
 
     private func metricsAnswer(_ identity: Identity?) -> HTTPAnswer {

@@ -30,7 +30,11 @@ enum Authorizer {
 
     /// Whether `/metrics` may be read.
     static func mayReadMetrics(_ identity: Identity?) -> Bool {
-        identity?.groups.contains { administrators.contains($0) || $0 == "tandem:viewer" } ?? false
+        isAdministrator(identity) || identity?.groups.contains("tandem:viewer") ?? false
+    }
+
+    static func isAdministrator(_ identity: Identity?) -> Bool {
+        identity?.groups.contains(where: administrators.contains) ?? false
     }
 
     private static let administrators: Set<String> = ["system:masters", "tandem:admin"]

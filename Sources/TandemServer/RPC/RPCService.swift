@@ -93,7 +93,7 @@ final class RPCSession: Sendable {
 
     /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the
     /// limit by its own length, or none of a full size could ever come in.
-    fileprivate func enter(_ calls: Int) -> Result<Void, APIError> {
+    func enter(_ calls: Int) -> Result<Void, APIError> {
         let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
         guard before >= RPCService.maximumInFlight else { return .success(()) }
         return .failure(
@@ -103,7 +103,7 @@ final class RPCSession: Sendable {
                 isRetryable: true))
     }
 
-    fileprivate func leave() {
+    func leave() {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 

@@ -48,6 +48,7 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func respond(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
         let path = head.uri.prefix { $0 != "?" }
+        if path == "/backup" { return sendBackup(context, head) }
         guard path == "/rpc" else {
             return send(context, operations.answer(head.method, uri: head.uri, identity: session.identity), to: head)
         }
@@ -67,6 +68,39 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
                 guard context.channel.isActive else { return }
                 let answer = reply.map { HTTPAnswer(.ok, "application/json", $0.bytes) } ?? HTTPAnswer(.noContent)
                 handler.send(context, answer, to: head)
+            }
+        }
+    }
+
+    private func sendBackup(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
+        if let refusal = operations.backupRefusal(head.method, session.identity) {
+            return send(context, refusal, to: head)
+        }
+        let (backups, session, eventLoop) = (operations.backups, session, context.eventLoop)
+        let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
+        // Counted as a call, so that a client which only reads is not taken for an idle one.
+        if case .failure = session.enter(1) {
+            return send(context, .text(.tooManyRequests, "too many calls\n"), to: head)
+        }
+        backups.copy(on: eventLoop).flatMap { copy in
+            let context = bound.value.1
+            var headers = HTTPHeaders([
+                ("content-type", "application/vnd.sqlite3"), ("content-length", "\(copy.bytes)"),
+            ])
+            if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
+            let answer = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
+            context.write(Self.wrapOutboundOut(.head(answer)), promise: nil)
+            return backups.send(copy, on: eventLoop) { piece in
+                bound.value.1.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(piece))))
+            }.flatMap { bound.value.1.writeAndFlush(Self.wrapOutboundOut(.end(nil))) }
+                // The head has gone: what is left is to hang up, which tells the client that it has not all of it.
+                .flatMapErrorThrowing { _ in bound.value.1.close(promise: nil) }
+        }.whenComplete { result in
+            session.leave()
+            let (handler, context) = bound.value
+            switch result {
+            case .success: if !head.isKeepAlive { context.close(promise: nil) }
+            case .failure(let error): handler.send(context, .text(.serviceUnavailable, "\(error)\n"), to: head)
             }
         }
     }

@@ -1,3 +1,4 @@
+import LineFraming
 import NIOCore
 import TandemAPI
 
@@ -8,7 +9,7 @@ final class StreamHandler: ChannelInboundHandler {
 
     private let service: RPCService
     private let session: RPCSession
-    private var lines = LineBuffer()
+    private var lines = LineBuffer(maximumBytes: RPCMessage.maximumBytes)
     private var outbox: Outbox?
     /// Messages whose calls are under way or whose answers wait in the outbox.
     private var unanswered = 0

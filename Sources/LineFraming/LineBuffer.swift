@@ -1,23 +1,28 @@
-import NIOCore
-import TandemAPI
+public import NIOCore
 
 /// Cuts a stream of bytes into lines. Each byte is looked at once, however it arrives.
-struct LineBuffer {
-    enum Next {
+public struct LineBuffer: Sendable {
+    public enum Next: Sendable {
         /// No whole line is here yet.
         case none
         /// Without its line break (`\n` or `\r\n`); never empty.
         case line(ByteBuffer)
-        /// The line is longer than a message may be; nothing can be read after it.
+        /// The line is longer than the maximum; nothing can be read after it.
         case tooLong
     }
 
+    private let maximumBytes: Int
     private var buffer = ByteBuffer()
     /// Bytes from the start of `buffer` that hold no line break.
     private var searched = 0
     private var isBroken = false
 
-    mutating func append(_ bytes: ByteBuffer) {
+    /// Lines of at most so many bytes, their break not counted.
+    public init(maximumBytes: Int) {
+        self.maximumBytes = maximumBytes
+    }
+
+    public mutating func append(_ bytes: ByteBuffer) {
         if buffer.readableBytes == 0 {
             buffer = bytes
         } else {
@@ -26,18 +31,18 @@ struct LineBuffer {
         }
     }
 
-    mutating func next() -> Next {
+    public mutating func next() -> Next {
         guard !isBroken else { return .none }
         while true {
             let unsearched = buffer.readableBytesView.dropFirst(searched)
             guard let newline = unsearched.firstIndex(of: UInt8(ascii: "\n")) else {
                 searched = buffer.readableBytes
-                if searched > RPCMessage.maximumBytes { return fail() }
+                if searched > maximumBytes { return fail() }
                 if searched == 0 { buffer.clear() } else { buffer.discardReadBytes() }
                 return .none
             }
             let length = newline - buffer.readerIndex
-            guard length <= RPCMessage.maximumBytes, var line = buffer.readSlice(length: length) else { return fail() }
+            guard length <= maximumBytes, var line = buffer.readSlice(length: length) else { return fail() }
             buffer.moveReaderIndex(forwardBy: 1)
             searched = 0
             if line.readableBytesView.last == UInt8(ascii: "\r") {

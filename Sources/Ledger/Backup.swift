@@ -1,0 +1,63 @@
+import Foundation
+import GRDB
+
+/// Copies of a data directory's database: whole, consistent, and ready to be served again.
+public enum Backup {
+    /// Writes what is committed by now into a new file, while commits go on. Blocks; any thread.
+    public static func write(directory: String, to file: String) throws(LedgerError) {
+        let source = "\(directory)/tandem.db"
+        try SQLiteLedger.converting(source, .notCommitted) {
+            var configuration = Configuration()
+            configuration.busyMode = .timeout(5)
+            let queue = try DatabaseQueue(path: source, configuration: configuration)
+            try queue.writeWithoutTransaction { db in try db.execute(sql: "VACUUM INTO ?", arguments: [file]) }
+            try queue.close()
+        }
+    }
+
+    /// Makes a directory's database out of a backup, which is checked first. A directory that has one already keeps it.
+    public static func restore(from file: String, into directory: String) throws(LedgerError) {
+        let lock = try DirectoryLock(directory)
+        defer { withExtendedLifetime(lock) {} }
+        let target = "\(directory)/tandem.db"
+        guard !FileManager.default.fileExists(atPath: target) else {
+            throw LedgerError(
+                .locked,
+                "\(target) is there already and was not touched; give an empty directory, or leave --restore out")
+        }
+        guard FileManager.default.isReadableFile(atPath: file) else {
+            throw LedgerError(.unwritable, "\(file) is not there or can't be read")
+        }
+        let copy = target + ".restoring"
+        try? FileManager.default.removeItem(atPath: copy)
+        try SQLiteLedger.converting(file, .notCommitted) {
+            var configuration = Configuration()
+            configuration.readonly = true
+            let queue = try DatabaseQueue(path: file, configuration: configuration)
+            try queue.read { db in try check(db, file) }
+            try queue.inDatabase { db in try db.execute(sql: "VACUUM INTO ?", arguments: [copy]) }
+            try queue.close()
+        }
+        guard sync(copy), rename(copy, target) == 0, sync(directory) else {
+            throw .system(.unwritable, "\(target) can't be written", errno)
+        }
+    }
+
+    private static func check(_ db: Database, _ file: String) throws {
+        guard try Int64.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
+            throw LedgerError(.notOurs, "\(file) is not a backup of tandemd")
+        }
+        let faults = try String.fetchAll(db, sql: "PRAGMA integrity_check(1)")
+        guard faults == ["ok"] else {
+            throw LedgerError(.corrupt, "\(file) is damaged (\(faults.first ?? "")); use another backup")
+        }
+    }
+
+    /// Waits until a file, or a directory's list of them, is on the disk.
+    private static func sync(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
+    }
+}

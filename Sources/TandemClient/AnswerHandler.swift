@@ -1,0 +1,112 @@
+import LineFraming
+import NIOCore
+import OpenSSLTLS
+import TandemAPI
+
+/// Sends calls as lines, and brings each answer to the call whose id it has. On the connection's event loop alone.
+final class AnswerHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// A page of 5,000 objects fits.
+    private static let maximumAnswerBytes = 64 << 20
+
+    /// Kept once the handshake is done; broken when the connection fails before.
+    let ready: EventLoopPromise<Void>
+    private var context: ChannelHandlerContext?
+    private var lines = LineBuffer(maximumBytes: AnswerHandler.maximumAnswerBytes)
+    private var waiting: [Int: (answer: EventLoopPromise<JSONValue>, deadline: Scheduled<Void>)] = [:]
+    private var lastID = 0
+    private var end: ClientError?
+
+    init(ready: EventLoopPromise<Void>) {
+        self.ready = ready
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        failAll(.connectionLost("it was closed"))
+        self.context = nil
+    }
+
+    func send(_ method: String, _ params: JSONValue, timeout: TimeAmount) -> EventLoopFuture<JSONValue> {
+        let answer = ready.futureResult.eventLoop.makePromise(of: JSONValue.self)
+        guard let context, end == nil else {
+            answer.fail(end ?? .connectionLost("it is closed"))
+            return answer.futureResult
+        }
+        lastID += 1
+        let id = lastID
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let deadline = context.eventLoop.scheduleTask(in: timeout) { bound.value.finish(id, .failure(.timedOut)) }
+        waiting[id] = (answer, deadline)
+        let request: JSONValue = [
+            "jsonrpc": "2.0", "id": .number(String(id)), "method": .string(method), "params": params,
+        ]
+        var line = ByteBuffer(bytes: request.text.bytes)
+        line.writeInteger(UInt8(ascii: "\n"))
+        context.writeAndFlush(Self.wrapOutboundOut(line), promise: nil)
+        return answer.futureResult
+    }
+
+    private func finish(_ id: Int, _ result: Result<JSONValue, ClientError>) {
+        guard let (answer, deadline) = waiting.removeValue(forKey: id) else { return }
+        deadline.cancel()
+        answer.completeWith(result.mapError { $0 })
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        lines.append(Self.unwrapInboundIn(data))
+        while true {
+            switch lines.next() {
+            case .none: return
+            case .line(let line): read(line, context)
+            case .tooLong: return fail(context, .malformedAnswer("it is longer than \(Self.maximumAnswerBytes) bytes"))
+            }
+        }
+    }
+
+    private func read(_ line: ByteBuffer, _ context: ChannelHandlerContext) {
+        guard let message = try? JSONValue(parsing: line.readableBytesView) else {
+            return fail(context, .malformedAnswer("it is not JSON"))
+        }
+        // An answer without an id is to what the server could not read; whose it was can't be told.
+        guard let id = message["id"]?.intValue else {
+            let why = message["error"]?["message"]?.stringValue ?? "it has no id"
+            return fail(context, .malformedAnswer(why))
+        }
+        finish(id, .success(message))
+    }
+
+    private func fail(_ context: ChannelHandlerContext, _ error: ClientError) {
+        failAll(error)
+        context.close(promise: nil)
+    }
+
+    private func failAll(_ error: ClientError) {
+        if end == nil { end = error }
+        ready.fail(error)
+        for id in waiting.keys.sorted() { finish(id, .failure(error)) }
+    }
+
+    // MARK: The connection
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is TLSHandshakeCompleted: ready.succeed()
+        // The server is done: answers to come there are none.
+        case ChannelEvent.inputClosed: fail(context, .connectionLost("the server ended it"))
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        fail(context, .connectionLost("\(error)"))
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        failAll(.connectionLost("the server closed it"))
+        context.fireChannelInactive()
+    }
+}

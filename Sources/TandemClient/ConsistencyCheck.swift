@@ -1,0 +1,124 @@
+import Addressing
+import TandemAPI
+
+/// Holds what a server says of its objects, of its pools and of single addresses to one another.
+public struct ConsistencyCheck: Sendable {
+    public private(set) var faults: [String] = []
+    public private(set) var addresses = 0
+
+    private var owners: [IPAddress: String] = [:]
+    private var nodes: [String: [CIDR]] = [:]
+
+    /// Reads everything and looks it over. Objects change while it reads: where something does not fit, it reads again,
+    /// and what fits in one of `attempts` readings was no fault.
+    public static func run(_ client: TandemClient, attempts: Int = 3) async throws -> ConsistencyCheck {
+        var check = try await read(client)
+        for _ in 1..<max(1, attempts) where !check.faults.isEmpty { check = try await read(client) }
+        return check
+    }
+
+    private static func read(_ client: TandemClient) async throws -> ConsistencyCheck {
+        var check = ConsistencyCheck()
+        let services = try await client.list(.listServices)
+        let nodes = try await client.list(.listNodes)
+        let pods = try await client.list(.listPods)
+        let pools = try await client.list(.getPools)
+        for service in services { check.add(service: service) }
+        for node in nodes { check.add(node: node) }
+        for pod in pods { check.add(pod: pod) }
+        check.compare(with: pools)
+        for (address, owner) in check.owners.sorted(by: { $0.key < $1.key }) {
+            let status = try await client.call(.lookupIP, ["ip": .string(address.description)])
+            check.compare(status, address, owner)
+        }
+        check.addresses = check.owners.count
+        return check
+    }
+
+    // MARK: Objects
+
+    private mutating func add(service: JSONValue) {
+        let name = Self.name("Service", service)
+        let spec = service["spec"]
+        let ips = Self.strings(spec?["clusterIPs"])
+        if ips.first != spec?["clusterIP"]?.stringValue { faults.append("\(name): clusterIP is not clusterIPs[0]") }
+        let families = Self.strings(spec?["ipFamilies"])
+        for (index, ip) in ips.enumerated() where ip != "None" {
+            guard let address = IPAddress(ip), index < families.count, address.family.description == families[index]
+            else {
+                faults.append("\(name): clusterIPs[\(index)] \(ip) is not of ipFamilies[\(index)]")
+                continue
+            }
+            own(address, name)
+        }
+        for ingress in service["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? [] {
+            if let address = ingress["ip"]?.stringValue.flatMap({ IPAddress($0) }) { own(address, name) }
+        }
+    }
+
+    private mutating func add(node: JSONValue) {
+        let name = node["metadata"]?["name"]?.stringValue ?? ""
+        let cidrs = Self.strings(node["spec"]?["podCIDRs"]).compactMap { CIDR($0) }
+        for (other, ranges) in nodes {
+            for range in ranges where cidrs.contains(where: { $0.overlaps(range) }) {
+                faults.append("Nodes \(name) and \(other) both have \(range)")
+            }
+        }
+        nodes[name] = cidrs
+    }
+
+    private mutating func add(pod: JSONValue) {
+        let name = Self.name("Pod", pod)
+        let node = pod["spec"]?["nodeName"]?.stringValue ?? ""
+        for entry in pod["status"]?["podIPs"]?.arrayValue ?? [] {
+            guard let address = entry["ip"]?.stringValue.flatMap({ IPAddress($0) }) else { continue }
+            if !(nodes[node] ?? []).contains(where: { $0.contains(address) }) {
+                faults.append("\(name): \(address) lies in no pod CIDR of Node \(node)")
+            }
+            own(address, name)
+        }
+    }
+
+    private mutating func own(_ address: IPAddress, _ name: String) {
+        if let other = owners.updateValue(name, forKey: address) {
+            faults.append("\(address) has two owners: \(other) and \(name)")
+        }
+    }
+
+    // MARK: Pools and addresses
+
+    private mutating func compare(with pools: [JSONValue]) {
+        for pool in pools {
+            guard let name = pool["name"]?.stringValue, let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }),
+                let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
+            else {
+                faults.append("a pool that can't be read: \(pool.text)")
+                continue
+            }
+            let held =
+                pool["kind"] == "NodeCIDR"
+                ? nodes.values.joined().count { range.contains($0) } : owners.keys.count { range.contains($0) }
+            if held != allocated { faults.append("pool \(name) counts \(allocated) allocated, objects hold \(held)") }
+        }
+    }
+
+    private mutating func compare(_ status: JSONValue, _ address: IPAddress, _ owner: String) {
+        let kind = status["owner"]?["kind"]?.stringValue ?? "nobody"
+        let path = [status["owner"]?["namespace"]?.stringValue, status["owner"]?["name"]?.stringValue].compactMap { $0 }
+        let found = "\(kind) \(path.joined(separator: "/"))"
+        if status["state"] != "allocated" || found != owner {
+            faults.append(
+                "\(address) is held by \(owner), but looked up it is \(status["state"]?.stringValue ?? "?") by \(found)"
+            )
+        }
+    }
+
+    private static func name(_ kind: String, _ object: JSONValue) -> String {
+        let metadata = object["metadata"]
+        return "\(kind) \(metadata?["namespace"]?.stringValue ?? "")/\(metadata?["name"]?.stringValue ?? "")"
+    }
+
+    private static func strings(_ value: JSONValue?) -> [String] {
+        (value?.arrayValue ?? []).compactMap(\.stringValue)
+    }
+}

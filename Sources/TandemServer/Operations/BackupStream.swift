@@ -1,0 +1,71 @@
+import Glibc
+import Ledger
+import NIOCore
+import NIOPosix
+
+/// `GET /backup`: a copy of the database, made beside it and sent piece by piece.
+///
+/// Threads of the pool wait for the disk, never the event loop; a piece is read when the one before is on its way, so
+/// that a slow reader holds no memory. The copy loses its name as soon as it is open: no crash leaves one behind.
+struct BackupStream: Sendable {
+    private static let pieceBytes = 256 << 10
+
+    private let directory: String
+    private let threads: NIOThreadPool
+
+    init(directory: String, threads: NIOThreadPool = .singleton) {
+        self.directory = directory
+        self.threads = threads
+    }
+
+    /// An open copy; closed when nobody has it any more.
+    final class Copy: Sendable {
+        let bytes: Int
+        fileprivate let descriptor: Int32
+
+        fileprivate init(_ descriptor: Int32, bytes: Int) {
+            self.descriptor = descriptor
+            self.bytes = bytes
+        }
+
+        deinit { close(descriptor) }
+    }
+
+    /// Makes a copy of what is committed by now. Fails with `LedgerError`.
+    func copy(on eventLoop: any EventLoop) -> EventLoopFuture<Copy> {
+        let (directory, threads) = (directory, threads)
+        return threads.runIfActive(eventLoop: eventLoop) {
+            let file = "\(directory)/tandem.db.backup-\(UInt64.random(in: .min ... .max))"
+            defer { unlink(file) }
+            try Backup.write(directory: directory, to: file)
+            let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+            let bytes = lseek(descriptor, 0, SEEK_END)
+            guard descriptor >= 0, bytes >= 0 else {
+                throw LedgerError(.inputOutput, "\(file): \(String(cString: strerror(errno)))")
+            }
+            return Copy(descriptor, bytes: Int(bytes))
+        }
+    }
+
+    /// Hands the copy over, each piece when the future of the one before is done.
+    func send(
+        _ copy: Copy, from offset: Int = 0, on eventLoop: any EventLoop,
+        _ send: @escaping @Sendable (ByteBuffer) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<Void> {
+        guard offset < copy.bytes else { return eventLoop.makeSucceededVoidFuture() }
+        return threads.runIfActive(eventLoop: eventLoop) { try Self.piece(of: copy, at: offset) }
+            .flatMap { piece in
+                let next = offset + piece.readableBytes
+                return send(piece).flatMap { self.send(copy, from: next, on: eventLoop, send) }
+            }
+    }
+
+    private static func piece(of copy: Copy, at offset: Int) throws -> ByteBuffer {
+        var piece = ByteBufferAllocator().buffer(capacity: pieceBytes)
+        let count = piece.writeWithUnsafeMutableBytes(minimumWritableBytes: pieceBytes) { bytes in
+            max(0, pread(copy.descriptor, bytes.baseAddress, min(bytes.count, copy.bytes - offset), off_t(offset)))
+        }
+        guard count > 0 else { throw LedgerError(.inputOutput, "a backup can't be read back") }
+        return piece
+    }
+}

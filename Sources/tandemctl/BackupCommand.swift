@@ -1,0 +1,24 @@
+import ArgumentParser
+import TandemClient
+
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup",
+        abstract: "Saves a copy of the server's database, from which tandemd --restore starts a new one.",
+        discussion:
+            "The server goes on; what it acknowledged before is in the copy. Needs an administrator's certificate.")
+
+    @OptionGroup var connection: Connection
+
+    @Argument(help: "A file that is not there yet.")
+    var file: String
+
+    func run() async throws {
+        do {
+            let bytes = try await BackupDownload.run(connection.configuration(), to: file)
+            print("\(file): \(bytes) bytes; start from it with: tandemd --restore \(file) --data-dir DIR")
+        } catch let error as BackupRefused {
+            throw Failure(status: Failure.refused, "error: \(error)")
+        }
+    }
+}

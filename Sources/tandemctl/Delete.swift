@@ -1,0 +1,51 @@
+import ArgumentParser
+import TandemAPI
+import TandemClient
+
+struct Delete: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Releases what a Service, a Node or a Pod holds, and forgets it.")
+
+    @OptionGroup var connection: Connection
+    @OptionGroup var scope: Namespace
+
+    @Flag(help: "For a node: release its pods too.")
+    var force = false
+
+    @Flag(help: "Succeed where there is no such object.")
+    var ignoreNotFound = false
+
+    @Argument(help: "service, node or pod.")
+    var kind: Kind
+
+    @Argument(help: "Their names.")
+    var names: [String]
+
+    func validate() throws {
+        if kind == .pool { throw ValidationError("A pool goes with its range: change the server's flags.") }
+        if force, kind != .node { throw ValidationError("--force is for nodes.") }
+        if names.isEmpty { throw ValidationError("Give the name of a \(kind.rawValue).") }
+    }
+
+    func run() async throws {
+        try await connection.use { client in
+            for name in names { try await delete(name, client) }
+        }
+    }
+
+    private func delete(_ name: String, _ client: TandemClient) async throws {
+        var params = kind.naming(name, in: scope.namespace)
+        do {
+            // A release of what is not there succeeds, but a name that was mistyped must be told.
+            if let method = kind.getMethod { _ = try await client.call(method, params) }
+        } catch let error as APIError where error.status == .notFound && ignoreNotFound {
+            return
+        }
+        if force { params["force"] = true }
+        let released = try await client.call(.release, params)["released"]?.arrayValue ?? []
+        let addresses = released.compactMap { $0["ip"]?.stringValue ?? $0["cidr"]?.stringValue }
+        print(
+            "\(kind.rawValue) \"\(name)\" deleted"
+                + (addresses.isEmpty ? "" : ": \(addresses.joined(separator: ", ")) released"))
+    }
+}

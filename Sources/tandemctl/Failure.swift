@@ -1,0 +1,40 @@
+import OpenSSLTLS
+import TandemAPI
+import TandemClient
+
+/// How a command ends that did not do what it was asked to.
+struct Failure: Error {
+    static let refused: Int32 = 1
+    static let wrongUsage: Int32 = 2
+    static let notReached: Int32 = 3
+
+    var status: Int32
+    var text: String
+
+    init(status: Int32, _ text: String) {
+        self.status = status
+        self.text = text
+    }
+
+    static func usage(_ text: String) -> Failure { Failure(status: wrongUsage, "error: \(text)") }
+
+    /// nil for what the argument parser throws, which it puts into words itself.
+    init?(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as APIError: self.init(status: Self.refused, Self.text(error))
+        case let error as ClientError: self.init(status: Self.notReached, "error: \(error)")
+        case let error as TLSError: self.init(status: Self.wrongUsage, "error: \(error)")
+        default: return nil
+        }
+    }
+
+    /// As `kubectl` says it; of several causes each on a line of its own.
+    private static func text(_ error: APIError) -> String {
+        let reason = error.reason.isEmpty ? error.status.name : error.reason
+        guard error.causes.count > 1 else { return "Error from server (\(reason)): \(error.message)" }
+        let lines = error.causes.map { "* \($0.field): \($0.message)" }
+        let head = error.message.prefix { $0 != ":" }
+        return "Error from server (\(reason)): \(head):\n" + lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Foundation
+
+/// `tandemctl`: what people call the server with. It feels like `kubectl`.
+@main
+struct Tandemctl: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "tandemctl",
+        abstract: "Asks a Tandem server for addresses, and shows who has which.",
+        discussion: """
+            The server is found by --server, --ca-file, --cert-file and --key-file, or by TANDEM_SERVER, TANDEM_CA_FILE, \
+            TANDEM_CERT_FILE and TANDEM_KEY_FILE.
+
+            Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
+            """,
+        subcommands: [Apply.self, Get.self, Delete.self, Lookup.self, Check.self, BackupCommand.self, Version.self])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            leave(error)
+        }
+    }
+
+    private static func leave(_ error: any Error) -> Never {
+        if let failure = Failure(error) {
+            Output.complain(failure.text)
+            Foundation.exit(failure.status)
+        }
+        let text = fullMessage(for: error)
+        let isHelp = exitCode(for: error) == .success
+        if isHelp { print(text) } else if !text.isEmpty { Output.complain(text) }
+        Foundation.exit(isHelp ? 0 : Failure.wrongUsage)
+    }
+}

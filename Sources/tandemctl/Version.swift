@@ -1,0 +1,19 @@
+import ArgumentParser
+import TandemAPI
+import TandemClient
+
+struct Version: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Shows the versions of this program and of the server.")
+
+    @OptionGroup var connection: Connection
+
+    @Flag(help: "This program's alone; the server is not asked.")
+    var client = false
+
+    func run() async throws {
+        print("tandemctl \(Tandemctl.version)")
+        if client { return }
+        let document = try await connection.use { try await $0.call(.discover) }
+        print("tandemd   \(document["info"]?["version"]?.stringValue ?? "unknown")")
+    }
+}
