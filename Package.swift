@@ -70,13 +70,14 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
-            name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI"], path: "Tests/ServiceDecisions",
+            name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],
+            path: "Tests/ServiceDecisions",
             exclude: ["README.md", "decisions.jsonl"], swiftSettings: settings),
         tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
         tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
-        tests("IPAMTests", ["TestSupport", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
         tests("TandemServerTests", ["TestSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
     ]

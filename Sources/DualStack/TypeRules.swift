@@ -58,7 +58,7 @@ extension ServiceDraft {
     private func externalNameFaults() -> [APIError.Cause] {
         let detail = "may not be set for ExternalName services"
         var faults: [APIError.Cause] = []
-        if !spec.clusterIPs.isEmpty || !spec.clusterIP.isEmpty { faults.append(.forbidden("spec.clusterIPs", detail)) }
+        if !spec.clusterIPs.isEmpty { faults.append(.forbidden("spec.clusterIPs", detail)) }
         if !spec.ipFamilies.isEmpty { faults.append(.forbidden("spec.ipFamilies", detail)) }
         if spec.ipFamilyPolicy != nil { faults.append(.forbidden("spec.ipFamilyPolicy", detail)) }
 

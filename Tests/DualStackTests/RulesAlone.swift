@@ -126,7 +126,8 @@ final class RulesAlone: ServiceDecider {
             try body().write(to: &writer)
             return .service((try? JSONValue(parsing: writer.bytes)) ?? .null)
         } catch {
-            let causes = error.causes.map { "\($0.field) \($0.reason.rawValue)" }.sorted()
+            var causes = error.causes.map { "\($0.field) \($0.reason.rawValue)" }.sorted()
+            if let full = error.fullRange { causes = [full.family.description] }
             return .refused(status: error.status.name, causes: causes)
         }
     }

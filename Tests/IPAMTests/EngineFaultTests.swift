@@ -1,4 +1,5 @@
 import Ledger
+import ServiceDecisions
 import TandemAPI
 import TestSupport
 import Testing
@@ -43,18 +44,34 @@ struct EngineFaultTests {
         var generator = SeededGenerator(seed: seed)
         let store = FaultyLedger()
         var harness = try EngineHarness(store)
-        for step in 0..<200 {
-            let (method, params) = randomCall(&generator)
-            _ = await harness.call(method, params)
+        for step in 0..<400 {
+            let (method, params) =
+                Bool.random(using: &generator) ? randomCall(&generator) : await randomChange(&generator, harness)
+            let result = await harness.call(method, params)
+            if let error = result.error { #expect(error.status != .internal, "seed \(seed), step \(step): \(error)") }
             #expect(try await harness.faults() == [], "seed \(seed), step \(step): \(method) \(params.text)")
             if step % 40 == 39 {
                 let before = try await harness.shownAddresses()
                 harness.stop()
-                harness = try EngineHarness(store)
+                harness = try EngineHarness(store, .small(Int.random(in: 0..<4, using: &generator)))
                 #expect(try await harness.shownAddresses() == before, "seed \(seed), step \(step)")
+                #expect(try await harness.faults() == [], "seed \(seed), step \(step)")
             }
         }
         harness.stop()
+    }
+
+    /// A Service of any kind, new, or one that is there with some of its members changed.
+    private func randomChange(
+        _ generator: inout SeededGenerator, _ harness: EngineHarness
+    ) async -> (TandemAPI.Method, JSONValue) {
+        let name = RandomService.names.randomElement(using: &generator) ?? ""
+        let metadata: JSONValue = ["name": .string(name)]
+        let live = try? await harness.call(.getService, ["service": ["metadata": metadata]]).get()["service"]
+        guard let live, Int.random(in: 0..<4, using: &generator) > 0 else {
+            return (.allocateServiceIPs, ["service": ["metadata": metadata, "spec": RandomService.spec(&generator)]])
+        }
+        return (.updateServiceIPs, ["service": live.merging(["spec": RandomService.change(&generator)])])
     }
 
     @Test("calls that race for one name and a range that is nearly full end with whole objects", arguments: seeds)
