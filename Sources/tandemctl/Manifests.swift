@@ -24,7 +24,12 @@ enum Manifests {
         // JSON is read as JSON, so that numbers keep their digits.
         if let json = try? JSONValue(parsing: text) { return flatten(json) }
         do {
-            return try Yams.compose_all(yaml: text).flatMap { flatten(try JSONValue(yaml: $0)) }
+            var documents = try Yams.compose_all(yaml: text)
+            var objects: [JSONValue] = []
+            while let document = documents.next() { objects += flatten(try JSONValue(yaml: document)) }
+            // The sequence ends at a fault, and keeps it.
+            if let error = documents.error { throw error }
+            return objects
         } catch let error as Failure {
             throw error
         } catch {

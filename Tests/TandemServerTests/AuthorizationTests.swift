@@ -1,4 +1,5 @@
 import Foundation
+import ServerSupport
 import TandemAPI
 import TestSupport
 import Testing
@@ -83,12 +84,12 @@ struct AuthorizationTests {
         }
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let administrator = try Stream(port: server.port)
+        let administrator = try LineStream(port: server.port)
         for call in Self.calls where call.name.hasPrefix("Allocate") {
             _ = administrator.call(call.method, call.params)
         }
         for (role, may) in Self.allowed {
-            let stream = try Stream(port: server.port, role: role)
+            let stream = try LineStream(port: server.port, role: role)
             for call in Self.calls {
                 let answer = stream.call(call.method, call.params)
                 let isRefused = answer?["error"]?["code"] == -32007
@@ -104,7 +105,7 @@ struct AuthorizationTests {
     func needsCertificates() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let stream = try Stream(port: server.port, role: nil)
+        let stream = try LineStream(port: server.port, role: nil)
         for call in Self.calls {
             let code = stream.call(call.method, call.params)?["error"]?["code"]
             #expect(code == (call.method == .discover ? nil : -32016), "\(call.name)")

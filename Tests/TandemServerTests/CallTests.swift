@@ -1,4 +1,5 @@
 import Foundation
+import ServerSupport
 import TandemAPI
 import TestSupport
 import Testing
@@ -23,7 +24,7 @@ struct CallTests {
         server.crash()
         server = try ServerProcess(directory.path)
         let afterwards = try #require(
-            Stream(port: server.port).call(
+            LineStream(port: server.port).call(
                 .allocateServiceIPs,
                 ["service": ["metadata": ["name": "web"], "spec": ["ipFamilyPolicy": "PreferDualStack"]]]))
         #expect(afterwards["result"]?["service"] == first["result"]?["service"])
@@ -35,7 +36,7 @@ struct CallTests {
     func speaksStream() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let stream = try Stream(port: server.port)
+        let stream = try LineStream(port: server.port)
         for id in 0..<50 {
             stream.send(
                 #"{"jsonrpc":"2.0","id":\#(id),"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"s\#(id)"},"spec":{}}}}"#
@@ -64,7 +65,7 @@ struct CallTests {
     func limitsLines() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let stream = try Stream(port: server.port)
+        let stream = try LineStream(port: server.port)
         stream.send(String(repeating: " ", count: RPCMessage.maximumBytes + 10))
         #expect(stream.receive()?["error"]?["data"]?["status"] == "RESOURCE_EXHAUSTED")
         #expect(stream.receive() == nil)
@@ -121,7 +122,7 @@ struct CallTests {
     func minds() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let stream = try Stream(port: server.port)
+        let stream = try LineStream(port: server.port)
         let params: JSONValue = [
             "service": ["metadata": ["name": "dry"], "spec": [:]], "dryRun": true, "timeoutMs": 600_000,
         ]

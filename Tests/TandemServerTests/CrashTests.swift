@@ -1,4 +1,5 @@
 import Foundation
+import ServerSupport
 import Synchronization
 import TandemAPI
 import TestSupport
@@ -37,7 +38,7 @@ struct CrashTests {
         let threads = (0..<3).map { connection in
             let (port, processID) = (server.port, server.processID)
             return Worker {
-                guard let stream = try? Stream(port: port) else { return }
+                guard let stream = try? LineStream(port: port) else { return }
                 for step in 0... {
                     let name = "r\(round)-c\(connection)-\(step)"
                     let service: JSONValue = [
@@ -65,7 +66,7 @@ struct CrashTests {
     }
 
     private func check(_ server: ServerProcess, _ acknowledged: [String: [String]], _ round: Int) throws {
-        let stream = try Stream(port: server.port)
+        let stream = try LineStream(port: server.port)
         var stored: [String: [String]] = [:]
         var owners: [String: String] = [:]
         var params: JSONValue = ["limit": 5000]

@@ -1,4 +1,5 @@
 import Foundation
+import ServerSupport
 import ServiceDecisions
 import TandemAPI
 import TestSupport
@@ -8,12 +9,12 @@ import Testing
 private final class DecidingServer: ServiceDecider {
     private let directory = ScratchDirectory()
     private var process: ServerProcess
-    private var stream: Stream
+    private var stream: LineStream
     var namespace = "default"
 
     init(_ ranges: [String]) throws {
         process = try ServerProcess(directory.path, Self.flags(ranges))
-        stream = try Stream(port: process.port)
+        stream = try LineStream(port: process.port)
         guard case .service = try create(kubernetesService(ranges)) else { throw NoAnswer() }
     }
 
@@ -46,7 +47,7 @@ private final class DecidingServer: ServiceDecider {
     func restart(_ ranges: [String]) throws {
         guard process.stop() == 0 else { throw NoAnswer() }
         process = try ServerProcess(directory.path, Self.flags(ranges))
-        stream = try Stream(port: process.port)
+        stream = try LineStream(port: process.port)
     }
 
     private func answer(_ method: TandemAPI.Method, _ service: JSONValue) throws -> DecisionAnswer {

@@ -1,32 +1,34 @@
-import Foundation
+public import Foundation
 import TandemAPI
 import TestSupport
 
 /// A real `tandemd` on a free port of loopback.
-final class ServerProcess {
-    let port: Int
+public final class ServerProcess {
+    public let port: Int
     private let process: Process
     private let log: LineReader
 
-    struct NotReady: Error, CustomStringConvertible {
-        var description: String
+    public struct NotReady: Error, CustomStringConvertible {
+        public var description: String
     }
 
-    /// The program that the build put beside the tests.
-    static let program: String = {
+    public static let program = program("tandemd")
+
+    /// A program that the build put beside the tests.
+    public static func program(_ name: String) -> String {
         let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL
         let folder =
             bundle?.deletingLastPathComponent()
             ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        return folder.appendingPathComponent("tandemd").path
-    }()
+        return folder.appendingPathComponent(name).path
+    }
 
-    static let ranges = [
+    public static let ranges = [
         "--service-cluster-ip-range=10.96.0.0/20,fd00:10:96::/112", "--cluster-cidr=10.244.0.0/16,fd00:10:244::/48",
     ]
 
     /// Arguments for TLS with client certificates.
-    static var tls: [String] {
+    public static var tls: [String] {
         let certificates = Certificates.shared
         return [
             "--tls-cert-file=\(certificates.certificate("server"))",
@@ -36,7 +38,7 @@ final class ServerProcess {
     }
 
     /// Starts a server and returns once it has logged that it is ready.
-    init(_ dataDirectory: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0) throws {
+    public init(_ dataDirectory: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0) throws {
         process = Process()
         process.executableURL = URL(fileURLWithPath: Self.program)
         process.arguments =
@@ -63,16 +65,16 @@ final class ServerProcess {
         process.waitUntilExit()
     }
 
-    var processID: pid_t { process.processIdentifier }
+    public var processID: pid_t { process.processIdentifier }
 
     /// `kill -9`.
-    func crash() {
+    public func crash() {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 
     /// SIGTERM; returns the exit status.
-    func stop(_ signal: Int32 = SIGTERM) -> Int32 {
+    public func stop(_ signal: Int32 = SIGTERM) -> Int32 {
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
         return process.terminationStatus
@@ -80,15 +82,15 @@ final class ServerProcess {
 }
 
 /// Lines of a pipe, one by one; blocks until one is there.
-final class LineReader {
+public final class LineReader {
     private let handle: FileHandle
     private var rest = Data()
 
-    init(_ handle: FileHandle) {
+    public init(_ handle: FileHandle) {
         self.handle = handle
     }
 
-    func next() -> String? {
+    public func next() -> String? {
         while true {
             if let newline = rest.firstIndex(of: 0x0A) {
                 let line = String(decoding: rest[..<newline], as: UTF8.self)

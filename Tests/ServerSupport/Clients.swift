@@ -1,22 +1,27 @@
 import Foundation
-import TandemAPI
+public import TandemAPI
 import TestSupport
 
 /// HTTP/1.1 by `curl`.
-struct Curl {
-    var port: Int
+public struct Curl {
+    public var port: Int
     /// A certificate of `certs/generate.sh`; nil for none.
-    var role: String? = "admin"
+    public var role: String?
 
-    struct Answer {
-        var status: Int
-        var headers: [String: String]
-        var body: String
-
-        var json: JSONValue? { try? JSONValue(parsing: body) }
+    public init(port: Int, role: String? = "admin") {
+        self.port = port
+        self.role = role
     }
 
-    func request(_ path: String, _ arguments: [String] = [], input: String? = nil) -> Answer {
+    public struct Answer {
+        public var status: Int
+        public var headers: [String: String]
+        public var body: String
+
+        public var json: JSONValue? { try? JSONValue(parsing: body) }
+    }
+
+    public func request(_ path: String, _ arguments: [String] = [], input: String? = nil) -> Answer {
         let certificates = Certificates.shared
         var all = ["-sS", "-i", "--http1.1", "--max-time", "30", "--cacert", certificates.ca]
         if let role { all += ["--cert", certificates.certificate(role), "--key", certificates.key(role)] }
@@ -36,19 +41,19 @@ struct Curl {
             body: parts.dropFirst().joined(separator: "\r\n\r\n"))
     }
 
-    func rpc(_ message: String, _ arguments: [String] = []) -> Answer {
+    public func rpc(_ message: String, _ arguments: [String] = []) -> Answer {
         request("/rpc", ["-H", "Content-Type: application/json", "--data-binary", "@-"] + arguments, input: message)
     }
 }
 
 /// The stream, by `openssl s_client`: one line in, one line out.
-final class Stream {
+public final class LineStream {
     private let process = Process()
     private let input = Pipe()
     private let output: LineReader
     private var nextID = 0
 
-    init(port: Int, role: String? = "admin") throws {
+    public init(port: Int, role: String? = "admin") throws {
         let certificates = Certificates.shared
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         var arguments = [
@@ -74,17 +79,17 @@ final class Stream {
         process.waitUntilExit()
     }
 
-    func send(_ line: String) {
+    public func send(_ line: String) {
         try? input.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
     }
 
     /// The next answer; nil when the connection has ended.
-    func receive() -> JSONValue? {
+    public func receive() -> JSONValue? {
         output.next().flatMap { try? JSONValue(parsing: $0) }
     }
 
     /// One call and its answer; nil when the connection ended before it.
-    func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) -> JSONValue? {
+    public func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) -> JSONValue? {
         nextID += 1
         let request: JSONValue = [
             "jsonrpc": "2.0", "id": .number(String(nextID)), "method": .string(method.rawValue), "params": params,

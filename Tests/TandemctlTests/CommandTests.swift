@@ -1,0 +1,143 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+@Suite("tandemctl", .serialized)
+struct CommandTests {
+    private static let flags = ServerProcess.ranges + ["--load-balancer-ip-range=192.0.2.0/24"]
+
+    @Test("what is applied can be got as a table, wide, YAML and JSON, looked up, checked and deleted")
+    func worksThroughAll() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let ctl = Ctl(port: server.port)
+        let applied = ctl(
+            "apply -n shop -f -",
+            input: """
+                {"apiVersion":"v1","kind":"List","items":[
+                {"kind":"Service","metadata":{"name":"web"},"spec":{"ipFamilyPolicy":"PreferDualStack","ports":[{"port":80}]}},
+                {"kind":"Node","metadata":{"name":"n1"}},
+                {"kind":"Pod","metadata":{"name":"p","namespace":"other"},"spec":{"nodeName":"n1"}}]}
+                """)
+        #expect(applied.output == "service/web created\nnode/n1 registered\npod/p created\n", "\(applied.errors)")
+
+        let table = ctl("get svc -n shop").output.split(separator: "\n")
+        #expect(table[0].split(separator: " ") == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"])
+        #expect(table[1].hasPrefix("web    ClusterIP   10.96."))
+        #expect(ctl("get services -A -o wide").output.contains("IPv4,IPv6     PreferDualStack"))
+        #expect(ctl("get no").output.contains("10.244.0.0/24,fd00:10:244::/64"))
+        #expect(ctl("get pods -A").output.contains("10.244.0.2,fd00:10:244::2   n1"))
+        #expect(ctl("get pool services-ipv4 -o yaml").output.contains("allocated: \"1\"\n"))
+        let json = try JSONValue(parsing: ctl("get svc web -n shop -o json").output)
+        let ip = try #require(json["spec"]?["clusterIP"]?.stringValue)
+        #expect(json["kind"] == "Service")
+        #expect(try JSONValue(parsing: ctl("get svc -n shop -o json").output)["items"]?.arrayValue?.count == 1)
+        #expect(ctl("get svc").errors == "No resources found in default namespace.\n")
+
+        #expect(ctl("lookup \(ip)").output.contains("services-ipv4   allocated   Service shop/web"))
+        #expect(ctl("check").output.hasPrefix("ok: 4 addresses"))
+        #expect(ctl("delete node n1").status == 1)
+        #expect(ctl("delete node n1 --force").output.hasPrefix("node \"n1\" deleted: 10.244.0.2"))
+        #expect(ctl("delete svc web -n shop").output.contains("deleted: \(ip), fd00:10:96::"))
+        #expect(ctl("delete svc web -n shop --ignore-not-found").status == 0)
+        #expect(ctl("check").output.hasPrefix("ok: 0 addresses"))
+        #expect(ctl("version").output == "tandemctl \(OpenRPC.version)\ntandemd   \(OpenRPC.version)\n")
+    }
+
+    @Test("a dry run keeps nothing; one object that is refused does not stop the others")
+    func appliesEach() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let ctl = Ctl(port: server.port)
+        let two = """
+            kind: Service
+            metadata: {name: bad}
+            spec: {ipFamilies: [IPv4, IPv5], ipFamilyPolicy: Sometimes}
+            ---
+            kind: Service
+            metadata: {name: good}
+            """
+        let dry = ctl("apply --dry-run -f -", input: two)
+        #expect(dry.output == "service/good created (dry run)\n")
+        #expect(dry.status == 1)
+        let applied = ctl("apply -f -", input: two)
+        #expect(applied.output == "service/good created\n")
+        #expect(applied.errors.contains("* spec.ipFamilies[1]: Unsupported value"))
+        #expect(applied.errors.contains("* spec.ipFamilyPolicy: Unsupported value"))
+        #expect(ctl("get svc good").status == 0)
+    }
+
+    @Test("the exit status tells who is at fault, and the message what to do")
+    func tellsFaults() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let ctl = Ctl(port: server.port)
+        func expect(
+            _ result: Command.Result, _ status: Int32, _ words: String, at line: SourceLocation = #_sourceLocation
+        ) {
+            #expect(result.status == status, "\(result.errors)", sourceLocation: line)
+            #expect(result.errors.contains(words), "\(result.errors)", sourceLocation: line)
+        }
+        expect(ctl("get svc nope"), 1, "Error from server (NotFound): service \"nope\" not found")
+        expect(ctl("delete pod nope"), 1, "pod \"nope\" not found")
+        expect(ctl("get cats"), 2, "cats")
+        expect(ctl("delete pool x"), 2, "range")
+        expect(ctl("apply -f /nowhere.yaml"), 2, "/nowhere.yaml can't be read")
+        expect(ctl("apply -f -", input: "kind: Deployment\nmetadata: {name: x}\n"), 2, "kind Deployment")
+        expect(ctl("apply -f -", input: "kind: [\n"), 2, "neither YAML nor JSON")
+        expect(ctl("lookup nonsense"), 1, "params.ip: expected an IP address")
+        expect(Ctl(port: 1).run(["get", "svc"]), 3, "Connection refused")
+        expect(
+            Ctl(port: server.port, role: "viewer")("apply -f -", input: "kind: Service\nmetadata: {name: x}"), 1,
+            "may not")
+        let program = ServerProcess.program("tandemctl")
+        expect(Command.run(program, ["get", "svc"]), 2, "--ca-file or TANDEM_CA_FILE")
+        expect(
+            Command.run(program, ["get", "svc", "--ca-file", "/none", "--server", "127.0.0.1:\(server.port)"]), 2,
+            "can't read /none")
+        #expect(Command.run(program, ["--help"]).status == 0)
+        #expect(server.stop() == 0)
+        expect(ctl("get svc"), 3, "can't reach the server")
+    }
+
+    @Test("a backup starts a new server with everything in it, and replaces nothing")
+    func restoresBackups() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess("\(directory.path)/old", Self.flags)
+        let ctl = Ctl(port: server.port)
+        #expect(
+            ctl("apply -f -", input: "kind: Service\nmetadata: {name: web}\nspec: {type: LoadBalancer}").status == 0)
+        #expect(ctl("apply -f -", input: "kind: Pod\nmetadata: {name: p}\nspec: {nodeName: n1}").status == 0)
+        let file = "\(directory.path)/backup.db"
+        #expect(Ctl(port: server.port, role: "viewer")("backup \(file)").status == 1)
+        #expect(!FileManager.default.fileExists(atPath: file))
+        #expect(ctl("backup \(file)").status == 0)
+        #expect(ctl("backup \(file)").status == 1)
+        let before = ctl("get svc -o json").output + ctl("get pods -o json").output
+
+        let copy = try ServerProcess("\(directory.path)/new", Self.flags + ["--restore=\(file)"])
+        let other = Ctl(port: copy.port)
+        #expect(other("get svc -o json").output + other("get pods -o json").output == before)
+        #expect(other("check").output.hasPrefix("ok: 4 addresses"))
+        // The same pod asks again, of the copy: it is known.
+        #expect(
+            other("apply -f -", input: "kind: Pod\nmetadata: {name: p}\nspec: {nodeName: n1}").output
+                == "pod/p unchanged\n")
+        #expect(copy.stop() == 0)
+        let again = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + Self.flags + [
+                "--data-dir=\(directory.path)/new", "--restore=\(file)", "--secure-port=0",
+            ])
+        #expect(again.status == 1)
+        #expect(again.errors.hasPrefix("tandemd: --restore: "))
+        let junk = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + Self.flags
+                + ["--data-dir=\(directory.path)/junk", "--restore=\(Certificates.shared.ca)", "--secure-port=0"])
+        #expect(junk.status == 1)
+        #expect(junk.errors.contains("ca.crt is not a database"), "\(junk.errors)")
+    }
+}

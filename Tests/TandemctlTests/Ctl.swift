@@ -1,0 +1,21 @@
+import ServerSupport
+import TestSupport
+
+/// The real `tandemctl`, asking a server on a port of loopback.
+struct Ctl {
+    var port: Int
+    var role = "admin"
+
+    func run(_ arguments: [String], input: String? = nil) -> Command.Result {
+        let certificates = Certificates.shared
+        let connection = [
+            "--server", "127.0.0.1:\(port)", "--ca-file", certificates.ca, "--cert-file",
+            certificates.certificate(role), "--key-file", certificates.key(role),
+        ]
+        return Command.run(ServerProcess.program("tandemctl"), arguments + connection, input: input)
+    }
+
+    func callAsFunction(_ words: String, input: String? = nil) -> Command.Result {
+        run(words.split(separator: " ").map(String.init), input: input)
+    }
+}
