@@ -14,7 +14,7 @@ internal import Synchronization
 ///
 /// Every operation is lock-free, and allocates memory only where it makes a block or a node.
 struct Bitmap: ~Copyable, @unchecked Sendable {
-    // @unchecked: all memory behind the pointers is atomic, is published by compare-and-swap, and is freed in deinit alone.
+    // Proof: all memory behind the pointers is atomic, is published by compare-and-swap, and is freed in deinit alone.
 
     typealias Word = Atomic<UInt64>
 

@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// Costs 64 bytes for each word that ever held an index; O(log n) expected. Nothing is freed before deinit.
 struct SparseBitmap: ~Copyable, @unchecked Sendable {
-    // @unchecked: what is behind the pointers is atomic or never changes after its publication, and is freed in deinit alone.
+    // Proof: what is behind the pointers is atomic or never changes after its publication, and is freed in deinit alone.
 
     private let root = Cell.make(key: 0)
 

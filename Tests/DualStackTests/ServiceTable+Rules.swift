@@ -17,33 +17,43 @@ struct ServiceTable {
 
     static let typeFills: [Fill] = [
         // `type` defaults to ClusterIP.
-        Fill(when: { ($0.new.type ?? "").isEmpty }) { $0.new.type = "ClusterIP" }
+        Fill(when: { ($0.new.type ?? "").isEmpty }, then: { $0.new.type = "ClusterIP" })
     ]
 
     static let createAddressFills: [Fill] = [
         // On create `clusterIP` may be given by itself; `clusterIPs` follows it.
-        Fill(when: { !$0.new.clusterIP.isEmpty && $0.new.clusterIPs.isEmpty }) {
-            $0.new.clusterIPs = [$0.new.clusterIP]
-        }
+        Fill(
+            when: { !$0.new.clusterIP.isEmpty && $0.new.clusterIPs.isEmpty },
+            then: {
+                $0.new.clusterIPs = [$0.new.clusterIP]
+            })
     ]
 
     static let updateAddressFills: [Fill] = [
         // Values that were allocated before are kept when an update leaves them out: first `clusterIP` ...
-        Fill(when: { $0.keepsAddressType && $0.new.clusterIP.isEmpty }) {
-            $0.new.clusterIP = $0.old?.clusterIP ?? ""
-        },
+        Fill(
+            when: { $0.keepsAddressType && $0.new.clusterIP.isEmpty },
+            then: {
+                $0.new.clusterIP = $0.old?.clusterIP ?? ""
+            }),
         // ... then `clusterIPs`.
-        Fill(when: { $0.keepsAddressType && $0.new.clusterIPs.isEmpty }) {
-            $0.new.clusterIPs = $0.old?.clusterIPs ?? []
-        },
+        Fill(
+            when: { $0.keepsAddressType && $0.new.clusterIPs.isEmpty },
+            then: {
+                $0.new.clusterIPs = $0.old?.clusterIPs ?? []
+            }),
         // `clusterIPs` removed and `clusterIP` left alone: nothing was meant by it.
-        Fill(when: { $0.new.clusterIPs.isEmpty && $0.new.clusterIP == $0.old?.clusterIP }) {
-            $0.new.clusterIPs = $0.old?.clusterIPs ?? []
-        },
+        Fill(
+            when: { $0.new.clusterIPs.isEmpty && $0.new.clusterIP == $0.old?.clusterIP },
+            then: {
+                $0.new.clusterIPs = $0.old?.clusterIPs ?? []
+            }),
         // `clusterIP` changed or removed and `clusterIPs` left alone: `clusterIPs` follows.
-        Fill(when: { $0.new.clusterIP != $0.old?.clusterIP && $0.sameClusterIPs }) {
-            $0.new.clusterIPs = $0.new.clusterIP.isEmpty ? [] : [$0.new.clusterIP]
-        },
+        Fill(
+            when: { $0.new.clusterIP != $0.old?.clusterIP && $0.sameClusterIPs },
+            then: {
+                $0.new.clusterIPs = $0.new.clusterIP.isEmpty ? [] : [$0.new.clusterIP]
+            }),
     ]
 
     // MARK: ipFamilyPolicy
@@ -60,11 +70,11 @@ struct ServiceTable {
 
     static let policyFills: [Fill] = [
         // An update without `ipFamilyPolicy` keeps the policy the Service had.
-        Fill(when: { $0.new.policy == nil && $0.old?.policy != nil }) { $0.new.policy = $0.old?.policy },
+        Fill(when: { $0.new.policy == nil && $0.old?.policy != nil }, then: { $0.new.policy = $0.old?.policy }),
         // A headless Service without selector defaults to RequireDualStack.
-        Fill(when: { $0.new.policy == nil && $0.isHeadlessSelectorless }) { $0.new.policy = "RequireDualStack" },
+        Fill(when: { $0.new.policy == nil && $0.isHeadlessSelectorless }, then: { $0.new.policy = "RequireDualStack" }),
         // Everything else defaults to SingleStack.
-        Fill(when: { $0.new.policy == nil }) { $0.new.policy = "SingleStack" },
+        Fill(when: { $0.new.policy == nil }, then: { $0.new.policy = "SingleStack" }),
     ]
 
     // MARK: Validation of one object
@@ -184,13 +194,17 @@ struct ServiceTable {
 
     static let trimFills: [Fill] = [
         // SingleStack releases the secondary cluster IP, if the list was left alone.
-        Fill(when: { $0.old != nil && $0.new.policy == "SingleStack" && $0.sameClusterIPs }) {
-            $0.new.clusterIPs = Array($0.new.clusterIPs.prefix(1))
-        },
+        Fill(
+            when: { $0.old != nil && $0.new.policy == "SingleStack" && $0.sameClusterIPs },
+            then: {
+                $0.new.clusterIPs = Array($0.new.clusterIPs.prefix(1))
+            }),
         // SingleStack releases the secondary IP family, if the list was left alone.
-        Fill(when: { $0.old != nil && $0.new.policy == "SingleStack" && $0.sameFamilies }) {
-            $0.new.families = Array($0.new.families.prefix(1))
-        },
+        Fill(
+            when: { $0.old != nil && $0.new.policy == "SingleStack" && $0.sameFamilies },
+            then: {
+                $0.new.families = Array($0.new.families.prefix(1))
+            }),
     ]
 
     static let clusterRows: [Row] = [
@@ -226,19 +240,23 @@ struct ServiceTable {
 
     static let inferredFamilyFills: [Fill] = [
         // ipFamilies follows the addresses given.
-        Fill(when: { $0.new.families.count < $0.new.clusterIPs.count }) { facts in
-            facts.new.families += facts.new.clusterIPs.indices.compactMap { facts.unpairedFamily($0) }
-        }
+        Fill(
+            when: { $0.new.families.count < $0.new.clusterIPs.count },
+            then: { facts in
+                facts.new.families += facts.new.clusterIPs.indices.compactMap { facts.unpairedFamily($0) }
+            })
     ]
 
     /// Headless Services without selector have no further rules: they may name any family, on any cluster.
     static let selectorlessFills: [Fill] = [
         // ipFamilies defaults to the cluster's first family.
-        Fill(when: { $0.new.families.isEmpty }) { $0.new.families = Array($0.cluster.prefix(1)) },
+        Fill(when: { $0.new.families.isEmpty }, then: { $0.new.families = Array($0.cluster.prefix(1)) }),
         // Any policy but SingleStack has both families.
-        Fill(when: { $0.new.families.count == 1 && $0.new.policy != "SingleStack" }) {
-            $0.new.families.append(AddressText.otherFamily($0.new.families[0]))
-        },
+        Fill(
+            when: { $0.new.families.count == 1 && $0.new.policy != "SingleStack" },
+            then: {
+                $0.new.families.append(AddressText.otherFamily($0.new.families[0]))
+            }),
     ]
 
     static let familyRows: [Row] = [
@@ -254,11 +272,13 @@ struct ServiceTable {
 
     static let familyFills: [Fill] = [
         // ipFamilies defaults to the cluster's first family.
-        Fill(when: { $0.new.families.isEmpty }) { $0.new.families = Array($0.cluster.prefix(1)) },
+        Fill(when: { $0.new.families.isEmpty }, then: { $0.new.families = Array($0.cluster.prefix(1)) }),
         // PreferDualStack and RequireDualStack have both families on a dual-stack cluster.
-        Fill(when: { $0.new.families.count == 1 && $0.new.policy != "SingleStack" && $0.isDualCluster }) {
-            $0.new.families.append(AddressText.otherFamily($0.new.families[0]))
-        },
+        Fill(
+            when: { $0.new.families.count == 1 && $0.new.policy != "SingleStack" && $0.isDualCluster },
+            then: {
+                $0.new.families.append(AddressText.otherFamily($0.new.families[0]))
+            }),
     ]
 
     // MARK: Addresses
@@ -281,19 +301,22 @@ struct ServiceTable {
 
     static let leavingFills: [Fill] = [
         // To ExternalName: clusterIP and clusterIPs go, if they were left alone ...
-        Fill(when: { $0.leavesForExternalName && $0.sameClusterIPs }) {
-            $0.new.clusterIP = ""
-            $0.new.clusterIPs = []
-        },
+        Fill(
+            when: { $0.leavesForExternalName && $0.sameClusterIPs },
+            then: {
+                $0.new.clusterIP = ""
+                $0.new.clusterIPs = []
+            }),
         // ... so does ipFamilies ...
-        Fill(when: { $0.leavesForExternalName && $0.sameFamilies }) { $0.new.families = [] },
+        Fill(when: { $0.leavesForExternalName && $0.sameFamilies }, then: { $0.new.families = [] }),
         // ... and ipFamilyPolicy.
-        Fill(when: { $0.leavesForExternalName && $0.new.policy == $0.old?.policy }) { $0.new.policy = nil },
+        Fill(when: { $0.leavesForExternalName && $0.new.policy == $0.old?.policy }, then: { $0.new.policy = nil }),
         // To a type without node ports: they go, if no new one was named.
-        Fill(when: {
-            guard let old = $0.old else { return false }
-            return old.needsNodePorts && !$0.new.needsNodePorts && $0.new.nodePortCount <= old.nodePortCount
-        }) { $0.new.ports = $0.new.ports.map { $0.map { _ in false } } },
+        Fill(
+            when: {
+                guard let old = $0.old else { return false }
+                return old.needsNodePorts && !$0.new.needsNodePorts && $0.new.nodePortCount <= old.nodePortCount
+            }, then: { $0.new.ports = $0.new.ports.map { $0.map { _ in false } } }),
     ]
 
     // MARK: Validation of the change
@@ -386,7 +409,7 @@ struct ServiceTable {
     /// DELETE of a Service.
     mutating func delete(_ name: String, _ pools: inout some TablePools) -> TableOutcome {
         guard let old = services.removeValue(forKey: name) else { return .notFound }
-        Self.addresses(of: old).forEach { pools.giveBack($0) }
+        for address in Self.addresses(of: old) { pools.giveBack(address) }
         return .done(old)
     }
 
@@ -406,13 +429,13 @@ struct ServiceTable {
             .map { .invalid($0) }
         if failure == nil && facts.old == nil && services[name] != nil { failure = .alreadyExists }
         if let failure {
-            claimed.forEach { pools.giveBack($0) }
+            for address in claimed { pools.giveBack(address) }
             return failure
         }
 
         let held = facts.old.map { Self.addresses(of: $0) } ?? []
-        if work == .releaseAll { held.forEach { pools.giveBack($0) } }
-        if work == .releaseSecond { held.dropFirst().forEach { pools.giveBack($0) } }
+        if work == .releaseAll { for address in held { pools.giveBack(address) } }
+        if work == .releaseSecond { for address in held.dropFirst() { pools.giveBack(address) } }
         services[name] = facts.new
         return .done(facts.new)
     }

@@ -145,7 +145,7 @@ struct Fill: Sendable {
     let condition: @Sendable (Facts) -> Bool
     let effect: @Sendable (inout Facts) -> Void
 
-    init(when condition: @escaping @Sendable (Facts) -> Bool, _ effect: @escaping @Sendable (inout Facts) -> Void) {
+    init(when condition: @escaping @Sendable (Facts) -> Bool, then effect: @escaping @Sendable (inout Facts) -> Void) {
         self.condition = condition
         self.effect = effect
     }

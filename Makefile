@@ -1,0 +1,29 @@
+.PHONY: run build test lint format tsan clean help
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show what it handed out
+	@docker/run.sh
+
+build: ## Build everything, optimised
+	@docker/deps.sh
+	swift build -c release
+
+test: ## Run every test
+	@docker/deps.sh --tests
+	swift build --build-tests
+	swift test --skip-build
+
+lint: ## Check the format, and that each part imports no more than it may know
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	Tests/lint.sh
+
+format: ## Put everything in the common format
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+tsan: ## Run the tests of everything that threads share under ThreadSanitizer
+	swift test --sanitize=thread --scratch-path .build-tsan --filter 'AllocationTests|IPAMTests|LedgerTests|OpenSSLTLSTests'
+
+clean: ## Remove what was built
+	rm -rf .build .build-*
