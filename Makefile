@@ -23,6 +23,7 @@ format: ## Put everything in the common format
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
 tsan: ## Run the tests of everything that threads share under ThreadSanitizer
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
 	swift test --sanitize=thread --scratch-path .build-tsan --filter 'AllocationTests|IPAMTests|LedgerTests|OpenSSLTLSTests'
 
 clean: ## Remove what was built
