@@ -33,6 +33,8 @@ let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-s
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
 let package = Package(
     name: "tandem",
     dependencies: [
@@ -42,6 +44,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
@@ -64,13 +67,21 @@ let package = Package(
                 lifecycle,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
-        executable("tandemctl", ["TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),
+        library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
+        executable("tandemctl", ["ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", arguments, yams]),
+        executable(
+            "tandem-load",
+            [
+                "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "LineFraming", nio, nioPosix,
+                nioHTTP1, arguments, histogram,
+            ]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
+        tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(

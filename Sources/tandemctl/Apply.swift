@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 import TandemClient
 
@@ -10,7 +11,7 @@ struct Apply: AsyncParsableCommand {
             registered; Pods get their addresses.
             """)
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
 
     @Option(
         name: .shortAndLong,
@@ -25,7 +26,7 @@ struct Apply: AsyncParsableCommand {
 
     func run() async throws {
         let documents = try filename.flatMap(Manifests.read)
-        guard !documents.isEmpty else { throw Failure.usage("-f: no objects in \(filename.joined(separator: ", "))") }
+        guard !documents.isEmpty else { throw UsageError("-f: no objects in \(filename.joined(separator: ", "))") }
         let objects = try documents.map { try Manifest($0, namespace: namespace) }
         try await connection.use { client in
             var firstError: (any Error)?
@@ -109,13 +110,13 @@ private struct Manifest {
     init(_ document: JSONValue, namespace: String) throws {
         let word = document["kind"]?.stringValue ?? ""
         guard let kind = ["Service": Kind.service, "Node": .node, "Pod": .pod][word] else {
-            throw Failure.usage(
+            throw UsageError(
                 word.isEmpty
                     ? "-f: an object without a kind; write kind: Service, Node or Pod"
                     : "-f: kind \(word) has no addresses to be allocated; Service, Node and Pod have")
         }
         guard let name = document["metadata"]?["name"]?.stringValue, !name.isEmpty else {
-            throw Failure.usage("-f: a \(word) without a metadata.name")
+            throw UsageError("-f: a \(word) without a metadata.name")
         }
         var object = document
         let own = document["metadata"]?["namespace"]?.stringValue ?? ""

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemClient
 
 struct BackupCommand: AsyncParsableCommand {
@@ -8,7 +9,7 @@ struct BackupCommand: AsyncParsableCommand {
         discussion:
             "The server goes on; what it acknowledged before is in the copy. Needs an administrator's certificate.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
 
     @Argument(help: "A file that is not there yet.")
     var file: String

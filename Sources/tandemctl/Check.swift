@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemClient
 
 struct Check: AsyncParsableCommand {
@@ -6,7 +7,7 @@ struct Check: AsyncParsableCommand {
         abstract: "Holds the stored objects, the pools and single addresses to one another.",
         discussion: "Exit status 1 and a line for each fault where they do not agree.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
         let check = try await connection.use { try await ConsistencyCheck.run($0) }

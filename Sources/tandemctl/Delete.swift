@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 import TandemClient
 
@@ -6,7 +7,7 @@ struct Delete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Releases what a Service, a Node or a Pod holds, and forgets it.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: Namespace
 
     @Flag(help: "For a node: release its pods too.")

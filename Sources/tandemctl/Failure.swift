@@ -1,3 +1,4 @@
+import ClientOptions
 import OpenSSLTLS
 import TandemAPI
 import TandemClient
@@ -16,14 +17,13 @@ struct Failure: Error {
         self.text = text
     }
 
-    static func usage(_ text: String) -> Failure { Failure(status: wrongUsage, "error: \(text)") }
-
     /// nil for what the argument parser throws, which it puts into words itself.
     init?(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
         case let error as APIError: self.init(status: Self.refused, Self.text(error))
         case let error as ClientError: self.init(status: Self.notReached, "error: \(error)")
+        case let error as UsageError: self.init(status: Self.wrongUsage, "error: \(error)")
         case let error as TLSError: self.init(status: Self.wrongUsage, "error: \(error)")
         default: return nil
         }

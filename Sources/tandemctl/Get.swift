@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 import TandemClient
 
@@ -7,7 +8,7 @@ struct Get: AsyncParsableCommand {
         abstract: "Shows Services, Nodes, Pods or pools.",
         discussion: "Kinds: service (svc), node (no), pod (po), pool.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: Namespace
 
     @Flag(name: [.customShort("A"), .long], help: "All namespaces.")

@@ -1,11 +1,12 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 import TandemClient
 
 struct Lookup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Says which pool an address is of, and who has it.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
 
     @Option(name: .shortAndLong, help: "table, yaml or json.")
     var output = Format.table

@@ -1,3 +1,4 @@
+import ClientOptions
 import Foundation
 import TandemAPI
 import Yams
@@ -15,7 +16,7 @@ enum Manifests {
                 text = try String(contentsOfFile: file, encoding: .utf8)
             }
         } catch {
-            throw Failure.usage("-f: \(file) can't be read: \(error.localizedDescription)")
+            throw UsageError("-f: \(file) can't be read: \(error.localizedDescription)")
         }
         return try parse(text, from: file)
     }
@@ -30,10 +31,10 @@ enum Manifests {
             // The sequence ends at a fault, and keeps it.
             if let error = documents.error { throw error }
             return objects
-        } catch let error as Failure {
+        } catch let error as UsageError {
             throw error
         } catch {
-            throw Failure.usage("-f: \(file) is neither YAML nor JSON: \(error)")
+            throw UsageError("-f: \(file) is neither YAML nor JSON: \(error)")
         }
     }
 
@@ -55,12 +56,12 @@ extension JSONValue {
             var object = JSONObject()
             for (key, value) in mapping {
                 guard let name = key.string else {
-                    throw Failure.usage("-f: a key that is no text at line \(key.line)")
+                    throw UsageError("-f: a key that is no text at line \(key.line)")
                 }
                 object[name] = try JSONValue(yaml: value)
             }
             self = .object(object)
-        case .alias: throw Failure.usage("-f: an alias that leads nowhere at line \(node.line)")
+        case .alias: throw UsageError("-f: an alias that leads nowhere at line \(node.line)")
         }
     }
 
@@ -74,7 +75,7 @@ extension JSONValue {
             self = .number(isPlain ? scalar.string : String(node.int ?? 0))
         case Tag(.float):
             guard (try? JSONValue(parsing: scalar.string)) != nil || node.float?.isFinite == true else {
-                throw Failure.usage("-f: JSON has no number like \(scalar.string), line \(node.line)")
+                throw UsageError("-f: JSON has no number like \(scalar.string), line \(node.line)")
             }
             let isPlain = (try? JSONValue(parsing: scalar.string)) != nil
             self = .number(isPlain ? scalar.string : "\(node.float ?? 0)")

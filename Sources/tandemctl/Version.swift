@@ -1,11 +1,12 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 import TandemClient
 
 struct Version: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Shows the versions of this program and of the server.")
 
-    @OptionGroup var connection: Connection
+    @OptionGroup var connection: ConnectionOptions
 
     @Flag(help: "This program's alone; the server is not asked.")
     var client = false

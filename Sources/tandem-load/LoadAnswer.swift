@@ -1,0 +1,68 @@
+import TandemAPI
+
+/// What the harness reads of one call's answer: which call, whether it went well, and the addresses as they are written.
+struct LoadAnswer: Sendable {
+    var id: Int
+    /// The reason of a refusal.
+    var error: String?
+    /// The text of `spec.clusterIPs` or of `status.podIPs`.
+    var addresses: [UInt8] = []
+
+    /// The answers of one message: one, or those of a batch in its order.
+    static func parse(_ message: UnsafeRawBufferPointer) throws(JSONError) -> [LoadAnswer] {
+        var reader = JSONReader(message)
+        guard try reader.peek() == .array else { return [try LoadAnswer(&reader)] }
+        var answers: [LoadAnswer] = []
+        try reader.beginArray()
+        var isFirst = true
+        while try reader.nextElement(&isFirst) { answers.append(try LoadAnswer(&reader)) }
+        return answers
+    }
+
+    private init(_ reader: inout JSONReader) throws(JSONError) {
+        id = -1
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "id": if try !reader.skipNull() { id = try reader.readInt() }
+            case "error": error = try reader.readValue()["data"]?["reason"]?.stringValue ?? "Unknown"
+            case "result": try readResult(&reader)
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    private mutating func readResult(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "service", "pod": try readObject(&reader)
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    private mutating func readObject(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "spec", "status": try readAddresses(&reader)
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    private mutating func readAddresses(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var isFirst = true
+        while let key = try reader.nextKey(&isFirst) {
+            switch key {
+            case "clusterIPs", "podIPs": addresses = try reader.readText().bytes
+            default: try reader.skipValue()
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import NIOCore
+import TandemClient
+
+/// What a run does, checked.
+struct LoadPlan: Sendable {
+    enum Transport: String, CaseIterable, Sendable, ExpressibleByArgument { case stream, http }
+
+    enum Workload: String, CaseIterable, Sendable, ExpressibleByArgument {
+        case services, pods, mixed, batch, churn, handshakes
+    }
+
+    var server: ClientConfiguration
+    var transport: Transport
+    var workload: Workload
+    var connections: Int
+    /// Requests under way on a connection, in a closed loop.
+    var pipeline: Int
+    /// Requests a second over all connections, in an open loop; nil for a closed one.
+    var rate: Double?
+    var warmUp: TimeAmount
+    var duration: TimeAmount
+    var batchSize: Int
+    /// Of a hundred calls of `mixed`: how many allocate, read, release.
+    var shares: [Int]
+    /// Of `churn`: how much of the smaller Service range is in use, in percent.
+    var fill: Double
+    var nodes: Int
+    /// Tells this run's objects from all others.
+    var run: String
+
+    var namespace: String { "load-\(run)" }
+}

@@ -1,0 +1,136 @@
+import ArgumentParser
+import ClientOptions
+import Foundation
+import NIOCore
+import TandemAPI
+import TandemClient
+
+/// `tandem-load`: puts load on a server, measures it, and checks afterwards that nothing was lost or given twice.
+@main
+struct TandemLoad: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tandem-load",
+        abstract: "Puts load on a Tandem server, measures it, and checks what it did.",
+        discussion: """
+            A closed loop (the default) keeps --pipeline requests under way on each of --connections; an open loop \
+            (--rate) sends at a steady rate, and measures from when a request was due, so that a stall is not hidden.
+
+            Workloads: services and pods allocate; mixed allocates, reads and releases by --shares; batch allocates \
+            --batch-size Services a request; churn keeps the smaller Service range at --fill percent; handshakes \
+            connects and shakes hands. What was allocated stays, in the namespace load-RUN.
+
+            Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached.
+            """,
+        version: OpenRPC.version)
+
+    @OptionGroup(title: "Connection") var connection: ConnectionOptions
+
+    @Option(help: "stream or http.")
+    var transport = LoadPlan.Transport.stream
+
+    @Option(help: "services, pods, mixed, batch, churn or handshakes.")
+    var workload = LoadPlan.Workload.services
+
+    @Option(help: "Connections, 1 to 10,000.")
+    var connections = 8
+
+    @Option(help: "Requests under way on each connection, 1 to 1,000.")
+    var pipeline = 16
+
+    @Option(help: "An open loop of so many requests a second, over all connections.")
+    var rate: Double?
+
+    @Option(help: "Seconds before the measuring.")
+    var warmUp = 2.0
+
+    @Option(help: "Seconds of measuring.")
+    var duration = 10.0
+
+    @Option(help: "Calls in a request of the workload batch, 1 to 1,000.")
+    var batchSize = 100
+
+    @Option(help: "Of a hundred calls of mixed: how many allocate, read and release.")
+    var shares = "40,30,30"
+
+    @Option(help: "How full churn keeps the smaller Service range, in percent.")
+    var fill = 50.0
+
+    @Option(help: "Nodes that the pods are on.")
+    var nodes = 16
+
+    @Option(help: ArgumentHelp("Also write the result as JSON.", valueName: "file"))
+    var json: String?
+
+    @Option(help: ArgumentHelp("Also write a page with plots.", valueName: "file"))
+    var html: String?
+
+    @Flag(help: "No line of progress.")
+    var quiet = false
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? TandemLoad { try await command.run() } else { try command.run() }
+        } catch {
+            leave(error)
+        }
+    }
+
+    private static func leave(_ error: any Error) -> Never {
+        let status: Int32
+        switch error {
+        case is UsageError: status = 2
+        case is ClientError, is LoadFailure: status = 3
+        case let code as ExitCode: Foundation.exit(code.rawValue)
+        case is APIError: status = 1
+        default:
+            let isHelp = exitCode(for: error) == .success
+            FileHandle(fileDescriptor: isHelp ? 1 : 2).write(Data((fullMessage(for: error) + "\n").utf8))
+            Foundation.exit(isHelp ? 0 : 2)
+        }
+        FileHandle.standardError.write(Data("error: \(error)\n".utf8))
+        Foundation.exit(status)
+    }
+
+    mutating func run() async throws {
+        let plan = try plan()
+        let isQuiet = quiet
+        let result = try await LoadRun(plan: plan) { line in
+            if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8)) }
+        }.run()
+        if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        print(result.table)
+        if let json { try write(result.json.text.description + "\n", to: json, "--json") }
+        if let html { try write(HTMLReport(result: result).text, to: html, "--html") }
+        if !result.faults.isEmpty { throw ExitCode(1) }
+    }
+
+    private func write(_ text: String, to file: String, _ option: String) throws {
+        do {
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+        } catch {
+            throw UsageError("\(option): \(file) can't be written: \(error.localizedDescription)")
+        }
+    }
+
+    private func plan() throws -> LoadPlan {
+        func check(_ isRight: Bool, _ message: String) throws { if !isRight { throw UsageError(message) } }
+        let shares = shares.split(separator: ",").compactMap { Int($0) }
+        try check((1...10_000).contains(connections), "--connections must be 1 to 10000, not \(connections)")
+        try check((1...1_000).contains(pipeline), "--pipeline must be 1 to 1000, not \(pipeline)")
+        try check((1...1_000).contains(batchSize), "--batch-size must be 1 to 1000, not \(batchSize)")
+        try check(
+            shares.count == 3 && shares.allSatisfy { $0 >= 0 } && shares.reduce(0, +) == 100,
+            "--shares must be three numbers that add up to 100, as 40,30,30")
+        try check(fill > 0 && fill <= 100, "--fill must be above 0 and at most 100, not \(fill)")
+        try check(duration > 0 && warmUp >= 0, "--duration must be above 0, and --warm-up not below")
+        try check(rate.map { $0 > 0 } ?? true, "--rate must be above 0")
+        try check(nodes > 0, "--nodes must be above 0")
+        return LoadPlan(
+            server: try connection.configuration(), transport: transport, workload: workload,
+            connections: connections, pipeline: pipeline, rate: rate,
+            warmUp: .nanoseconds(Int64(warmUp * 1e9)), duration: .nanoseconds(Int64(duration * 1e9)),
+            batchSize: batchSize, shares: shares, fill: fill, nodes: nodes,
+            run: String(UInt32.random(in: .min ... .max), radix: 36))
+    }
+}
