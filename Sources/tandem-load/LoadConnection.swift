@@ -23,9 +23,8 @@ final class LoadConnection: ChannelInboundHandler {
     private var phase = Phase.idle
     private var context: ChannelHandlerContext?
     private var started = NIODeadline.uptimeNanoseconds(0)
-    /// In the order in which they were sent, which is that of their ids.
+    /// By the id of their last call.
     private var underWay: [Int: (request: LoadRequest, start: NIODeadline)] = [:]
-    private var order = CircularBuffer<Int>()
     private var lastID = 0
     private var drained: EventLoopPromise<Void>?
     private var isPumping = false
@@ -117,7 +116,6 @@ final class LoadConnection: ChannelInboundHandler {
         let request = script.next()
         lastID += request.calls
         underWay[lastID] = (request, start)
-        order.append(lastID)
         if buffer == nil { buffer = context.channel.allocator.buffer(capacity: 4_096) }
         guard var bytes = buffer else { return }
         buffer = nil  // leaves one owner, so that the bytes are appended in place
@@ -139,13 +137,25 @@ final class LoadConnection: ChannelInboundHandler {
     }
 
     private func answer(_ message: UnsafeRawBufferPointer) throws {
+        if plan.ignoresAnswers { return try answerOldest() }
         let answers = try LoadAnswer.parse(message)
         // A batch is known by the id of its last call.
         guard let id = answers.map(\.id).max(), let (request, start) = underWay.removeValue(forKey: id) else {
             throw LoadFailure(description: "it answers no call: \(String(decoding: message, as: UTF8.self))")
         }
-        let now = NIODeadline.now()
         let (refused, reason) = script.finish(request, answers)
+        finish(request, start, refused, reason)
+    }
+
+    private func answerOldest() throws {
+        guard let id = underWay.keys.min(), let (request, start) = underWay.removeValue(forKey: id) else {
+            throw LoadFailure(description: "it answers no call")
+        }
+        finish(request, start, 0, nil)
+    }
+
+    private func finish(_ request: LoadRequest, _ start: NIODeadline, _ refused: Int, _ reason: String?) {
+        let now = NIODeadline.now()
         if phase == .measuring {
             let second = Int((now - started).nanoseconds / 1_000_000_000)
             measured.record(request, latency: now - start, at: second, refused: refused, reason)

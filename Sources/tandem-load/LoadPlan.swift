@@ -26,6 +26,8 @@ struct LoadPlan: Sendable {
     /// Of `churn`: how much of the smaller Service range is in use, in percent.
     var fill: Double
     var nodes: Int
+    /// Any answer will do for the oldest request: for measuring a server that answers all alike.
+    var ignoresAnswers: Bool
     /// Tells this run's objects from all others.
     var run: String
 

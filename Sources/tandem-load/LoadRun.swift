@@ -47,7 +47,10 @@ struct LoadRun {
             held.merge(state.script.held) { first, _ in first }
             unsettled.formUnion(state.script.unsettled)
         }
-        for connection in connections { await connection.close() }
+        await withTaskGroup(of: Void.self) { tasks in
+            for connection in connections { tasks.addTask { await connection.close() } }
+        }
+        if plan.ignoresAnswers { return result }
         progress("checking what is stored")
         result.faults += try await Verification(plan).faults(held: held, unsettled: unsettled)
         return result

@@ -58,6 +58,9 @@ struct TandemLoad: AsyncParsableCommand {
     @Option(help: "Nodes that the pods are on.")
     var nodes = 16
 
+    @Flag(help: "Take any answer for the oldest request: to measure a web server that answers with a constant.")
+    var ignoreAnswers = false
+
     @Option(help: ArgumentHelp("Also write the result as JSON.", valueName: "file"))
     var json: String?
 
@@ -130,7 +133,7 @@ struct TandemLoad: AsyncParsableCommand {
             server: try connection.configuration(), transport: transport, workload: workload,
             connections: connections, pipeline: pipeline, rate: rate,
             warmUp: .nanoseconds(Int64(warmUp * 1e9)), duration: .nanoseconds(Int64(duration * 1e9)),
-            batchSize: batchSize, shares: shares, fill: fill, nodes: nodes,
+            batchSize: batchSize, shares: shares, fill: fill, nodes: nodes, ignoresAnswers: ignoreAnswers,
             run: String(UInt32.random(in: .min ... .max), radix: 36))
     }
 }

@@ -14,6 +14,10 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var body = ByteBuffer()
     /// The request was answered before its end; what is left of it is passed over.
     private var isRefused = false
+    /// A request is here in whole or in part, and not answered to its end.
+    private var isAnswering = false
+    /// The client sends no more; it still gets what it asked for.
+    private var isInputClosed = false
 
     init(service: RPCService, session: RPCSession, operations: Operations) {
         self.service = service
@@ -25,6 +29,7 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
+            isAnswering = true
             body.clear()
             isRefused = false
             let announced = head.headers.first(name: "content-length").flatMap(Int.init)
@@ -99,7 +104,9 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             session.leave()
             let (handler, context) = bound.value
             switch result {
-            case .success: if !head.isKeepAlive { context.close(promise: nil) }
+            case .success:
+                handler.isAnswering = false
+                if !head.isKeepAlive || handler.isInputClosed { context.close(promise: nil) }
             case .failure(let error): handler.send(context, .text(.serviceUnavailable, "\(error)\n"), to: head)
             }
         }
@@ -115,7 +122,8 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func send(_ context: ChannelHandlerContext, _ answer: HTTPAnswer, to head: HTTPRequestHead) {
-        let keepsAlive = head.isKeepAlive && !answer.closesConnection && !operations.isDraining
+        let keepsAlive =
+            head.isKeepAlive && !answer.closesConnection && !operations.isDraining && !isInputClosed
         var headers = answer.headers
         if answer.status != .noContent { headers.add(name: "content-length", value: String(answer.body.count)) }
         if !keepsAlive { headers.add(name: "connection", value: "close") }
@@ -126,16 +134,19 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
                 Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        isAnswering = false
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil))).whenComplete { _ in
             if !keepsAlive { bound.value.close(promise: nil) }
         }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent, session.isIdle {
-            context.close(promise: nil)
-        } else {
-            context.fireUserInboundEventTriggered(event)
+        switch event {
+        case is IdleStateHandler.IdleStateEvent where session.isIdle: context.close(promise: nil)
+        case ChannelEvent.inputClosed:
+            isInputClosed = true
+            if !isAnswering { context.close(promise: nil) }
+        default: context.fireUserInboundEventTriggered(event)
         }
     }
 }
