@@ -22,9 +22,15 @@ extension Engine {
                 answer(.failure(error))
             }
         case .attachment(let containerID, let ifName):
-            let attached = registry.podsByOrigin[PodIdentity.origin(containerID: containerID)] ?? []
-            let pods = attached.filter { ifName == nil || $0.identity.ifName == ifName }
-            release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
+            let origin = PodIdentity.origin(containerID: containerID)
+            // Behind the calls on this container that are under way: a DEL that follows an ADD which nobody waited for
+            // finds what that allocated.
+            podTurns.take(origin) { turn in
+                turn.giveBack()
+                let attached = self.registry.podsByOrigin[origin] ?? []
+                let pods = attached.filter { ifName == nil || $0.identity.ifName == ifName }
+                self.release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
+            }
         }
     }
 

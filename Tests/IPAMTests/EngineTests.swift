@@ -141,6 +141,21 @@ struct EngineTests {
         harness.stop()
     }
 
+    @Test("a release of an attachment finds what a call before it, still under way, allocated")
+    func releasesBehindAllocation() async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        let attachment: JSONValue = ["containerID": "c1"]
+        for _ in 0..<50 {
+            harness.begin(
+                .allocatePodIPs,
+                ["pod": ["metadata": ["name": "p"], "spec": ["nodeName": "n1"]], "attachment": attachment]
+            ) { _ in }
+            let released = try await harness.call(.release, ["attachment": attachment]).get()
+            #expect(released["released"]?.arrayValue?.count == 2)
+        }
+        harness.stop()
+    }
+
     @Test("a node with pods is released by force alone, and then with them")
     func releasesNodes() async throws {
         let harness = try EngineHarness(FaultyLedger())

@@ -40,7 +40,12 @@ final class StreamHandler: ChannelInboundHandler {
             }
             context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
         }
-        if isInputClosed, unanswered == 0 { context.close(promise: nil) }
+        guard isInputClosed, unanswered == 0 else { return }
+        // Behind everything that is still on its way to a slow reader.
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            bound.value.close(promise: nil)
+        }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
