@@ -13,8 +13,9 @@ public final class SQLiteLedger: LedgerStore {
     static let maximumBacklog = 65_536
     /// Transactions folded in one step: a commit that comes meanwhile waits for a few milliseconds at most.
     static let stepSize = 128
-    /// Groups after which the write-ahead log is copied into the database even under load, so that it stays short.
-    static let groupsPerLogCheckpoint = 2_000
+    /// Groups after which the write-ahead log is copied into the database even under load: commits wait for the copy, so
+    /// that it must stay short. Benchmarks.md has what other numbers cost.
+    static let groupsPerLogCheckpoint = 64
 
     struct State {
         var queue: DatabaseQueue?
