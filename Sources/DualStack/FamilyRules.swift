@@ -52,7 +52,10 @@ extension ServiceDraft {
     private mutating func fillFamilies(both: Bool) {
         guard spec.ipFamilies.count < (both ? 2 : 1) else { return }
         let first = spec.ipFamilies.first ?? clusterFamilies[0].description
-        guard both, let family = IPFamily(first) else { return spec.ipFamilies = [first] }
+        guard both, let family = IPFamily(first) else {
+            spec.ipFamilies = [first]
+            return
+        }
         spec.ipFamilies = [first, family.other.description]
     }
 }

@@ -55,6 +55,8 @@ public struct JSONWriter: ~Copyable {
     // MARK: Values
 
     public mutating func string(_ value: String) {
+        // Only a string from elsewhere, such as a bridged one, has no storage to lend; `withUTF8` makes some.
+        guard value.utf8.withContiguousStorageIfAvailable({ quoted($0) }) == nil else { return }
         var value = value
         value.withUTF8 { quoted($0) }
     }
