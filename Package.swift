@@ -78,9 +78,20 @@ let package = Package(
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "CFaultyVFS", path: "Tests/CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
+        .target(
+            name: "FaultyDisk",
+            dependencies: ["CFaultyVFS", "TestSupport", .product(name: "GRDBSQLite", package: "GRDB.swift")],
+            path: "Tests/FaultyDisk", swiftSettings: settings),
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
+        .target(
+            name: "Simulator", dependencies: ["TestSupport", "IPAM", "Ledger", "TandemAPI", "Addressing"],
+            path: "Tests/Simulator", swiftSettings: settings),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulator"], path: "Tests/Simulate", swiftSettings: settings),
+        tests("SimulatorTests", ["TestSupport", "Simulator"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
@@ -91,7 +102,7 @@ let package = Package(
         tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
+        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing"]),
         tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
         tests(

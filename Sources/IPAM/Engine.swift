@@ -28,8 +28,11 @@ public final class Engine: Sendable {
     ///
     /// Blocks for as long as the store takes to read: O(objects). Throws where the configuration can't serve what is
     /// stored, and where the store can't be read or contradicts itself.
+    ///
+    /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`.
     public init(
-        cluster: ClusterConfiguration, store: any LedgerStore, environment: Environment = .system
+        cluster: ClusterConfiguration, store: any LedgerStore, environment: Environment = .system,
+        stepsByHand: Bool = false
     ) throws {
         if let fault = cluster.faults.first { throw fault }
         self.cluster = cluster
@@ -41,7 +44,7 @@ public final class Engine: Sendable {
         registry = Registry()
         var recovery = Recovery(pools: pools, registry: registry)
         versions = Atomic(try recovery.run(store))
-        journal = Journal(store: store)
+        journal = Journal(store: store, runsOwnThread: !stepsByHand)
     }
 
     /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node.
@@ -62,6 +65,17 @@ public final class Engine: Sendable {
         case .getPools: answer(.success(PoolStatus.result(poolStatuses())))
         case .discover: answer(.success(CallResult(OpenRPC.document)))
         }
+    }
+
+    /// What may be said of a call's result. Once storage has failed for good, nobody knows whether the change before it is
+    /// stored; memory, which would answer a retry or a look, may show what is not. So nothing is said any more.
+    public func confirmed(_ result: Result<CallResult, APIError>) -> Result<CallResult, APIError> {
+        guard journal.hasFailed else { return result }
+        if case .failure(let error) = result, error.status == .unavailable { return result }
+        return .failure(
+            .unavailable(
+                "storage failed, and what is stored can't be told before a restart has read it",
+                reason: "StorageUnavailable"))
     }
 
     /// A version higher than every one before. Relaxed: it orders nothing but itself, and one object's versions are

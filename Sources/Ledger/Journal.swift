@@ -34,21 +34,31 @@ public final class Journal: Sendable {
         var isAsleep = false
         var isStopping = false
         var fault: LedgerError?
+        var impairment: LedgerError?
         var observers: [@Sendable (LedgerError) -> Void] = []
         var statistics = Statistics()
     }
 
     private let state = Mutex(State())
+    // Releasing and acquiring: who sees that it failed was not told of anything by then that is not stored.
+    private let failed = Atomic<Bool>(false)
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     private let store: any LedgerStore
     /// How long the journal is idle before it tidies up, in milliseconds.
     private let idleMilliseconds: Int
 
+    private let runsOwnThread: Bool
+
     /// Starts the journal's thread; from here on nobody else may call the store.
-    public init(store: any LedgerStore, idleMilliseconds: Int = 200) {
+    ///
+    /// Without a thread of its own the journal does nothing but in `step` and `stop`, on the thread that calls them: for
+    /// who decides himself what happens when.
+    public init(store: any LedgerStore, idleMilliseconds: Int = 200, runsOwnThread: Bool = true) {
         self.store = store
         self.idleMilliseconds = idleMilliseconds
+        self.runsOwnThread = runsOwnThread
+        guard runsOwnThread else { return }
         let thread = Thread { self.run() }
         thread.name = "tandem-journal"
         thread.start()
@@ -85,12 +95,31 @@ public final class Journal: Sendable {
     /// and not on the journal's thread.
     public func stop() {
         state.withLock { $0.isStopping = true }
+        guard runsOwnThread else {
+            while turn(sleeps: false) != .ended {}
+            return
+        }
         rouse()
         ended.wait()
     }
 
+    /// Commits one group where something is queued, else does one step of tidying up; returns whether there is more to do.
+    /// Only for a journal without a thread of its own; one call at a time, on any thread.
+    @discardableResult
+    public func step() -> Bool {
+        precondition(!runsOwnThread, "the journal's own thread does this")
+        return turn(sleeps: false) == .hasWork
+    }
+
     /// Why nothing can be committed any more; nil while all is well.
     public var fault: LedgerError? { state.withLock { $0.fault } }
+
+    /// Whether `fault` says something; never waits.
+    public var hasFailed: Bool { failed.load(ordering: .acquiring) }
+
+    /// Why nothing could be committed last time, and while its outcome is being found out; nil where storage works. It
+    /// is tried again by itself, so that this heals without a caller.
+    public var impairment: LedgerError? { state.withLock { $0.fault ?? $0.impairment } }
 
     /// Runs `body` when the journal fails for good; at once if it has failed already.
     public func onFailure(_ body: @escaping @Sendable (LedgerError) -> Void) {
@@ -125,21 +154,30 @@ public final class Journal: Sendable {
         case end
     }
 
+    private enum Progress {
+        case hasWork
+        case isIdle
+        case ended
+    }
+
     private func run() {
-        var hasWork = false
-        while true {
-            switch takeNext(sleepsIfEmpty: !hasWork) {
-            case .group(let entries):
-                commit(entries)
-                hasWork = maintain(isIdle: false)
-            case .idle:
-                hasWork = maintain(isIdle: true)
-            case .end:
-                while fault == nil, maintain(isIdle: true) {}
-                store.close()
-                ended.signal()
-                return
-            }
+        var progress = Progress.isIdle
+        while progress != .ended { progress = turn(sleeps: progress == .isIdle) }
+        ended.signal()
+    }
+
+    private func turn(sleeps: Bool) -> Progress {
+        switch takeNext(sleepsIfEmpty: sleeps) {
+        case .group(let entries):
+            commit(entries)
+            return maintain(isIdle: false) ? .hasWork : .isIdle
+        case .idle:
+            if state.withLock({ $0.impairment != nil }) { _ = outcome(of: []) }
+            return maintain(isIdle: true) ? .hasWork : .isIdle
+        case .end:
+            while fault == nil, maintain(isIdle: true) {}
+            store.close()
+            return .ended
         }
     }
 
@@ -177,7 +215,7 @@ public final class Journal: Sendable {
     private func commit(_ entries: [Entry]) {
         var transactions: [LedgerTransaction] = []
         for case .transaction(let transaction, _) in entries { transactions.append(transaction) }
-        let outcome = outcome(of: transactions)
+        let outcome = transactions.isEmpty ? .success([]) : outcome(of: transactions)
         if case .success = outcome {
             state.withLock { state in
                 state.statistics.groups += transactions.isEmpty ? 0 : 1
@@ -197,11 +235,13 @@ public final class Journal: Sendable {
 
     /// Commits, and finds out what happened where that is not known at once. Until then nothing is acknowledged.
     private func outcome(of transactions: [LedgerTransaction]) -> Result<[CommitVerdict], LedgerError> {
-        guard !transactions.isEmpty else { return .success([]) }
         if let fault { return .failure(LedgerError(fault.code, fault.message)) }
         do throws(LedgerError) {
-            return .success(try store.commit(transactions))
+            let verdicts = try store.commit(transactions)
+            impair(nil)
+            return .success(verdicts)
         } catch {
+            impair(error)
             guard error.outcome == .unknown else { return .failure(error) }
             do throws(LedgerError) {
                 if try store.resolve() { return .success(transactions.map { _ in .committed }) }
@@ -224,12 +264,18 @@ public final class Journal: Sendable {
             return try store.maintain(isIdle: isIdle)
         } catch {
             // A checkpoint that can't be made costs time at the next start and room on the disk, not an address: what
-            // is journalled is safe. The next commit shows whether storage works.
+            // is journalled is safe. The next commit shows whether storage works. But on damaged pages nothing is built.
+            if error.code == .corrupt { fail(error) }
             return false
         }
     }
 
+    private func impair(_ error: LedgerError?) {
+        state.withLock { $0.impairment = error }
+    }
+
     private func fail(_ fault: LedgerError) {
+        failed.store(true, ordering: .releasing)
         let observers = state.withLock { state in
             state.fault = fault
             defer { state.observers = [] }

@@ -8,7 +8,7 @@ public protocol LedgerStore: Sendable {
 
     /// Makes a group of transactions durable in one go; each gets its own verdict, in their order.
     ///
-    /// An error speaks for the whole group: of `.notCommitted` nothing was kept; after `.unknown` call `resolve`.
+    /// An empty group shows whether storage takes writes. An error speaks for the whole group: of `.notCommitted` nothing was kept; after `.unknown` call `resolve`.
     func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict]
 
     /// After an unknown outcome: reads the store again and says whether the last group was kept. Throws if even that

@@ -90,6 +90,10 @@ public final class SQLiteLedger: LedgerStore {
                         sequence += Int64(row.count)
                         try insert.execute(arguments: [sequence, Data(RecordCoding.encode(row))])
                     }
+                    if transactions.isEmpty {
+                        // Written though it changes nothing.
+                        try db.execute(sql: "PRAGMA user_version = \(Schema.version)")
+                    }
                     isCommitting = true
                     try db.cachedStatement(sql: "COMMIT").execute()
                 } catch {
@@ -98,8 +102,10 @@ public final class SQLiteLedger: LedgerStore {
                 }
             }
         } catch {
-            // Until COMMIT nothing can have been kept; what COMMIT itself did before it failed is not known.
-            throw Self.converted(error, path, isCommitting ? .unknown : .notCommitted)
+            // Until COMMIT nothing can have been kept; what COMMIT itself did before it failed is not known. But where the
+            // disk was full a write did not fit, and the log never got the last frame, without which no other counts.
+            let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
+            throw Self.converted(error, path, isCommitting && !isFull ? .unknown : .notCommitted)
         }
         state.withLock { state in
             state.sequence = sequence
@@ -125,8 +131,11 @@ public final class SQLiteLedger: LedgerStore {
         let queue = try Self.open(path)
         let newest = try Self.converting(path, .unknown) {
             try queue.writeWithoutTransaction { db in
-                // What the log holds must be on the disk before anybody is told of it.
-                try db.execute(sql: "PRAGMA wal_checkpoint(FULL)")
+                // What the log holds must be on the disk before anybody is told of it: not in the log, whose pages the
+                // system may take for written since it failed to write them, but in the database, to the last page.
+                guard try Bool.fetchOne(db, sql: "PRAGMA wal_checkpoint(FULL)") == false else {
+                    throw LedgerError(.locked, "\(path) is being read by another program", outcome: .unknown)
+                }
                 return try Int64.fetchOne(
                     db,
                     sql: "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), value) FROM meta WHERE name = 'seq'")
@@ -184,7 +193,9 @@ public final class SQLiteLedger: LedgerStore {
                 .notOurs, "\(path) is not a database; give another directory, or restore a backup", outcome: outcome)
         case .SQLITE_CORRUPT:
             return LedgerError(
-                .corrupt, "\(path) is damaged (\(said)); nothing was changed: restore a backup", outcome: outcome)
+                .corrupt,
+                "\(path) is damaged\(Damage.place(in: path)) (\(said)); nothing was changed: \(Damage.cure)",
+                outcome: outcome)
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             return LedgerError(
                 .locked, "\(path) is locked by another program; let go of it there", outcome: outcome)

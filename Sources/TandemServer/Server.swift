@@ -28,7 +28,7 @@ public final class Server: Service {
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
         let journal = engine.journal
-        let health = Health { journal.fault?.message }
+        let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
         let connections = Connections()
         let service = RPCService(engine: engine, metrics: calls, health: health)

@@ -57,6 +57,7 @@ final class RPCService: Sendable {
         let method = (try? request.call.get())?.method
         calls.wrappingAdd(1, ordering: .relaxed)
         let finish: Engine.Answer = { result in
+            let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
             self.metrics.count(method, result.failure)
             answer(result)

@@ -1,0 +1,182 @@
+import FaultyDisk
+import Foundation
+import Ledger
+import TestSupport
+import Testing
+
+/// Everything that can befall one act of SQLite on the disk, act by act: the power fails before, between and after the
+/// writes of commits and checkpoints; a write or a sync fails once, or for a while.
+@Suite("Faults of the disk under SQLite")
+struct DiskFaultTests {
+    /// Commits, checkpoints, and what must be found afterwards.
+    private struct Work {
+        var store: SQLiteLedger?
+        var maker = TransactionMaker(seed: 11)
+        /// What was acknowledged.
+        var acknowledged = Twin()
+        /// The same with the group whose commit got no answer.
+        var attempted = Twin()
+
+        /// Runs until the end, or until the disk refuses something.
+        mutating func run(_ directory: ScratchDirectory) throws {
+            let store = try SQLiteLedger(directory: directory.path)
+            self.store = store
+            for step in 0..<8 {
+                let group = (0..<1 + step % 3).map { _ in maker.next() }
+                for transaction in group { attempted.apply(transaction) }
+                _ = try store.commit(group)
+                acknowledged = attempted
+                if step % 3 == 2 {
+                    // Folds, then copies the log.
+                    for _ in 0..<2 { _ = try store.maintain(isIdle: true) }
+                }
+            }
+        }
+    }
+
+    /// The acts of an undisturbed run.
+    private func acts() throws -> [FaultyDisk.Act] {
+        let directory = ScratchDirectory()
+        let disk = FaultyDisk(directory)
+        defer { FaultyDisk.detach(directory) }
+        var work = Work()
+        try work.run(directory)
+        work.store?.close()
+        #expect(Set(disk.acts).isSuperset(of: [.write, .sync, .delete]))
+        return disk.acts
+    }
+
+    @Test("the power fails at every act of commits and checkpoints: what was acknowledged is there")
+    func survivesPowerLoss() throws {
+        let count = try acts().count
+        for act in 0..<count {
+            let directory = ScratchDirectory()
+            let disk = FaultyDisk(directory)
+            defer { FaultyDisk.detach(directory) }
+            disk.losePower(before: act)
+            var work = Work()
+            try? work.run(directory)
+            work.store?.close()
+            #expect(disk.isOff)
+            for survival in [.nothing, .everything, .some(seed: UInt64(act))] as [FaultyDisk.Survival] {
+                try check(disk, survival, work, "power lost before act \(act), \(survival)")
+            }
+        }
+    }
+
+    /// The store opens on what survived, holds what was acknowledged and at most the group that got no answer, whole; and
+    /// it works.
+    private func check(_ disk: FaultyDisk, _ survival: FaultyDisk.Survival, _ work: Work, _ place: String) throws {
+        let survivors = ScratchDirectory()
+        try disk.recover(into: survivors, survival)
+        // A disk that does as it should, and faster than the real one.
+        _ = FaultyDisk(survivors)
+        defer { FaultyDisk.detach(survivors) }
+        var store = try SQLiteLedger(directory: survivors.path)
+        var found = try Twin(recovering: store)
+        #expect(found == work.acknowledged || found == work.attempted, "\(place)")
+        let last = LedgerTransaction(records: [
+            LedgerRecord(
+                kind: .service, key: "default/last", version: found.version + 1,
+                change: .put(document: Array("{}".utf8), context: [], holdings: []))
+        ])
+        _ = try store.commit([last])
+        found.apply(last)
+        while try store.maintain(isIdle: true) {}
+        store.close()
+        store = try SQLiteLedger(directory: survivors.path)
+        #expect(try Twin(recovering: store) == found, "\(place)")
+        store.close()
+    }
+
+    @Test(
+        "an act fails, once or for a while: no acknowledgement is wrong, not even when the power fails next",
+        arguments: [
+            (FaultyDisk.Fault.full, 1), (.full, 6), (.inputOutput, 1), (.inputOutput, 2), (.torn, 2), (.lost, 1),
+            (.lost, 2),
+        ])
+    func acknowledgesTruly(_ fault: FaultyDisk.Fault, _ duration: Int) throws {
+        let acts = try acts()
+        for first in acts.indices where fault != .torn && fault != .full || acts[first] == .write {
+            if fault == .lost, acts[first] != .sync { continue }
+            let directory = ScratchDirectory()
+            let disk = FaultyDisk(directory)
+            defer { FaultyDisk.detach(directory) }
+            disk.fail { number, act in
+                guard (first..<first + duration).contains(number), fault != .full || act == .write else { return nil }
+                return fault
+            }
+            let place = "\(fault) at act \(first), \(duration) times"
+            guard let store = try? SQLiteLedger(directory: directory.path) else { continue }
+            let journal = Journal(store: store, runsOwnThread: false)
+            let (kept, doubtful) = commit(to: journal)
+            // Power lost now: nothing that was not synced is there.
+            let survivors = ScratchDirectory()
+            try disk.recover(into: survivors, .nothing)
+            _ = FaultyDisk(survivors)
+            defer { FaultyDisk.detach(survivors) }
+            let recovered = try SQLiteLedger(directory: survivors.path)
+            let found = try Twin(recovering: recovered)
+            #expect(found == kept || found == doubtful, "\(place)")
+            recovered.close()
+            if fault == .full {
+                #expect(journal.fault == nil, "\(place): a full disk is no reason to stop")
+                #expect(doubtful == nil, "\(place)")
+            }
+            journal.stop()
+            FaultyDisk.detach(directory)
+            let reopened = try SQLiteLedger(directory: directory.path)
+            let left = try Twin(recovering: reopened)
+            #expect(left == kept || left == doubtful, "\(place)")
+            reopened.close()
+        }
+    }
+
+    /// What the journal said it keeps, and the same with the transaction of which it said that nobody knows.
+    private func commit(to journal: Journal) -> (kept: Twin, doubtful: Twin?) {
+        var maker = TransactionMaker(seed: 11)
+        var kept = Twin()
+        for step in 0..<9 {
+            let before = maker
+            let transaction = maker.next()
+            var with = kept
+            with.apply(transaction)
+            let outcome = Log<LedgerError.Outcome?>()
+            journal.submit(transaction) { result in
+                if case .failure(let error) = result { outcome.add(error.outcome) } else { outcome.add(nil) }
+            }
+            journal.step()
+            switch outcome.all.first {
+            case .some(nil): kept = with
+            case .some(.notCommitted?):
+                if journal.fault != nil { return (kept, nil) }
+                #expect(journal.impairment != nil)
+                // Made again: the client asks again.
+                maker = before
+            default: return (kept, with)
+            }
+            // Not each time: the log must have something in it when a commit fails.
+            if step % 3 == 2 { for _ in 0..<2 { journal.step() } }
+        }
+        return (kept, nil)
+    }
+
+    @Test("storage that failed is tried again by itself")
+    func heals() throws {
+        let directory = ScratchDirectory()
+        let disk = FaultyDisk(directory)
+        defer { FaultyDisk.detach(directory) }
+        let journal = Journal(store: try SQLiteLedger(directory: directory.path), runsOwnThread: false)
+        disk.fail { _, act in act == .write ? .full : nil }
+        var maker = TransactionMaker(seed: 3)
+        journal.submit(maker.next()) { _ in }
+        journal.step()
+        #expect(journal.impairment?.code == .full)
+        journal.step()
+        #expect(journal.impairment?.code == .full)
+        disk.fail { _, _ in nil }
+        journal.step()
+        #expect(journal.impairment == nil && journal.fault == nil)
+        journal.stop()
+    }
+}
