@@ -1,4 +1,4 @@
-.PHONY: run build test lint format tsan clean help
+.PHONY: run build test models simulate soak lint format tsan asan clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -10,10 +10,26 @@ build: ## Build everything, optimised
 	@docker/deps.sh
 	swift build -c release
 
-test: ## Run every test
+test: ## Run every test, and check the models
 	@docker/deps.sh --tests
 	swift build --build-tests
+	Tests/Models/check.sh
 	swift test --skip-build
+
+models: ## Check the models of the bitmap and of a commit, and that each of their mutations is found
+	@docker/deps.sh --tests
+	Tests/Models/check.sh
+
+simulate: ## Take a seed's way through the simulated world again: SEED=n, STEPS=n
+	swift build -c release --product simulate
+	SWIFT_DETERMINISTIC_HASHING=1 "$$(swift build -c release --show-bin-path)/simulate" --seed $(SEED) --steps $(or $(STEPS),1000000)
+
+soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long forms: kills, races, stress
+	@docker/deps.sh --tests
+	swift build -c release --product simulate
+	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
+	swift build --build-tests
+	TANDEM_KILLS=50 TANDEM_HISTORIES=200 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
 
 lint: ## Check the format, and that each part imports no more than it may know
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
@@ -23,8 +39,15 @@ format: ## Put everything in the common format
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
 tsan: ## Run the tests of everything that threads share under ThreadSanitizer
+	@docker/deps.sh --tests
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
-	swift test --sanitize=thread --scratch-path .build-tsan --filter 'AllocationTests|IPAMTests|LedgerTests|OpenSSLTLSTests'
+	swift test --sanitize=thread --scratch-path .build-tsan \
+		--filter 'AllocationTests|IPAMTests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
+
+asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
+	@docker/deps.sh --tests
+	swift test --sanitize=address --scratch-path .build-asan \
+		--filter 'OpenSSLTLSTests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
 
 clean: ## Remove what was built
 	rm -rf .build .build-*

@@ -10,6 +10,9 @@ command -v openssl >/dev/null || missing="$missing openssl"
 [ "${1:-}" != --tests ] || {
     command -v curl >/dev/null || missing="$missing curl"
     command -v python3 >/dev/null || missing="$missing python3"
+    command -v sqlite3 >/dev/null || missing="$missing sqlite3"
+    command -v spin >/dev/null || missing="$missing spin"
+    command -v gcc >/dev/null || missing="$missing gcc"
 }
 
 command -v swift >/dev/null || {
