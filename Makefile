@@ -29,7 +29,7 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	swift build -c release --product simulate
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
-	TANDEM_KILLS=50 TANDEM_HISTORIES=200 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
+	TANDEM_KILLS=50 TANDEM_HISTORIES=20000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
 
 lint: ## Check the format, and that each part imports no more than it may know
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

@@ -6,7 +6,7 @@ import TandemAPI
 /// 1. Whoever commits holds the turns on all objects of the change, and `claimed` is marked in the pools already: no
 ///    other call can be given it.
 /// 2. The journal makes the change durable, all of it or nothing.
-/// 3. Only then do readers see it, are addresses freed, and is the caller told.
+/// 3. Only then are addresses freed, do readers see it, and is the caller told.
 ///
 /// If the change is not kept, what was claimed goes back. If nobody can say whether it was kept, nothing is guessed:
 /// the marks stay, so that no address can get a second owner, and the journal stops acknowledging.
@@ -33,8 +33,10 @@ extension Engine {
         journal.submit(LedgerTransaction(records: change.records)) { result in
             switch result {
             case .success(.committed):
-                change.apply()
+                // Freed first: who reads that an object is gone, and then asks for its address, gets it. Who gets it sooner
+                // is committed, and so shown, after this on this same thread.
                 for hold in change.freed { hold.giveBack() }
+                change.apply()
                 done(.kept)
             case .success(.refused(let taken)):
                 let taken = Set(taken.map(\.range))
