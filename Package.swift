@@ -67,6 +67,8 @@ let package = Package(
                 lifecycle,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
+        library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
+        executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
         executable("tandemctl", ["ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", arguments, yams]),
         executable(
