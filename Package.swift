@@ -84,6 +84,7 @@ let package = Package(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
+        tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
