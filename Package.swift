@@ -70,7 +70,9 @@ let package = Package(
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
-        executable("tandemctl", ["ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", arguments, yams]),
+        executable(
+            "tandemctl",
+            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", arguments, yams]),
         executable(
             "tandem-load",
             [

@@ -33,7 +33,7 @@ tandem-cni    CNI Glibc
 ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI OpenSSLTLS ArgumentParser Yams Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS ArgumentParser Yams Foundation Glibc
 WALLS
 
 for part in Sources/*/; do
