@@ -37,6 +37,10 @@ let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhist
 
 let package = Package(
     name: "tandem",
+    // For Tests/Benchmarks, a package of its own.
+    products: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"].map {
+        .library(name: $0, targets: [$0])
+    },
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
