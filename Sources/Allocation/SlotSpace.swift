@@ -33,11 +33,30 @@ struct SlotSpace: ~Copyable, Sendable {
     /// - Parameter floor: less than the size and than 4096.
     @inline(__always)
     func claim(startingAt entropy: UInt64, floor: Int) -> Int? {
+        let start = start(at: entropy, floor: floor)
+        // In a flat bitmap all of it is the window.
+        if start < dense.flatSize, let found = dense.claimBeside(start) { return found }
+        return claimBeyond(start, floor: floor)
+    }
+
+    @inline(never)
+    private func claimBeyond(_ start: Int, floor: Int) -> Int? {
+        dense.claimNear(start, floor: floor, wrapping: true) ?? claimFar(from: start, floor: floor)
+    }
+
+    /// The way of almost every claim: as ``claim(startingAt:floor:)``, but looks at one word of a flat bitmap alone; nil
+    /// when that is full, and where there is none.
+    @inline(__always)
+    func claimAtOnce(startingAt entropy: UInt64, floor: Int) -> Int? {
+        let start = start(at: entropy, floor: floor)
+        return start < dense.flatSize ? dense.claimNearFlat(start, floor: floor) : nil
+    }
+
+    @inline(__always)
+    private func start(at entropy: UInt64, floor: Int) -> Int {
         // Relaxed: the window is a bound on a search and guards no memory. So in all its uses here.
-        let end = window.load(ordering: .relaxed)
-        let start = floor &+ Int(truncatingIfNeeded: entropy.multipliedFullWidth(by: UInt64(end &- floor)).high)
-        if let found = dense.claimNear(start, floor: floor, wrapping: true) { return found }
-        return claimFar(from: start, floor: floor)
+        let end = UInt64(bitPattern: Int64(window.load(ordering: .relaxed) &- floor))
+        return floor &+ Int(truncatingIfNeeded: entropy.multipliedFullWidth(by: end).high)
     }
 
     /// Takes the first free index after the last one taken this way, and past the window's end from 0 on; nil as above.
@@ -72,10 +91,15 @@ struct SlotSpace: ~Copyable, Sendable {
     }
 
     /// Frees `index`; false when it was not taken.
-    @inline(__always)
     func release(_ index: UInt128) -> Bool {
         index < UInt128(dense.size) ? dense.release(Int(truncatingIfNeeded: index)) : sparse.release(index)
     }
+
+    /// Indices below this one may be given to ``releaseFlat(_:)``.
+    var flatSize: UInt64 { UInt64(bitPattern: Int64(dense.flatSize)) }
+
+    @inline(__always)
+    func releaseFlat(_ index: Int) -> Bool { dense.releaseFlat(index) }
 
     func contains(_ index: UInt128) -> Bool {
         index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)
