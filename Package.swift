@@ -38,7 +38,7 @@ let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhist
 let package = Package(
     name: "tandem",
     // For Tests/Benchmarks, a package of its own.
-    products: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"].map {
+    products: ["Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads", "TestSupport"].map {
         .library(name: $0, targets: [$0])
     },
     dependencies: [
@@ -85,6 +85,18 @@ let package = Package(
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
+        .target(
+            name: "Workloads", dependencies: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"],
+            path: "Tests/Workloads", swiftSettings: settings),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .executableTarget(
+            name: "allocation-counts",
+            dependencies: [
+                "CAllocationCounter", "TestSupport", "Workloads", "Addressing", "Allocation", "IPAM", "Ledger",
+                "TandemAPI",
+            ],
+            path: "Tests/AllocationCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
+        tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),

@@ -19,19 +19,14 @@ let package = Package(
         .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
     ],
     targets: [
-        .target(
-            name: "Workloads",
-            dependencies: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"].map(tandem),
-            path: "Workloads", swiftSettings: settings),
         .executableTarget(
             name: "ratios",
-            dependencies: ["Workloads"]
-                + ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"].map(tandem),
+            dependencies: ["Workloads", "TestSupport", "Allocation", "Ledger", "TandemAPI"].map(tandem),
             path: "Ratios", swiftSettings: settings),
         .executableTarget(
             name: "MicroBenchmarks",
-            dependencies: ["Workloads", .product(name: "Benchmark", package: "benchmark")]
-                + ["Addressing", "Allocation", "DualStack", "Ledger", "TandemAPI"].map(tandem),
+            dependencies: [.product(name: "Benchmark", package: "benchmark")]
+                + ["Workloads", "TestSupport", "Allocation", "IPAM", "Ledger"].map(tandem),
             path: "MicroBenchmarks", swiftSettings: settings,
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
     ]

@@ -1,6 +1,6 @@
-import Glibc
+import Foundation
 
-/// Nanoseconds of processor time: what others do on the machine does not count.
+/// Nanoseconds of processor time, which what others do on the machine does not add to, or of the wall's clock.
 enum Clock {
     case thread, process, wall
 
@@ -18,30 +18,28 @@ enum Clock {
     }
 }
 
-/// Nanoseconds per call of several bodies, measured in turn in one run: medians over the rounds, and of the ratios of each
-/// round, so that a disturbed round disturbs nothing.
+/// Nanoseconds of this thread's processor time a call, of several bodies that were measured in turns: medians over the
+/// rounds, and of the ratios within each round, so that a disturbed round disturbs nothing.
 struct Interleaved {
-    /// Nanoseconds a call, one for each body.
+    /// One for each body.
     var nanoseconds: [Double]
     /// The first body's time over each one's.
     var ratios: [Double]
 
     /// - Parameter bodies: each is told how many calls to make.
-    init(rounds: Int, calls: Int, clock: Clock = .thread, _ bodies: [(Int) -> Void]) {
-        var times = bodies.map { _ in [Double]() }
+    init(rounds: Int, calls: Int, _ bodies: [(Int) -> Void]) {
         for body in bodies { body(calls) }
+        var times = bodies.map { _ in [Double]() }
         for _ in 0..<rounds {
             for (index, body) in bodies.enumerated() {
-                let start = clock.now
+                let start = Clock.thread.now
                 body(calls)
-                times[index].append(Double(clock.now - start) / Double(calls))
+                times[index].append(Double(Clock.thread.now - start) / Double(calls))
             }
         }
-        nanoseconds = times.map(Self.median)
-        ratios = times.map { other in Self.median(zip(times[0], other).map { $0 / $1 }) }
-    }
-
-    static func median(_ values: [Double]) -> Double {
-        values.sorted()[values.count / 2]
+        nanoseconds = times.map(median)
+        ratios = times.map { other in median(zip(times[0], other).map { $0 / $1 }) }
     }
 }
+
+func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
