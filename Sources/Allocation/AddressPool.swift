@@ -47,11 +47,19 @@ public final class AddressPool: Sendable {
     private let hostMaskHigh: UInt64
     private let hostMaskLow: UInt64
 
-    /// The first offsets up to this one are kept back.
-    private let lastReservedAtStart: UInt64
+    /// The offsets below this one are kept back.
+    private let firstUsable: UInt64
 
     /// The last offset, where it is kept back, else 0, which always is.
     private let reservedAtEnd: UInt64
+
+    /// Where a draw falls at least this far above the range's start, and less than `quickClaims` above that, the first look is
+    /// at its whole word: none of it is below the floor. `quickClaims` is 0 where the bitmap is not flat.
+    private let quickFloor: UInt64
+    private let quickClaims: UInt64
+
+    /// How many offsets from the first usable one on are in a flat bitmap, and not kept back.
+    private let quickReleases: UInt64
 
     /// The prefix lengths a pool can have: /8 to /30 for IPv4, /8 to /126 for IPv6.
     public static func prefixLengths(of family: IPFamily) -> ClosedRange<Int> {
@@ -70,9 +78,13 @@ public final class AddressPool: Sendable {
         networkLow = cidr.network.low
         hostMaskHigh = UInt64(truncatingIfNeeded: (cidr.size - 1) >> 64)
         hostMaskLow = UInt64(truncatingIfNeeded: cidr.size - 1)
-        lastReservedAtStart = layout.hasGateway ? 1 : 0
+        firstUsable = layout.hasGateway ? 2 : 1
         reservedAtEnd = cidr.family == .ipv4 ? UInt64(cidr.size - 1) : 0
-        let reserved: Set<UInt64> = [0, lastReservedAtStart, reservedAtEnd]
+        quickFloor = UInt64(floor + 63) & ~63
+        quickClaims = slots.flatSize > quickFloor ? slots.flatSize - quickFloor : 0
+        quickReleases =
+            slots.flatSize == 0 ? 0 : (reservedAtEnd > 0 ? reservedAtEnd : slots.flatSize) - firstUsable
+        let reserved: Set<UInt64> = [0, firstUsable - 1, reservedAtEnd]
         capacity = cidr.size - UInt128(reserved.count)
         for offset in reserved { _ = slots.claim(UInt128(offset)) }
     }
@@ -94,7 +106,10 @@ extension AddressPool {
     /// counts as not yet done. A full range says so without looking at its addresses.
     public func claim(startingAt entropy: UInt64) -> IPAddress? {
         // The rest is a call at the very end, so that the way of almost every claim needs no stack.
-        if let slot = slots.claimAtOnce(startingAt: entropy, floor: floor) { return address(at: slot) }
+        let place = entropy &>> slots.flatDrop
+        if place &- quickFloor < quickClaims, let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place)) {
+            return address(at: slot)
+        }
         return claimFar(startingAt: entropy)
     }
 
@@ -121,14 +136,17 @@ extension AddressPool {
     /// Frees `address`; false, and nothing is done, when it was not taken.
     @discardableResult
     public func release(_ address: IPAddress) -> Bool {
-        guard let (high, low) = offset(of: address), !isReserved(high, low) else { return false }
-        if high == 0, low < slots.flatSize { return slots.releaseFlat(Int(truncatingIfNeeded: low)) }
-        return releaseFar(high, low)
+        let low = address.low ^ networkLow
+        if address.family == cidr.family, address.high == networkHigh, low &- firstUsable < quickReleases {
+            return slots.releaseFlat(Int(truncatingIfNeeded: low))
+        }
+        return releaseFar(address)
     }
 
     @inline(never)
-    private func releaseFar(_ high: UInt64, _ low: UInt64) -> Bool {
-        slots.release(UInt128(high) << 64 | UInt128(low))
+    private func releaseFar(_ address: IPAddress) -> Bool {
+        guard let (high, low) = offset(of: address), !isReserved(high, low) else { return false }
+        return slots.release(UInt128(high) << 64 | UInt128(low))
     }
 
     public func state(of address: IPAddress) -> AllocationState {
@@ -155,7 +173,7 @@ extension AddressPool {
 
     @inline(__always)
     private func isReserved(_ high: UInt64, _ low: UInt64) -> Bool {
-        high == 0 && (low <= lastReservedAtStart || low == reservedAtEnd)
+        high == 0 && (low < firstUsable || low == reservedAtEnd)
     }
 
     /// How far above the range's start `address` lies, in two halves; nil outside of the range.
@@ -169,7 +187,7 @@ extension AddressPool {
 
     @inline(__always)
     private func address(at slot: Int) -> IPAddress {
-        IPAddress(family: cidr.family, high: networkHigh, low: networkLow | UInt64(bitPattern: Int64(slot)))
+        IPAddress(family: cidr.family, knownHigh: networkHigh, low: networkLow | UInt64(bitPattern: Int64(slot)))
     }
 }
 

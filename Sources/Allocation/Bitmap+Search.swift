@@ -29,19 +29,21 @@ internal import Synchronization
 ///
 /// Ownership is one bit, set by one successful exchange from clear to set. Marks take no part in it.
 extension Bitmap {
-    /// As ``claimNear(_:floor:wrapping:)``, wrapping, of an index below ``flatSize``.
+    /// Takes a free index of the word that holds `index`, which is below ``flatSize``: the first from there on, else the first.
+    ///
+    /// The way of almost every claim: one look, one exchange.
     @inline(__always)
-    func claimNearFlat(_ start: Int, floor: Int) -> Int? {
-        let eligible = start &>> 6 == floor &>> 6 ? Self.allOnes &<< UInt64(floor & 63) : Self.allOnes
-        let word = flatWords + start &>> 6
-        guard let bit = Self.claimBit(of: word, preferring: start & 63, eligible: eligible) else { return nil }
-        return start & ~63 | bit
+    func claimInFlatWord(of index: Int) -> Int? {
+        let word = flatWords + index &>> 6
+        guard let bit = Self.claimBit(of: word, preferring: index & 63, eligible: Self.allOnes) else { return nil }
+        return index & ~63 | bit
     }
 
     /// Takes a free index of the block that holds `start`, or of one that is under the same node and behind it; nil when
     /// there is none, and for the first block, whose lower part may be kept. `start` is below ``flatSize``.
     ///
     /// What a claim in an almost full bitmap needs; to find nothing means only that it takes longer.
+    @inline(__always)
     func claimBeside(_ start: Int) -> Int? {
         let block = start &>> Self.blockShift
         guard block > 0 else { return nil }
@@ -163,6 +165,7 @@ extension Bitmap {
     }
 
     /// Marks the child, `1 << shift` indices wide, that holds `index` as full, unless it no longer is.
+    @inline(never)
     private func mark(childAt shift: Int, containing index: Int) {
         let node = node(overChildAt: shift, containing: index)
         // Sequentially consistent, both: they bracket the doubtful time of the mark in the order that `confirmFull` reads.
