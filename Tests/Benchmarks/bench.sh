@@ -1,7 +1,7 @@
 #!/bin/bash
-# Every benchmark in one run: the pieces beside their yardsticks, allocation counts, the pieces under the benchmark
-# package's harness, and calls beside nginx. Writes the tables into the benchmark document; --quick only prints them, of
-# fewer rounds and without the large recovery.
+# Every benchmark in one run: the pieces beside their yardsticks, allocation counts, calls beside nginx, and the pieces again
+# under the benchmark package's harness. Writes the tables into the benchmark document; --quick only prints them, of
+# fewer rounds and without the large recovery and the harness.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 document=Sources/TandemServer/Documentation.docc/Benchmarks.md
@@ -38,21 +38,22 @@ trap 'rm -rf "$work"' EXIT
     Tests/Benchmarks/end-to-end.sh ${quick:+2 1} | sed 's/^/    /'
 } | tee -a "$work/tables"
 
-echo
-echo "### Under the benchmark package's harness (times alone, for comparison by eye)"
-swift package "${package[@]}" benchmark --quiet --no-progress --format markdown --metric wallClock 2>/dev/null ||
-    swift package "${package[@]}" benchmark --no-progress
+if [ -z "$quick" ]; then
+    {
+        sed '/<!-- make bench: begin -->/q' "$document"
+        echo
+        echo "Written by \`make bench\` on $(date -u '+%-d %B %Y'): $(lscpu | sed -n 's/^Model name: *//p'), $(nproc) cores, Linux" \
+            "$(uname -r | cut -d. -f1-2), $(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/Swift \1/p')," \
+            "$(openssl version | cut -d' ' -f1-2), $(nginx -v 2>&1 | sed 's/.*: //')."
+        cat "$work/tables"
+        echo
+        sed -n '/<!-- make bench: end -->/,$p' "$document"
+    } >"$work/document"
+    cat "$work/document" >"$document"
+    echo "The tables are in $document."
+fi
 
 [ -z "$quick" ] || exit 0
-{
-    sed '/<!-- make bench: begin -->/q' "$document"
-    echo
-    echo "Written by \`make bench\` on $(date -u '+%-d %B %Y'): $(lscpu | sed -n 's/^Model name: *//p'), $(nproc) cores, Linux" \
-        "$(uname -r | cut -d. -f1-2), $(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/Swift \1/p')," \
-        "$(openssl version | cut -d' ' -f1-2), $(nginx -v 2>&1 | sed 's/.*: //')."
-    cat "$work/tables"
-    echo
-    sed -n '/<!-- make bench: end -->/,$p' "$document"
-} >"$work/document"
-cat "$work/document" >"$document"
-echo "The tables are in $document."
+echo
+echo "### Under the benchmark package's harness (times alone, for comparison by eye)"
+swift package "${package[@]}" benchmark --no-progress --format markdown --metric wallClock 2>/dev/null
