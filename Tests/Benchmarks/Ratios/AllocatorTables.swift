@@ -61,7 +61,8 @@ func coresTable(rounds: Int) {
                     ratio(Double(cores) * median(zip(one, all).map { $0[keyPath: path] / $1[keyPath: path] }))
                 }
                 return [
-                    nanoseconds(median(all.map(\.claims)) / Double(calls)), nanoseconds(median(all.map(\.pairs)) / Double(calls)),
+                    nanoseconds(median(all.map(\.claims)) / Double(calls)),
+                    nanoseconds(median(all.map(\.pairs)) / Double(calls)),
                     ratio(median(all.map { $0.claims / $0.pairs })), gain(\.claims), gain(\.pairs),
                 ]
             }
