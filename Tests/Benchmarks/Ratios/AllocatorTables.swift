@@ -127,10 +127,10 @@ private struct Draws {
 
 /// Runs `body` in some threads at once, each told its number; returns the mean of their processor times in nanoseconds.
 ///
-/// Again, up to ten times, where others had the cores, so that the threads ran one after the other for much of their time.
+/// Again, up to three times, where others had the cores, so that the threads ran one after the other for much of their time.
 private func processorTime(_ threads: Int, _ body: @escaping @Sendable (Int) -> Void) -> Double {
     var best = (time: 0.0, coresUsed: 0.0)
-    for _ in 0..<10 where best.coresUsed < 0.9 * Double(threads) {
+    for _ in 0..<3 where best.coresUsed < 0.9 * Double(threads) {
         let total = Total()
         // Nobody starts before all are there.
         let start = Barrier(threads)

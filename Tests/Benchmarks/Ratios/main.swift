@@ -14,7 +14,7 @@ if arguments.first == "recover", let directory = arguments.dropFirst().first {
 let isQuick = arguments.contains("--quick")
 let rounds = isQuick ? 11 : 61
 allocatorTable(rounds: rounds)
-coresTable(rounds: isQuick ? 5 : 15)
+coresTable(rounds: isQuick ? 3 : 7)
 fullTable(rounds: rounds)
 callTable(rounds: rounds)
 try journalTable(commits: isQuick ? 40 : 200)
