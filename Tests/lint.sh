@@ -22,7 +22,7 @@ Addressing
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Dispatch Foundation GRDB Glibc Synchronization
+Ledger        Addressing Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
 IPAM          Addressing Allocation DualStack TandemAPI Ledger Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore

@@ -46,12 +46,14 @@ protocol ShardKey: Hashable, Sendable {
 }
 
 extension String: ShardKey {
-    /// FNV-1a, with its high bits folded into the low ones that choose the shard.
-    var shardHash: UInt64 {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        return hash ^ hash >> 32
-    }
+    var shardHash: UInt64 { IPAM.shardHash(of: utf8) }
+}
+
+/// FNV-1a, with its high bits folded into the low ones that choose the shard.
+func shardHash(of bytes: some Sequence<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    return hash ^ hash >> 32
 }
 
 extension IPAddress: ShardKey {

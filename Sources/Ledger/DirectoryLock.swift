@@ -33,6 +33,8 @@ final class DirectoryLock: Sendable {
     }
 
     deinit {
+        // Said outright: a process forked at this moment holds a copy of the descriptor until it is another program.
+        flock(descriptor, LOCK_UN)
         Glibc.close(descriptor)
     }
 

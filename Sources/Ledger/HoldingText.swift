@@ -10,21 +10,28 @@ extension Holding {
     }
 
     /// nil where the text is not what `text` wrote.
-    static func parse(_ text: String) -> [Holding]? {
+    static func parse(_ text: UnsafeRawBufferPointer) -> [Holding]? {
         var holdings: [Holding] = []
-        for part in text.split(separator: " ") {
-            guard let equals = part.firstIndex(of: "="),
-                let pool = Pool.allCases.first(where: { $0.word == part[..<equals] })
-            else { return nil }
-            let range = part[part.index(after: equals)...]
-            if let address = IPAddress(range) {
+        for part in text.split(separator: UInt8(ascii: " ")) {
+            guard let equals = part.firstIndex(of: UInt8(ascii: "=")), let pool = Pool(word: part[..<equals]) else {
+                return nil
+            }
+            let range = UnsafeRawBufferPointer(rebasing: part[(equals + 1)...])
+            if let address = IPAddress(utf8: range) {
                 holdings.append(Holding(pool: pool, address: address))
-            } else if let cidr = CIDR(String(range)) {
+            } else if let cidr = CIDR(String(decoding: range, as: UTF8.self)) {
                 holdings.append(Holding(pool: pool, range: cidr))
             } else {
                 return nil
             }
         }
         return holdings
+    }
+}
+
+extension Holding.Pool {
+    fileprivate init?(word: some Sequence<UInt8>) {
+        guard let pool = Self.allCases.first(where: { word.elementsEqual($0.word.utf8) }) else { return nil }
+        self = pool
     }
 }

@@ -11,11 +11,14 @@ public final class SQLiteLedger: LedgerStore {
     /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times
     /// what journalling them did, so that it is left to idle moments for as long as a recovery stays quick.
     static let maximumBacklog = 65_536
-    /// Transactions folded in one step: a commit that comes meanwhile waits for a few milliseconds at most.
+    /// Transactions folded in one step, and twice those that came since the step before where that is more, so that the
+    /// backlog shrinks: a commit that comes meanwhile waits for a few milliseconds, or for as long as its own group takes.
     static let stepSize = 128
     /// Groups after which the write-ahead log is copied into the database even under load: commits wait for the copy, so
     /// that it must stay short. Benchmarks.md has what other numbers cost.
-    static let groupsPerLogCheckpoint = 64
+    static let logWeightLimit = 64
+    /// Rows whose folding fills the log about as much as a group.
+    static let foldedRowsPerGroup = 16
 
     struct State {
         var queue: DatabaseQueue?
@@ -23,7 +26,10 @@ public final class SQLiteLedger: LedgerStore {
         var sequence: Int64 = 0
         /// The newest row that the tables have caught up with.
         var folded: Int64 = 0
-        var groupsSinceLogCheckpoint = 0
+        /// The newest row when `maintain` was called last.
+        var maintained: Int64 = 0
+        /// How much the log has grown since it was copied, in groups.
+        var logWeight = 0
         var lock: DirectoryLock?
     }
 
@@ -48,6 +54,7 @@ public final class SQLiteLedger: LedgerStore {
             state.queue = queue
             state.sequence = sequence
             state.folded = folded
+            state.maintained = sequence
         }
     }
 
@@ -98,7 +105,7 @@ public final class SQLiteLedger: LedgerStore {
         }
         state.withLock { state in
             state.sequence += Int64(transactions.count)
-            state.groupsSinceLogCheckpoint += 1
+            state.logWeight += 1
         }
         return transactions.map { _ in .committed }
     }

@@ -12,7 +12,8 @@ import TandemAPI
 //   recovery-fill DIRECTORY PODS JOURNALLED
 
 let arguments = CommandLine.arguments
-guard arguments.count == 4, let total = Int(arguments[2]), let journalled = Int(arguments[3]), journalled <= total else {
+guard arguments.count == 4, let total = Int(arguments[2]), let journalled = Int(arguments[3]), journalled <= total
+else {
     fatalError("usage: recovery-fill DIRECTORY PODS JOURNALLED")
 }
 let directory = arguments[1]
