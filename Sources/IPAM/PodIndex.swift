@@ -10,13 +10,19 @@ final class PodIndex: Sendable {
         let table = Mutex(PodTable())
     }
 
-    private static let shardCount = 64
+    static let shardCount = 64
     private let shards = (0..<shardCount).map { _ in Shard() }
 
-    private func shard(_ hash: PodHash) -> Shard { shards[hash.shard & (Self.shardCount - 1)] }
+    private func shard(_ hash: PodHash) -> Shard { shards[hash.shard] }
 
     func insert(_ pod: StoredPod, _ hash: PodHash) {
         shard(hash).table.withLock { $0.insert(pod, hash.slot) }
+    }
+
+    /// Makes a whole shard, once, of all that will be in it.
+    func fill(shard: Int, _ entries: consuming [PodTable.Entry]) {
+        let table = PodTable(entries)
+        shards[shard].table.withLock { $0 = table }
     }
 
     func remove(_ pod: StoredPod, _ hash: PodHash) {
@@ -53,19 +59,20 @@ final class PodIndex: Sendable {
 
 /// Where a pod is found in an index.
 struct PodHash {
+    /// Of 64.
     let shard: Int
     /// Seeded by the process, so that nobody can aim at a long way through a table.
     let slot: UInt32
 
     /// The shard of a name is the same in every run of the program: pages go by it.
     init(nameKey: UnsafeRawBufferPointer) {
-        shard = Int(truncatingIfNeeded: shardHash(of: nameKey))
+        shard = Int(truncatingIfNeeded: shardHash(of: nameKey)) & (PodIndex.shardCount - 1)
         slot = UInt32(truncatingIfNeeded: Self.seeded(nameKey))
     }
 
     init(origin: UnsafeRawBufferPointer) {
         let hash = Self.seeded(origin)
-        shard = hash >> 32
+        shard = hash >> 32 & (PodIndex.shardCount - 1)
         slot = UInt32(truncatingIfNeeded: hash)
     }
 
@@ -90,27 +97,48 @@ struct PodTable {
 
     private func next(_ place: Int) -> Int { place + 1 == pods.count ? 0 : place + 1 }
 
+    init() {}
+
+    /// A table of all these, with some room.
+    init(_ entries: consuming [Entry]) {
+        resize(max(8, entries.count + entries.count / 4))
+        count = entries.count
+        for index in entries.indices { move(&entries[index].pod, entries[index].slot) }
+    }
+
+    /// A pod to be, with the hash that it is found by.
+    struct Entry {
+        let slot: UInt32
+        /// For `PodLoad`.
+        let place: Int32
+        var pod: StoredPod?
+    }
+
     mutating func insert(_ pod: StoredPod, _ slot: UInt32) {
         if count >= pods.count - pods.count / 8 { grow() }
-        place(pod, slot)
+        var pod: StoredPod? = pod
+        move(&pod, slot)
         count += 1
     }
 
-    private mutating func place(_ pod: StoredPod, _ slot: UInt32) {
+    /// Moves, and counts no references: that would touch the memory of every pod when a table grows.
+    private mutating func move(_ pod: inout StoredPod?, _ slot: UInt32) {
         var place = home(slot)
         while pods[place] != nil { place = next(place) }
-        pods[place] = pod
+        swap(&pods[place], &pod)
         slots[place] = slot
     }
 
     private mutating func grow() {
-        let (oldSlots, oldPods) = (slots, pods)
-        let capacity = max(8, oldPods.count + oldPods.count / 2)
+        let oldSlots = slots
+        var oldPods = pods
+        resize(max(8, pods.count + pods.count / 2))
+        for old in oldPods.indices where oldPods[old] != nil { move(&oldPods[old], oldSlots[old]) }
+    }
+
+    private mutating func resize(_ capacity: Int) {
         slots = Array(repeating: 0, count: capacity)
         pods = Array(repeating: nil, count: capacity)
-        for (slot, pod) in zip(oldSlots, oldPods) {
-            if let pod { place(pod, slot) }
-        }
     }
 
     mutating func remove(_ pod: StoredPod, _ slot: UInt32) {

@@ -46,10 +46,12 @@ struct PodText {
     /// Whether `write` makes this text of these; its other parts stand in it as they are.
     func isWritten(_ version: UInt64, _ nodeName: String, _ addresses: [IPAddress]) -> Bool {
         let (first, second) = self.addresses
-        guard addresses.count == (second == nil ? 1 : 2), addresses[0].withUTF8({ $0.elementsEqual(first) }),
-            second.map({ second in addresses[1].withUTF8 { $0.elementsEqual(second) } }) ?? true
+        guard addresses.count == (second == nil ? 1 : 2), addresses[0].isWritten(first),
+            second.map({ addresses[1].isWritten($0) }) ?? true
         else { return false }
-        return String(version).utf8.elementsEqual(self.version) && nodeName.utf8.elementsEqual(self.nodeName)
+        var (version, nodeName) = (String(version), nodeName)
+        return version.withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: self.version) }
+            && nodeName.withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: self.nodeName) }
     }
 
     /// The way back: the text that those parts were cut out of.
@@ -109,6 +111,12 @@ private struct Scan {
             end += 1
         }
         return nil
+    }
+}
+
+extension IPAddress {
+    fileprivate func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
+        withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: text) }
     }
 }
 

@@ -2,6 +2,7 @@ import Addressing
 import Allocation
 import DualStack
 import Ledger
+import Synchronization
 import TandemAPI
 
 /// Brings back what the ledger holds: each object into the registry, each address into its pool. An address that was taken
@@ -9,20 +10,29 @@ import TandemAPI
 ///
 /// Books are kept by address. What was taken from a range that is no longer configured stays with its object, and is
 /// taken again once the range comes back.
-struct Recovery: Sendable {
-    let pools: Pools
-    let registry: Registry
+final class Recovery: Sendable {
+    private let pools: Pools
+    private let registry: Registry
+    /// Made when the first pod comes, since all nodes are there by then.
+    private let pods = AtomicLazyReference<PodLoad>()
+
+    init(pools: Pools, registry: Registry) {
+        self.pools = pools
+        self.registry = registry
+    }
 
     /// Returns the highest version ever given. O(objects); blocks while the store is read.
     func run(_ store: any LedgerStore) throws -> UInt64 {
         // The kinds come in this order, so that a pod finds its node; objects of one kind come from several threads.
-        try store.recover { object in
+        let version = try store.recover { object in
             switch object.kind {
-            case .service: try restoreService(object)
-            case .node: try restoreNode(object)
-            case .pod: try restorePod(object)
+            case .service: try self.restoreService(object)
+            case .node: try self.restoreNode(object)
+            case .pod: try self.restorePod(object)
             }
         }
+        try pods.load()?.finish(registry)
+        return version
     }
 
     private func restoreService(_ object: RecoveredObject) throws {
@@ -68,21 +78,15 @@ struct Recovery: Sendable {
     }
 
     private func restorePod(_ object: RecoveredObject) throws {
+        let pods = pods.load() ?? pods.storeIfNil(PodLoad(registry))
         let read = try ReadPod(object.document)
-        guard object.key.contains(UInt8(ascii: "/")), let node = registry.nodes[read.nodeName] else {
+        guard object.key.contains(UInt8(ascii: "/")), let place = pods.place(read.nodeName) else {
             throw RecoveryFault.noNode(pod: String(decoding: object.key, as: UTF8.self), node: read.nodeName)
         }
-        let addresses = object.holdings.compactMap(\.address)
-        for address in addresses where node.pool(containing: address)?.claim(address) != .claimed {
-            // Nil where the other came at the same time, on another thread.
-            let other = node.listedPods().first { $0.addresses.contains(address) }
-            throw RecoveryFault.twoOwners(
-                address.description, String(decoding: object.key, as: UTF8.self), other?.key)
-        }
-        registry.put(
-            StoredPod(
-                key: object.key, on: node, addresses: addresses, version: object.version, document: object.document,
-                read: read))
+        let pod = StoredPod(
+            key: object.key, on: pods.node(at: place), addresses: object.holdings.compactMap(\.address),
+            version: object.version, document: object.document, read: read)
+        pods.add(pod, at: place)
     }
 }
 

@@ -79,6 +79,12 @@ final class Registry: Sendable {
         podsByName.page(after: token, limit: limit, prefix: prefix)
     }
 
+    /// A start's pods: all of one shard of each index, at once.
+    func fillPods(_ shard: Int, byName: consuming [PodTable.Entry], byOrigin: consuming [PodTable.Entry]) {
+        podsByName.fill(shard: shard, byName)
+        podsByOrigin.fill(shard: shard, byOrigin)
+    }
+
     func put(_ pod: StoredPod) {
         let origin = pod.withOrigin(PodHash.init(origin:))
         pod.node.pods.withLock { $0.insert(pod, origin.slot) }

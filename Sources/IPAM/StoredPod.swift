@@ -2,7 +2,7 @@ import Addressing
 import TandemAPI
 
 /// A Pod's allocation as it was last committed. Immutable, and small, since there may be a million: one block of memory
-/// that holds what can't be made from the rest, some 250 bytes; a document of the plain form is written anew when it is asked
+/// that holds what can't be made from the rest, some 200 bytes; a document of the plain form is written anew when it is asked
 /// for.
 struct StoredPod: @unchecked Sendable {
     // Proof: the block is filled before `init` returns and never changes after.
@@ -19,7 +19,18 @@ struct StoredPod: @unchecked Sendable {
         let uidCount: UInt32
         let textCount: UInt32
         let addressCount: UInt16
-        let isPlain: Bool
+        let forms: Forms
+    }
+
+    /// Which parts are not kept as they are.
+    private struct Forms: OptionSet {
+        let rawValue: UInt8
+        /// The key is a `PackedText.containerKey`.
+        static let packedKey = Forms(rawValue: 1)
+        /// The uid is a `PackedText.uuid`.
+        static let packedUID = Forms(rawValue: 2)
+        /// The document is plain, and the time of creation a `PackedText.timestamp`.
+        static let plain = Forms(rawValue: 4)
     }
 
     /// `key` is the identity's; `read` what was read of `document`.
@@ -28,10 +39,9 @@ struct StoredPod: @unchecked Sendable {
         document: UnsafeRawBufferPointer, read: ReadPod
     ) {
         switch read {
-        case .plain(let text) where text.isWritten(version, node.name, addresses):
-            self.init(key, node, addresses, version, text.namespace, text.name, text.uid, text.created, isPlain: true)
         case .plain(let text):
-            self.init(key, node, addresses, version, text.namespace, text.name, text.uid, document, isPlain: false)
+            let created = text.isWritten(version, node.name, addresses) ? text.created : nil
+            self.init(key, node, addresses, version, text.namespace, text.name, text.uid, created, document)
         case .other(let pod):
             var (namespace, name, uid) = (pod.metadata.namespace, pod.metadata.name, pod.metadata.uid ?? "")
             self = namespace.withUTF8 { namespace in
@@ -39,25 +49,47 @@ struct StoredPod: @unchecked Sendable {
                     uid.withUTF8 { uid in
                         StoredPod(
                             key, node, addresses, version, UnsafeRawBufferPointer(namespace),
-                            UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(uid), document, isPlain: false)
+                            UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(uid), nil, document)
                     }
                 }
             }
         }
     }
 
+    /// `created` where the document is plain.
     private init(
         _ key: UnsafeRawBufferPointer, _ node: StoredNode, _ addresses: [IPAddress], _ version: UInt64,
         _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
-        _ text: UnsafeRawBufferPointer, isPlain: Bool
+        _ created: UnsafeRawBufferPointer?, _ document: UnsafeRawBufferPointer
     ) {
+        block = withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { packed in
+            // Room for the three: 32, 16 and 7 bytes.
+            let start = packed.baseAddress!
+            let packedKey = PackedText.containerKey.pack(key, into: start)
+            let packedUID = PackedText.uuid.pack(uid, into: start + 32)
+            let packedTime = created.flatMap { PackedText.timestamp.pack($0, into: start + 48) }
+            var forms: Forms = []
+            if packedKey != nil { forms.insert(.packedKey) }
+            if packedUID != nil { forms.insert(.packedUID) }
+            if packedTime != nil { forms.insert(.plain) }
+            return Self.makeBlock(
+                packedKey ?? key, node, addresses, version, namespace, name, packedUID ?? uid,
+                packedTime ?? document, forms)
+        }
+    }
+
+    private static func makeBlock(
+        _ key: UnsafeRawBufferPointer, _ node: StoredNode, _ addresses: [IPAddress], _ version: UInt64,
+        _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
+        _ text: UnsafeRawBufferPointer, _ forms: Forms
+    ) -> ManagedBuffer<Header, UInt8> {
         let header = Header(
             node: node, version: version, keyCount: UInt32(key.count), namespaceCount: UInt32(namespace.count),
             nameKeyCount: UInt32(namespace.count + 1 + name.count), uidCount: UInt32(uid.count),
-            textCount: UInt32(text.count), addressCount: UInt16(addresses.count), isPlain: isPlain)
+            textCount: UInt32(text.count), addressCount: UInt16(addresses.count), forms: forms)
         let addressBytes = addresses.reduce(0) { $0 + 1 + $1.byteCount }
         let count = key.count + Int(header.nameKeyCount) + uid.count + addressBytes + text.count
-        block = ManagedBuffer.create(minimumCapacity: count) { _ in header }
+        let block = ManagedBuffer<Header, UInt8>.create(minimumCapacity: count) { _ in header }
         block.withUnsafeMutablePointerToElements { start in
             // In memory of `count` bytes: the sum of what is appended.
             var end = UnsafeMutableRawPointer(start)
@@ -80,6 +112,7 @@ struct StoredPod: @unchecked Sendable {
             }
             append(text)
         }
+        return block
     }
 
     init(
@@ -101,7 +134,7 @@ struct StoredPod: @unchecked Sendable {
     var node: StoredNode { block.header.node }
     var version: UInt64 { block.header.version }
     /// As it is in the ledger.
-    var key: String { with(0, block.header.keyCount) { String(decoding: $0, as: UTF8.self) } }
+    var key: String { withKey { String(decoding: $0, as: UTF8.self) } }
     var identity: PodIdentity { PodIdentity(key: key) ?? PodIdentity(origin: key, ifName: "") }
     var nameKey: String { withNameKey { String(decoding: $0, as: UTF8.self) } }
     var namespace: String {
@@ -118,14 +151,16 @@ struct StoredPod: @unchecked Sendable {
 
     /// The object as it is served: byte for byte what was stored. O(length).
     var document: [UInt8] {
-        guard block.header.isPlain else { return withText { Array($0) } }
+        guard block.header.forms.contains(.plain) else { return withText { Array($0) } }
         return with(block.header.keyCount, block.header.namespaceCount) { namespace in
             withNameKey { nameKey in
                 withUID { uid in
-                    withText { created in
-                        PodText.write(
-                            namespace: namespace, name: nameKey.dropFirst(namespace.count + 1), uid: uid,
-                            version: version, created: created, nodeName: node.name.utf8, addresses: addresses)
+                    withText { packed in
+                        PackedText.timestamp.withText(of: packed) { created in
+                            PodText.write(
+                                namespace: namespace, name: nameKey.dropFirst(namespace.count + 1), uid: uid,
+                                version: version, created: created, nodeName: node.name.utf8, addresses: addresses)
+                        }
                     }
                 }
             }
@@ -153,13 +188,15 @@ struct StoredPod: @unchecked Sendable {
 
     /// `PodIdentity.origin`: the key up to its last slash.
     func withOrigin<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(0, block.header.keyCount) { key in
+        withKey { key in
             body(UnsafeRawBufferPointer(rebasing: key[..<(key.lastIndex(of: UInt8(ascii: "/")) ?? key.count)]))
         }
     }
 
     func withKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(0, block.header.keyCount, body)
+        with(0, block.header.keyCount) { key in
+            block.header.forms.contains(.packedKey) ? PackedText.containerKey.withText(of: key, body) : body(key)
+        }
     }
 
     func withNameKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
@@ -167,7 +204,9 @@ struct StoredPod: @unchecked Sendable {
     }
 
     private func withUID<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(block.header.keyCount + block.header.nameKeyCount, block.header.uidCount, body)
+        with(block.header.keyCount + block.header.nameKeyCount, block.header.uidCount) { uid in
+            block.header.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
+        }
     }
 
     private func withText<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {

@@ -18,9 +18,6 @@ extension SQLiteLedger {
                 let newer = NewerRecords(records)
                 for kind in ObjectKind.allCases {
                     try recover(kind, unless: newer, db, body)
-                    for record in newer.records.values where record.kind == kind {
-                        try RecoveredObject.lend(record, to: body)
-                    }
                 }
                 let stored = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0
                 return max(UInt64(bitPattern: stored), records.map(\.version).max() ?? 0)
@@ -47,6 +44,12 @@ extension SQLiteLedger {
                     batch = RowBatch()
                 }
                 try workers.hand(batch) { try self.recover($0, kind, unless: newer, body) }
+                let records = newer.records.values.filter { $0.kind == kind }
+                for start in stride(from: 0, to: records.count, by: 1024) {
+                    try workers.hand(records[start..<min(start + 1024, records.count)]) { records in
+                        for record in records { try RecoveredObject.lend(record, to: body) }
+                    }
+                }
             }
         }
     }
@@ -64,7 +67,7 @@ extension SQLiteLedger {
     private func recover(
         _ batch: RowBatch, _ kind: ObjectKind, unless newer: NewerRecords, _ body: (RecoveredObject) throws -> Void
     ) throws {
-        try batch.forEach { version, key, holdings, context, document in
+        try batch.visit { version, key, holdings, context, document in
             guard !newer.contains(kind, key) else { return }
             guard let held = Holding.parse(holdings) else {
                 throw damaged("\(kind.table).holdings of \(String(decoding: key, as: UTF8.self)) can't be read")
@@ -129,7 +132,7 @@ private struct RowBatch: Sendable {
         return bytes.count
     }
 
-    func forEach(
+    func visit(
         _ body: (
             _ version: UInt64, _ key: UnsafeRawBufferPointer, _ holdings: UnsafeRawBufferPointer,
             _ context: UnsafeRawBufferPointer, _ document: UnsafeRawBufferPointer

@@ -12,9 +12,11 @@ struct StoredPodTests {
         Node(metadata: ObjectMeta(name: "n1")), podCIDRs: [CIDR("10.244.0.0/24")!, CIDR("fd00:10:244::/64")!],
         version: 1, document: [])
 
-    private func stored(_ document: String, _ addresses: [IPAddress], version: UInt64 = 7) throws -> StoredPod {
+    private func stored(
+        _ document: String, _ addresses: [IPAddress], version: UInt64 = 7, container: String = "c1"
+    ) throws -> StoredPod {
         try StoredPod(
-            PodIdentity(Attachment(containerID: "c1")), on: Self.node, addresses: addresses, version: version,
+            PodIdentity(Attachment(containerID: container)), on: Self.node, addresses: addresses, version: version,
             document: Array(document.utf8))
     }
 
@@ -31,9 +33,11 @@ struct StoredPodTests {
             var pod = Pod(
                 metadata: ObjectMeta(
                     namespace: pick(["default", "a"]), name: pick(["web", "name with \"quotes\"", "näme", "x\\"]),
-                    uid: pick([nil, "", "u", "0f0e0d0c-0b0a-4908-a706-050403020100"])),
+                    uid: pick([
+                        nil, "", "u", "0f0e0d0c-0b0a-4908-a706-050403020100", "0F0e0d0c-0b0a-4908-a706-050403020100",
+                    ])),
                 nodeName: pick(["n1", "n2"]), podIPs: pick([addresses, [], addresses.reversed()]))
-            pod.metadata.creationTimestamp = pick([nil, "2026-11-24T08:50:37Z", "yesterday"])
+            pod.metadata.creationTimestamp = pick([nil, "2026-11-24T08:50:37Z", "2026-11-24t08:50:37Z", "yesterday"])
             pod.metadata.resourceVersion = pick([nil, "\(version)", "007"])
             if Int.random(in: 0..<4, using: &generator) == 0 {
                 let labels = try JSONValue(parsing: Array(#"{"app":"web"}"#.utf8)).text
@@ -45,7 +49,12 @@ struct StoredPodTests {
                 }
             }
             let document = Documents.encode(pod.write)
-            let stored = try stored(String(decoding: document, as: UTF8.self), addresses, version: version)
+            let container = pick([
+                "c1", String(repeating: "0f", count: 32), String(repeating: "0F", count: 32),
+                String(repeating: "a9", count: 31),
+            ])
+            let stored = try stored(
+                String(decoding: document, as: UTF8.self), addresses, version: version, container: container)
             #expect(
                 String(decoding: stored.document, as: UTF8.self) == String(decoding: document, as: UTF8.self),
                 "seed \(seed), step \(step)")
@@ -56,9 +65,9 @@ struct StoredPodTests {
             #expect(stored.uid == read.metadata.uid ?? "")
             #expect(stored.addresses == addresses)
             #expect(stored.version == version)
-            #expect(stored.key == "container/c1/eth0")
-            #expect(stored.identity == PodIdentity(Attachment(containerID: "c1")))
-            #expect(stored.withOrigin { String(decoding: $0, as: UTF8.self) } == "container/c1")
+            #expect(stored.key == "container/\(container)/eth0")
+            #expect(stored.identity == PodIdentity(Attachment(containerID: container)))
+            #expect(stored.withOrigin { String(decoding: $0, as: UTF8.self) } == "container/\(container)")
         }
     }
 
