@@ -34,8 +34,13 @@ extension Holding {
 }
 
 extension Holding.Pool {
+    private func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
+        var word = word
+        return word.withUTF8 { $0.count == text.count && $0.elementsEqual(text) }
+    }
+
     fileprivate init?(word: UnsafeRawBufferPointer) {
-        guard let pool = Self.allCases.first(where: { word.elementsEqual($0.word.utf8) }) else { return nil }
+        guard let pool = Self.allCases.first(where: { $0.isWritten(word) }) else { return nil }
         self = pool
     }
 }
