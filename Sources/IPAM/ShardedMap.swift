@@ -46,13 +46,26 @@ protocol ShardKey: Hashable, Sendable {
 }
 
 extension String: ShardKey {
-    var shardHash: UInt64 { IPAM.shardHash(of: utf8) }
+    var shardHash: UInt64 {
+        var text = self
+        return text.withUTF8 { IPAM.shardHash(of: UnsafeRawBufferPointer($0)) }
+    }
 }
 
-/// FNV-1a, with its high bits folded into the low ones that choose the shard.
-func shardHash(of bytes: some Sequence<UInt8>) -> UInt64 {
+/// FNV-1a over words of eight bytes, with its high bits folded into the low ones that choose the shard.
+func shardHash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    var offset = 0
+    while offset + 8 <= bytes.count {
+        let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        hash = (hash ^ word) &* 0x0000_0100_0000_01b3
+        hash ^= hash >> 32
+        offset += 8
+    }
+    while offset < bytes.count {
+        hash = (hash ^ UInt64(bytes[offset])) &* 0x0000_0100_0000_01b3
+        offset += 1
+    }
     return hash ^ hash >> 32
 }
 

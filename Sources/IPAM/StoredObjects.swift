@@ -8,6 +8,8 @@ import TandemAPI
 final class StoredService: Sendable {
     let namespace: String
     let name: String
+    /// `namespace/name`, as the registry and the ledger know it.
+    let key: String
     let version: UInt64
     /// The object as it is served.
     let document: [UInt8]
@@ -18,13 +20,13 @@ final class StoredService: Sendable {
     init(_ service: Service, version: UInt64, document: [UInt8], request: [UInt8]) {
         namespace = service.metadata.namespace
         name = service.metadata.name
+        key = Self.key(namespace, name)
         uid = service.metadata.uid ?? ""
         self.version = version
         self.document = document
         self.request = request
     }
 
-    var key: String { Self.key(namespace, name) }
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
     var owner: Owner { Owner(kind: "Service", namespace: namespace, name: name, uid: uid) }

@@ -33,7 +33,7 @@ final class DirectoryLock: Sendable {
     }
 
     deinit {
-        // Said outright: a process forked at this moment holds a copy of the descriptor until it is another program.
+        // Said, not left to the close: a child that was forked and has not yet begun its own program holds the lock as well.
         flock(descriptor, LOCK_UN)
         Glibc.close(descriptor)
     }

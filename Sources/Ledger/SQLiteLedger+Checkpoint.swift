@@ -71,16 +71,16 @@ extension SQLiteLedger {
         state.withLock { $0.logWeight = 0 }
     }
 
-    /// Decoded rows behind `start` in their order, and the last one's number.
+    /// The records of whole rows behind `start` in their order, until there are `limit` or more, and the last row's number.
     static func journal(
         _ db: Database, after start: Int64, limit: Int, _ path: String
     ) throws -> (records: [LedgerRecord], last: Int64) {
         let select = try db.cachedStatement(
-            sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq LIMIT ?")
+            sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
         var records: [LedgerRecord] = []
         var last = start
-        let rows = try Row.fetchCursor(select, arguments: [start, limit])
-        while let row = try rows.next() {
+        let rows = try Row.fetchCursor(select, arguments: [start])
+        while records.count < limit, let row = try rows.next() {
             last = row[0]
             // Lent until the next row.
             let decoded = try row.withUnsafeData(atIndex: 1) { data in
