@@ -31,6 +31,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
@@ -57,7 +58,7 @@ let package = Package(
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", grdb]),
+        library("Ledger", ["Addressing", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
@@ -81,6 +82,9 @@ let package = Package(
             ]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
+        .executableTarget(
+            name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
+            path: "Tests/Benchmarks/RecoveryFill", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
