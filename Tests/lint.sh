@@ -22,8 +22,8 @@ Addressing
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Dispatch Foundation GRDB Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Ledger Foundation Glibc Synchronization
+Ledger        Addressing Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Ledger Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
 TandemServer  Addressing TandemAPI DualStack Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization

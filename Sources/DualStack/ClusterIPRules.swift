@@ -36,11 +36,13 @@ extension ServiceDraft {
     private func familyListFaults() -> [APIError.Cause] {
         var faults: [APIError.Cause] = []
         for (index, family) in spec.ipFamilies.enumerated() {
-            let field = "spec.ipFamilies[\(index)]"
             if IPFamily(family) == nil {
-                faults.append(.notSupported(field, family, IPFamily.allCases.map(\.description)))
+                faults.append(
+                    .notSupported("spec.ipFamilies[\(index)]", family, IPFamily.allCases.map(\.description)))
             }
-            if spec.ipFamilies[..<index].contains(family) { faults.append(.duplicate(field, family)) }
+            if spec.ipFamilies[..<index].contains(family) {
+                faults.append(.duplicate("spec.ipFamilies[\(index)]", family))
+            }
         }
         return faults
     }
@@ -68,7 +70,7 @@ extension ServiceDraft {
         // Families of what is no address would only add to the noise.
         guard areReadable else { return faults }
 
-        if ips.count > 1, Set(addresses.map { $0?.family }).count == 1 {
+        if ips.count > 1, addresses.dropFirst().allSatisfy({ $0?.family == addresses[0]?.family }) {
             faults.append(.invalid("spec.clusterIPs", ips, "may specify no more than one IP for each IP family"))
         }
         for (index, (address, family)) in zip(addresses, spec.ipFamilies).enumerated() {

@@ -24,14 +24,12 @@ extension ServiceDraft {
     mutating func completeFamilies() -> [APIError.Cause] {
         if spec.isHeadlessWithoutSelector {
             // Its endpoints are none of the cluster's making, so that any cluster takes any families.
-            defaultFamily()
-            if spec.ipFamilyPolicy != FamilyPolicy.singleStack { appendMissingFamily() }
+            fillFamilies(both: spec.ipFamilyPolicy != FamilyPolicy.singleStack)
             return []
         }
         let faults = unconfiguredFaults()
         guard faults.isEmpty else { return faults }
-        defaultFamily()
-        if spec.ipFamilyPolicy != FamilyPolicy.singleStack, clusterFamilies.count == 2 { appendMissingFamily() }
+        fillFamilies(both: spec.ipFamilyPolicy != FamilyPolicy.singleStack && clusterFamilies.count == 2)
         return []
     }
 
@@ -51,12 +49,13 @@ extension ServiceDraft {
         return faults
     }
 
-    private mutating func defaultFamily() {
-        if spec.ipFamilies.isEmpty { spec.ipFamilies = [clusterFamilies[0].description] }
-    }
-
-    private mutating func appendMissingFamily() {
-        guard spec.ipFamilies.count == 1, let family = IPFamily(spec.ipFamilies[0]) else { return }
-        spec.ipFamilies.append(family.other.description)
+    private mutating func fillFamilies(both: Bool) {
+        guard spec.ipFamilies.count < (both ? 2 : 1) else { return }
+        let first = spec.ipFamilies.first ?? clusterFamilies[0].description
+        guard both, let family = IPFamily(first) else {
+            spec.ipFamilies = [first]
+            return
+        }
+        spec.ipFamilies = [first, family.other.description]
     }
 }

@@ -19,15 +19,14 @@ enum DNSName {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', must start and end "
         + "with an alphanumeric character, and must be no more than 253 characters"
 
-    static func isLabel1123(_ name: some StringProtocol) -> Bool {
-        let bytes = Array(name.utf8)
-        guard (1...63).contains(bytes.count), isAlphanumeric(bytes[0]), isAlphanumeric(bytes[bytes.count - 1]) else {
-            return false
-        }
-        return bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+    static func isLabel1123(_ name: String) -> Bool {
+        let name = name.utf8
+        guard (1...63).contains(name.count), let first = name.first, let last = name.last else { return false }
+        return isAlphanumeric(first) && isAlphanumeric(last)
+            && name.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
     }
 
-    static func isLabel1035(_ name: some StringProtocol) -> Bool {
+    static func isLabel1035(_ name: String) -> Bool {
         guard let first = name.utf8.first, first >= UInt8(ascii: "a") else { return false }
         return isLabel1123(name)
     }

@@ -11,7 +11,7 @@ struct ServiceDraft {
     let clusterFamilies: [IPFamily]
 
     var spec: ServiceSpec {
-        get { service.spec }
+        _read { yield service.spec }
         _modify { yield &service.spec }
     }
 

@@ -36,13 +36,15 @@ public struct ServiceHolding: Sendable, Hashable {
 /// What a Service becomes, and what it gives back once that is stored.
 public struct ServiceDecision: Sendable {
     public var service: Service
+    /// Every address that the Service now has.
+    public var held: [ServiceHolding]
     public var released: [ServiceHolding]
 }
 
 /// What must be claimed for a Service, all or none, and what follows once it is.
 public struct ServicePlan: Sendable {
     public let claims: [AddressClaim]
-    private let draft: ServiceDraft
+    private var draft: ServiceDraft
     /// Where in `spec.clusterIPs` the first of `claims` belong; those behind are for the load balancer.
     private let places: [Int]
     private let loadBalancer: LoadBalancerPlan
@@ -58,22 +60,22 @@ public struct ServicePlan: Sendable {
     ///
     /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
     /// If they throw, what was claimed must be given back.
-    public func completed(with addresses: [IPAddress]) throws(APIError) -> ServiceDecision {
-        var draft = draft
+    public consuming func completed(with addresses: [IPAddress]) throws(APIError) -> ServiceDecision {
         for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
             // An address that was asked for stays as it was typed.
             draft.spec.clusterIPs[place] = address.description
         }
         if draft.spec.takesFamilies { draft.spec.clusterIP = draft.spec.clusterIPs.first ?? "" }
-        draft.service.status.ingress = loadBalancer.ingress(with: addresses.dropFirst(places.count))
+        let ingress = loadBalancer.ingress(with: addresses.dropFirst(places.count))
+        if draft.service.status.ingress != ingress { draft.service.status.ingress = ingress }
         draft.wipeOnLeavingForExternalName()
         draft.dropNodePorts()
         try draft.refuse(
             draft.changeFaults() + draft.typeFaults() + draft.clusterIPFaults() + draft.lateTypeFaults()
                 + loadBalancer.faults)
-        let kept = Set(holdings(of: draft.service))
-        let released = draft.stored.map { holdings(of: $0).filter { !kept.contains($0) } } ?? []
-        return ServiceDecision(service: draft.service, released: released)
+        let held = holdings(of: draft.service)
+        let released = draft.stored.map { holdings(of: $0).filter { !held.contains($0) } } ?? []
+        return ServiceDecision(service: draft.service, held: held, released: released)
     }
 
     /// The answer where an address that was asked for can't be had. `range` is the one it was looked for in.
@@ -97,6 +99,11 @@ public struct ServicePlan: Sendable {
 
 /// Every address that a Service holds: its cluster IPs, and its load balancer's.
 public func holdings(of service: Service) -> [ServiceHolding] {
-    service.spec.clusterIPs.compactMap(parsedAddress).map { ServiceHolding(.clusterIP, $0) }
-        + service.status.ingress.map { ServiceHolding(.loadBalancer, $0) }
+    var holdings: [ServiceHolding] = []
+    holdings.reserveCapacity(service.spec.clusterIPs.count + service.status.ingress.count)
+    for text in service.spec.clusterIPs {
+        if let address = parsedAddress(text) { holdings.append(ServiceHolding(.clusterIP, address)) }
+    }
+    for address in service.status.ingress { holdings.append(ServiceHolding(.loadBalancer, address)) }
+    return holdings
 }

@@ -18,7 +18,7 @@ public struct ServiceRules: Sendable {
     /// What a new Service needs. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
     public func create(_ asked: Service) throws(APIError) -> ServicePlan {
         var asked = asked
-        asked.status.ingress = []
+        if !asked.status.ingress.isEmpty { asked.status.ingress = [] }
         return try plan(ServiceDraft(service: asked, stored: nil, clusterFamilies: clusterFamilies))
     }
 
@@ -31,8 +31,8 @@ public struct ServiceRules: Sendable {
         return try plan(ServiceDraft(service: asked, stored: stored, clusterFamilies: clusterFamilies))
     }
 
-    private func plan(_ draft: ServiceDraft) throws(APIError) -> ServicePlan {
-        var draft = draft
+    private func plan(_ asked: consuming ServiceDraft) throws(APIError) -> ServicePlan {
+        var draft = consume asked
         try draft.refuse(draft.stored == nil ? nameFaults(of: draft.service.metadata, kind: .service) : [])
         draft.defaultType()
         draft.keepAllocatedIPs()

@@ -36,15 +36,14 @@ extension Engine {
         }
         do throws(APIError) {
             // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
-            let claimed = try decide(try rules.create(asked))
+            var claimed = try decide(try rules.create(asked))
             guard stored == nil else {
                 claimed.giveBack()
                 throw .alreadyExists("service", asked.metadata)
             }
-            var service = claimed.decision.service
-            service.metadata.uid = asked.metadata.uid ?? environment.uuid()
-            service.metadata.creationTimestamp = environment.timestamp()
-            keep(service, claimed, request: request, replacing: nil, isDryRun: isDryRun) { outcome in
+            claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uuid()
+            claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
+            keep(claimed, request: request, isDryRun: isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
                 }
@@ -62,18 +61,17 @@ extension Engine {
             }
             try stored.checkPreconditions(asked.metadata)
             let old = try stored.decoded()
-            let claimed = try decide(try rules.update(old, to: asked))
-            var service = claimed.decision.service
-            service.metadata.uid = stored.uid
-            service.metadata.creationTimestamp = old.metadata.creationTimestamp
+            var claimed = try decide(try rules.update(old, to: asked))
+            claimed.decision.service.metadata.uid = stored.uid
+            claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
+            claimed.decision.service.metadata.resourceVersion = old.metadata.resourceVersion
             let released = claimed.decision.released.map(\.address)
-            service.metadata.resourceVersion = old.metadata.resourceVersion
-            if Documents.encode(service.write) == stored.document {
+            if Documents.encode(claimed.decision.service.write) == stored.document {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 claimed.giveBack()
                 return answer(.success(.service(stored.document, released: [])))
             }
-            keep(service, claimed, request: stored.request, replacing: stored, isDryRun: isDryRun) { outcome in
+            keep(claimed, request: stored.request, isDryRun: isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.replace(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
                 }
@@ -85,12 +83,12 @@ extension Engine {
     }
 
     /// Claims what the plan needs, all or none, and lets the rules finish the Service.
-    private func decide(_ plan: ServicePlan) throws(APIError) -> ClaimedService {
+    private func decide(_ plan: consuming ServicePlan) throws(APIError) -> ClaimedService {
         var holds: [Hold] = []
         do throws(APIError) {
             for claim in plan.claims { holds.append(try take(claim, for: plan)) }
             let addresses = holds.map(\.range.network)
-            return ClaimedService(decision: try plan.completed(with: addresses), holds: holds)
+            return ClaimedService(decision: try (consume plan).completed(with: addresses), holds: holds)
         } catch {
             for hold in holds { hold.giveBack() }
             throw error
@@ -118,32 +116,34 @@ extension Engine {
 
     /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
     private func keep(
-        _ service: Service, _ claimed: ClaimedService, request: [UInt8], replacing old: StoredService?,
-        isDryRun: Bool, _ done: @escaping @Sendable (ServiceOutcome) -> Void
+        _ claimed: consuming ClaimedService, request: [UInt8], isDryRun: Bool,
+        _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
-        var service = service
         if isDryRun {
             claimed.giveBack()
-            return done(.kept(Documents.encode(service.write)))
+            return done(.kept(Documents.encode(claimed.decision.service.write)))
         }
         let version = nextVersion()
-        service.metadata.resourceVersion = String(version)
-        let document = Documents.encode(service.write)
-        let stored = StoredService(service, version: version, document: document, request: request)
-        let held = holdings(of: service)
+        claimed.decision.service.metadata.resourceVersion = String(version)
+        let document = Documents.encode(claimed.decision.service.write)
+        let stored = StoredService(
+            claimed.decision.service, version: version, document: document, request: request)
+        let held = claimed.decision.held.map(\.address)
         let freed = claimed.decision.released.map(\.address)
         let registry = registry
         let change = Change(
             records: [
                 LedgerRecord(
                     kind: .service, key: stored.key, version: version,
-                    change: .put(document: document, context: request, holdings: held.map(\.ledgerHolding)))
+                    change: .put(
+                        document: document, context: request,
+                        holdings: claimed.decision.held.map(\.ledgerHolding)))
             ],
             claimed: claimed.holds,
             freed: claimed.decision.released.compactMap { released in
                 pools.addressPool(released.pool, containing: released.address).map { .address($0, released.address) }
             },
-            apply: { registry.put(stored, addresses: held.map(\.address), freed: freed) })
+            apply: { registry.put(stored, addresses: held, freed: freed) })
         commit(change) { outcome in
             switch outcome {
             case .kept: done(.kept(document))

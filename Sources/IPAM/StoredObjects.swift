@@ -8,6 +8,8 @@ import TandemAPI
 final class StoredService: Sendable {
     let namespace: String
     let name: String
+    /// `namespace/name`, as the registry and the ledger know it.
+    let key: String
     let version: UInt64
     /// The object as it is served.
     let document: [UInt8]
@@ -18,13 +20,13 @@ final class StoredService: Sendable {
     init(_ service: Service, version: UInt64, document: [UInt8], request: [UInt8]) {
         namespace = service.metadata.namespace
         name = service.metadata.name
+        key = Self.key(namespace, name)
         uid = service.metadata.uid ?? ""
         self.version = version
         self.document = document
         self.request = request
     }
 
-    var key: String { Self.key(namespace, name) }
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
     var owner: Owner { Owner(kind: "Service", namespace: namespace, name: name, uid: uid) }
@@ -46,7 +48,7 @@ final class StoredNode: Sendable {
     /// In the order of `podCIDRs`.
     let pools: [AddressPool]
     /// The pods that hold addresses of this node, committed ones only.
-    let pods = Mutex<[ObjectIdentifier: StoredPod]>([:])
+    let pods = Mutex(PodTable())
 
     init(_ node: Node, podCIDRs: [CIDR], version: UInt64, document: [UInt8]) {
         name = node.metadata.name
@@ -70,29 +72,7 @@ final class StoredNode: Sendable {
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.
     var gateways: [IPAddress] { pools.compactMap(\.gateway) }
 
-    func listedPods() -> [StoredPod] { pods.withLock { Array($0.values) } }
-}
-
-/// A Pod's allocation as it was last committed. Immutable.
-final class StoredPod: Sendable {
-    let identity: PodIdentity
-    let version: UInt64
-    let document: [UInt8]
-    let node: StoredNode
-    let addresses: [IPAddress]
-
-    init(_ identity: PodIdentity, on node: StoredNode, addresses: [IPAddress], version: UInt64, document: [UInt8]) {
-        self.identity = identity
-        self.node = node
-        self.addresses = addresses
-        self.version = version
-        self.document = document
-    }
-
-    /// The object decoded from its text: kept only so, since a pod is seldom looked at again. O(length).
-    func decoded() throws(APIError) -> Pod {
-        try Documents.decode(document) { reader throws(JSONError) in try Pod(from: &reader) }
-    }
+    func listedPods() -> [StoredPod] { pods.withLock { $0.all } }
 }
 
 /// What makes an allocation the same when it is asked for again: the attachment where given, else namespace, name, uid.
@@ -100,6 +80,11 @@ struct PodIdentity: Sendable, Hashable {
     /// The container, or the pod: what `Release` names when it names no interface.
     let origin: String
     let ifName: String
+
+    init(origin: String, ifName: String) {
+        self.origin = origin
+        self.ifName = ifName
+    }
 
     init(_ attachment: Attachment) {
         origin = Self.origin(containerID: attachment.containerID)

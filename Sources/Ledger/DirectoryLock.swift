@@ -33,6 +33,8 @@ final class DirectoryLock: Sendable {
     }
 
     deinit {
+        // Said, not left to the close: a child that was forked and has not yet begun its own program holds the lock as well.
+        flock(descriptor, LOCK_UN)
         Glibc.close(descriptor)
     }
 

@@ -1,56 +1,40 @@
 import Addressing
 
-/// The journal's form of a transaction: compact, length-checked, and closed by a checksum, so that a page that was
-/// damaged on the disk is noticed and never taken for a record.
+/// The journal's form of transactions that are kept together: compact, length-checked, and closed by a checksum, so that a
+/// page that was damaged on the disk is noticed and never taken for a record.
 ///
-/// Layout, little-endian: format (1), count (4), records, checksum (8) over all before it. A record is kind (1), is-put
-/// (1), version (8), key (4 + n), and for a put document (4 + n), context (4 + n), holdings (4 + n times pool (1),
+/// Layout, little-endian: format (1), count of records (4), records, checksum (8) over all before it. A record is kind (1),
+/// is-put (1), version (8), key (4 + n), and for a put document (4 + n), context (4 + n), holdings (4 + n times pool (1),
 /// prefix length (1), family (1), address (4 or 16)).
 enum RecordCoding {
     private static let format: UInt8 = 1
+    private static let checksumBytes = 8
 
-    static func encode(_ transaction: LedgerTransaction) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(64 + transaction.records.reduce(0) { $0 + $1.approximateSize })
-        bytes.append(format)
-        bytes.appendInteger(UInt32(transaction.records.count))
-        for record in transaction.records { append(record, to: &bytes) }
-        bytes.appendInteger(checksum(bytes[...]))
-        return bytes
-    }
-
-    private static func append(_ record: LedgerRecord, to bytes: inout [UInt8]) {
-        bytes.append(record.kind.rawValue)
-        guard case .put(let document, let context, let holdings) = record.change else {
-            bytes.append(0)
-            bytes.appendInteger(record.version)
-            bytes.appendBlob(record.key.utf8)
-            return
+    /// One row's bytes for the records of all the transactions, in their order. O(bytes).
+    static func encode(_ transactions: ArraySlice<LedgerTransaction>) -> [UInt8] {
+        var size = 1 + 4 + checksumBytes
+        var count = 0
+        for transaction in transactions {
+            count += transaction.records.count
+            for record in transaction.records { size += record.encodedBytes }
         }
-        bytes.append(1)
-        bytes.appendInteger(record.version)
-        bytes.appendBlob(record.key.utf8)
-        bytes.appendBlob(document)
-        bytes.appendBlob(context)
-        bytes.appendInteger(UInt32(holdings.count))
-        for holding in holdings {
-            bytes.append(holding.pool.rawValue)
-            bytes.append(UInt8(holding.range.prefixLength))
-            bytes.append(holding.range.network.family.rawValue)
-            let address = holding.range.network.bits
-            if holding.range.network.family == .ipv4 {
-                bytes.appendInteger(UInt32(truncatingIfNeeded: address))
-            } else {
-                bytes.appendInteger(address)
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, written in
+            var writer = ByteWriter(buffer)
+            writer.put(format)
+            writer.put(UInt32(count))
+            for transaction in transactions {
+                for record in transaction.records { writer.put(record) }
             }
+            writer.put(checksum(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<writer.count])))
+            written = writer.count
         }
     }
 
     /// nil where the bytes are not what `encode` wrote.
-    static func decode(_ bytes: [UInt8]) -> LedgerTransaction? {
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> LedgerTransaction? {
         guard bytes.count >= 13 else { return nil }
-        let body = bytes[..<(bytes.count - 8)]
-        var tail = ByteReader(bytes[(bytes.count - 8)...])
+        let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 8)])
+        var tail = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(bytes.count - 8)...]))
         guard tail.integer(UInt64.self) == checksum(body) else { return nil }
         var reader = ByteReader(body)
         guard reader.byte() == format, let count = reader.integer(UInt32.self) else { return nil }
@@ -91,65 +75,114 @@ enum RecordCoding {
     }
 
     /// FNV-1a over words of eight bytes: no defence against a forger, and none is needed against a disk.
-    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-        bytes.withUnsafeBytes { buffer in
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(buffer.count)
-            var offset = 0
-            while offset + 8 <= buffer.count {
-                let word = UInt64(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-                hash = (hash ^ word) &* 0x0000_0100_0000_01b3
-                hash ^= hash >> 29
-                offset += 8
-            }
-            while offset < buffer.count {
-                hash = (hash ^ UInt64(buffer[offset])) &* 0x0000_0100_0000_01b3
-                offset += 1
-            }
-            return hash ^ hash >> 32
+    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(bytes.count)
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            hash = (hash ^ word) &* 0x0000_0100_0000_01b3
+            hash ^= hash >> 29
+            offset += 8
         }
+        while offset < bytes.count {
+            hash = (hash ^ UInt64(bytes[offset])) &* 0x0000_0100_0000_01b3
+            offset += 1
+        }
+        return hash ^ hash >> 32
     }
 }
 
 extension LedgerRecord {
-    fileprivate var approximateSize: Int {
-        guard case .put(let document, let context, let holdings) = change else { return 32 + key.utf8.count }
-        return 64 + key.utf8.count + document.count + context.count + holdings.count * 19
+    /// Exactly what `ByteWriter` writes for it.
+    fileprivate var encodedBytes: Int {
+        let head = 1 + 1 + 8 + 4 + key.utf8.count
+        guard case .put(let document, let context, let holdings) = change else { return head }
+        return holdings.reduce(head + 4 + document.count + 4 + context.count + 4) {
+            $0 + 3 + $1.range.network.family.addressBits / 8
+        }
     }
 }
 
-extension [UInt8] {
-    fileprivate mutating func appendInteger(_ value: some FixedWidthInteger) {
-        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+/// Writes into memory that its maker knows to be large enough.
+private struct ByteWriter {
+    // Proof: lives only inside the closure that lends the memory, which has the size that `encodedBytes` adds up to;
+    // debug builds check each write against it.
+    private let buffer: UnsafeMutableBufferPointer<UInt8>
+    private(set) var count = 0
+
+    init(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
+        self.buffer = buffer
     }
 
-    fileprivate mutating func appendBlob(_ blob: some Collection<UInt8>) {
-        appendInteger(UInt32(blob.count))
-        append(contentsOf: blob)
+    mutating func put(_ value: some FixedWidthInteger) {
+        let value = value.littleEndian
+        let size = MemoryLayout.size(ofValue: value)
+        assert(count + size <= buffer.count)
+        UnsafeMutableRawBufferPointer(buffer).storeBytes(of: value, toByteOffset: count, as: type(of: value))
+        count += size
+    }
+
+    mutating func putBlob(_ blob: UnsafeBufferPointer<UInt8>) {
+        put(UInt32(blob.count))
+        assert(count + blob.count <= buffer.count)
+        _ = UnsafeMutableBufferPointer(rebasing: buffer[count...]).update(fromContentsOf: blob)
+        count += blob.count
+    }
+
+    mutating func put(_ record: LedgerRecord) {
+        put(record.kind.rawValue)
+        guard case .put(let document, let context, let holdings) = record.change else {
+            put(UInt8(0))
+            put(record.version)
+            return putKey(record.key)
+        }
+        put(UInt8(1))
+        put(record.version)
+        putKey(record.key)
+        document.withUnsafeBufferPointer { putBlob($0) }
+        context.withUnsafeBufferPointer { putBlob($0) }
+        put(UInt32(holdings.count))
+        for holding in holdings { put(holding) }
+    }
+
+    private mutating func putKey(_ key: String) {
+        var key = key
+        key.withUTF8 { putBlob($0) }
+    }
+
+    private mutating func put(_ holding: Holding) {
+        put(holding.pool.rawValue)
+        put(UInt8(holding.range.prefixLength))
+        put(holding.range.network.family.rawValue)
+        let address = holding.range.network.bits
+        if holding.range.network.family == .ipv4 { put(UInt32(truncatingIfNeeded: address)) } else { put(address) }
     }
 }
 
 /// Reads what may have been damaged: never past the end.
 private struct ByteReader {
-    private var rest: ArraySlice<UInt8>
+    // Lent for the time of the decoding; every access is behind a check of what is left.
+    private let bytes: UnsafeRawBufferPointer
+    private var position = 0
 
-    init(_ bytes: ArraySlice<UInt8>) {
-        rest = bytes
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
     }
 
-    var isAtEnd: Bool { rest.isEmpty }
+    var isAtEnd: Bool { position == bytes.count }
 
-    mutating func byte() -> UInt8? { rest.popFirst() }
+    mutating func byte() -> UInt8? { integer(UInt8.self) }
 
-    mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
+    mutating func integer<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) -> Value? {
         let size = MemoryLayout<Value>.size
-        guard rest.count >= size else { return nil }
-        defer { rest = rest.dropFirst(size) }
-        return rest.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(as: Value.self)) }
+        guard bytes.count - position >= size else { return nil }
+        defer { position += size }
+        return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Value.self))
     }
 
-    mutating func blob() -> ArraySlice<UInt8>? {
-        guard let count = integer(UInt32.self), rest.count >= Int(count) else { return nil }
-        defer { rest = rest.dropFirst(Int(count)) }
-        return rest.prefix(Int(count))
+    mutating func blob() -> UnsafeRawBufferPointer? {
+        guard let count = integer(UInt32.self), bytes.count - position >= Int(count) else { return nil }
+        defer { position += Int(count) }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + Int(count))])
     }
 }

@@ -11,19 +11,28 @@ public final class SQLiteLedger: LedgerStore {
     /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times
     /// what journalling them did, so that it is left to idle moments for as long as a recovery stays quick.
     static let maximumBacklog = 65_536
-    /// Transactions folded in one step: a commit that comes meanwhile waits for a few milliseconds at most.
+    /// Records in one row of the journal: the transactions of a group are kept together, and so they may lie together; a
+    /// row each would cost more than all the rest of a commit. A transaction with more has a row of its own.
+    static let recordsPerRow = 64
+    /// Records folded in one step, and two for each transaction since the step before where that is more, so that the
+    /// backlog shrinks: a commit that comes meanwhile waits for a few milliseconds, or for as long as its own group takes.
     static let stepSize = 128
     /// Groups after which the write-ahead log is copied into the database even under load: commits wait for the copy, so
     /// that it must stay short. Benchmarks.md has what other numbers cost.
-    static let groupsPerLogCheckpoint = 64
+    static let logWeightLimit = 64
+    /// Rows whose folding fills the log about as much as a group.
+    static let foldedRowsPerGroup = 16
 
     struct State {
         var queue: DatabaseQueue?
-        /// The newest row of the journal.
+        /// The number of the newest transaction; a row of the journal has that of its last one.
         var sequence: Int64 = 0
-        /// The newest row that the tables have caught up with.
+        /// The newest transaction that the tables have caught up with.
         var folded: Int64 = 0
-        var groupsSinceLogCheckpoint = 0
+        /// The newest row when `maintain` was called last.
+        var maintained: Int64 = 0
+        /// How much the log has grown since it was copied, in groups.
+        var logWeight = 0
         var lock: DirectoryLock?
     }
 
@@ -48,6 +57,7 @@ public final class SQLiteLedger: LedgerStore {
             state.queue = queue
             state.sequence = sequence
             state.folded = folded
+            state.maintained = sequence
         }
     }
 
@@ -74,19 +84,21 @@ public final class SQLiteLedger: LedgerStore {
 
     public func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
         let queue = try opened()
-        let first = state.withLock { $0.sequence } + 1
+        var sequence = state.withLock { $0.sequence }
         var isCommitting = false
         do {
             try queue.writeWithoutTransaction { db in
-                try db.execute(sql: "BEGIN IMMEDIATE")
+                try db.cachedStatement(sql: "BEGIN IMMEDIATE").execute()
                 do {
                     let insert = try db.cachedStatement(sql: "INSERT INTO journal (seq, record) VALUES (?, ?)")
-                    for (offset, transaction) in transactions.enumerated() {
-                        let record = Data(RecordCoding.encode(transaction))
-                        try insert.execute(arguments: [first + Int64(offset), record])
+                    var rest = transactions[...]
+                    while !rest.isEmpty {
+                        let row = Self.nextRow(of: &rest)
+                        sequence += Int64(row.count)
+                        try insert.execute(arguments: [sequence, Data(RecordCoding.encode(row))])
                     }
                     isCommitting = true
-                    try db.execute(sql: "COMMIT")
+                    try db.cachedStatement(sql: "COMMIT").execute()
                 } catch {
                     if db.isInsideTransaction { try? db.execute(sql: "ROLLBACK") }
                     throw error
@@ -97,10 +109,22 @@ public final class SQLiteLedger: LedgerStore {
             throw Self.converted(error, path, isCommitting ? .unknown : .notCommitted)
         }
         state.withLock { state in
-            state.sequence += Int64(transactions.count)
-            state.groupsSinceLogCheckpoint += 1
+            state.sequence = sequence
+            state.logWeight += 1
         }
         return transactions.map { _ in .committed }
+    }
+
+    /// Takes off as many transactions as go into one row: at least one.
+    private static func nextRow(of rest: inout ArraySlice<LedgerTransaction>) -> ArraySlice<LedgerTransaction> {
+        var records = 0
+        var end = rest.startIndex
+        while end < rest.endIndex, end == rest.startIndex || records + rest[end].records.count <= recordsPerRow {
+            records += rest[end].records.count
+            end += 1
+        }
+        defer { rest = rest[end...] }
+        return rest[..<end]
     }
 
     public func resolve() throws(LedgerError) -> Bool {

@@ -26,6 +26,8 @@ final class ByteBufferBIO {
         }
     }
 
+    var hasInbound: Bool { inbound.readableBytes > 0 }
+
     var hasOutbound: Bool { outbound.readableBytes > 0 }
 
     /// What is to be sent; nothing is left behind.

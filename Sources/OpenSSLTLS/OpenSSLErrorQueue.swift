@@ -8,7 +8,10 @@ enum OpenSSLErrorQueue {
         var text: String
     }
 
-    static func clear() { ERR_clear_error() }
+    /// Looks before it clears: the queue is nearly always empty, and OpenSSL wipes all sixteen places whatever is in them.
+    static func clear() {
+        if ERR_peek_error() != 0 { ERR_clear_error() }
+    }
 
     /// All there are, the oldest - which is the cause - first. The queue is empty after it.
     static func take() -> [Entry] {

@@ -70,18 +70,18 @@ final class TLSConnection {
 
     /// Appends all that can be decrypted by now.
     func read(into plaintext: inout ByteBuffer) throws(TLSError) -> Step {
-        while true {
+        repeat {
             OpenSSLErrorQueue.clear()
             var result: Int32 = 0
-            plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.smallestRead) { bytes in
+            plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: 1) { bytes in
                 result = SSL_read(ssl, bytes.baseAddress, Int32(clamping: bytes.count))
                 return max(0, Int(result))
             }
             if result <= 0 { return try step(after: result, in: .data) }
-        }
+            // Asking once more than there is to read costs a tenth of a call.
+        } while bio.hasInbound || SSL_has_pending(ssl) == 1
+        return .needsBytes
     }
-
-    private static let smallestRead = 512
 
     /// Encrypts all of it into the BIO, in as few records as will hold it.
     func write(_ plaintext: ByteBuffer) throws(TLSError) {

@@ -100,6 +100,55 @@ struct CallTests {
         #expect(server.stop() == 0)
     }
 
+    @Test("HTTP: pipelined requests are answered one by one, in their order, down to the last")
+    func pipelinesHTTP() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        var requests = ""
+        for id in 0..<300 {
+            requests += "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            let call =
+                #"{"jsonrpc":"2.0","id":\#(id),"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"s\#(id)"},"spec":{}}}}"#
+            let isLast = id == 299
+            requests += "POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json; charset=utf-8\r\n"
+            requests += isLast ? "Connection: close\r\n" : ""
+            requests += "Content-Length: \(call.utf8.count)\r\n\r\n\(call)"
+        }
+        let answers = exchange(requests, with: server)
+        #expect(answers.components(separatedBy: "HTTP/1.1 200 OK\r\n").count == 601)
+        let order = answers.components(separatedBy: #"{"jsonrpc":"2.0","id":"#).dropFirst().map {
+            $0.prefix { $0 != "," }
+        }
+        #expect(order == (0..<300).map { "\($0)"[...] })
+        #expect(answers.components(separatedBy: "\r\n\r\nok").count == 301)
+        #expect(answers.components(separatedBy: "connection: close").count == 2)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "HTTP: what is no request is told so, behind the answers that are due",
+        arguments: ["", "GET /livez HTTP/1.1\r\n\r\n"])
+    func refusesWhatIsNoHTTP(_ before: String) throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let answers = exchange(before + "this is not HTTP\r\n\r\n", with: server)
+        #expect(answers.hasPrefix(before.isEmpty ? "HTTP/1.1 400 " : "HTTP/1.1 200 "))
+        #expect(answers.contains("HTTP/1.1 400 ") && answers.contains("connection: close"))
+        #expect(server.stop() == 0)
+    }
+
+    /// Sends bytes over TLS, and takes what comes until the server ends the connection.
+    private func exchange(_ bytes: String, with server: ServerProcess) -> String {
+        let certificates = Certificates.shared
+        return Command.run(
+            "openssl",
+            [
+                "s_client", "-quiet", "-connect", "127.0.0.1:\(server.port)", "-alpn", "http/1.1", "-CAfile",
+                certificates.ca, "-cert", certificates.certificate("admin"), "-key", certificates.key("admin"),
+            ], input: bytes
+        ).output
+    }
+
     @Test("health needs no certificate; metrics need a reader's")
     func showsItsHealth() throws {
         let directory = ScratchDirectory()

@@ -82,7 +82,9 @@ extension JSONReader {
         let start = position
         var hasEscapes = false
         var hasUnicodeEscapes = false
-        while position < text.count {
+        while true {
+            position += PlainRun.length(text, from: position, inASCII: true)
+            guard position < text.count else { throw syntax("the text ends inside a string") }
             let byte = text[position]
             switch byte {
             case UInt8(ascii: "\""):
@@ -95,11 +97,9 @@ extension JSONReader {
                 hasEscapes = true
                 if try scanEscape() { hasUnicodeEscapes = true }
             case 0x00..<0x20: throw syntax("a control character in a string must be escaped")
-            case 0x20..<0x80: position += 1
             default: try scanMultibyte(byte)
             }
         }
-        throw syntax("the text ends inside a string")
     }
 
     /// Whether the escape is one of four digits.

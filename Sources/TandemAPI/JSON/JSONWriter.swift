@@ -1,92 +1,81 @@
-/// Writes one compact JSON text (no line break in it) into a growing array of bytes.
+/// Writes one compact JSON text (no line break in it) into memory of its own, which grows as need be.
 ///
-/// The writer puts commas itself; the caller puts keys and values in order. Not thread-safe.
-public struct JSONWriter {
-    public private(set) var bytes: [UInt8] = []
+/// The writer puts commas itself; the caller puts keys and values in order. Not thread-safe; it has one owner, who takes
+/// `bytes` at the end.
+public struct JSONWriter: ~Copyable {
+    // Proof: this value alone owns the memory, `reserve` makes room before each write, and `deinit` frees it.
+    private var memory: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    private var count = 0
     private var needsComma = false
 
     /// `capacity` in bytes: what is expected to be written.
     public init(capacity: Int = 512) {
-        bytes.reserveCapacity(capacity)
+        self.capacity = max(capacity, 64)
+        memory = .allocate(capacity: self.capacity)
     }
 
-    public mutating func beginObject() {
-        separate()
-        bytes.append(UInt8(ascii: "{"))
-        needsComma = false
+    deinit {
+        memory.deallocate()
     }
 
-    public mutating func endObject() {
-        bytes.append(UInt8(ascii: "}"))
-        needsComma = true
-    }
+    /// What was written so far, in an array of just its size. O(length).
+    public var bytes: [UInt8] { Array(UnsafeBufferPointer(start: memory, count: count)) }
 
-    public mutating func beginArray() {
-        separate()
-        bytes.append(UInt8(ascii: "["))
-        needsComma = false
-    }
+    // MARK: Containers
 
-    public mutating func endArray() {
-        bytes.append(UInt8(ascii: "]"))
-        needsComma = true
-    }
+    public mutating func beginObject() { open(UInt8(ascii: "{")) }
+    public mutating func endObject() { close(UInt8(ascii: "}")) }
+    public mutating func beginArray() { open(UInt8(ascii: "[")) }
+    public mutating func endArray() { close(UInt8(ascii: "]")) }
 
     /// A key that needs no escape.
+    @inline(__always)
     public mutating func key(_ name: StaticString) {
+        key(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    }
+
+    private mutating func key(_ name: UnsafeBufferPointer<UInt8>) {
+        reserve(name.count + 4)
         separate()
-        bytes.append(UInt8(ascii: "\""))
-        // A static string's bytes live as long as the process.
-        bytes.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
+        put(UInt8(ascii: "\""))
+        putAll(name)
+        put(UInt8(ascii: "\""))
+        put(UInt8(ascii: ":"))
         needsComma = false
     }
 
     public mutating func key(_ name: String) {
         string(name)
-        bytes.append(UInt8(ascii: ":"))
+        reserve(1)
+        put(UInt8(ascii: ":"))
         needsComma = false
     }
 
+    // MARK: Values
+
+    public mutating func string(_ value: String) {
+        // Only a string from elsewhere, such as a bridged one, has no storage to lend; `withUTF8` makes some.
+        guard value.utf8.withContiguousStorageIfAvailable({ quoted($0) }) == nil else { return }
+        var value = value
+        value.withUTF8 { quoted($0) }
+    }
+
     public mutating func string(_ value: some StringProtocol) {
-        separate()
-        bytes.append(UInt8(ascii: "\""))
-        // Most strings need no escape: append a run at once and stop only at what must be escaped.
-        let isPlain: Void? = value.utf8.withContiguousStorageIfAvailable { utf8 in
-            var start = 0
-            for index in 0..<utf8.count where Self.needsEscape(utf8[index]) {
-                bytes.append(contentsOf: utf8[start..<index])
-                escape(utf8[index])
-                start = index + 1
-            }
-            bytes.append(contentsOf: utf8[start...])
-        }
-        if isPlain == nil {
-            for byte in value.utf8 {
-                if Self.needsEscape(byte) { escape(byte) } else { bytes.append(byte) }
-            }
-        }
-        bytes.append(UInt8(ascii: "\""))
-        needsComma = true
+        string(String(value))
     }
 
     public mutating func number(_ value: some BinaryInteger) {
-        separate()
-        bytes.append(contentsOf: String(value).utf8)
-        needsComma = true
+        var digits = String(value)
+        digits.withUTF8 { raw($0) }
     }
 
     public mutating func bool(_ value: Bool) {
-        separate()
-        bytes.append(contentsOf: value ? "true".utf8 : "false".utf8)
-        needsComma = true
+        word(value ? "true" : "false")
     }
 
     public mutating func null() {
-        separate()
-        bytes.append(contentsOf: "null".utf8)
-        needsComma = true
+        word("null")
     }
 
     /// A value that is JSON already.
@@ -96,9 +85,12 @@ public struct JSONWriter {
 
     /// A value that is JSON already; the caller vouches for it.
     public mutating func text(_ value: [UInt8]) {
-        separate()
-        bytes.append(contentsOf: value)
-        needsComma = true
+        value.withUnsafeBufferPointer { raw($0) }
+    }
+
+    /// Members that are the same in every text, as JSON: `"a":1,"b":2`.
+    mutating func members(_ text: StaticString) {
+        raw(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     public mutating func members(_ members: JSONMembers) {
@@ -108,34 +100,106 @@ public struct JSONWriter {
         }
     }
 
-    public mutating func strings(_ values: some Sequence<some StringProtocol>) {
+    public mutating func strings(_ values: [String]) {
         beginArray()
         for value in values { string(value) }
         endArray()
     }
 
-    @inline(__always)
-    private mutating func separate() {
-        if needsComma { bytes.append(UInt8(ascii: ",")) }
+    // MARK: Inside
+
+    private mutating func open(_ bracket: UInt8) {
+        reserve(2)
+        separate()
+        put(bracket)
+        needsComma = false
     }
 
-    @inline(__always)
-    private static func needsEscape(_ byte: UInt8) -> Bool {
-        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    private mutating func close(_ bracket: UInt8) {
+        reserve(1)
+        put(bracket)
+        needsComma = true
+    }
+
+    private mutating func word(_ word: StaticString) {
+        raw(UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    }
+
+    private mutating func raw(_ value: UnsafeBufferPointer<UInt8>) {
+        reserve(value.count + 1)
+        separate()
+        putAll(value)
+        needsComma = true
+    }
+
+    /// Most strings need no escape: a run of bytes is taken over until one does.
+    private mutating func quoted(_ value: UnsafeBufferPointer<UInt8>) {
+        reserve(value.count + 3)
+        separate()
+        put(UInt8(ascii: "\""))
+        var start = 0
+        while true {
+            let run = PlainRun.length(UnsafeRawBufferPointer(value), from: start, inASCII: false)
+            putAll(UnsafeBufferPointer(rebasing: value[start..<start + run]))
+            start += run
+            guard start < value.count else { break }
+            escape(value[start])
+            start += 1
+            reserve(value.count - start + 1)
+        }
+        put(UInt8(ascii: "\""))
+        needsComma = true
     }
 
     private mutating func escape(_ byte: UInt8) {
-        bytes.append(UInt8(ascii: "\\"))
+        reserve(6)
+        put(UInt8(ascii: "\\"))
         switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(byte)
-        case 0x0A: bytes.append(UInt8(ascii: "n"))
-        case 0x0D: bytes.append(UInt8(ascii: "r"))
-        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): put(byte)
+        case 0x0A: put(UInt8(ascii: "n"))
+        case 0x0D: put(UInt8(ascii: "r"))
+        case 0x09: put(UInt8(ascii: "t"))
         default:
-            bytes.append(contentsOf: "u00".utf8)
+            for digit: UInt8 in [UInt8(ascii: "u"), UInt8(ascii: "0"), UInt8(ascii: "0")] { put(digit) }
             let digits: StaticString = "0123456789abcdef"
-            bytes.append(digits.utf8Start[Int(byte >> 4)])
-            bytes.append(digits.utf8Start[Int(byte & 0xF)])
+            put(digits.utf8Start[Int(byte >> 4)])
+            put(digits.utf8Start[Int(byte & 0xF)])
         }
+    }
+
+    // MARK: Memory
+
+    @inline(__always)
+    private mutating func separate() {
+        if needsComma { put(UInt8(ascii: ",")) }
+    }
+
+    @inline(__always)
+    private mutating func put(_ byte: UInt8) {
+        assert(count < capacity)
+        memory[count] = byte
+        count &+= 1
+    }
+
+    @inline(__always)
+    private mutating func putAll(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let start = bytes.baseAddress else { return }
+        assert(capacity - count >= bytes.count)
+        (memory + count).update(from: start, count: bytes.count)
+        count &+= bytes.count
+    }
+
+    @inline(__always)
+    private mutating func reserve(_ more: Int) {
+        if capacity &- count < more { grow(more) }
+    }
+
+    @inline(never)
+    private mutating func grow(_ more: Int) {
+        capacity = max(capacity * 2, count + more)
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        larger.update(from: memory, count: count)
+        memory.deallocate()
+        memory = larger
     }
 }

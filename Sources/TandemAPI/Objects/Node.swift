@@ -48,10 +48,7 @@ public struct Node: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.key("apiVersion")
-        writer.string("v1")
-        writer.key("kind")
-        writer.string("Node")
+        writer.members(#""apiVersion":"v1","kind":"Node""#)
         writer.key("metadata")
         metadata.write(to: &writer)
         writer.key("spec")

@@ -63,10 +63,7 @@ public struct Pod: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.key("apiVersion")
-        writer.string("v1")
-        writer.key("kind")
-        writer.string("Pod")
+        writer.members(#""apiVersion":"v1","kind":"Pod""#)
         writer.key("metadata")
         metadata.write(to: &writer)
         writer.key("spec")

@@ -1,18 +1,98 @@
 public import Addressing
 
 /// A Kubernetes v1 Service as it travels: members that address management reads are typed, all others kept as text.
+///
+/// Copies share their memory until one of them is changed: a Service passes through many hands, and few change it.
 public struct Service: Sendable, Hashable {
-    public var metadata = ObjectMeta()
-    public var spec = ServiceSpec()
-    public var status = ServiceStatus()
-    public var others = JSONMembers()
+    @usableFromInline var storage: Storage
 
     public init(metadata: ObjectMeta = ObjectMeta(), spec: ServiceSpec = ServiceSpec()) {
-        self.metadata = metadata
-        self.spec = spec
+        storage = Storage(metadata: metadata, spec: spec)
+    }
+
+    /// Proof of `@unchecked Sendable` and of `unchecked`: `makeUnique` comes before every change, so that only a sole owner
+    /// makes one, and that owner is a value whose accesses the compiler checks.
+    @usableFromInline
+    final class Storage: @unchecked Sendable {
+        @exclusivity(unchecked) @usableFromInline var metadata: ObjectMeta
+        @exclusivity(unchecked) @usableFromInline var spec: ServiceSpec
+        @exclusivity(unchecked) @usableFromInline var status = ServiceStatus()
+        @exclusivity(unchecked) @usableFromInline var others = JSONMembers()
+
+        init(metadata: ObjectMeta, spec: ServiceSpec) {
+            self.metadata = metadata
+            self.spec = spec
+        }
+
+        init(copying other: Storage) {
+            metadata = other.metadata
+            spec = other.spec
+            status = other.status
+            others = other.others
+        }
+    }
+
+    @inlinable
+    mutating func makeUnique() {
+        if !isKnownUniquelyReferenced(&storage) { copyStorage() }
+    }
+
+    @usableFromInline
+    mutating func copyStorage() {
+        storage = Storage(copying: storage)
+    }
+
+    @inlinable
+    public var metadata: ObjectMeta {
+        _read { yield storage.metadata }
+        _modify {
+            makeUnique()
+            yield &storage.metadata
+        }
+    }
+
+    @inlinable
+    public var spec: ServiceSpec {
+        _read { yield storage.spec }
+        _modify {
+            makeUnique()
+            yield &storage.spec
+        }
+    }
+
+    @inlinable
+    public var status: ServiceStatus {
+        _read { yield storage.status }
+        _modify {
+            makeUnique()
+            yield &storage.status
+        }
+    }
+
+    @inlinable
+    public var others: JSONMembers {
+        _read { yield storage.others }
+        _modify {
+            makeUnique()
+            yield &storage.others
+        }
+    }
+
+    public static func == (left: Service, right: Service) -> Bool {
+        left.storage === right.storage
+            || left.metadata == right.metadata && left.spec == right.spec && left.status == right.status
+                && left.others == right.others
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(metadata)
+        hasher.combine(spec)
+        hasher.combine(status)
+        hasher.combine(others)
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
+        self.init()
         try reader.beginObject()
         var isFirst = true
         while let key = try reader.nextKey(&isFirst) {
@@ -29,10 +109,7 @@ public struct Service: Sendable, Hashable {
 
     public func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.key("apiVersion")
-        writer.string("v1")
-        writer.key("kind")
-        writer.string("Service")
+        writer.members(#""apiVersion":"v1","kind":"Service""#)
         writer.key("metadata")
         metadata.write(to: &writer)
         writer.key("spec")

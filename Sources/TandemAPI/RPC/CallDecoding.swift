@@ -15,13 +15,19 @@ extension Call {
                 throw .invalidParams((path.isEmpty ? "params" : "params.\(path)") + ": \(error.message)")
             }
         }
-        for parameter in method.required where !members.given.contains(parameter) {
-            throw .invalidParams("params.\(parameter.rawValue): \(method.rawValue) needs it")
+        return try members.call(of: method)
+    }
+
+    /// Decodes `params` where the reader stands; nil where anything is wrong, in form or meaning. The reader then stands
+    /// somewhere behind: who wants to know what was wrong goes back, and decodes the text by itself.
+    static func decode(_ method: Method, _ reader: inout JSONReader) -> Call? {
+        var members = CallMembers()
+        do {
+            try members.read(&reader, for: method)
+            return try members.call(of: method)
+        } catch {
+            return nil
         }
-        var call = Call(method, try members.body(of: method))
-        call.isDryRun = members.isDryRun
-        call.timeoutMilliseconds = members.timeoutMilliseconds
-        return call
     }
 }
 
@@ -33,10 +39,10 @@ extension APIError {
 
 /// The members of `params` of all methods, as far as this call gives them.
 private struct CallMembers {
-    var given: Set<Parameter> = []
     var service: Service?
     var node: Node?
     var pod: Pod?
+    /// Of the attachment; not empty where one is given.
     var containerID = ""
     var ifName: String?
     var ipFamilies: [String]?
@@ -56,7 +62,6 @@ private struct CallMembers {
                     .type, at: key.offset, "unknown member \"\(key.string)\"; \(method.rawValue) takes \(known)")
             }
             if try reader.skipNull() { continue }
-            given.insert(parameter)
             try read(parameter, &reader)
         }
     }
@@ -102,54 +107,78 @@ private struct CallMembers {
         guard !containerID.isEmpty else { throw JSONError(.type, at: start, "an attachment needs a containerID") }
     }
 
-    func body(of method: Method) throws(APIError) -> Call.Body {
+    func call(of method: Method) throws(APIError) -> Call {
+        var call = Call(method, try body(of: method))
+        call.isDryRun = isDryRun
+        call.timeoutMilliseconds = timeoutMilliseconds
+        return call
+    }
+
+    private func body(of method: Method) throws(APIError) -> Call.Body {
         switch method {
-        case .allocateServiceIPs: .allocateServiceIPs(inNamespace(service))
-        case .updateServiceIPs: .updateServiceIPs(inNamespace(service))
-        case .getService: .getService(inNamespace(service).metadata)
+        case .allocateServiceIPs: .allocateServiceIPs(try needed(service, .service, method).inNamespace)
+        case .updateServiceIPs: .updateServiceIPs(try needed(service, .service, method).inNamespace)
+        case .getService: .getService(try needed(service, .service, method).inNamespace.metadata)
         case .listServices: .listServices(query)
-        case .allocateNodeCIDRs: .allocateNodeCIDRs(node ?? Node())
-        case .getNode: .getNode(node?.metadata ?? ObjectMeta())
+        case .allocateNodeCIDRs: .allocateNodeCIDRs(try needed(node, .node, method))
+        case .getNode: .getNode(try needed(node, .node, method).metadata)
         case .listNodes: .listNodes(query)
         case .allocatePodIPs:
-            .allocatePodIPs(PodRequest(pod: inNamespace(pod), attachment: attachment, ipFamilies: ipFamilies))
-        case .getPod: .getPod(inNamespace(pod).metadata)
+            .allocatePodIPs(
+                PodRequest(
+                    pod: try needed(pod, .pod, method).inNamespace, attachment: attachment, ipFamilies: ipFamilies))
+        case .getPod: .getPod(try needed(pod, .pod, method).inNamespace.metadata)
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
-        case .lookupIP: ip.map { .lookupIP($0) } ?? .getPools  // `ip` is required, and was checked
+        case .lookupIP: .lookupIP(try needed(ip, .ip, method))
         case .getPools: .getPools
         case .discover: .discover
         }
     }
 
+    private func needed<Value>(
+        _ value: Value?, _ parameter: Parameter, _ method: Method
+    ) throws(APIError) -> Value {
+        guard let value else { throw .invalidParams("params.\(parameter.rawValue): \(method.rawValue) needs it") }
+        return value
+    }
+
     private var attachment: Attachment? {
-        guard given.contains(.attachment) else { return nil }
-        return Attachment(containerID: containerID, ifName: ifName ?? Attachment.defaultInterface)
+        containerID.isEmpty
+            ? nil : Attachment(containerID: containerID, ifName: ifName ?? Attachment.defaultInterface)
     }
 
     private func releaseTarget() throws(APIError) -> Release {
-        let targets = given.intersection([.service, .pod, .attachment, .node])
-        guard targets.count == 1 else {
-            throw .invalidParams("params: Release takes exactly one of service, pod, attachment and node")
+        let target: Release
+        switch (service, pod, containerID.isEmpty, node) {
+        case (let service?, nil, true, nil): target = .service(service.inNamespace.metadata)
+        case (nil, let pod?, true, nil): target = .pod(pod.inNamespace.metadata)
+        case (nil, nil, false, nil): target = .attachment(containerID: containerID, ifName: ifName)
+        case (nil, nil, true, let node?): target = .node(node.metadata, force: isForced)
+        default: throw .invalidParams("params: Release takes exactly one of service, pod, attachment and node")
         }
-        guard !isForced || given.contains(.node) else {
+        guard !isForced || node != nil else {
             throw .invalidParams("params.force: only the release of a node can be forced")
         }
-        if given.contains(.service) { return .service(inNamespace(service).metadata) }
-        if given.contains(.pod) { return .pod(inNamespace(pod).metadata) }
-        if given.contains(.attachment) { return .attachment(containerID: containerID, ifName: ifName) }
-        return .node(node?.metadata ?? ObjectMeta(), force: isForced)
+        return target
     }
+}
 
-    private func inNamespace(_ service: Service?) -> Service {
-        var service = service ?? Service()
-        if service.metadata.namespace.isEmpty { service.metadata.namespace = "default" }
+extension Service {
+    /// With the namespace that stands for none.
+    fileprivate var inNamespace: Service {
+        guard metadata.namespace.isEmpty else { return self }
+        var service = self
+        service.metadata.namespace = "default"
         return service
     }
+}
 
-    private func inNamespace(_ pod: Pod?) -> Pod {
-        var pod = pod ?? Pod()
-        if pod.metadata.namespace.isEmpty { pod.metadata.namespace = "default" }
+extension Pod {
+    fileprivate var inNamespace: Pod {
+        guard metadata.namespace.isEmpty else { return self }
+        var pod = self
+        pod.metadata.namespace = "default"
         return pod
     }
 }

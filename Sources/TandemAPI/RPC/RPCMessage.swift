@@ -11,7 +11,7 @@ public enum RPCMessage: Sendable {
     /// Bytes of one message.
     public static let maximumBytes = 1 << 20
 
-    /// Parses one message. The whole text is checked before any of its calls is decoded, so that a text that is not
+    /// Parses one message. The whole text is checked before anybody sees one of its calls, so that a text that is not
     /// JSON has no effect. Never throws: what is wrong becomes the answer.
     public init(parsing text: UnsafeRawBufferPointer) {
         var reader = JSONReader(text)
@@ -28,12 +28,10 @@ public enum RPCMessage: Sendable {
                     requests.append(try RPCRequest(from: &reader))
                 }
                 try reader.finish()
-                for index in requests.indices { requests[index].decodeCall(in: text) }
                 self = requests.isEmpty ? .invalid(.invalidRequest("the batch is empty")) : .batch(requests)
             } else {
-                var request = try RPCRequest(from: &reader)
+                let request = try RPCRequest(from: &reader)
                 try reader.finish()
-                request.decodeCall(in: text)
                 self = .single(request)
             }
         } catch {
@@ -48,10 +46,6 @@ public struct RPCRequest: Sendable {
     public var id: JSONText?
     public var call: Result<Call, APIError>
 
-    private var method: Method?
-    /// Where `params` lies in the message's text.
-    private var params: Range<Int>?
-
     public init(id: JSONText?, call: Result<Call, APIError>) {
         self.id = id
         self.call = call
@@ -59,69 +53,93 @@ public struct RPCRequest: Sendable {
 
     static let nullID = JSONText(unchecked: Array("null".utf8))
 
-    /// Reads the envelope. Throws only where the text is not JSON; a request that is none becomes its own answer.
+    /// Reads one request. Throws only where the text is not JSON; a request that is none becomes its own answer.
     init(from reader: inout JSONReader) throws(JSONError) {
-        call = .failure(.invalidRequest("a request is an object"))
-        id = Self.nullID
         guard try reader.peek() == .object else {
             try reader.skipValue()
+            self.init(id: Self.nullID, call: .failure(.notAnObject))
             return
         }
-        var id: JSONText?
-        var fault: String?
-        var hasVersion = false
-        var methodName: String?
-        var paramsKind: JSONReader.Kind?
+        let envelope = try Envelope(from: &reader)
+        if let fault = envelope.fault {
+            // It can't be told to be a notification, so that it is answered.
+            self.init(id: envelope.id ?? Self.nullID, call: .failure(.invalidRequest(fault)))
+        } else {
+            self.init(id: envelope.id, call: envelope.call(in: reader.text))
+        }
+    }
+}
+
+/// The members of one request, as they were written.
+private struct Envelope {
+    var id: JSONText?
+    private var hasVersion = false
+    private var methodName: String?
+    private var method: Method?
+    private var paramsKind: JSONReader.Kind?
+    /// Where `params` lies in the message's text.
+    private var params: Range<Int>?
+    /// `params` decoded on the way, where the method's name came before them and nothing was wrong.
+    private var decoded: Call?
+    private var hasWrongID = false
+
+    init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
         var isFirst = true
         while let key = try reader.nextKey(&isFirst) {
             let kind = try reader.peek()
-            let start = reader.position
             switch key {
             case "jsonrpc":
                 hasVersion = kind == .string ? try reader.readString() == "2.0" : false
                 if kind != .string { try reader.skipValue() }
             case "method":
-                if kind == .string { methodName = try reader.readString() } else { try reader.skipValue() }
+                decoded = nil
+                methodName = kind == .string ? try reader.readString() : nil
+                method = methodName.flatMap(Method.init)
+                if kind != .string { try reader.skipValue() }
             case "id":
                 let text = try reader.readText()
                 switch kind {
                 case .string, .number, .null: id = text
-                default: fault = "an id is a string, a number or null"
+                default: hasWrongID = true
                 }
-            case "params":
-                try reader.skipValue()
-                paramsKind = kind
-                params = start..<reader.position
+            case "params": try readParams(kind, &reader)
             default: try reader.skipValue()
             }
         }
-        self.id = id
-        if fault == nil, !hasVersion { fault = "the member jsonrpc must be \"2.0\"" }
-        if fault == nil, methodName == nil { fault = "the member method must be a string" }
-        if fault == nil, let paramsKind, paramsKind != .object, paramsKind != .array {
-            fault = "the member params must be an object"
-        }
-        if let fault {
-            // It can't be told to be a notification, so that it is answered.
-            self.id = id ?? Self.nullID
-            call = .failure(.invalidRequest(fault))
-        } else if paramsKind == .array {
-            call = .failure(.invalidParams("params is an object here: name each member"))
-        } else if let methodName {
-            method = Method(rawValue: methodName)
-            if method == nil { call = .failure(.methodNotFound(methodName)) }
-        }
     }
 
-    /// Decodes `params` once the whole message is known to be JSON.
-    mutating func decodeCall(in text: UnsafeRawBufferPointer) {
-        guard let method else { return }
-        do throws(APIError) {
-            call = .success(
-                try Call.decode(method, params.map { UnsafeRawBufferPointer(rebasing: text[$0]) }))
-        } catch {
-            call = .failure(error)
+    private mutating func readParams(_ kind: JSONReader.Kind, _ reader: inout JSONReader) throws(JSONError) {
+        let start = reader
+        paramsKind = kind
+        decoded = nil
+        if let method, kind == .object { decoded = Call.decode(method, &reader) }
+        if decoded == nil {
+            reader = start
+            try reader.skipValue()
+        }
+        params = start.position..<reader.position
+    }
+
+    /// Why this is no request.
+    var fault: String? {
+        if hasWrongID { return "an id is a string, a number or null" }
+        if !hasVersion { return "the member jsonrpc must be \"2.0\"" }
+        if methodName == nil { return "the member method must be a string" }
+        if let paramsKind, paramsKind != .object, paramsKind != .array {
+            return "the member params must be an object"
+        }
+        return nil
+    }
+
+    func call(in text: UnsafeRawBufferPointer) -> Result<Call, APIError> {
+        if let decoded { return .success(decoded) }
+        guard paramsKind != .array else {
+            return .failure(.invalidParams("params is an object here: name each member"))
+        }
+        guard let method else { return .failure(.methodNotFound(methodName ?? "")) }
+        return Result { () throws(APIError) in
+            try Call.decode(method, params.map { UnsafeRawBufferPointer(rebasing: text[$0]) })
         }
     }
 }
@@ -130,6 +148,8 @@ extension APIError {
     static func invalidRequest(_ message: String) -> APIError {
         APIError(.invalidArgument, reason: "InvalidRequest", "not a JSON-RPC 2.0 request: \(message)", code: -32600)
     }
+
+    static let notAnObject = invalidRequest("a request is an object")
 
     static func methodNotFound(_ name: String) -> APIError {
         APIError(

@@ -32,7 +32,7 @@ struct ConnectionSetup: Sendable {
         case .stream:
             try pipeline.addHandler(StreamHandler(service: service, session: session))
         case .http:
-            try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+            try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
             try pipeline.addHandler(HTTPHandler(service: service, session: session, operations: operations))
         }
         try pipeline.addHandler(ConnectionErrors(logger: logger))

@@ -1,10 +1,13 @@
+import NIOCore
 import NIOHTTP1
-import TandemAPI
 
 /// An answer over HTTP/1.1, before the connection's own headers are added.
 struct HTTPAnswer: Sendable {
     var status: HTTPResponseStatus
-    var headers = HTTPHeaders()
+    /// nil where there is no body.
+    var contentType: StaticString?
+    /// The verbs that would be right, for a wrong one.
+    var allowed: StaticString?
     var body: [UInt8] = []
     var closesConnection = false
 
@@ -12,10 +15,10 @@ struct HTTPAnswer: Sendable {
         self.status = status
     }
 
-    init(_ status: HTTPResponseStatus, _ contentType: String, _ body: [UInt8]) {
+    init(_ status: HTTPResponseStatus, _ contentType: StaticString, _ body: [UInt8]) {
         self.status = status
+        self.contentType = contentType
         self.body = body
-        headers.add(name: "content-type", value: contentType)
     }
 
     static func text(_ status: HTTPResponseStatus, _ text: String, closing: Bool = false) -> HTTPAnswer {
@@ -24,9 +27,58 @@ struct HTTPAnswer: Sendable {
         return answer
     }
 
-    static func wrongMethod(allowed: String) -> HTTPAnswer {
+    static func wrongMethod(allowed: StaticString) -> HTTPAnswer {
         var answer = text(.methodNotAllowed, "use \(allowed)\n")
-        answer.headers.add(name: "allow", value: allowed)
+        answer.allowed = allowed
         return answer
     }
+}
+
+extension ByteBuffer {
+    /// Nearly every answer starts so.
+    private static let commonStart: StaticString =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+
+    /// The head of an answer, and its body unless only the head was asked for.
+    mutating func writeHTTP(_ answer: HTTPAnswer, headOnly: Bool = false, keepsAlive: Bool) {
+        reserveCapacity(minimumWritableBytes: 160 + answer.body.count)
+        if answer.status == .ok, answer.contentType?.utf8Start == HTTPAnswer.json.utf8Start {
+            writeStaticString(Self.commonStart)
+            writeDecimal(answer.body.count)
+        } else {
+            writeHTTPHead(
+                answer.status, answer.contentType, length: answer.contentType == nil ? nil : answer.body.count)
+            if let allowed = answer.allowed {
+                writeStaticString("\r\nallow: ")
+                writeStaticString(allowed)
+            }
+        }
+        endHTTPHead(keepsAlive: keepsAlive)
+        if !headOnly { writeBytes(answer.body) }
+    }
+
+    /// The head without its end, so that headers may follow.
+    mutating func writeHTTPHead(_ status: HTTPResponseStatus, _ contentType: StaticString?, length: Int?) {
+        writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)")
+        if let contentType {
+            writeStaticString("\r\ncontent-type: ")
+            writeStaticString(contentType)
+        }
+        if let length {
+            writeStaticString("\r\ncontent-length: ")
+            writeDecimal(length)
+        }
+    }
+
+    mutating func endHTTPHead(keepsAlive: Bool) {
+        writeStaticString(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
+    }
+
+    private mutating func writeDecimal(_ value: Int) {
+        writeString(String(value))
+    }
+}
+
+extension HTTPAnswer {
+    static let json: StaticString = "application/json"
 }

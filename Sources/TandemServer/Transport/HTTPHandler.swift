@@ -2,10 +2,14 @@ import NIOCore
 import NIOHTTP1
 import TandemAPI
 
-/// HTTP/1.1: `POST /rpc`, and what operators look at. One request at a time; NIO holds pipelined ones back.
-final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
+/// HTTP/1.1: `POST /rpc`, and what operators look at. Behind NIO's decoder; answers leave as bytes.
+///
+/// One request at a time: what a client pipelines behind one that is not answered yet waits here, and nothing more is read
+/// meanwhile.
+final class HTTPHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
+    typealias OutboundIn = Never
+    typealias OutboundOut = ByteBuffer
 
     private let service: RPCService
     private let session: RPCSession
@@ -16,8 +20,15 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var isRefused = false
     /// A request is here in whole or in part, and not answered to its end.
     private var isAnswering = false
+    /// A whole request is here and not answered: those behind it wait.
+    private var isBusy = false
+    private var waiting = CircularBuffer<HTTPServerRequestPart>()
+    private var isResuming = false
+    private var holdsRead = false
     /// The client sends no more; it still gets what it asked for.
     private var isInputClosed = false
+    /// The last answer is on its way: nothing that comes now counts.
+    private var isClosing = false
 
     init(service: RPCService, session: RPCSession, operations: Operations) {
         self.service = service
@@ -26,7 +37,32 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch Self.unwrapInboundIn(data) {
+        let part = Self.unwrapInboundIn(data)
+        if isBusy || !waiting.isEmpty { waiting.append(part) } else { receive(context, part) }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if isBusy { holdsRead = true } else { context.read() }
+    }
+
+    /// After an answer: what waited behind its request.
+    private func resume(_ context: ChannelHandlerContext) {
+        // An answer that is given at once comes back here: the loop below goes on with what is behind it, on a flat stack.
+        guard !isResuming else { return }
+        isResuming = true
+        while !isBusy, let part = waiting.popFirst() { receive(context, part) }
+        isResuming = false
+        guard !isBusy, !isClosing else { return }
+        if isInputClosed, !isAnswering { return close(context) }
+        if holdsRead {
+            holdsRead = false
+            context.read()
+        }
+    }
+
+    private func receive(_ context: ChannelHandlerContext, _ part: HTTPServerRequestPart) {
+        guard !isClosing else { return }
+        switch part {
         case .head(let head):
             self.head = head
             isAnswering = true
@@ -36,8 +72,8 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             if let announced, announced > RPCMessage.maximumBytes {
                 refuseBody(context)
             } else if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
-                context.writeAndFlush(
-                    Self.wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+                let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
+                context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
             }
         case .body(var part):
             guard !isRefused else { return }
@@ -47,6 +83,7 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
         case .end:
             guard !isRefused, let head else { return }
+            isBusy = true
             respond(context, head)
         }
     }
@@ -71,7 +108,7 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             eventLoop.execute {
                 let (handler, context) = bound.value
                 guard context.channel.isActive else { return }
-                let answer = reply.map { HTTPAnswer(.ok, "application/json", $0.bytes) } ?? HTTPAnswer(.noContent)
+                let answer = reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent)
                 handler.send(context, answer, to: head)
             }
         }
@@ -88,25 +125,20 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
             return send(context, .text(.tooManyRequests, "too many calls\n"), to: head)
         }
         backups.copy(on: eventLoop).flatMap { copy in
-            let context = bound.value.1
-            var headers = HTTPHeaders([
-                ("content-type", "application/vnd.sqlite3"), ("content-length", "\(copy.bytes)"),
-            ])
-            if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
-            let answer = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
-            context.write(Self.wrapOutboundOut(.head(answer)), promise: nil)
+            var buffer = ByteBuffer()
+            buffer.writeHTTPHead(.ok, "application/vnd.sqlite3", length: copy.bytes)
+            buffer.endHTTPHead(keepsAlive: head.isKeepAlive)
+            bound.value.1.write(Self.wrapOutboundOut(buffer), promise: nil)
             return backups.send(copy, on: eventLoop) { piece in
-                bound.value.1.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(piece))))
-            }.flatMap { bound.value.1.writeAndFlush(Self.wrapOutboundOut(.end(nil))) }
-                // The head has gone: what is left is to hang up, which tells the client that it has not all of it.
-                .flatMapErrorThrowing { _ in bound.value.1.close(promise: nil) }
+                bound.value.1.writeAndFlush(Self.wrapOutboundOut(piece))
+            }
+            // The head has gone: what is left is to hang up, which tells the client that it has not all of it.
+            .flatMapErrorThrowing { _ in bound.value.1.close(promise: nil) }
         }.whenComplete { result in
             session.leave()
             let (handler, context) = bound.value
             switch result {
-            case .success:
-                handler.isAnswering = false
-                if !head.isKeepAlive || handler.isInputClosed { context.close(promise: nil) }
+            case .success: handler.answered(context, keepsAlive: head.isKeepAlive)
             case .failure(let error): handler.send(context, .text(.serviceUnavailable, "\(error)\n"), to: head)
             }
         }
@@ -122,22 +154,25 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func send(_ context: ChannelHandlerContext, _ answer: HTTPAnswer, to head: HTTPRequestHead) {
-        let keepsAlive =
-            head.isKeepAlive && !answer.closesConnection && !operations.isDraining && !isInputClosed
-        var headers = answer.headers
-        if answer.status != .noContent { headers.add(name: "content-length", value: String(answer.body.count)) }
-        if !keepsAlive { headers.add(name: "connection", value: "close") }
-        let responseHead = HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
-        context.write(Self.wrapOutboundOut(.head(responseHead)), promise: nil)
-        if !answer.body.isEmpty, head.method != .HEAD {
-            context.write(
-                Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
-        }
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let keepsAlive = head.isKeepAlive && !answer.closesConnection && !operations.isDraining
+        var buffer = context.channel.allocator.buffer(capacity: 0)
+        buffer.writeHTTP(answer, headOnly: head.method == .HEAD, keepsAlive: keepsAlive)
+        context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
+        answered(context, keepsAlive: keepsAlive)
+    }
+
+    private func answered(_ context: ChannelHandlerContext, keepsAlive: Bool) {
         isAnswering = false
-        context.writeAndFlush(Self.wrapOutboundOut(.end(nil))).whenComplete { _ in
-            if !keepsAlive { bound.value.close(promise: nil) }
-        }
+        isBusy = false
+        if keepsAlive { resume(context) } else { close(context) }
+    }
+
+    /// Behind everything that is still on its way to a slow reader.
+    private func close(_ context: ChannelHandlerContext) {
+        guard !isClosing else { return }
+        isClosing = true
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -145,9 +180,20 @@ final class HTTPHandler: ChannelInboundHandler, RemovableChannelHandler {
         case is IdleStateHandler.IdleStateEvent where session.isIdle: context.close(promise: nil)
         case ChannelEvent.inputClosed:
             isInputClosed = true
-            if !isAnswering { context.close(promise: nil) }
+            if !isAnswering, waiting.isEmpty { close(context) }
         default: context.fireUserInboundEventTriggered(event)
         }
+    }
+
+    /// What is no HTTP gets an answer that says so; everything else is for whoever stands behind.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard error is HTTPParserError, !isClosing else { return context.fireErrorCaught(error) }
+        if !isAnswering {
+            var buffer = ByteBuffer()
+            buffer.writeHTTP(.text(.badRequest, "this is no HTTP/1.1 request: \(error)\n"), keepsAlive: false)
+            context.write(Self.wrapOutboundOut(buffer), promise: nil)
+        }
+        close(context)
     }
 }
 
@@ -156,6 +202,7 @@ extension HTTPRequestHead {
     /// anything but curl that type is refused: a form in a browser can send it to a server that its user may call.
     fileprivate var isJSON: Bool {
         guard let type = headers.first(name: "content-type") else { return true }
+        if type == "application/json" { return true }
         let media = type.prefix { $0 != ";" }.lowercased().trimmingSpaces
         return media == "application/json" || media == "application/json-rpc"
             || media == "application/x-www-form-urlencoded" && isFromCurl

@@ -1,0 +1,36 @@
+/// Looks at a string's bytes eight at a time: most of them stand for themselves.
+enum PlainRun {
+    /// How many bytes from the start need no attention: no quote, no backslash, no control character and, if `inASCII`, no
+    /// byte past 0x7F. O(result).
+    @inline(__always)
+    static func length(_ bytes: UnsafeRawBufferPointer, from start: Int, inASCII: Bool) -> Int {
+        var index = start
+        while index &+ 8 <= bytes.count {
+            // A word's first byte is its lowest on every machine that Swift runs on; elsewhere this turns it round.
+            let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let marks = Self.marks(word) | (inASCII ? word & highBits : 0)
+            if marks != 0 { return index &- start &+ marks.trailingZeroBitCount >> 3 }
+            index &+= 8
+        }
+        while index < bytes.count, isPlain(bytes[index], inASCII) { index &+= 1 }
+        return index &- start
+    }
+
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+    private static let lowBits: UInt64 = 0x0101_0101_0101_0101
+
+    /// The lowest high bit that is set belongs to the first byte that needs attention; bits above it may be wrong, as a
+    /// subtraction borrows upward only.
+    @inline(__always)
+    private static func marks(_ word: UInt64) -> UInt64 {
+        let quote = word ^ lowBits &* UInt64(UInt8(ascii: "\""))
+        let backslash = word ^ lowBits &* UInt64(UInt8(ascii: "\\"))
+        let control = (word &- lowBits &* 0x20) & ~word
+        return (control | (quote &- lowBits) & ~quote | (backslash &- lowBits) & ~backslash) & highBits
+    }
+
+    @inline(__always)
+    private static func isPlain(_ byte: UInt8, _ inASCII: Bool) -> Bool {
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") && !(inASCII && byte >= 0x80)
+    }
+}
