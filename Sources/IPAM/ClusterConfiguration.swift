@@ -14,10 +14,13 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var nodeMaskSizeIPv6: Int
     /// `--auto-register-nodes`: a pod's node gets its CIDRs with its first pod.
     public var autoRegisterNodes: Bool
+    /// `--pod-ip-reuse-delay`: how long an address that a pod gave back is not given out again, in seconds; 0 for not at all.
+    public var podIPReuseDelaySeconds: Int
 
     public init(
         serviceRanges: [CIDR], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [CIDR] = [],
-        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true
+        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true,
+        podIPReuseDelaySeconds: Int = 0
     ) {
         self.serviceRanges = serviceRanges
         self.clusterCIDRs = clusterCIDRs
@@ -25,6 +28,7 @@ public struct ClusterConfiguration: Sendable, Equatable {
         self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
         self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
         self.autoRegisterNodes = autoRegisterNodes
+        self.podIPReuseDelaySeconds = podIPReuseDelaySeconds
     }
 
     public func nodeMaskSize(_ family: IPFamily) -> Int {

@@ -123,10 +123,11 @@ extension Engine {
         guard let pool = node.pool(containing: address) else {
             return AddressStatus(address, pool: nil, state: .outOfRange)
         }
+        let name = node.poolName(pool.cidr.network.family)
+        if node.cooling.isCooling(address) { return AddressStatus(address, pool: name, state: .coolingDown) }
         let holder = node.listedPods().first { $0.addresses.contains(address) }
         return AddressStatus(
-            address, pool: node.poolName(pool.cidr.network.family),
-            state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
+            address, pool: name, state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
     }
 
     /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
@@ -143,7 +144,10 @@ extension Engine {
         var nodes: [StoredNode] = []
         registry.nodes.visit { _, node in nodes.append(node) }
         for node in nodes.sorted(by: { $0.name < $1.name }) {
-            statuses += node.pools.map { $0.status(node.poolName($0.cidr.network.family), "Pod") }
+            statuses += node.pools.map { pool in
+                let family = pool.cidr.network.family
+                return pool.status(node.poolName(family), "Pod", cooling: node.cooling.count(family))
+            }
         }
         return statuses
     }
@@ -171,8 +175,11 @@ extension IPFamily {
 }
 
 extension AddressPool {
-    fileprivate func status(_ name: String, _ kind: String) -> PoolStatus {
-        PoolStatus(name: name, kind: kind, cidr: cidr, capacity: capacity, allocated: UInt128(allocatedCount))
+    /// What cools is nobody's, and is there for whoever finds nothing else.
+    fileprivate func status(_ name: String, _ kind: String, cooling: Int = 0) -> PoolStatus {
+        PoolStatus(
+            name: name, kind: kind, cidr: cidr, capacity: capacity,
+            allocated: UInt128(max(0, allocatedCount - cooling)))
     }
 }
 

@@ -36,12 +36,17 @@ struct RangeOptions: ParsableArguments {
         help: "Whether a node gets its pod CIDRs with its first pod: true or false. (default: true)")
     var autoRegisterNodes: String?
 
+    @Option(
+        name: .customLong("pod-ip-reuse-delay"),
+        help: "How long an address that a pod gave back is not given out again, in seconds. (default: 60)")
+    var podIPReuseDelay: String?
+
     var settings: [String: String] {
         [
             "service-cluster-ip-range": serviceClusterIPRange, "cluster-cidr": clusterCIDR,
             "node-cidr-mask-size": nodeCIDRMaskSize, "node-cidr-mask-size-ipv4": nodeCIDRMaskSizeIPv4,
             "node-cidr-mask-size-ipv6": nodeCIDRMaskSizeIPv6, "load-balancer-ip-range": loadBalancerIPRange,
-            "auto-register-nodes": autoRegisterNodes,
+            "auto-register-nodes": autoRegisterNodes, "pod-ip-reuse-delay": podIPReuseDelay,
         ].compactMapValues { $0 }
     }
 }

@@ -68,6 +68,7 @@ struct SettingsReader {
             loadBalancerRanges: try ranges("load-balancer-ip-range"))
         cluster.nodeMaskSizeIPv4 = try integer("node-cidr-mask-size-ipv4", default: 24, in: 1...32)
         cluster.nodeMaskSizeIPv6 = try integer("node-cidr-mask-size-ipv6", default: 64, in: 1...128)
+        cluster.podIPReuseDelaySeconds = try integer("pod-ip-reuse-delay", default: 60, in: 0...86_400)
         cluster.autoRegisterNodes = try boolean("auto-register-nodes", default: true)
         if values["node-cidr-mask-size"] != nil { try applySingleStackMask(to: &cluster) }
         if let fault = cluster.faults.first { throw fault }
