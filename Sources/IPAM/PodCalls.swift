@@ -29,7 +29,7 @@ extension Engine {
     }
 
     var podRules: PodRules {
-        PodRules(podFamilies: cluster.clusterCIDRs.map(\.network.family))
+        PodRules(podFamilies: cluster.podFamilies)
     }
 
     private func registerThenAllocate(_ asked: AskedPod, isDryRun: Bool, _ answer: @escaping Answer) {

@@ -103,7 +103,7 @@ extension Engine {
             {
                 return podStatus(address, node)
             }
-            return AddressStatus(address, pool: pool.name, state: .free)
+            return AddressStatus(address, pool: pools.name(pool), state: .free)
         }
         // What is held from a range that is no longer configured is still held.
         if let key = registry.serviceAddresses[address], let owner = registry.services[key]?.owner {
@@ -138,7 +138,7 @@ extension Engine {
         }
         statuses += pools.nodeCIDR.map { pool in
             PoolStatus(
-                name: pool.name, kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
+                name: pools.name(pool), kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
                 allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
         }
         var nodes: [StoredNode] = []
@@ -162,8 +162,13 @@ extension ServicePool {
     }
 }
 
-extension SubnetPool {
-    fileprivate var name: String { "nodes-\(cluster.network.family.poolSuffix)" }
+extension Pools {
+    /// Of several of a family the further ones are numbered.
+    fileprivate func name(_ pool: SubnetPool) -> String {
+        let family = pool.cluster.family
+        let index = nodeCIDR.filter { $0.cluster.family == family }.firstIndex { $0 === pool } ?? 0
+        return "nodes-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
+    }
 }
 
 extension StoredNode {

@@ -10,7 +10,10 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("cluster-cidr"),
-        help: "The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families.")
+        help: """
+            The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families. More of either may be \
+            added over a restart: nodes that come then take from them once the others are full.
+            """)
     var clusterCIDR: String?
 
     @Option(
