@@ -29,7 +29,7 @@ final class Cluster {
         let command =
             try "exec " + page.block("sh", with: "tandemd --bind").trimmingCharacters(in: .whitespacesAndNewlines)
         server = try ServerProcess(
-            command: ["ip"] + hosts.command("server") + [command + " --log-format=json"])
+            command: ["ip"] + hosts.command("server") + [command + " --log-format=json --pod-ip-reuse-delay=0"])
         try administrate("n1", page.block("sh", with: "tandemctl apply"))
         // n1's routes are the page's, n2's their counterpart.
         try hosts.run("n1", page.block("sh", with: "ip route"))
