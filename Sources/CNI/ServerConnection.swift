@@ -22,6 +22,7 @@ final class ServerConnection {
         if let certificate = section.certFile, let key = section.keyFile {
             configuration.identity = TLSIdentity(certificateChainFile: certificate, privateKeyFile: key)
         }
+        OpenSSLLibrary.prepareWithoutConfiguration()
         do throws(TLSError) {
             context = try TLSContext(client: configuration)
         } catch {

@@ -135,6 +135,15 @@ public final class BlockingTLSStream {
     }
 }
 
+/// OpenSSL as a whole, for a program that lives for one call.
+public enum OpenSSLLibrary {
+    /// Makes OpenSSL ready without its configuration file, which takes it longer to read than a handshake takes: all that
+    /// is not OpenSSL's own default this module sets itself. To be called before anything else of it, once.
+    public static func prepareWithoutConfiguration() {
+        OPENSSL_init_ssl(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG), nil)
+    }
+}
+
 extension TLSContext {
     /// Whom this side's own certificate is made out to; nil where it shows none.
     public var ownCertificate: PeerCertificate? {
