@@ -26,19 +26,22 @@ bin=$(swift build -c release --show-bin-path)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$(swift build -c release "${package[@]}" --show-bin-path)/ratios" $quick | tee "$work/tables"
+section() {
+    echo
+    echo "### $1"
+    echo
+}
 {
-    echo
-    echo "### Heap allocations a call"
-    echo
+    section "Processor time of the server a call, beside nginx"
+    Tests/Benchmarks/end-to-end.sh ${quick:+2 1}
+    section "The tail at half of the throughput of a closed loop"
+    Tests/Benchmarks/tail.sh ${quick:+3}
+    section "A start after kill -9"
+    Tests/Benchmarks/recovery.sh ${quick:+100000 5000 1} | sed 's/^/    /'
+    "$(swift build -c release "${package[@]}" --show-bin-path)/ratios" $quick
+    section "Heap allocations a call"
     "$bin/allocation-counts" Tests/AllocationCounts/thresholds.txt | sed 's/^/    /'
-} | tee -a "$work/tables"
-{
-    echo
-    echo "### CPU time of the server a call, beside nginx"
-    echo
-    Tests/Benchmarks/end-to-end.sh ${quick:+2 1} | sed 's/^/    /'
-} | tee -a "$work/tables"
+} | tee "$work/tables"
 
 if [ -z "$quick" ]; then
     {

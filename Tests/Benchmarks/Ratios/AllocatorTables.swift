@@ -18,7 +18,9 @@ func allocatorTable(rounds: Int) {
             let pool = AddressPool.filled(sizeShift: shift, freePerMillion: fill.freePerMillion)
             let result = Interleaved(
                 rounds: rounds, calls: 20_000,
-                [{ claimAndRelease($0, pool, seed: 7) }, { barePairs($0, bare, seed: 7) }])
+                [
+                    { claimAndRelease($0, pool, RandomBits(seed: 7)) }, { barePairs($0, bare, RandomBits(seed: 7)) },
+                ])
             table.row([
                 "2^\(shift)", fill.name, nanoseconds(result.nanoseconds[0]), nanoseconds(result.nanoseconds[1]),
                 ratio(result.ratios[1]),
@@ -45,8 +47,8 @@ func coresTable(rounds: Int) {
             let pool = AddressPool.filled(sizeShift: shift, freePerMillion: fill.freePerMillion)
             func times(_ threads: Int, parts: Int) -> (claims: Double, pairs: Double) {
                 (
-                    processorTime(threads) { claimAndRelease(calls, pool, seed: $0, part: $0 % parts, of: parts) },
-                    processorTime(threads) { barePairs(calls, bare, seed: $0, part: $0 % parts, of: parts) }
+                    processorTime(threads) { claimAndRelease(calls, pool, Draws(thread: $0, parts: parts)) },
+                    processorTime(threads) { barePairs(calls, bare, Draws(thread: $0, parts: parts)) }
                 )
             }
             var one: [(claims: Double, pairs: Double)] = []
@@ -88,33 +90,33 @@ func fullTable(rounds: Int) {
     }
 }
 
-private func claimAndRelease(_ calls: Int, _ pool: AddressPool, seed: Int, part: Int = 0, of parts: Int = 1) {
-    var draws = Draws(seed: seed, part: part, of: parts)
+private func claimAndRelease(_ calls: Int, _ pool: AddressPool, _ random: some RandomNumberGenerator) {
+    var random = random
     for _ in 0..<calls {
-        guard let address = pool.claim(startingAt: draws.next()), pool.release(address) else {
+        guard let address = pool.claim(startingAt: random.next()), pool.release(address) else {
             preconditionFailure("the pool has a free address for each thread")
         }
     }
 }
 
-private func barePairs(_ calls: Int, _ bitmap: BareBitmap, seed: Int, part: Int = 0, of parts: Int = 1) {
-    var draws = Draws(seed: seed, part: part, of: parts)
+private func barePairs(_ calls: Int, _ bitmap: BareBitmap, _ random: some RandomNumberGenerator) {
+    var random = random
     var seen: UInt64 = 0
-    for _ in 0..<calls { seen ^= bitmap.pair(draws.next()) }
+    for _ in 0..<calls { seen ^= bitmap.pair(random.next()) }
     // Used, so that the compiler can't leave out what produced it.
     precondition(seen != 0x5ca1_ab1e)
 }
 
-/// Random places, all over or in one of several equal parts.
-private struct Draws {
+/// A thread's random places: all over, or in its own of several equal parts.
+private struct Draws: RandomNumberGenerator {
     private var random: RandomBits
     private let base: UInt64
     private let span: UInt64
 
-    init(seed: Int, part: Int, of parts: Int) {
-        random = RandomBits(seed: UInt64(seed))
+    init(thread: Int, parts: Int) {
+        random = RandomBits(seed: UInt64(thread))
         span = UInt64.max / UInt64(parts)
-        base = span * UInt64(part)
+        base = span * UInt64(thread % parts)
     }
 
     @inline(__always)
