@@ -167,4 +167,47 @@ struct CoolingTests {
         #expect((await harness.call(.allocatePodIPs, ["pod": pod])).error?.status == .invalidArgument)
         #expect(try await harness.faults() == [])
     }
+
+    @Test(
+        "many pods that come and go at once, while time passes: no address has two owners, and none is lost",
+        arguments: seeds)
+    func comesAndGoes(_ seed: UInt64) async throws {
+        var harness = try start()
+        for round in 0..<3 {
+            await withTaskGroup(of: Void.self) { tasks in
+                for worker in 0..<6 {
+                    let harness = harness
+                    tasks.addTask {
+                        var random = SeededGenerator(seed: seed &+ UInt64(round * 6 + worker))
+                        for _ in 0..<60 {
+                            let name = "pod-\(worker)-\(Int.random(in: 0..<3, using: &random))"
+                            // A full node refuses; that is as it should be.
+                            if Bool.random(using: &random) {
+                                _ = try? await add(harness, name)
+                            } else {
+                                try? await remove(harness, name)
+                            }
+                            if Int.random(in: 0..<4, using: &random) == 0 {
+                                clock.pass(Int.random(in: 1..<30, using: &random))
+                            }
+                        }
+                    }
+                }
+            }
+            #expect(try await harness.faults() == [])
+            harness.stop()
+            harness = try start(offset: [0, -500, 500][round])
+            #expect(try await harness.faults() == [])
+        }
+        // Once all are gone and have cooled, a node's every address can be had.
+        for pod in try await harness.items(.listPods) {
+            try await remove(harness, pod["metadata"]?["name"]?.stringValue ?? "")
+        }
+        clock.pass(60)
+        var given: Set<String> = []
+        for index in 0..<13 { given.insert(try await add(harness, "last-\(index)")[0]) }
+        #expect(given.count == 13)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
 }

@@ -16,19 +16,19 @@ final class Hosts {
 
     /// What a machine lacks for this; nil where it can be done.
     static let obstacle: String? = {
-        guard getuid() == 0 else { return "skipped: network namespaces need root" }
+        guard getuid() == 0 else { return "network namespaces need root" }
         for program in ["/usr/lib/cni/bridge", "/usr/lib/cni/ptp"]
         where !FileManager.default.isExecutableFile(atPath: program) {
-            return "skipped: \(program) is missing; docker/deps.sh --tests installs it"
+            return "\(program) is missing; docker/deps.sh --tests installs it"
         }
         for program in ["ip", "nft", "iptables", "ip6tables", "ping", "python3"]
         where Command.run("sh", ["-c", "command -v \(program)"]).status != 0 {
-            return "skipped: \(program) is missing; docker/deps.sh --tests installs it"
+            return "\(program) is missing; docker/deps.sh --tests installs it"
         }
         let name = "tandem-\(getpid())-probe"
         let made = Command.run("sh", ["-ec", "ip netns add \(name); ip netns exec \(name) nft list ruleset"])
         _ = Command.run("ip", ["netns", "del", name])
-        return made.status == 0 ? nil : "skipped: no network namespaces here: \(made.errors)"
+        return made.status == 0 ? nil : "no network namespaces here: \(made.errors)"
     }()
 
     deinit {
