@@ -1,4 +1,4 @@
-.PHONY: run build test models simulate soak lint format tsan asan clean help
+.PHONY: run build cni test models simulate soak bench lint format tsan asan clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -9,6 +9,11 @@ run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for anothe
 build: ## Build everything, optimised
 	@docker/deps.sh
 	swift build -c release
+
+cni: ## Build tandem-cni for /opt/cni/bin, statically linked: .build-static/release/tandem-cni
+	@docker/deps.sh
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product tandem-cni
+	Tests/links.sh .build-static/release/tandem-cni --static
 
 test: ## Run every test, and check the models
 	@docker/deps.sh --tests
@@ -30,6 +35,8 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
 	TANDEM_KILLS=50 TANDEM_HISTORIES=20000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
+bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
+	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 
 lint: ## Check the format, and that each part imports no more than it may know
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

@@ -31,12 +31,17 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
     name: "tandem",
+    // For Tests/Benchmarks, a package of its own.
+    products: ["Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads", "TestSupport"].map {
+        .library(name: $0, targets: [$0])
+    },
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -53,7 +58,7 @@ let package = Package(
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", grdb]),
+        library("Ledger", ["Addressing", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
@@ -67,8 +72,12 @@ let package = Package(
                 lifecycle,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
+        library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
+        executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
-        executable("tandemctl", ["ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", arguments, yams]),
+        executable(
+            "tandemctl",
+            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", arguments, yams]),
         executable(
             "tandem-load",
             [
@@ -77,6 +86,9 @@ let package = Package(
             ]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
+        .executableTarget(
+            name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
+            path: "Tests/Benchmarks/RecoveryFill", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "CFaultyVFS", path: "Tests/CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(
@@ -92,7 +104,21 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["Simulator"], path: "Tests/Simulate", swiftSettings: settings),
         tests("SimulatorTests", ["TestSupport", "Simulator"]),
+        .target(
+            name: "Workloads", dependencies: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"],
+            path: "Tests/Workloads", swiftSettings: settings),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .executableTarget(
+            name: "allocation-counts",
+            dependencies: [
+                "CAllocationCounter", "TestSupport", "Workloads", "Addressing", "Allocation", "IPAM", "Ledger",
+                "TandemAPI",
+            ],
+            path: "Tests/AllocationCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
+        tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
+        tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
+        tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(

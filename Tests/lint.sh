@@ -22,16 +22,18 @@ Addressing
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Dispatch Foundation GRDB Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Ledger Foundation Glibc Synchronization
+Ledger        Addressing Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Ledger Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
 TandemServer  Addressing TandemAPI DualStack Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
+CNI           Addressing TandemAPI OpenSSLTLS Glibc
+tandem-cni    CNI Glibc
 ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI OpenSSLTLS ArgumentParser Yams Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS ArgumentParser Yams Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

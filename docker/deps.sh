@@ -1,8 +1,11 @@
 #!/bin/sh
-# Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program.
+# Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
+# what the tests need as well, with --bench what the benchmarks do.
 set -eu
 
 missing=
+# What a test is skipped without.
+wanted=
 [ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev"
 [ -e /usr/include/sqlite3.h ] || missing="$missing libsqlite3-dev"
 command -v pkg-config >/dev/null || missing="$missing pkg-config"
@@ -13,13 +16,26 @@ command -v openssl >/dev/null || missing="$missing openssl"
     command -v sqlite3 >/dev/null || missing="$missing sqlite3"
     command -v spin >/dev/null || missing="$missing spin"
     command -v gcc >/dev/null || missing="$missing gcc"
+    # The network test makes hosts of its own, which only root may.
+    [ "$(id -u)" -ne 0 ] || {
+        [ -x /usr/lib/cni/bridge ] || wanted="$wanted containernetworking-plugins"
+        command -v ip >/dev/null || wanted="$wanted iproute2"
+        command -v nft >/dev/null || wanted="$wanted nftables"
+        command -v iptables >/dev/null || wanted="$wanted iptables"
+        command -v ping >/dev/null || wanted="$wanted iputils-ping"
+    }
+}
+[ "${1:-}" != --bench ] || {
+    command -v nginx >/dev/null || missing="$missing nginx-light"
+    command -v pgrep >/dev/null || missing="$missing procps"
+    [ -x /usr/lib/cni/host-local ] || missing="$missing containernetworking-plugins"
 }
 
 command -v swift >/dev/null || {
     echo "Swift 6.1 or newer is missing; install it from https://www.swift.org/install/linux/" >&2
     exit 1
 }
-[ -n "$missing" ] || exit 0
+[ -n "$missing$wanted" ] || exit 0
 
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
@@ -27,12 +43,21 @@ if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || as_root=none
 fi
 if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
+    [ -n "$missing" ] || {
+        echo "Without these packages some tests are skipped:$wanted" >&2
+        exit 0
+    }
     echo "These packages are missing, and this user may not install them:$missing" >&2
     echo "Have an administrator run: apt-get install$missing" >&2
     exit 1
 fi
-echo "Installing$missing"
-$as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null || {
+install() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+echo "Installing$missing$wanted"
+$as_root apt-get update -qq || true
+[ -z "$missing" ] || install $missing || {
     echo "The installation failed; run it by hand: apt-get install$missing" >&2
     exit 1
 }
+[ -z "$wanted" ] || install $wanted || echo "Without these packages some tests are skipped:$wanted" >&2

@@ -42,7 +42,8 @@ public final class Engine: Sendable {
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
         pools = Pools(cluster)
         registry = Registry()
-        var recovery = Recovery(pools: pools, registry: registry)
+        let recovery = Recovery(
+            pools: pools, registry: registry, environment: environment, reuseDelay: cluster.podIPReuseDelaySeconds)
         versions = Atomic(try recovery.run(store))
         journal = Journal(store: store, runsOwnThread: !stepsByHand)
     }

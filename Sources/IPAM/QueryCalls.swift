@@ -21,21 +21,15 @@ extension Engine {
 
     /// Of several incarnations under one name the newest, unless a uid says which.
     func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
-        let incarnations = registry.podsByName[StoredPod.nameKey(metadata)] ?? []
-        do throws(APIError) {
-            for pod in incarnations.reversed() {
-                if let uid = metadata.uid, try pod.decoded().metadata.uid != uid { continue }
-                if let onlyNode, pod.node.name != onlyNode {
-                    throw APIError(
-                        .permissionDenied, reason: "Forbidden",
-                        "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\"")
-                }
-                return .success(.pod(pod.document))
-            }
-            throw .notFound(kind: "pod", name: metadata.name)
-        } catch {
-            return .failure(error)
+        let pod = registry.pods(named: metadata).last { metadata.uid == nil || metadata.uid == $0.uid }
+        guard let pod else { return .failure(.notFound(kind: "pod", name: metadata.name)) }
+        if let onlyNode, pod.node.name != onlyNode {
+            return .failure(
+                APIError(
+                    .permissionDenied, reason: "Forbidden",
+                    "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\""))
         }
+        return .success(.pod(pod.document))
     }
 
     // MARK: Lists
@@ -50,30 +44,34 @@ extension Engine {
 
     func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
         guard let nodeName = query.nodeName else {
-            return page(registry.podsByName, query) { $0.map(\.document) }
+            return paged(query) { token, prefix in
+                let page = registry.pods(after: token, limit: query.limit, prefix: prefix)
+                return (page.pods.map(\.document), page.next)
+            }
         }
         // A node's pods are found by the node, not by walking through all; in the order of their identities.
-        let prefix = query.namespacePrefix
-        do throws(APIError) {
-            let pods = (registry.nodes[nodeName]?.listedPods() ?? []).sorted { $0.identity.key < $1.identity.key }
-            var documents: [[UInt8]] = []
-            for pod in pods {
-                if let token = query.continueToken, pod.identity.key <= token { continue }
-                if !prefix.isEmpty, try !StoredPod.nameKey(pod.decoded().metadata).hasPrefix(prefix) { continue }
-                documents.append(pod.document)
-                if documents.count == query.limit {
-                    let isLast = pods.last === pod
-                    return .success(.page(documents, continueToken: isLast ? nil : pod.identity.key))
-                }
+        let pods = (registry.nodes[nodeName]?.listedPods() ?? []).map { (key: $0.key, pod: $0) }
+            .filter { key, pod in
+                (query.continueToken.map { key > $0 } ?? true) && (query.namespace.map { $0 == pod.namespace } ?? true)
             }
-            return .success(.page(documents, continueToken: nil))
-        } catch {
-            return .failure(error)
-        }
+            .sorted { $0.key < $1.key }
+        let page = pods.prefix(query.limit)
+        return .success(
+            .page(page.map(\.pod.document), continueToken: page.count < pods.count ? page.last?.key : nil))
     }
 
     private func page<Value>(
         _ map: ShardedMap<String, Value>, _ query: ListQuery, _ documents: (Value) -> [[UInt8]]
+    ) -> Result<CallResult, APIError> {
+        paged(query) { token, prefix in
+            map.page(
+                after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
+        }
+    }
+
+    /// `page` gets where to start behind, and what names must start with.
+    private func paged(
+        _ query: ListQuery, _ page: (PageToken?, String) -> (items: [[UInt8]], next: PageToken?)
     ) -> Result<CallResult, APIError> {
         var token: PageToken?
         if let text = query.continueToken {
@@ -85,10 +83,8 @@ extension Engine {
                         "params.continue: not a token that a List call gave; start again without it", code: -32602))
             }
         }
-        let prefix = query.namespacePrefix
-        let page = map.page(
-            after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
-        return .success(.page(page.items, continueToken: page.next?.text))
+        let (items, next) = page(token, query.namespace.map { "\($0)/" } ?? "")
+        return .success(.page(items, continueToken: next?.text))
     }
 
     // MARK: Addresses and pools
@@ -107,7 +103,7 @@ extension Engine {
             {
                 return podStatus(address, node)
             }
-            return AddressStatus(address, pool: pool.name, state: .free)
+            return AddressStatus(address, pool: pools.name(pool), state: .free)
         }
         // What is held from a range that is no longer configured is still held.
         if let key = registry.serviceAddresses[address], let owner = registry.services[key]?.owner {
@@ -127,10 +123,11 @@ extension Engine {
         guard let pool = node.pool(containing: address) else {
             return AddressStatus(address, pool: nil, state: .outOfRange)
         }
+        let name = node.poolName(pool.cidr.network.family)
+        if node.cooling.isCooling(address) { return AddressStatus(address, pool: name, state: .coolingDown) }
         let holder = node.listedPods().first { $0.addresses.contains(address) }
         return AddressStatus(
-            address, pool: node.poolName(pool.cidr.network.family),
-            state: AddressStatus.State(pool.state(of: address)), owner: (try? holder?.decoded())?.metadata.podOwner)
+            address, pool: name, state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
     }
 
     /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
@@ -141,20 +138,19 @@ extension Engine {
         }
         statuses += pools.nodeCIDR.map { pool in
             PoolStatus(
-                name: pool.name, kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
+                name: pools.name(pool), kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
                 allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
         }
         var nodes: [StoredNode] = []
         registry.nodes.visit { _, node in nodes.append(node) }
         for node in nodes.sorted(by: { $0.name < $1.name }) {
-            statuses += node.pools.map { $0.status(node.poolName($0.cidr.network.family), "Pod") }
+            statuses += node.pools.map { pool in
+                let family = pool.cidr.network.family
+                return pool.status(node.poolName(family), "Pod", cooling: node.cooling.count(family))
+            }
         }
         return statuses
     }
-}
-
-extension ListQuery {
-    fileprivate var namespacePrefix: String { namespace.map { "\($0)/" } ?? "" }
 }
 
 extension ServicePool {
@@ -166,8 +162,13 @@ extension ServicePool {
     }
 }
 
-extension SubnetPool {
-    fileprivate var name: String { "nodes-\(cluster.network.family.poolSuffix)" }
+extension Pools {
+    /// Of several of a family the further ones are numbered.
+    fileprivate func name(_ pool: SubnetPool) -> String {
+        let family = pool.cluster.family
+        let index = nodeCIDR.filter { $0.cluster.family == family }.firstIndex { $0 === pool } ?? 0
+        return "nodes-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
+    }
 }
 
 extension StoredNode {
@@ -179,8 +180,11 @@ extension IPFamily {
 }
 
 extension AddressPool {
-    fileprivate func status(_ name: String, _ kind: String) -> PoolStatus {
-        PoolStatus(name: name, kind: kind, cidr: cidr, capacity: capacity, allocated: UInt128(allocatedCount))
+    /// What cools is nobody's, and is there for whoever finds nothing else.
+    fileprivate func status(_ name: String, _ kind: String, cooling: Int = 0) -> PoolStatus {
+        PoolStatus(
+            name: name, kind: kind, cidr: cidr, capacity: capacity,
+            allocated: UInt128(max(0, allocatedCount - cooling)))
     }
 }
 

@@ -63,11 +63,11 @@ struct DamageTests {
         #expect(named.isSuperset(of: ["services", "nodes", "pods", "journal"]))
     }
 
-    @Test("damage that only a checkpoint meets stops the journal, and says where")
+    @Test("damage that a checkpoint meets stops the journal, and says where")
     func noticesDamageWhileServing() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLedger(directory: directory.path)
-        let root = try #require(Int(shell(directory, "SELECT rootpage FROM sqlite_master WHERE name = 'addresses'")))
+        let root = try #require(Int(shell(directory, "SELECT rootpage FROM sqlite_master WHERE name = 'services'")))
         store.close()
         let file = try #require(FileHandle(forUpdatingAtPath: "\(directory.path)/tandem.db"))
         try file.seek(toOffset: UInt64((root - 1) * Self.pageSize))
@@ -80,7 +80,7 @@ struct DamageTests {
         for _ in 0..<3 { journal.step() }
         #expect(kept.all.count == 10)
         #expect(journal.fault?.code == .corrupt)
-        #expect(journal.fault?.message.contains("table addresses") == true, "\(String(describing: journal.fault))")
+        #expect(journal.fault?.message.contains("table services") == true, "\(String(describing: journal.fault))")
         journal.stop()
     }
 

@@ -88,7 +88,7 @@ inline claimBit(i) {
     fi
 }
 
-/* Bitmap.unmark(childAt:containing:), from the block's mark upward. */
+/* Bitmap.unmark(childAt:containing:) with clearMark, from the block's mark upward. */
 inline unmark(b) {
     if
     :: blockMark[b] -> blockMark[b] = 0
@@ -106,7 +106,7 @@ inline unmarkRoot() {
     fi
 }
 
-/* Bitmap.release. */
+/* Bitmap.release and releaseFlat: clearBit, clearMark level by level, tellWatchers. */
 inline release(i) {
 #if MUTATION == 3
     unmark(block(i));
@@ -164,7 +164,7 @@ inline markNode() {
     settling--
 }
 
-/* Bitmap.claimFirst(from:in:). */
+/* Bitmap.claimFirst(from:in:), claimAround. */
 inline claimInBlock(b) {
     claimBit(2 * b);
     if
@@ -173,7 +173,7 @@ inline claimInBlock(b) {
     fi
 }
 
-/* Bitmap.claimFirst(in:) with firstUnmarked: any child may seem marked, or not. */
+/* Bitmap.claimFirst(in:) with firstUnmarked, and claimBeside: any child may seem marked, or not. */
 inline claimFirst() {
     b = 0;
     do

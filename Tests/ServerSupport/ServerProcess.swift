@@ -38,11 +38,19 @@ public final class ServerProcess {
     }
 
     /// Starts a server and returns once it has logged that it is ready.
-    public init(_ dataDirectory: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0) throws {
+    public convenience init(
+        _ dataDirectory: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0
+    ) throws {
+        try self.init(
+            command: [Self.program] + Self.tls + arguments
+                + ["--data-dir=\(dataDirectory)", "--secure-port=\(port)", "--log-format=json"])
+    }
+
+    /// The same by a command line of one's own, which must log as JSON.
+    public init(command: [String]) throws {
         process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.program)
-        process.arguments =
-            Self.tls + arguments + ["--data-dir=\(dataDirectory)", "--secure-port=\(port)", "--log-format=json"]
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = command
         let errors = Pipe()
         process.standardError = errors
         process.standardInput = FileHandle.nullDevice

@@ -24,7 +24,7 @@ final class SimulatedStore: LedgerStore {
         self.simulation = simulation
     }
 
-    func recover(_ body: (LedgerRecord) throws -> Void) throws -> UInt64 {
+    func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 {
         try disk.recover(body)
     }
 

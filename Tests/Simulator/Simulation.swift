@@ -35,6 +35,7 @@ public final class Simulation: @unchecked Sendable {
     private var process = 0
     private var isKilled = false
     private var secondsSince1970 = 1_800_000_000
+    private var uptimeSeconds = 1_000
     private var complaint: String?
 
     private static let clientCount = 24
@@ -45,6 +46,8 @@ public final class Simulation: @unchecked Sendable {
     /// What is stored, as the transactions said: the slow, obvious books.
     private var stored: [ObjectKey: LedgerRecord] = [:]
     private var owners: [Holding: ObjectKey] = [:]
+    /// Addresses that nobody holds, and nobody may get yet.
+    private var cooling: Set<String> = []
     /// Calls under way by what they may do to which object.
     private var writers: [ObjectKey: Int] = [:]
     private var releasers: [ObjectKey: Int] = [:]
@@ -80,7 +83,8 @@ public final class Simulation: @unchecked Sendable {
         case 0: try crash()
         case 1: try restart()
         case 2...4: secondsSince1970 += Int(chance >> 32 % 200_000) - 100_000
-        case 5...20: giveUp(Int(chance >> 32 % UInt64(Self.clientCount)))
+        case 5...8: uptimeSeconds += Int(chance >> 32 % 20)
+        case 9...20: giveUp(Int(chance >> 32 % UInt64(Self.clientCount)))
         case 21...340: engine.journal.step()
         default: ask(Int(chance >> 32 % UInt64(Self.clientCount)))
         }
@@ -122,9 +126,13 @@ public final class Simulation: @unchecked Sendable {
         releasers = [:]
         unanswered = []
         let environment = Environment(
-            random: { [unowned self] in generator.next() }, now: { [unowned self] in secondsSince1970 })
+            random: { [unowned self] in generator.next() }, now: { [unowned self] in secondsSince1970 },
+            uptime: { [unowned self] in uptimeSeconds })
+        var cluster = ClientCall.cluster
+        // Half of the seeds let what pods gave back cool.
+        cluster.podIPReuseDelaySeconds = seed & 1 == 0 ? 0 : 60
         engine = try Engine(
-            cluster: ClientCall.cluster, store: SimulatedStore(disk: disk, simulation: self), environment: environment,
+            cluster: cluster, store: SimulatedStore(disk: disk, simulation: self), environment: environment,
             stepsByHand: true)
     }
 
@@ -237,6 +245,10 @@ public final class Simulation: @unchecked Sendable {
     func stores(_ transaction: LedgerTransaction) {
         tally.transactions += 1
         for record in transaction.records {
+            if record.kind == .cooling {
+                if record.change == .delete { cooling.remove(record.key) } else { cooling.insert(record.key) }
+                continue
+            }
             let object = ObjectKey(kind: record.kind, key: record.key)
             fingerprint = (fingerprint ^ record.version) &* 0x0000_0100_0000_01b3
             if case .put(_, _, let holdings)? = stored[object]?.change {
@@ -259,6 +271,12 @@ public final class Simulation: @unchecked Sendable {
                 }
             }
             stored[object] = record
+        }
+        for case .put(_, _, let holdings) in transaction.records.map(\.change) {
+            for holding in holdings where holding.pool == .podIP {
+                guard let address = holding.address, cooling.contains(address.description) else { continue }
+                complain("\(address) is held, and cools")
+            }
         }
     }
 

@@ -31,6 +31,53 @@ struct EnvelopeTests {
             String(decoding: reply.bytes, as: UTF8.self) == #"{"jsonrpc":"2.0","id":\#(id),"result":{"released":[]}}"#)
     }
 
+    /// Params behind the method's name are decoded on the way, all others by themselves: both must come to the same.
+    @Test(
+        "the order of a request's members changes nothing",
+        arguments: [
+            #"{"service":{"metadata":{"name":"a","labels":{"x":["y",1]}},"spec":{"ipFamilies":["IPv6"]}},"dryRun":true}"#,
+            #"{"service":{"metadata":{"name":"a"}},"timeoutMs":5}"#, #"{"service":{"kind":"Pod"}}"#,
+            #"{"service":{"metadata":{"name":7}}}"#, #"{"servce":{}}"#, "{}", "[]", "7", #"{"service":null}"#,
+            #"{"service":{"spec":{"ipFamilies":["IPv4",{}]}}}"#, #"{"service":{"metadata":{"name":"\ud800"}}}"#,
+        ])
+    func takesMembersInAnyOrder(_ params: String) throws {
+        let members = [#""jsonrpc":"2.0""#, #""id":1"#, #""method":"AllocateServiceIPs""#, #""params":\#(params)"#]
+        func outcome(_ order: [Int]) -> String {
+            let text = "{" + order.map { members[$0] }.joined(separator: ",") + "}"
+            var outcome = ""
+            switch parse(text) {
+            case .single(let request):
+                outcome = request.id?.description ?? "no id"
+                switch request.call {
+                case .success(let call): dump(call, to: &outcome)
+                case .failure(let error): outcome += "\(error.code) \(error.message)"
+                }
+            case .batch: outcome = "a batch"
+            // Where a text breaks off depends on what is before it.
+            case .invalid(let error): outcome = "\(error.code)"
+            }
+            return outcome
+        }
+        let first = outcome([0, 1, 2, 3])
+        for order in [[3, 2, 1, 0], [2, 3, 0, 1], [3, 0, 2, 1], [1, 3, 2, 0]] {
+            #expect(outcome(order) == first, "\(order)")
+        }
+    }
+
+    @Test("of a member that comes twice the later one counts")
+    func takesTheLastOfTwo() throws {
+        let request = try single(
+            #"{"jsonrpc":"2.0","id":1,"method":"GetPools","params":{"x":1},"method":"GetService","params":{"service":{"metadata":{"name":"a"}}},"method":"GetPools","params":{}}"#
+        )
+        guard case .success(let call) = request.call else { throw Mismatch() }
+        #expect(call.method == .getPools)
+        // Decoded for one method, it says nothing of the next.
+        let renamed = try single(
+            #"{"jsonrpc":"2.0","id":1,"method":"GetService","params":{"service":{"metadata":{"name":"a"}}},"method":"GetPools"}"#
+        )
+        #expect(code(renamed) == -32602)
+    }
+
     @Test("a request without an id is a notification, even if it can't be understood further on")
     func knowsNotifications() throws {
         #expect(try single(#"{"jsonrpc":"2.0","method":"GetPools"}"#).id == nil)
