@@ -50,18 +50,20 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         library("Addressing"),
+        library("Metrics"),
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", grdb]),
-        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
+        library("Ledger", ["Addressing", "Metrics", grdb]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio, nioPosix,
+                "Addressing", "TandemAPI", "DualStack", "Metrics", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio,
+                nioPosix,
                 nioHTTP1,
                 logging,
                 lifecycle,

@@ -19,14 +19,15 @@ while read -r part allowed; do
     done < <(grep -nHE '^(public |package |internal |@testable |@preconcurrency )*import ' -r "Sources/$part" --include='*.swift')
 done <<'WALLS'
 Addressing
+Metrics       Glibc Synchronization
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Dispatch Foundation GRDB Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Ledger Foundation Glibc Synchronization
+Ledger        Addressing Metrics Dispatch Foundation GRDB Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
-TandemServer  Addressing TandemAPI DualStack Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
+TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
 ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization

@@ -18,6 +18,8 @@ public final class Engine: Sendable {
     let pools: Pools
     let registry: Registry
     let environment: Environment
+    public let stages = StageTimes()
+    public let allocations = AllocationCounts()
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
@@ -63,6 +65,9 @@ public final class Engine: Sendable {
         case .discover: answer(.success(CallResult(OpenRPC.document)))
         }
     }
+
+    /// Relaxed, as below.
+    var newestVersion: UInt64 { versions.load(ordering: .relaxed) }
 
     /// A version higher than every one before. Relaxed: it orders nothing but itself, and one object's versions are
     /// taken under that object's turn.
