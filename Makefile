@@ -1,4 +1,4 @@
-.PHONY: run build test lint format tsan clean help
+.PHONY: run build test bench lint format tsan clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -14,6 +14,9 @@ test: ## Run every test
 	@docker/deps.sh --tests
 	swift build --build-tests
 	swift test --skip-build
+
+bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
+	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 
 lint: ## Check the format, and that each part imports no more than it may know
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

@@ -31,12 +31,17 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
     name: "tandem",
+    // For Tests/Benchmarks, a package of its own.
+    products: ["Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads", "TestSupport"].map {
+        .library(name: $0, targets: [$0])
+    },
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -54,7 +59,7 @@ let package = Package(
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", "Metrics", grdb]),
+        library("Ledger", ["Addressing", "Metrics", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
@@ -79,10 +84,25 @@ let package = Package(
             ]),
         executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
 
+        .executableTarget(
+            name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
+            path: "Tests/Benchmarks/RecoveryFill", swiftSettings: settings),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
+        .target(
+            name: "Workloads", dependencies: ["Addressing", "Allocation", "DualStack", "IPAM", "Ledger", "TandemAPI"],
+            path: "Tests/Workloads", swiftSettings: settings),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .executableTarget(
+            name: "allocation-counts",
+            dependencies: [
+                "CAllocationCounter", "TestSupport", "Workloads", "Addressing", "Allocation", "IPAM", "Ledger",
+                "TandemAPI",
+            ],
+            path: "Tests/AllocationCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
+        tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
@@ -96,6 +116,9 @@ let package = Package(
         tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
         tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
+        tests(
+            "OperationsTests",
+            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "Metrics", yams]),
         tests(
             "TandemServerTests",
             ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),

@@ -23,8 +23,8 @@ Metrics       Glibc Synchronization
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Metrics Dispatch Foundation GRDB Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger Foundation Glibc Synchronization
+Ledger        Addressing Metrics Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
 TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program.
+# Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
+# what the tests need as well, with --bench what the benchmarks do.
 set -eu
 
 missing=
@@ -10,6 +11,10 @@ command -v openssl >/dev/null || missing="$missing openssl"
 [ "${1:-}" != --tests ] || {
     command -v curl >/dev/null || missing="$missing curl"
     command -v python3 >/dev/null || missing="$missing python3"
+}
+[ "${1:-}" != --bench ] || {
+    command -v nginx >/dev/null || missing="$missing nginx-light"
+    command -v pgrep >/dev/null || missing="$missing procps"
 }
 
 command -v swift >/dev/null || {

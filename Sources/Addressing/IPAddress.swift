@@ -21,6 +21,18 @@ public struct IPAddress: Hashable, Sendable {
         self.family = family
     }
 
+    /// For bits that are known to fit: checked in debug builds alone.
+    ///
+    /// - Parameter high: zero for IPv4.
+    /// - Parameter low: at most 32 bits for IPv4.
+    @inlinable
+    public init(family: IPFamily, knownHigh high: UInt64, low: UInt64) {
+        assert(family == .ipv6 || high | low >> 32 == 0, "an IPv4 address has 32 bits")
+        self.high = high
+        self.low = low
+        self.family = family
+    }
+
     /// The address as a number, most significant octet first.
     public var bits: UInt128 { UInt128(high) << 64 | UInt128(low) }
 

@@ -3,8 +3,9 @@ public import Addressing
 /// The addresses of one range, handed out one by one: near a random place, in turn, or by name.
 ///
 /// All operations may be called from any thread, never block, and but for the audits take a time that does not grow with how
-/// full the range is. They allocate memory only the first time that a block of 4096 neighbours is touched, and for
-/// an address asked for more than 2^30 above the range's start. Searches use at most the first 2^30 addresses.
+/// full the range is. A range of up to 2^24 addresses has all of its memory from the start, an eighth of a byte each; in a
+/// wider one they allocate the first time that a block of 4096 neighbours is touched, and for an address asked for more
+/// than 2^30 above the range's start. Searches use at most the first 2^30 addresses.
 public final class AddressPool: Sendable {
     /// Which addresses of a range are kept back, besides the first one (for IPv4 the network, for IPv6 the subnet-router
     /// anycast address) and the last one of IPv4 (broadcast).
@@ -46,6 +47,20 @@ public final class AddressPool: Sendable {
     private let hostMaskHigh: UInt64
     private let hostMaskLow: UInt64
 
+    /// The offsets below this one are kept back.
+    private let firstUsable: UInt64
+
+    /// The last offset, where it is kept back, else 0, which always is.
+    private let reservedAtEnd: UInt64
+
+    /// Where a draw falls at least this far above the range's start, and less than `quickClaims` above that, the first look is
+    /// at its whole word: none of it is below the floor. `quickClaims` is 0 where the bitmap is not flat.
+    private let quickFloor: UInt64
+    private let quickClaims: UInt64
+
+    /// How many offsets from the first usable one on are in a flat bitmap, and not kept back.
+    private let quickReleases: UInt64
+
     /// The prefix lengths a pool can have: /8 to /30 for IPv4, /8 to /126 for IPv6.
     public static func prefixLengths(of family: IPFamily) -> ClosedRange<Int> {
         8...family.addressBits - 2
@@ -63,11 +78,15 @@ public final class AddressPool: Sendable {
         networkLow = cidr.network.low
         hostMaskHigh = UInt64(truncatingIfNeeded: (cidr.size - 1) >> 64)
         hostMaskLow = UInt64(truncatingIfNeeded: cidr.size - 1)
-        var reserved: Set<UInt128> = [0]
-        if layout.hasGateway { reserved.insert(1) }
-        if cidr.family == .ipv4 { reserved.insert(cidr.size - 1) }
+        firstUsable = layout.hasGateway ? 2 : 1
+        reservedAtEnd = cidr.family == .ipv4 ? UInt64(cidr.size - 1) : 0
+        quickFloor = UInt64(floor + 63) & ~63
+        quickClaims = slots.flatSize > quickFloor ? slots.flatSize - quickFloor : 0
+        quickReleases =
+            slots.flatSize == 0 ? 0 : (reservedAtEnd > 0 ? reservedAtEnd : slots.flatSize) - firstUsable
+        let reserved: Set<UInt64> = [0, firstUsable - 1, reservedAtEnd]
         capacity = cidr.size - UInt128(reserved.count)
-        for offset in reserved { _ = slots.claim(offset) }
+        for offset in reserved { _ = slots.claim(UInt128(offset)) }
     }
 
     /// KEP-3070: a sixteenth of the range, at least 16 and at most 256 addresses; none for ranges of 16 or fewer.
@@ -86,33 +105,54 @@ extension AddressPool {
     /// Nil means that at one moment of the call every address was taken, where a release that had not returned by then
     /// counts as not yet done. A full range says so without looking at its addresses.
     public func claim(startingAt entropy: UInt64) -> IPAddress? {
-        slots.claim(startingAt: entropy, floor: floor).map(address)
+        // The rest is a call at the very end, so that the way of almost every claim needs no stack.
+        let place = entropy &>> slots.flatDrop
+        if place &- quickFloor < quickClaims, let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place)) {
+            return address(at: slot)
+        }
+        return claimFar(startingAt: entropy)
+    }
+
+    @inline(never)
+    private func claimFar(startingAt entropy: UInt64) -> IPAddress? {
+        guard let slot = slots.claim(startingAt: entropy, floor: floor) else { return nil }
+        return address(at: slot)
     }
 
     /// Takes the next free address after the one that the last such call took, so that what was freed is used again as
     /// late as can be; nil when the range is full, as for ``claim(startingAt:)``. Makes no use of a static band.
     public func claimNext() -> IPAddress? {
-        slots.claimNext().map(address)
+        guard let slot = slots.claimNext() else { return nil }
+        return address(at: slot)
     }
 
     /// Takes exactly `address`, in the static band or not.
     public func claim(_ address: IPAddress) -> ClaimOutcome {
-        guard let offset = offset(of: address) else { return .outOfRange }
-        if isReserved(offset) { return .reserved }
-        return slots.claim(offset) ? .claimed : .taken
+        guard let (high, low) = offset(of: address) else { return .outOfRange }
+        if isReserved(high, low) { return .reserved }
+        return slots.claim(UInt128(high) << 64 | UInt128(low)) ? .claimed : .taken
     }
 
     /// Frees `address`; false, and nothing is done, when it was not taken.
     @discardableResult
     public func release(_ address: IPAddress) -> Bool {
-        guard let offset = offset(of: address), !isReserved(offset) else { return false }
-        return slots.release(offset)
+        let low = address.low ^ networkLow
+        if address.family == cidr.family, address.high == networkHigh, low &- firstUsable < quickReleases {
+            return slots.releaseFlat(Int(truncatingIfNeeded: low))
+        }
+        return releaseFar(address)
+    }
+
+    @inline(never)
+    private func releaseFar(_ address: IPAddress) -> Bool {
+        guard let (high, low) = offset(of: address), !isReserved(high, low) else { return false }
+        return slots.release(UInt128(high) << 64 | UInt128(low))
     }
 
     public func state(of address: IPAddress) -> AllocationState {
-        guard let offset = offset(of: address) else { return .outOfRange }
-        if isReserved(offset) { return .reserved }
-        return slots.contains(offset) ? .allocated : .free
+        guard let (high, low) = offset(of: address) else { return .outOfRange }
+        if isReserved(high, low) { return .reserved }
+        return slots.contains(UInt128(high) << 64 | UInt128(low)) ? .allocated : .free
     }
 
     /// How many addresses are taken. O(memory of the pool), and exact only while nobody claims or releases.
@@ -122,7 +162,8 @@ extension AddressPool {
     /// none. O(memory of the pool); an address taken or freed meanwhile may be seen or not.
     public func forEachAllocated(_ body: (IPAddress) throws -> Void) rethrows {
         try slots.forEachTaken { offset in
-            guard !isReserved(offset), let address = cidr.address(at: offset) else { return }
+            let (high, low) = (UInt64(offset >> 64), UInt64(truncatingIfNeeded: offset))
+            guard !isReserved(high, low), let address = cidr.address(at: offset) else { return }
             try body(address)
         }
     }
@@ -131,21 +172,22 @@ extension AddressPool {
     public func _checkInvariants() { slots._checkInvariants() }
 
     @inline(__always)
-    private func isReserved(_ offset: UInt128) -> Bool {
-        offset == 0 || (layout.hasGateway && offset == 1) || (cidr.family == .ipv4 && offset == cidr.size - 1)
+    private func isReserved(_ high: UInt64, _ low: UInt64) -> Bool {
+        high == 0 && (low < firstUsable || low == reservedAtEnd)
     }
 
+    /// How far above the range's start `address` lies, in two halves; nil outside of the range.
     @inline(__always)
-    private func offset(of address: IPAddress) -> UInt128? {
+    private func offset(of address: IPAddress) -> (high: UInt64, low: UInt64)? {
         let high = address.high ^ networkHigh
         let low = address.low ^ networkLow
         guard address.family == cidr.family, high & ~hostMaskHigh | low & ~hostMaskLow == 0 else { return nil }
-        return UInt128(high) << 64 | UInt128(low)
+        return (high, low)
     }
 
     @inline(__always)
     private func address(at slot: Int) -> IPAddress {
-        IPAddress(family: cidr.family, bits: UInt128(networkHigh) << 64 | UInt128(networkLow | UInt64(slot)))
+        IPAddress(family: cidr.family, knownHigh: networkHigh, low: networkLow | UInt64(bitPattern: Int64(slot)))
     }
 }
 

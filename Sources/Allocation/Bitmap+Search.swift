@@ -29,15 +29,70 @@ internal import Synchronization
 ///
 /// Ownership is one bit, set by one successful exchange from clear to set. Marks take no part in it.
 extension Bitmap {
-    /// Takes a free index of the word that holds `start`, not below `floor` and, unless `wrapping`, not below `start`.
+    /// Takes a free index of the word that holds `index`, which is below ``flatSize``: the first from there on, else the first.
     ///
     /// The way of almost every claim: one look, one exchange.
     @inline(__always)
+    func claimInFlatWord(of index: Int) -> Int? {
+        let word = flatWords + index &>> 6
+        guard let bit = Self.claimBit(of: word, preferring: index & 63, eligible: Self.allOnes) else { return nil }
+        return index & ~63 | bit
+    }
+
+    /// Takes a free index of the block that holds `start`, or of one that is under the same node and behind it; nil when
+    /// there is none, and for the first block, whose lower part may be kept. `start` is below ``flatSize``.
+    ///
+    /// What a claim in an almost full bitmap needs; to find nothing means only that it takes longer.
+    @inline(__always)
+    func claimBeside(_ start: Int) -> Int? {
+        let block = start &>> Self.blockShift
+        guard block > 0 else { return nil }
+        let node = flatNode(over: start)
+        // Acquiring: nothing depends on it but freshness, as in `firstUnmarked`.
+        var unmarked = ~node.marks.pointee.load(ordering: .acquiring) & Self.allOnes &<< UInt64(block & 63)
+        var index = start
+        while unmarked != 0 {
+            let child = unmarked.trailingZeroBitCount
+            if child != block & 63 { index = (block & ~63 | child) &<< Self.blockShift }
+            if let found = claimAround(index) { return found }
+            mark(childAt: Self.blockShift, containing: index)
+            unmarked &= unmarked &- 1
+        }
+        return nil
+    }
+
+    /// Takes a free index of the block that holds `start`, searching from there and around to there again.
+    @inline(__always)
+    private func claimAround(_ start: Int) -> Int? {
+        // Groups of four words, from the one that holds `start` on.
+        let first = start &>> 8 & 15
+        let words = flatWords + (start &>> Self.blockShift) &<< 6
+        for step in 0..<16 {
+            let group = words + ((first &+ step) & 15) &<< 2
+            // Relaxed: `claimBit` looks again.
+            let word0 = group[0].load(ordering: .relaxed)
+            let word1 = group[1].load(ordering: .relaxed)
+            let word2 = group[2].load(ordering: .relaxed)
+            let word3 = group[3].load(ordering: .relaxed)
+            if word0 & word1 & word2 & word3 == Self.allOnes { continue }
+            // How many full words come first: added up, as branches on it could not be foretold.
+            let full0 = word0 == Self.allOnes ? 1 : 0
+            let full1 = word1 == Self.allOnes ? full0 : 0
+            let full2 = word2 == Self.allOnes ? full1 : 0
+            let word = group + (full0 &+ full1 &+ full2)
+            if let bit = Self.claimBit(of: word, preferring: 0, eligible: Self.allOnes) {
+                return (word - flatWords) &<< 6 | bit
+            }
+        }
+        return nil
+    }
+
+    /// Takes a free index of the word that holds `start`, not below `floor` and, unless `wrapping`, not below `start`.
+    @inline(__always)
     func claimNear(_ start: Int, floor: Int, wrapping: Bool) -> Int? {
-        guard let words = block(containing: start) else { return nil }
+        guard let word = word(containing: start) else { return nil }
         let lowest = wrapping ? floor : start
-        let eligible = start >> 6 == lowest >> 6 ? Self.allOnes &<< UInt64(lowest & 63) : Self.allOnes
-        let word = words + (start >> 6 & 63)
+        let eligible = start &>> 6 == lowest &>> 6 ? Self.allOnes &<< UInt64(lowest & 63) : Self.allOnes
         guard let bit = Self.claimBit(of: word, preferring: start & 63, eligible: eligible) else { return nil }
         return start & ~63 | bit
     }
@@ -110,6 +165,7 @@ extension Bitmap {
     }
 
     /// Marks the child, `1 << shift` indices wide, that holds `index` as full, unless it no longer is.
+    @inline(never)
     private func mark(childAt shift: Int, containing index: Int) {
         let node = node(overChildAt: shift, containing: index)
         // Sequentially consistent, both: they bracket the doubtful time of the mark in the order that `confirmFull` reads.
@@ -134,17 +190,22 @@ extension Bitmap {
         (0..<wordsPerBlock).allSatisfy { words[$0].load(ordering: .sequentiallyConsistent) == Self.allOnes }
     }
 
+    /// Clears the mark of the child, `1 << shift` indices wide, that holds `index`, if it is set.
+    @inline(__always)
+    static func clearMark(of node: Node, childAt shift: Int, containing index: Int) {
+        let mark: UInt64 = 1 &<< UInt64(index &>> shift & 63)
+        // Sequentially consistent, both: after what made the child not full, and before the look one level up; the load
+        // pairs with the marker's setting of the mark.
+        if node.marks.pointee.load(ordering: .sequentiallyConsistent) & mark != 0 {
+            node.marks.pointee.bitwiseAnd(~mark, ordering: .sequentiallyConsistent)
+        }
+    }
+
     /// Clears the marks above `index`, from that of the child `1 << shift` indices wide upward.
     func unmark(childAt shift: Int, containing index: Int) {
         var shift = shift
         while shift <= rootShift {
-            let marks = node(overChildAt: shift, containing: index).marks
-            let mark: UInt64 = 1 &<< UInt64(index >> shift & 63)
-            // Sequentially consistent, both: after what made the child not full, and before the look one level up; the load
-            // pairs with the marker's setting of the mark.
-            if marks.pointee.load(ordering: .sequentiallyConsistent) & mark != 0 {
-                marks.pointee.bitwiseAnd(~mark, ordering: .sequentiallyConsistent)
-            }
+            Self.clearMark(of: node(overChildAt: shift, containing: index), childAt: shift, containing: index)
             shift += Self.fanoutShift
         }
     }

@@ -9,10 +9,13 @@ internal import Synchronization
 /// root does not have are always set, as are the bits past the end of a block of fewer than 64 indices. So "full" is
 /// "all ones" everywhere.
 ///
+/// A bitmap of up to 2^24 indices is *flat*: all its blocks and nodes are made at once and lie side by side, at most 2 MiB and
+/// 36 KiB, so that the way of almost every claim and release reaches a word by its index, without a walk through the tree.
+///
 /// The bits alone decide who owns an index, by compare-and-swap. Marks are hints, and `Bitmap+Search.swift` proves that
 /// they hide nothing.
 ///
-/// Every operation is lock-free, and allocates memory only where it makes a block or a node.
+/// Every operation is lock-free, and allocates memory only where it makes a block or a node, which a flat one never does.
 struct Bitmap: ~Copyable, @unchecked Sendable {
     // Proof: all memory behind the pointers is atomic, is published by compare-and-swap, and is freed in deinit alone.
 
@@ -27,6 +30,9 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
     /// log2 of the largest size: three levels of nodes over the blocks.
     static let maximumSizeShift = 30
 
+    /// log2 of the largest flat size: one level of nodes, or two.
+    static let maximumFlatShift = blockShift + 2 * fanoutShift
+
     /// A word with every bit set.
     static let allOnes = UInt64.max
 
@@ -37,6 +43,15 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
     let rootShift: Int
 
     let root: Node
+
+    /// ``size``, or 0 in a bitmap that is not flat.
+    let flatSize: Int
+
+    /// All words of a flat bitmap, in the order of their indices.
+    let flatWords: UnsafeMutablePointer<Word>
+
+    /// The nodes over a flat bitmap's blocks, in the order of their indices: the root itself, if it is the only one.
+    let flatNodes: UnsafeMutableRawPointer
 
     /// Markers between their two acts, in the low half; how many there ever were, in the high half. See ``confirmFull()``.
     let settling = Atomic<UInt64>(0)
@@ -53,11 +68,46 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
         size = 1 << sizeShift
         let levelsAboveFirst = max(0, sizeShift - Self.blockShift - 1) / Self.fanoutShift
         rootShift = Self.blockShift + levelsAboveFirst * Self.fanoutShift
-        root = Node.make(childCount: 1 << max(0, sizeShift - rootShift))
+        let childCount = 1 << max(0, sizeShift - rootShift)
+        root = Node.make(childCount: childCount)
+        guard sizeShift <= Self.maximumFlatShift else {
+            // Neither is looked at: no index is below 0.
+            flatSize = 0
+            flatWords = root.marks
+            flatNodes = root.base
+            return
+        }
+        flatSize = size
+        let words = Self.makeWords(count: max(1, size >> 6), size: size)
+        // Relaxed, all: nobody else can see this memory yet, and handing over the bitmap orders it for others.
+        if rootShift == Self.blockShift {
+            flatNodes = root.base
+            for block in 0..<childCount {
+                root.children[block].store(UnsafeMutableRawPointer(words + block << 6), ordering: .relaxed)
+            }
+        } else {
+            let nodes = UnsafeMutableRawPointer.allocate(byteCount: childCount * Node.stride, alignment: 64)
+            for digit in 0..<childCount {
+                let node = Node(initializing: nodes + digit * Node.stride, childCount: 64)
+                root.children[digit].store(node.base, ordering: .relaxed)
+                for block in 0..<64 {
+                    let first = words + (digit << Self.fanoutShift | block) << 6
+                    node.children[block].store(UnsafeMutableRawPointer(first), ordering: .relaxed)
+                }
+            }
+            flatNodes = nodes
+        }
+        flatWords = words
     }
 
     deinit {
         // No other thread can be in a method here: deinit has the last reference.
+        if flatSize > 0 {
+            UnsafeMutableRawPointer(flatWords).deallocate()
+            if flatNodes != root.base { flatNodes.deallocate() }
+            root.base.deallocate()
+            return
+        }
         Self.free(root, shift: rootShift, childCount: max(1, size >> rootShift))
     }
 
@@ -91,29 +141,46 @@ struct Node {
         (base + 8).assumingMemoryBound(to: Atomic<UnsafeMutableRawPointer?>.self)
     }
 
+    /// Bytes from one node to the next where nodes of 64 children lie side by side: the whole cache lines that one takes.
+    static let stride = 576
+
     static func make(childCount: Int) -> Node {
-        let base = UnsafeMutableRawPointer.allocate(byteCount: 8 * (1 + childCount), alignment: 64)
+        Node(
+            initializing: .allocate(byteCount: 8 * (1 + childCount), alignment: 64), childCount: childCount)
+    }
+
+    init(base: UnsafeMutableRawPointer) { self.base = base }
+
+    /// Makes a node without children of fresh memory.
+    init(initializing base: UnsafeMutableRawPointer, childCount: Int) {
         let absent = childCount == 64 ? 0 : Bitmap.allOnes << UInt64(childCount)
         base.bindMemory(to: Bitmap.Word.self, capacity: 1).initialize(to: Bitmap.Word(absent))
         let children = (base + 8).bindMemory(to: Atomic<UnsafeMutableRawPointer?>.self, capacity: childCount)
         for digit in 0..<childCount { (children + digit).initialize(to: Atomic(nil)) }
-        return Node(base: base)
+        self.base = base
     }
 }
 
 /// Reaching and making the parts of the tree.
 extension Bitmap {
-    /// The words of the block that holds `index`; nil when it was never made.
+    /// The word that holds `index`; nil when its block was never made.
     @inline(__always)
+    func word(containing index: Int) -> UnsafeMutablePointer<Word>? {
+        if index < flatSize { return flatWords + index &>> 6 }
+        guard let words = block(containing: index) else { return nil }
+        return words + (index &>> 6 & 63)
+    }
+
+    /// The words of the block that holds `index`; nil when it was never made.
     func block(containing index: Int) -> UnsafeMutablePointer<Word>? {
         var node = root
         var shift = rootShift
         while true {
             // Acquiring: pairs with the releasing publication in `child(_:of:shift:)`, so that what it points to is initialised.
-            guard let child = node.children[index >> shift & 63].load(ordering: .acquiring) else { return nil }
+            guard let child = node.children[index &>> shift & 63].load(ordering: .acquiring) else { return nil }
             if shift == Self.blockShift { return child.assumingMemoryBound(to: Word.self) }
             node = Node(base: child)
-            shift -= Self.fanoutShift
+            shift &-= Self.fanoutShift
         }
     }
 
@@ -142,12 +209,22 @@ extension Bitmap {
     }
 
     private func makeEmptyBlock() -> UnsafeMutableRawPointer {
-        let count = wordsPerBlock
-        let base = UnsafeMutableRawPointer.allocate(byteCount: 8 * count, alignment: 64)
-        let words = base.bindMemory(to: Word.self, capacity: count)
-        let absent = size >= 64 ? 0 : Self.allOnes << UInt64(size)
+        UnsafeMutableRawPointer(Self.makeWords(count: wordsPerBlock, size: size))
+    }
+
+    /// Words without a taken index, of a bitmap of the given size.
+    private static func makeWords(count: Int, size: Int) -> UnsafeMutablePointer<Word> {
+        let words = UnsafeMutableRawPointer.allocate(byteCount: 8 * count, alignment: 64)
+            .bindMemory(to: Word.self, capacity: count)
+        let absent = size >= 64 ? 0 : allOnes << UInt64(size)
         for word in 0..<count { (words + word).initialize(to: Word(absent)) }
-        return base
+        return words
+    }
+
+    /// The node over the block that holds `index`, which is below ``flatSize``.
+    @inline(__always)
+    func flatNode(over index: Int) -> Node {
+        Node(base: flatNodes + index &>> (Self.blockShift + Self.fanoutShift) &* Node.stride)
     }
 
     /// The node that has the mark of the child, `1 << shift` indices wide, that holds `index`. That child must exist.
@@ -176,35 +253,55 @@ extension Bitmap {
     }
 
     func contains(_ index: Int) -> Bool {
-        guard let words = block(containing: index) else { return false }
+        guard let word = word(containing: index) else { return false }
         // Acquiring: pairs with the releasing side of `release`, so that "free" is seen after what its owner did before.
-        return words[index >> 6 & 63].load(ordering: .acquiring) & 1 &<< UInt64(index & 63) != 0
+        return word.pointee.load(ordering: .acquiring) & 1 &<< UInt64(index & 63) != 0
     }
 
     /// Frees `index`; false when it was not taken.
-    @inline(__always)
     func release(_ index: Int) -> Bool {
-        guard let words = block(containing: index) else { return false }
-        let word = words + (index >> 6 & 63)
-        let bit: UInt64 = 1 &<< UInt64(index & 63)
+        if index < flatSize { return releaseFlat(index) }
+        guard let words = block(containing: index), Self.clearBit(index & 63, of: words + (index &>> 6 & 63)) else {
+            return false
+        }
+        unmark(childAt: Self.blockShift, containing: index)
+        tellWatchers()
+        return true
+    }
+
+    /// As ``release(_:)``, of an index below ``flatSize``.
+    @inline(__always)
+    func releaseFlat(_ index: Int) -> Bool {
+        guard Self.clearBit(index & 63, of: flatWords + index &>> 6) else { return false }
+        let above = Self.blockShift + Self.fanoutShift
+        Self.clearMark(of: flatNode(over: index), childAt: Self.blockShift, containing: index)
+        if rootShift == above { Self.clearMark(of: root, childAt: above, containing: index) }
+        tellWatchers()
+        return true
+    }
+
+    @inline(__always)
+    private static func clearBit(_ bit: Int, of word: UnsafeMutablePointer<Word>) -> Bool {
+        let bit: UInt64 = 1 &<< UInt64(bit)
         // Relaxed: only a guess for the exchange below.
         var old = word.pointee.load(ordering: .relaxed)
         while old & bit != 0 {
             // Sequentially consistent: its releasing part pairs with the acquiring exchange of the next claim of this index;
-            // its place in the total order, before the looks at watchers and marks, is what the proofs in Bitmap+Search.swift use.
+            // its place in the total order, before the looks at marks and watchers, is what the proofs in Bitmap+Search.swift use.
             let (exchanged, seen) = word.pointee.weakCompareExchange(
                 expected: old, desired: old & ~bit, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
-            if exchanged {
-                unmark(childAt: Self.blockShift, containing: index)
-                // Sequentially consistent, both: see `collect()`.
-                if watchers.load(ordering: .sequentiallyConsistent) != 0 {
-                    watchedReleases.wrappingAdd(1, ordering: .sequentiallyConsistent)
-                }
-                return true
-            }
+            if exchanged { return true }
             old = seen
         }
         return false
+    }
+
+    @inline(__always)
+    private func tellWatchers() {
+        // Sequentially consistent, both: see `collect()`.
+        if watchers.load(ordering: .sequentiallyConsistent) != 0 {
+            watchedReleases.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        }
     }
 
     /// Takes one free bit of `word` among `eligible`: the first at or after `preferred`, else the first; nil when none is free.

@@ -15,6 +15,9 @@ struct SlotSpace: ~Copyable, Sendable {
     private let dense: Bitmap
     private let sparse = SparseBitmap()
 
+    /// By how much a draw of 64 bits is shifted to be an index of the dense part.
+    let flatDrop: UInt64
+
     /// Where searches end: a power of two, only ever doubled.
     private let window: Atomic<Int>
 
@@ -24,6 +27,7 @@ struct SlotSpace: ~Copyable, Sendable {
     /// - Parameter sizeShift: log2 of the number of indices, 0...128.
     init(sizeShift: Int) {
         dense = Bitmap(sizeShift: min(sizeShift, Bitmap.maximumSizeShift))
+        flatDrop = UInt64(64 - min(sizeShift, Bitmap.maximumSizeShift))
         window = Atomic(1 << (sizeShift <= Self.widestUnwindowedShift ? sizeShift : Self.firstWindowShift))
     }
 
@@ -33,11 +37,29 @@ struct SlotSpace: ~Copyable, Sendable {
     /// - Parameter floor: less than the size and than 4096.
     @inline(__always)
     func claim(startingAt entropy: UInt64, floor: Int) -> Int? {
+        let start = start(at: entropy, floor: floor)
+        // In a flat bitmap all of it is the window.
+        if start < dense.flatSize, let found = dense.claimBeside(start) { return found }
+        return claimBeyond(start, floor: floor)
+    }
+
+    @inline(never)
+    private func claimBeyond(_ start: Int, floor: Int) -> Int? {
+        dense.claimNear(start, floor: floor, wrapping: true) ?? claimFar(from: start, floor: floor)
+    }
+
+    /// Takes a free index of the word that holds `index`, which is below ``flatSize``, near that; nil when it is full.
+    @inline(__always)
+    func claimInFlatWord(of index: Int) -> Int? { dense.claimInFlatWord(of: index) }
+
+    private func start(at entropy: UInt64, floor: Int) -> Int {
+        let place = Int(truncatingIfNeeded: entropy &>> flatDrop)
+        if place < dense.flatSize, place >= floor { return place }
         // Relaxed: the window is a bound on a search and guards no memory. So in all its uses here.
-        let end = window.load(ordering: .relaxed)
-        let start = floor &+ Int(truncatingIfNeeded: entropy.multipliedFullWidth(by: UInt64(end &- floor)).high)
-        if let found = dense.claimNear(start, floor: floor, wrapping: true) { return found }
-        return claimFar(from: start, floor: floor)
+        let span = UInt64(bitPattern: Int64(window.load(ordering: .relaxed) &- floor))
+        // Below the floor, the bits that the place left over draw again among the rest.
+        let draw = dense.flatSize > 0 ? entropy &<< (64 &- flatDrop) : entropy
+        return floor &+ Int(truncatingIfNeeded: draw.multipliedFullWidth(by: span).high)
     }
 
     /// Takes the first free index after the last one taken this way, and past the window's end from 0 on; nil as above.
@@ -72,10 +94,15 @@ struct SlotSpace: ~Copyable, Sendable {
     }
 
     /// Frees `index`; false when it was not taken.
-    @inline(__always)
     func release(_ index: UInt128) -> Bool {
         index < UInt128(dense.size) ? dense.release(Int(truncatingIfNeeded: index)) : sparse.release(index)
     }
+
+    /// Indices below this one may be given to ``claimInFlatWord(of:)`` and ``releaseFlat(_:)``.
+    var flatSize: UInt64 { UInt64(bitPattern: Int64(dense.flatSize)) }
+
+    @inline(__always)
+    func releaseFlat(_ index: Int) -> Bool { dense.releaseFlat(index) }
 
     func contains(_ index: UInt128) -> Bool {
         index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)

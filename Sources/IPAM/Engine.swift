@@ -41,8 +41,7 @@ public final class Engine: Sendable {
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
         pools = Pools(cluster)
         registry = Registry()
-        var recovery = Recovery(pools: pools, registry: registry)
-        versions = Atomic(try recovery.run(store))
+        versions = Atomic(try Recovery(pools: pools, registry: registry).run(store))
         journal = Journal(store: store)
     }
 

@@ -82,8 +82,8 @@ extension Engine {
         do throws(APIError) {
             if let stored = registry.pod(asked.identity) {
                 registering?.giveBack()
-                guard try stored.isAnswer(to: asked, podRules) else { throw .alreadyExists("pod", asked.pod.metadata) }
-                return answer(.success(stored.result(isReplayed: true)))
+                guard stored.isAnswer(to: asked, podRules) else { throw .alreadyExists("pod", asked.pod.metadata) }
+                return answer(.success(stored.result(stored.document, isReplayed: true)))
             }
             let start = stageStart()
             let holds: [Hold]
@@ -94,23 +94,23 @@ extension Engine {
                 registering?.giveBack()
                 throw error
             }
-            let stored = makePod(asked, on: node, addresses: holds.map(\.range.network))
+            let (stored, document) = try makePod(asked, on: node, addresses: holds.map(\.range.network))
             if isDryRun {
                 for hold in holds { hold.giveBack() }
                 registering?.giveBack()
-                return answer(.success(stored.result(isReplayed: false)))
+                return answer(.success(stored.result(document, isReplayed: false)))
             }
             let registry = registry
             let change = Change(
-                records: (registering.map { [$0.record] } ?? []) + [stored.record],
+                records: (registering.map { [$0.record] } ?? []) + [stored.record(document)],
                 claimed: holds + (registering?.holds ?? []),
                 apply: {
                     if registering != nil { registry.put(node) }
-                    registry.put(stored, name: asked.nameKey)
+                    registry.put(stored)
                 })
             commit(change) { outcome in
                 switch outcome {
-                case .kept: answer(.success(stored.result(isReplayed: false)))
+                case .kept: answer(.success(stored.result(document, isReplayed: false)))
                 case .refused where attempts > 1 && registering == nil:
                     self.allocate(
                         asked, on: node, registering: nil, isDryRun: isDryRun, attempts: attempts - 1, answer)
@@ -123,15 +123,21 @@ extension Engine {
         }
     }
 
-    private func makePod(_ asked: AskedPod, on node: StoredNode, addresses: [IPAddress]) -> StoredPod {
+    /// The pod, and its document.
+    private func makePod(
+        _ asked: AskedPod, on node: StoredNode, addresses: [IPAddress]
+    ) throws(APIError) -> (StoredPod, [UInt8]) {
         let version = nextVersion()
         var pod = asked.pod
         pod.podIPs = addresses.map(\.description)
         pod.metadata.uid = asked.pod.metadata.uid ?? environment.uuid()
         pod.metadata.creationTimestamp = environment.timestamp()
         pod.metadata.resourceVersion = String(version)
-        return StoredPod(
-            asked.identity, on: node, addresses: addresses, version: version, document: Documents.encode(pod.write))
+        let document = Documents.encode(pod.write)
+        return (
+            try StoredPod(asked.identity, on: node, addresses: addresses, version: version, document: document),
+            document
+        )
     }
 }
 
@@ -157,34 +163,28 @@ private struct AskedPod: Sendable {
             ?? PodIdentity(
                 namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid ?? "")
     }
-
-    var nameKey: String { StoredPod.nameKey(pod.metadata) }
 }
 
 extension StoredPod {
-    static func nameKey(_ metadata: ObjectMeta) -> String { "\(metadata.namespace)/\(metadata.name)" }
-
-    var record: LedgerRecord {
+    func record(_ document: [UInt8]) -> LedgerRecord {
         LedgerRecord(
-            kind: .pod, key: identity.key, version: version,
+            kind: .pod, key: key, version: version,
             change: .put(
                 document: document, context: [], holdings: addresses.map { Holding(pool: .podIP, address: $0) }))
     }
 
-    func result(isReplayed: Bool) -> CallResult {
+    func result(_ document: [UInt8], isReplayed: Bool) -> CallResult {
         .pod(
             document, node: node.name, podCIDRs: node.podCIDRs, gateways: node.gateways, isReplayed: isReplayed)
     }
 
     /// The same pod, on the same node, and nothing asked for that it does not have.
-    fileprivate func isAnswer(to asked: AskedPod, _ rules: PodRules) throws(APIError) -> Bool {
+    fileprivate func isAnswer(to asked: AskedPod, _ rules: PodRules) -> Bool {
         guard node.name == asked.pod.nodeName else { return false }
         if asked.hasChosenFamilies, asked.families != addresses.map(\.family) { return false }
         guard asked.requested.allSatisfy(addresses.contains) else { return false }
-        let held = try decoded().metadata
         let wanted = asked.pod.metadata
-        return held.namespace == wanted.namespace && held.name == wanted.name
-            && (wanted.uid == nil || wanted.uid == held.uid)
+        return namespace == wanted.namespace && name == wanted.name && (wanted.uid == nil || wanted.uid == uid)
     }
 }
 

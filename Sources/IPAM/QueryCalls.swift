@@ -21,21 +21,15 @@ extension Engine {
 
     /// Of several incarnations under one name the newest, unless a uid says which.
     func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
-        let incarnations = registry.podsByName[StoredPod.nameKey(metadata)] ?? []
-        do throws(APIError) {
-            for pod in incarnations.reversed() {
-                if let uid = metadata.uid, try pod.decoded().metadata.uid != uid { continue }
-                if let onlyNode, pod.node.name != onlyNode {
-                    throw APIError(
-                        .permissionDenied, reason: "Forbidden",
-                        "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\"")
-                }
-                return .success(.pod(pod.document))
-            }
-            throw .notFound(kind: "pod", name: metadata.name)
-        } catch {
-            return .failure(error)
+        let pod = registry.pods(named: metadata).last { metadata.uid == nil || metadata.uid == $0.uid }
+        guard let pod else { return .failure(.notFound(kind: "pod", name: metadata.name)) }
+        if let onlyNode, pod.node.name != onlyNode {
+            return .failure(
+                APIError(
+                    .permissionDenied, reason: "Forbidden",
+                    "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\""))
         }
+        return .success(.pod(pod.document))
     }
 
     // MARK: Lists
@@ -50,30 +44,34 @@ extension Engine {
 
     func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
         guard let nodeName = query.nodeName else {
-            return page(registry.podsByName, query) { $0.map(\.document) }
+            return paged(query) { token, prefix in
+                let page = registry.pods(after: token, limit: query.limit, prefix: prefix)
+                return (page.pods.map(\.document), page.next)
+            }
         }
         // A node's pods are found by the node, not by walking through all; in the order of their identities.
-        let prefix = query.namespacePrefix
-        do throws(APIError) {
-            let pods = (registry.nodes[nodeName]?.listedPods() ?? []).sorted { $0.identity.key < $1.identity.key }
-            var documents: [[UInt8]] = []
-            for pod in pods {
-                if let token = query.continueToken, pod.identity.key <= token { continue }
-                if !prefix.isEmpty, try !StoredPod.nameKey(pod.decoded().metadata).hasPrefix(prefix) { continue }
-                documents.append(pod.document)
-                if documents.count == query.limit {
-                    let isLast = pods.last === pod
-                    return .success(.page(documents, continueToken: isLast ? nil : pod.identity.key))
-                }
+        let pods = (registry.nodes[nodeName]?.listedPods() ?? []).map { (key: $0.key, pod: $0) }
+            .filter { key, pod in
+                (query.continueToken.map { key > $0 } ?? true) && (query.namespace.map { $0 == pod.namespace } ?? true)
             }
-            return .success(.page(documents, continueToken: nil))
-        } catch {
-            return .failure(error)
-        }
+            .sorted { $0.key < $1.key }
+        let page = pods.prefix(query.limit)
+        return .success(
+            .page(page.map(\.pod.document), continueToken: page.count < pods.count ? page.last?.key : nil))
     }
 
     private func page<Value>(
         _ map: ShardedMap<String, Value>, _ query: ListQuery, _ documents: (Value) -> [[UInt8]]
+    ) -> Result<CallResult, APIError> {
+        paged(query) { token, prefix in
+            map.page(
+                after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
+        }
+    }
+
+    /// `page` gets where to start behind, and what names must start with.
+    private func paged(
+        _ query: ListQuery, _ page: (PageToken?, String) -> (items: [[UInt8]], next: PageToken?)
     ) -> Result<CallResult, APIError> {
         var token: PageToken?
         if let text = query.continueToken {
@@ -85,10 +83,8 @@ extension Engine {
                         "params.continue: not a token that a List call gave; start again without it", code: -32602))
             }
         }
-        let prefix = query.namespacePrefix
-        let page = map.page(
-            after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
-        return .success(.page(page.items, continueToken: page.next?.text))
+        let (items, next) = page(token, query.namespace.map { "\($0)/" } ?? "")
+        return .success(.page(items, continueToken: next?.text))
     }
 
     // MARK: Addresses and pools
@@ -130,7 +126,7 @@ extension Engine {
         let holder = node.listedPods().first { $0.addresses.contains(address) }
         return AddressStatus(
             address, pool: node.poolName(pool.cidr.network.family),
-            state: AddressStatus.State(pool.state(of: address)), owner: (try? holder?.decoded())?.metadata.podOwner)
+            state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
     }
 
     /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
@@ -151,10 +147,6 @@ extension Engine {
         }
         return statuses
     }
-}
-
-extension ListQuery {
-    fileprivate var namespacePrefix: String { namespace.map { "\($0)/" } ?? "" }
 }
 
 extension ServicePool {

@@ -2,17 +2,19 @@ import Addressing
 import Allocation
 import DualStack
 import Ledger
+import Synchronization
 import TandemAPI
 
-/// Brings back what the ledger holds: each object into the registry, each address into its pool.
+/// Brings back what the ledger holds: each object into the registry, each address into its pool. An address that was taken
+/// before is the second owner's fault, and the start is refused.
 ///
 /// Books are kept by address. What was taken from a range that is no longer configured stays with its object, and is
 /// taken again once the range comes back.
-struct Recovery {
-    let pools: Pools
-    let registry: Registry
-    /// Pods wait here until all nodes are there: the store promises no order.
-    private var pods: [LedgerRecord] = []
+final class Recovery: Sendable {
+    private let pools: Pools
+    private let registry: Registry
+    /// Made when the first pod comes, since all nodes are there by then.
+    private let pods = AtomicLazyReference<PodLoad>()
 
     init(pools: Pools, registry: Registry) {
         self.pools = pools
@@ -20,63 +22,71 @@ struct Recovery {
     }
 
     /// Returns the highest version ever given. O(objects); blocks while the store is read.
-    mutating func run(_ store: any LedgerStore) throws -> UInt64 {
-        let pools = pools
-        let registry = registry
-        var pods: [LedgerRecord] = []
-        let version = try store.recover { record in
-            switch record.kind {
-            case .service: try Self.restoreService(record, pools, registry)
-            case .node: try Self.restoreNode(record, pools, registry)
-            case .pod: pods.append(record)
+    func run(_ store: any LedgerStore) throws -> UInt64 {
+        // The kinds come in this order, so that a pod finds its node; objects of one kind come from several threads.
+        let version = try store.recover { object in
+            switch object.kind {
+            case .service: try self.restoreService(object)
+            case .node: try self.restoreNode(object)
+            case .pod: try self.restorePod(object)
             }
         }
-        for pod in pods { try restorePod(pod) }
+        try pods.load()?.finish(registry)
         return version
     }
 
-    private static func restoreService(_ record: LedgerRecord, _ pools: Pools, _ registry: Registry) throws {
-        guard case .put(let document, let context, let held) = record.change else { return }
+    private func restoreService(_ object: RecoveredObject) throws {
+        let document = Array(object.document)
         let service = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
-        for holding in held {
+        let stored = StoredService(
+            service, version: object.version, document: document, request: Array(object.context))
+        for holding in object.holdings {
             guard let address = holding.address else { continue }
             let pool = pools.addressPool(
                 holding.pool == .serviceIP ? .clusterIP : .loadBalancer, containing: address)
-            if pool?.claim(address) == .taken { throw RecoveryFault.twoOwners(address.description, record.key) }
+            // The map knows what the pools of the ranges of today don't.
+            let other = registry.serviceAddresses.update(address) { owner in
+                defer { owner = stored.key }
+                return owner
+            }
+            if other != nil || pool?.claim(address) == .taken {
+                throw RecoveryFault.twoOwners(address.description, stored.key, other)
+            }
         }
-        registry.put(
-            StoredService(service, version: record.version, document: document, request: context),
-            addresses: held.compactMap(\.address), freed: [])
+        registry.put(stored, addresses: object.holdings.compactMap(\.address), freed: [])
     }
 
-    private static func restoreNode(_ record: LedgerRecord, _ pools: Pools, _ registry: Registry) throws {
-        guard case .put(let document, _, let held) = record.change else { return }
+    private func restoreNode(_ object: RecoveredObject) throws {
+        let document = Array(object.document)
         let node = try Documents.decode(document) { reader throws(JSONError) in try Node(from: &reader) }
-        for holding in held {
+        for holding in object.holdings {
+            let other = registry.podCIDRs.update(holding.range) { owner in
+                defer { owner = node.metadata.name }
+                return owner
+            }
+            if other != nil { throw RecoveryFault.twoOwners(holding.range.description, node.metadata.name, other) }
             guard let pool = pools.subnetPool(containing: holding.range) else { continue }
             guard holding.range.prefixLength == pool.nodePrefixLength else {
-                throw RecoveryFault.maskChanged(node: record.key, holding.range, pool)
+                throw RecoveryFault.maskChanged(node: node.metadata.name, holding.range, pool)
             }
             if pool.claim(holding.range) == .taken {
-                throw RecoveryFault.twoOwners(holding.range.description, record.key)
+                throw RecoveryFault.twoOwners(holding.range.description, node.metadata.name, nil)
             }
         }
-        registry.put(StoredNode(node, podCIDRs: held.map(\.range), version: record.version, document: document))
+        registry.put(
+            StoredNode(node, podCIDRs: object.holdings.map(\.range), version: object.version, document: document))
     }
 
-    private func restorePod(_ record: LedgerRecord) throws {
-        guard case .put(let document, _, let held) = record.change else { return }
-        let pod = try Documents.decode(document) { reader throws(JSONError) in try Pod(from: &reader) }
-        guard let identity = PodIdentity(key: record.key), let node = registry.nodes[pod.nodeName] else {
-            throw RecoveryFault.noNode(pod: record.key, node: pod.nodeName)
+    private func restorePod(_ object: RecoveredObject) throws {
+        let pods = pods.load() ?? pods.storeIfNil(PodLoad(registry))
+        let read = try ReadPod(object.document)
+        guard object.key.contains(UInt8(ascii: "/")), let place = pods.place(read.nodeName) else {
+            throw RecoveryFault.noNode(pod: String(decoding: object.key, as: UTF8.self), node: read.nodeName)
         }
-        let addresses = held.compactMap(\.address)
-        for address in addresses where node.pool(containing: address)?.claim(address) != .claimed {
-            throw RecoveryFault.twoOwners(address.description, record.key)
-        }
-        registry.put(
-            StoredPod(identity, on: node, addresses: addresses, version: record.version, document: document),
-            name: StoredPod.nameKey(pod.metadata))
+        let pod = StoredPod(
+            key: object.key, on: pods.node(at: place), addresses: object.holdings.compactMap(\.address),
+            version: object.version, document: object.document, read: read)
+        pods.add(pod, at: place)
     }
 }
 
@@ -84,9 +94,10 @@ struct Recovery {
 public struct RecoveryFault: Error, Sendable, CustomStringConvertible {
     public let description: String
 
-    static func twoOwners(_ range: String, _ key: String) -> RecoveryFault {
+    static func twoOwners(_ range: String, _ key: String, _ other: String?) -> RecoveryFault {
         RecoveryFault(
-            description: "the stored object \(key) holds \(range), which is not its to hold or has another owner; "
+            description: "the stored object \(key) holds \(range), which "
+                + (other.map { "\($0) holds as well; " } ?? "is not its to hold or has another owner; ")
                 + "nothing was changed: restore a backup, or look into the tables addresses, services, nodes and pods")
     }
 

@@ -15,10 +15,10 @@ final class Registry: Sendable {
     let nodes = ShardedMap<String, StoredNode>()
     /// The name of the node that holds the pod CIDR.
     let podCIDRs = ShardedMap<CIDR, String>()
-    /// By `PodIdentity.origin`: one entry per interface.
-    let podsByOrigin = ShardedMap<String, [StoredPod]>()
-    /// By `namespace/name`: one entry per incarnation, the newest last.
-    let podsByName = ShardedMap<String, [StoredPod]>()
+    /// By `PodIdentity.origin`: a pod for each interface.
+    private let podsByOrigin = PodIndex()
+    /// By `namespace/name`: a pod for each incarnation.
+    private let podsByName = PodIndex()
 
     // MARK: Services
 
@@ -48,23 +48,54 @@ final class Registry: Sendable {
     // MARK: Pods
 
     func pod(_ identity: PodIdentity) -> StoredPod? {
-        podsByOrigin[identity.origin]?.first { $0.identity == identity }
+        var key = identity.key
+        let count = identity.origin.utf8.count
+        return key.withUTF8 { key in
+            let key = UnsafeRawBufferPointer(key)
+            let hash = PodHash(origin: UnsafeRawBufferPointer(rebasing: key[..<count]))
+            return podsByOrigin.pods(hash) { $0.withKey { $0.hasSameBytes(as: key) } }.first
+        }
     }
 
-    func put(_ pod: StoredPod, name: String) {
-        pod.node.pods.withLock { $0[ObjectIdentifier(pod)] = pod }
-        podsByName.update(name) { $0 = ($0 ?? []) + [pod] }
-        podsByOrigin.update(pod.identity.origin) { $0 = ($0 ?? []) + [pod] }
+    func pods(origin: String) -> [StoredPod] {
+        var origin = origin
+        return origin.withUTF8 { origin in
+            let origin = UnsafeRawBufferPointer(origin)
+            return podsByOrigin.pods(PodHash(origin: origin)) { $0.withOrigin { $0.hasSameBytes(as: origin) } }
+        }
     }
 
-    func remove(_ pod: StoredPod, name: String) {
-        pod.node.pods.withLock { $0[ObjectIdentifier(pod)] = nil }
-        podsByName.update(name) { Self.drop(pod, from: &$0) }
-        podsByOrigin.update(pod.identity.origin) { Self.drop(pod, from: &$0) }
+    /// Every incarnation, the newest last.
+    func pods(named metadata: ObjectMeta) -> [StoredPod] {
+        var name = "\(metadata.namespace)/\(metadata.name)"
+        return name.withUTF8 { name in
+            let name = UnsafeRawBufferPointer(name)
+            return podsByName.pods(PodHash(nameKey: name)) { $0.withNameKey { $0.hasSameBytes(as: name) } }
+        }
     }
 
-    private static func drop(_ pod: StoredPod, from list: inout [StoredPod]?) {
-        let rest = list?.filter { $0 !== pod } ?? []
-        list = rest.isEmpty ? nil : rest
+    /// A page of all pods, or of one namespace's. O(pods in a shard).
+    func pods(after token: PageToken?, limit: Int, prefix: String) -> (pods: [StoredPod], next: PageToken?) {
+        podsByName.page(after: token, limit: limit, prefix: prefix)
+    }
+
+    /// A start's pods: all of one shard of each index, at once.
+    func fillPods(_ shard: Int, byName: consuming [PodTable.Entry], byOrigin: consuming [PodTable.Entry]) {
+        podsByName.fill(shard: shard, byName)
+        podsByOrigin.fill(shard: shard, byOrigin)
+    }
+
+    func put(_ pod: StoredPod) {
+        let origin = pod.withOrigin(PodHash.init(origin:))
+        pod.node.pods.withLock { $0.insert(pod, origin.slot) }
+        podsByName.insert(pod, pod.withNameKey(PodHash.init(nameKey:)))
+        podsByOrigin.insert(pod, origin)
+    }
+
+    func remove(_ pod: StoredPod) {
+        let origin = pod.withOrigin(PodHash.init(origin:))
+        pod.node.pods.withLock { $0.remove(pod, origin.slot) }
+        podsByName.remove(pod, pod.withNameKey(PodHash.init(nameKey:)))
+        podsByOrigin.remove(pod, origin)
     }
 }

@@ -10,24 +10,15 @@ extension Engine {
         case .service(let metadata): release(service: metadata, isDryRun: isDryRun, answer)
         case .node(let metadata, let force): release(node: metadata, force: force, isDryRun: isDryRun, answer)
         case .pod(let metadata):
-            let named = registry.podsByName[StoredPod.nameKey(metadata)] ?? []
-            do throws(APIError) {
-                var pods: [StoredPod] = []
-                for pod in named {
-                    if let uid = metadata.uid, try pod.decoded().metadata.uid != uid { continue }
-                    pods.append(pod)
-                }
-                release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
-            } catch {
-                answer(.failure(error))
-            }
+            let pods = registry.pods(named: metadata).filter { metadata.uid == nil || metadata.uid == $0.uid }
+            release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
         case .attachment(let containerID, let ifName):
             let origin = PodIdentity.origin(containerID: containerID)
             // Behind the calls on this container that are under way: a DEL that follows an ADD which nobody waited for
             // finds what that allocated.
             podTurns.take(origin) { turn in
                 turn.giveBack()
-                let attached = self.registry.podsByOrigin[origin] ?? []
+                let attached = self.registry.pods(origin: origin)
                 let pods = attached.filter { ifName == nil || $0.identity.ifName == ifName }
                 self.release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
             }
@@ -110,27 +101,22 @@ extension Engine {
     private func release(
         _ pod: StoredPod, isDryRun: Bool, _ done: @escaping @Sendable (Result<[Released], APIError>) -> Void
     ) {
-        guard registry.pod(pod.identity) === pod else { return done(.success([])) }
-        do throws(APIError) {
-            let metadata = try pod.decoded().metadata
-            let released = pod.released(metadata)
-            guard !isDryRun else { return done(.success(released)) }
-            let registry = registry
-            let change = Change(
-                records: [pod.removal(version: nextVersion())],
-                freed: pod.addresses.compactMap { address in
-                    pod.node.pool(containing: address).map { .address($0, address) }
-                },
-                apply: { registry.remove(pod, name: StoredPod.nameKey(metadata)) })
-            commit(change) { outcome in
-                switch outcome {
-                case .kept: done(.success(released))
-                case .refused: done(.failure(.refusedTooOften))
-                case .failed(let error): done(.failure(error))
-                }
+        guard let current = registry.pod(pod.identity), current === pod else { return done(.success([])) }
+        let released = pod.released
+        guard !isDryRun else { return done(.success(released)) }
+        let registry = registry
+        let change = Change(
+            records: [pod.removal(version: nextVersion())],
+            freed: pod.addresses.compactMap { address in
+                pod.node.pool(containing: address).map { .address($0, address) }
+            },
+            apply: { registry.remove(pod) })
+        commit(change) { outcome in
+            switch outcome {
+            case .kept: done(.success(released))
+            case .refused: done(.failure(.refusedTooOften))
+            case .failed(let error): done(.failure(error))
             }
-        } catch {
-            done(.failure(error))
         }
     }
 
@@ -163,9 +149,8 @@ extension Engine {
                 "node \"\(node.name)\" still has \(pods.count) pod\(pods.count == 1 ? "" : "s"); "
                     + "release them first, or give \"force\": true to release them with it")
         }
-        let named = try pods.map { pod throws(APIError) in (pod, try pod.decoded().metadata) }
         let result = CallResult.released(
-            named.flatMap { $0.released($1) } + node.podCIDRs.map { Released(.subnet($0), owner: node.owner) })
+            pods.flatMap(\.released) + node.podCIDRs.map { Released(.subnet($0), owner: node.owner) })
         guard !isDryRun else { return answer(.success(result)) }
         let registry = registry
         let version = nextVersion()
@@ -177,7 +162,7 @@ extension Engine {
                 pools.subnetPool(containing: cidr).map { .subnet($0, cidr) }
             },
             apply: {
-                for (pod, metadata) in named { registry.remove(pod, name: StoredPod.nameKey(metadata)) }
+                for pod in pods { registry.remove(pod) }
                 registry.remove(node)
             })
         commit(change) { outcome in answer(outcome.result(result)) }
@@ -186,17 +171,13 @@ extension Engine {
 
 extension StoredPod {
     fileprivate func removal(version: UInt64) -> LedgerRecord {
-        LedgerRecord(kind: .pod, key: identity.key, version: version, change: .delete)
+        LedgerRecord(kind: .pod, key: key, version: version, change: .delete)
     }
 
-    fileprivate func released(_ metadata: ObjectMeta) -> [Released] {
-        let owner = metadata.podOwner
+    fileprivate var released: [Released] {
+        let owner = owner
         return addresses.map { Released(.address($0), owner: owner) }
     }
-}
-
-extension ObjectMeta {
-    var podOwner: Owner { Owner(kind: "Pod", namespace: namespace, name: name, uid: uid ?? "") }
 }
 
 extension CommitOutcome {

@@ -46,26 +46,27 @@ protocol ShardKey: Hashable, Sendable {
 }
 
 extension String: ShardKey {
-    /// FNV-1a over words of eight bytes, with its high bits folded into the low ones that choose the shard.
     var shardHash: UInt64 {
         var text = self
-        return text.withUTF8 { bytes in
-            let bytes = UnsafeRawBufferPointer(bytes)
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            var offset = 0
-            while offset + 8 <= bytes.count {
-                let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-                hash = (hash ^ word) &* 0x0000_0100_0000_01b3
-                hash ^= hash >> 32
-                offset += 8
-            }
-            while offset < bytes.count {
-                hash = (hash ^ UInt64(bytes[offset])) &* 0x0000_0100_0000_01b3
-                offset += 1
-            }
-            return hash ^ hash >> 32
-        }
+        return text.withUTF8 { IPAM.shardHash(of: UnsafeRawBufferPointer($0)) }
     }
+}
+
+/// FNV-1a over words of eight bytes, with its high bits folded into the low ones that choose the shard.
+func shardHash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    var offset = 0
+    while offset + 8 <= bytes.count {
+        let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        hash = (hash ^ word) &* 0x0000_0100_0000_01b3
+        hash ^= hash >> 32
+        offset += 8
+    }
+    while offset < bytes.count {
+        hash = (hash ^ UInt64(bytes[offset])) &* 0x0000_0100_0000_01b3
+        offset += 1
+    }
+    return hash ^ hash >> 32
 }
 
 extension IPAddress: ShardKey {

@@ -48,7 +48,7 @@ final class StoredNode: Sendable {
     /// In the order of `podCIDRs`.
     let pools: [AddressPool]
     /// The pods that hold addresses of this node, committed ones only.
-    let pods = Mutex<[ObjectIdentifier: StoredPod]>([:])
+    let pods = Mutex(PodTable())
 
     init(_ node: Node, podCIDRs: [CIDR], version: UInt64, document: [UInt8]) {
         name = node.metadata.name
@@ -72,29 +72,7 @@ final class StoredNode: Sendable {
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.
     var gateways: [IPAddress] { pools.compactMap(\.gateway) }
 
-    func listedPods() -> [StoredPod] { pods.withLock { Array($0.values) } }
-}
-
-/// A Pod's allocation as it was last committed. Immutable.
-final class StoredPod: Sendable {
-    let identity: PodIdentity
-    let version: UInt64
-    let document: [UInt8]
-    let node: StoredNode
-    let addresses: [IPAddress]
-
-    init(_ identity: PodIdentity, on node: StoredNode, addresses: [IPAddress], version: UInt64, document: [UInt8]) {
-        self.identity = identity
-        self.node = node
-        self.addresses = addresses
-        self.version = version
-        self.document = document
-    }
-
-    /// The object decoded from its text: kept only so, since a pod is seldom looked at again. O(length).
-    func decoded() throws(APIError) -> Pod {
-        try Documents.decode(document) { reader throws(JSONError) in try Pod(from: &reader) }
-    }
+    func listedPods() -> [StoredPod] { pods.withLock { $0.all } }
 }
 
 /// What makes an allocation the same when it is asked for again: the attachment where given, else namespace, name, uid.
@@ -102,6 +80,11 @@ struct PodIdentity: Sendable, Hashable {
     /// The container, or the pod: what `Release` names when it names no interface.
     let origin: String
     let ifName: String
+
+    init(origin: String, ifName: String) {
+        self.origin = origin
+        self.ifName = ifName
+    }
 
     init(_ attachment: Attachment) {
         origin = Self.origin(containerID: attachment.containerID)

@@ -35,9 +35,11 @@ public final class FaultyLedger: LedgerStore {
     /// What a server that starts now would find.
     public var stored: [LedgerRecord] { state.withLock { Array($0.objects.values) } }
 
-    public func recover(_ body: (LedgerRecord) throws -> Void) throws -> UInt64 {
+    public func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 {
         let (records, version) = state.withLock { (Array($0.objects.values), $0.version) }
-        for record in records { try body(record) }
+        for record in records.sorted(by: { $0.kind.rawValue < $1.kind.rawValue }) {
+            try RecoveredObject.lend(record, to: body)
+        }
         return version
     }
 

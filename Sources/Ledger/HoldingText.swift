@@ -10,21 +10,37 @@ extension Holding {
     }
 
     /// nil where the text is not what `text` wrote.
-    static func parse(_ text: String) -> [Holding]? {
+    static func parse(_ text: UnsafeRawBufferPointer) -> [Holding]? {
         var holdings: [Holding] = []
-        for part in text.split(separator: " ") {
-            guard let equals = part.firstIndex(of: "="),
-                let pool = Pool.allCases.first(where: { $0.word == part[..<equals] })
-            else { return nil }
-            let range = part[part.index(after: equals)...]
-            if let address = IPAddress(range) {
-                holdings.append(Holding(pool: pool, address: address))
-            } else if let cidr = CIDR(String(range)) {
-                holdings.append(Holding(pool: pool, range: cidr))
-            } else {
-                return nil
-            }
+        if !text.isEmpty { holdings.reserveCapacity(2) }
+        var start = 0
+        while start < text.count {
+            let end = text[start...].firstIndex(of: UInt8(ascii: " ")) ?? text.count
+            guard let holding = parseOne(UnsafeRawBufferPointer(rebasing: text[start..<end])) else { return nil }
+            holdings.append(holding)
+            start = end + 1
         }
         return holdings
+    }
+
+    private static func parseOne(_ text: UnsafeRawBufferPointer) -> Holding? {
+        guard let equals = text.firstIndex(of: UInt8(ascii: "=")),
+            let pool = Pool(word: UnsafeRawBufferPointer(rebasing: text[..<equals]))
+        else { return nil }
+        let range = UnsafeRawBufferPointer(rebasing: text[(equals + 1)...])
+        if let address = IPAddress(utf8: range) { return Holding(pool: pool, address: address) }
+        return CIDR(String(decoding: range, as: UTF8.self)).map { Holding(pool: pool, range: $0) }
+    }
+}
+
+extension Holding.Pool {
+    private func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
+        var word = word
+        return word.withUTF8 { $0.count == text.count && $0.elementsEqual(text) }
+    }
+
+    fileprivate init?(word: UnsafeRawBufferPointer) {
+        guard let pool = Self.allCases.first(where: { $0.isWritten(word) }) else { return nil }
+        self = pool
     }
 }

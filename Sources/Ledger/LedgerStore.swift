@@ -2,9 +2,11 @@
 ///
 /// The seam is honest about stores that several servers share: a commit may refuse, and says with what.
 public protocol LedgerStore: Sendable {
-    /// Hands over everything stored, each object once, in no promised order; returns the highest version ever given,
-    /// that of removed objects included. O(objects).
-    func recover(_ body: (LedgerRecord) throws -> Void) throws -> UInt64
+    /// Hands over everything stored, each object once: first the Services, then the nodes, then the pods, those of one
+    /// kind in no promised order and from several threads at a time. Returns the highest version ever given, that of
+    /// removed objects included; throws what `body` threw first. That no two objects hold one address is the caller's
+    /// to check. O(objects).
+    func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64
 
     /// Makes a group of transactions durable in one go; each gets its own verdict, in their order.
     ///

@@ -31,11 +31,11 @@ enum RecordCoding {
     }
 
     /// nil where the bytes are not what `encode` wrote.
-    static func decode(_ bytes: [UInt8]) -> LedgerTransaction? {
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> LedgerTransaction? {
         guard bytes.count >= 13 else { return nil }
-        let body = bytes[..<(bytes.count - 8)]
-        var tail = ByteReader(bytes[(bytes.count - 8)...])
-        guard tail.integer(UInt64.self) == body.withUnsafeBytes(checksum) else { return nil }
+        let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 8)])
+        var tail = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(bytes.count - 8)...]))
+        guard tail.integer(UInt64.self) == checksum(body) else { return nil }
         var reader = ByteReader(body)
         guard reader.byte() == format, let count = reader.integer(UInt32.self) else { return nil }
         var records: [LedgerRecord] = []
@@ -161,26 +161,28 @@ private struct ByteWriter {
 
 /// Reads what may have been damaged: never past the end.
 private struct ByteReader {
-    private var rest: ArraySlice<UInt8>
+    // Lent for the time of the decoding; every access is behind a check of what is left.
+    private let bytes: UnsafeRawBufferPointer
+    private var position = 0
 
-    init(_ bytes: ArraySlice<UInt8>) {
-        rest = bytes
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
     }
 
-    var isAtEnd: Bool { rest.isEmpty }
+    var isAtEnd: Bool { position == bytes.count }
 
-    mutating func byte() -> UInt8? { rest.popFirst() }
+    mutating func byte() -> UInt8? { integer(UInt8.self) }
 
-    mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type) -> Value? {
+    mutating func integer<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type) -> Value? {
         let size = MemoryLayout<Value>.size
-        guard rest.count >= size else { return nil }
-        defer { rest = rest.dropFirst(size) }
-        return rest.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(as: Value.self)) }
+        guard bytes.count - position >= size else { return nil }
+        defer { position += size }
+        return Value(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Value.self))
     }
 
-    mutating func blob() -> ArraySlice<UInt8>? {
-        guard let count = integer(UInt32.self), rest.count >= Int(count) else { return nil }
-        defer { rest = rest.dropFirst(Int(count)) }
-        return rest.prefix(Int(count))
+    mutating func blob() -> UnsafeRawBufferPointer? {
+        guard let count = integer(UInt32.self), bytes.count - position >= Int(count) else { return nil }
+        defer { position += Int(count) }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + Int(count))])
     }
 }

@@ -13,12 +13,20 @@ import Synchronization
 /// together, and the next commit carries both to the disk.
 extension SQLiteLedger {
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
-        let (backlog, groups) = state.withLock { ($0.sequence - $0.folded, $0.groupsSinceLogCheckpoint) }
-        if backlog > 0, isIdle || backlog > Int64(Self.maximumBacklog) {
-            try fold()
-            return backlog > Int64(Self.stepSize) || groups > 0
+        let (backlog, arrived, weight) = state.withLock { state in
+            defer { state.maintained = state.sequence }
+            return (state.sequence - state.folded, state.sequence - state.maintained, state.logWeight)
         }
-        if groups > 0, isIdle || groups >= Self.groupsPerLogCheckpoint {
+        let step = max(Self.stepSize, Int(arrived) * 2)
+        if weight >= Self.logWeightLimit {
+            try checkpointLog()
+            return isIdle && backlog > 0
+        }
+        if backlog > 0, isIdle || backlog > Int64(Self.maximumBacklog) {
+            try fold(step)
+            return true
+        }
+        if weight > 0, isIdle {
             try checkpointLog()
         }
         return false
@@ -26,7 +34,7 @@ extension SQLiteLedger {
 
     public var backlog: Int { state.withLock { Int($0.sequence - $0.folded) } }
 
-    private func fold() throws(LedgerError) {
+    private func fold(_ limit: Int) throws(LedgerError) {
         let queue = try opened()
         let start = state.withLock { $0.folded }
         let path = path
@@ -36,7 +44,7 @@ extension SQLiteLedger {
                 defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
                 var end = start
                 try db.inTransaction(.immediate) {
-                    let (records, last) = try Self.journal(db, after: start, limit: Self.stepSize, path)
+                    let (records, last) = try Self.journal(db, after: start, limit: limit, path)
                     end = last
                     try Self.apply(Self.newest(of: records), to: db)
                     try db.execute(sql: "DELETE FROM journal WHERE seq <= ?", arguments: [last])
@@ -50,7 +58,10 @@ extension SQLiteLedger {
                 return end
             }
         }
-        state.withLock { $0.folded = end }
+        state.withLock { state in
+            state.logWeight += Int(end - state.folded) / Self.foldedRowsPerGroup
+            state.folded = end
+        }
     }
 
     /// Copies the write-ahead log into the database, as far as no reader holds it back.
@@ -59,7 +70,7 @@ extension SQLiteLedger {
         try Self.converting(path, .notCommitted) {
             try queue.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA wal_checkpoint(PASSIVE)") }
         }
-        state.withLock { $0.groupsSinceLogCheckpoint = 0 }
+        state.withLock { $0.logWeight = 0 }
     }
 
     /// The records of whole rows behind `start` in their order, until there are `limit` or more, and the last row's number.
@@ -73,8 +84,11 @@ extension SQLiteLedger {
         let rows = try Row.fetchCursor(select, arguments: [start])
         while records.count < limit, let row = try rows.next() {
             last = row[0]
-            let data: Data = row[1]
-            guard let transaction = RecordCoding.decode(Array(data)) else {
+            // Lent until the next row.
+            let decoded = try row.withUnsafeData(atIndex: 1) { data in
+                data?.withUnsafeBytes { RecordCoding.decode($0) } ?? nil
+            }
+            guard let transaction = decoded else {
                 throw LedgerError(
                     .corrupt,
                     "\(path): row \(last) of the table journal is damaged; nothing was changed: restore a backup")
@@ -92,15 +106,6 @@ extension SQLiteLedger {
     }
 
     private static func apply(_ records: [LedgerRecord], to db: Database) throws {
-        // What was held goes first: an address may have passed from one of these objects to another.
-        for record in records {
-            let forget = try db.cachedStatement(sql: "SELECT holdings FROM \(record.kind.table) WHERE key = ?")
-            guard let text = try String.fetchOne(forget, arguments: [record.key]) else { continue }
-            let release = try db.cachedStatement(sql: "DELETE FROM addresses WHERE pool = ? AND address = ?")
-            for holding in Holding.parse(text) ?? [] {
-                try release.execute(arguments: [holding.pool.word, holding.rangeText])
-            }
-        }
         for record in records {
             guard case .put(let document, let context, let holdings) = record.change else {
                 try db.cachedStatement(sql: "DELETE FROM \(record.kind.table) WHERE key = ?")
@@ -117,12 +122,6 @@ extension SQLiteLedger {
                 record.key, Int64(bitPattern: record.version), Holding.text(holdings),
                 String(decoding: context, as: UTF8.self), String(decoding: document, as: UTF8.self),
             ])
-            // The primary key refuses a second owner.
-            let hold = try db.cachedStatement(
-                sql: "INSERT INTO addresses (address, pool, kind, owner) VALUES (?, ?, ?, ?)")
-            for holding in holdings {
-                try hold.execute(arguments: [holding.rangeText, holding.pool.word, record.kind.word, record.key])
-            }
         }
     }
 }

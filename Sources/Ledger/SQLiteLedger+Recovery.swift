@@ -1,22 +1,23 @@
+import Dispatch
 import Foundation
 import GRDB
+import GRDBSQLite
 import Synchronization
 
 /// Recovery: the tables as of the last checkpoint, overridden by what the journal holds since.
+///
+/// One thread reads rows and copies them into batches; what is done with the rows is done by as many threads as there are
+/// cores.
 extension SQLiteLedger {
-    public func recover(_ body: (LedgerRecord) throws -> Void) throws -> UInt64 {
+    public func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 {
         let queue = try opened()
         let start = state.withLock { $0.folded }
         do {
             return try queue.inDatabase { db in
                 let (records, _) = try Self.journal(db, after: start, limit: .max, path)
-                let newer = Dictionary(uniqueKeysWithValues: Self.newest(of: records).map { (RecordKey($0), $0) })
-                try checkOwners(newer, db)
+                let newer = NewerRecords(records)
                 for kind in ObjectKind.allCases {
                     try recover(kind, unless: newer, db, body)
-                }
-                for record in newer.values {
-                    if case .put = record.change { try body(record) }
                 }
                 let stored = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0
                 return max(UInt64(bitPattern: stored), records.map(\.version).max() ?? 0)
@@ -27,52 +28,127 @@ extension SQLiteLedger {
     }
 
     private func recover(
-        _ kind: ObjectKind, unless newer: [RecordKey: LedgerRecord], _ db: Database,
-        _ body: (LedgerRecord) throws -> Void
+        _ kind: ObjectKind, unless newer: NewerRecords, _ db: Database,
+        _ body: @Sendable (RecoveredObject) throws -> Void
     ) throws {
-        let rows = try Row.fetchCursor(
-            db, sql: "SELECT key, version, holdings, context, document FROM \(kind.table)")
-        while let row = try rows.next() {
-            let key: String = row[0]
-            if newer[RecordKey(kind, key)] != nil { continue }
-            guard let holdings = Holding.parse(row[2]) else {
-                throw damaged("\(kind.table).holdings of \(key) can't be read")
+        let select = try db.makeStatement(
+            sql: "SELECT version, key, holdings, context, document FROM \(kind.table)")
+        // withoutActuallyEscaping: `Workers.run` returns when all have ended.
+        try withoutActuallyEscaping(body) { body in
+            try Workers.run { workers in
+                var batch = RowBatch()
+                while try Self.step(select, db) {
+                    batch.append(select.sqliteStatement)
+                    guard batch.isFull else { continue }
+                    try workers.hand(batch) { try self.recover($0, kind, unless: newer, body) }
+                    batch = RowBatch()
+                }
+                try workers.hand(batch) { try self.recover($0, kind, unless: newer, body) }
+                let records = newer.records.values.filter { $0.kind == kind }
+                for start in stride(from: 0, to: records.count, by: 1024) {
+                    try workers.hand(records[start..<min(start + 1024, records.count)]) { records in
+                        for record in records { try RecoveredObject.lend(record, to: body) }
+                    }
+                }
             }
-            let context: String = row[3]
-            let document: String = row[4]
-            try body(
-                LedgerRecord(
-                    kind: kind, key: key, version: UInt64(bitPattern: row[1]),
-                    change: .put(document: Array(document.utf8), context: Array(context.utf8), holdings: holdings)))
         }
     }
 
-    /// No address has two owners: not among the journal's objects, and not between those and the tables.
-    private func checkOwners(_ newer: [RecordKey: LedgerRecord], _ db: Database) throws {
-        let select = try db.cachedStatement(sql: "SELECT kind, owner FROM addresses WHERE pool = ? AND address = ?")
-        var owners: [Holding: String] = [:]
-        for record in newer.values {
-            guard case .put(_, _, let holdings) = record.change else { continue }
-            for holding in holdings {
-                if let other = owners.updateValue(record.key, forKey: holding) {
-                    throw damaged(
-                        "\(holding.rangeText) has two owners in the table journal, \(other) and \(record.key)")
-                }
-                guard let row = try Row.fetchOne(select, arguments: [holding.pool.word, holding.rangeText]) else {
-                    continue
-                }
-                let word: String = row[0]
-                let owner: String = row[1]
-                let kind = ObjectKind.allCases.first { $0.word == word }
-                if let kind, newer[RecordKey(kind, owner)] != nil { continue }
-                throw damaged(
-                    "\(holding.rangeText) has two owners, \(owner) in the table addresses and \(record.key) in the journal"
-                )
+    private static func step(_ statement: Statement, _ db: Database) throws -> Bool {
+        switch sqlite3_step(statement.sqliteStatement) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        case let code:
+            throw DatabaseError(
+                resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
+        }
+    }
+
+    private func recover(
+        _ batch: RowBatch, _ kind: ObjectKind, unless newer: NewerRecords, _ body: (RecoveredObject) throws -> Void
+    ) throws {
+        try batch.visit { version, key, holdings, context, document in
+            guard !newer.contains(kind, key) else { return }
+            guard let held = Holding.parse(holdings) else {
+                throw damaged("\(kind.table).holdings of \(String(decoding: key, as: UTF8.self)) can't be read")
             }
+            try body(
+                RecoveredObject(
+                    kind: kind, key: key, version: version, document: document, context: context, holdings: held))
         }
     }
 
     private func damaged(_ what: String) -> LedgerError {
         LedgerError(.corrupt, "\(path): \(what); nothing was changed: restore a backup, or mend the tables by hand")
+    }
+}
+
+/// The journal's last word on each object that it speaks of.
+private struct NewerRecords: Sendable {
+    private(set) var records: [RecordKey: LedgerRecord] = [:]
+    /// Hashes of the keys: most rows of the tables are not among them, which is seen without making a string.
+    private var hashes: Set<Int> = []
+
+    init(_ records: [LedgerRecord]) {
+        for record in records {
+            self.records[RecordKey(record)] = record
+            var key = record.key
+            hashes.insert(key.withUTF8 { Self.hash(UnsafeRawBufferPointer($0)) })
+        }
+    }
+
+    func contains(_ kind: ObjectKind, _ key: UnsafeRawBufferPointer) -> Bool {
+        !hashes.isEmpty && hashes.contains(Self.hash(key))
+            && records[RecordKey(kind, String(decoding: key, as: UTF8.self))] != nil
+    }
+
+    private static func hash(_ key: UnsafeRawBufferPointer) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: key)
+        return hasher.finalize()
+    }
+}
+
+/// Rows of a table, copied: their columns' bytes one behind the other.
+private struct RowBatch: Sendable {
+    private var bytes: [UInt8] = []
+    private var rows: [(version: UInt64, ends: (Int, Int, Int, Int))] = []
+
+    var isFull: Bool { bytes.count > 256 << 10 }
+
+    mutating func append(_ row: SQLiteStatement) {
+        if bytes.isEmpty { bytes.reserveCapacity(320 << 10) }
+        rows.append(
+            (
+                UInt64(bitPattern: sqlite3_column_int64(row, 0)),
+                (appendColumn(1, row), appendColumn(2, row), appendColumn(3, row), appendColumn(4, row))
+            ))
+    }
+
+    private mutating func appendColumn(_ index: Int32, _ row: SQLiteStatement) -> Int {
+        // SQLite's bytes are there until the next step; the text's length is asked for after the text.
+        let text = sqlite3_column_text(row, index)
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text, count: Int(sqlite3_column_bytes(row, index))))
+        return bytes.count
+    }
+
+    func visit(
+        _ body: (
+            _ version: UInt64, _ key: UnsafeRawBufferPointer, _ holdings: UnsafeRawBufferPointer,
+            _ context: UnsafeRawBufferPointer, _ document: UnsafeRawBufferPointer
+        ) throws -> Void
+    ) rethrows {
+        try bytes.withUnsafeBytes { bytes in
+            var start = 0
+            for (version, ends) in rows {
+                func column(_ from: Int, _ to: Int) -> UnsafeRawBufferPointer {
+                    UnsafeRawBufferPointer(rebasing: bytes[from..<to])
+                }
+                try body(
+                    version, column(start, ends.0), column(ends.0, ends.1), column(ends.1, ends.2),
+                    column(ends.2, ends.3))
+                start = ends.3
+            }
+        }
     }
 }

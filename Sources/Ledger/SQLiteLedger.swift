@@ -14,11 +14,14 @@ public final class SQLiteLedger: LedgerStore {
     /// Records in one row of the journal: the transactions of a group are kept together, and so they may lie together; a
     /// row each would cost more than all the rest of a commit. A transaction with more has a row of its own.
     static let recordsPerRow = 64
-    /// Records folded in one step: a commit that comes meanwhile waits for a few milliseconds at most.
+    /// Records folded in one step, and two for each transaction since the step before where that is more, so that the
+    /// backlog shrinks: a commit that comes meanwhile waits for a few milliseconds, or for as long as its own group takes.
     static let stepSize = 128
     /// Groups after which the write-ahead log is copied into the database even under load: commits wait for the copy, so
     /// that it must stay short. Benchmarks.md has what other numbers cost.
-    static let groupsPerLogCheckpoint = 64
+    static let logWeightLimit = 64
+    /// Rows whose folding fills the log about as much as a group.
+    static let foldedRowsPerGroup = 16
 
     struct State {
         var queue: DatabaseQueue?
@@ -26,7 +29,10 @@ public final class SQLiteLedger: LedgerStore {
         var sequence: Int64 = 0
         /// The newest transaction that the tables have caught up with.
         var folded: Int64 = 0
-        var groupsSinceLogCheckpoint = 0
+        /// The newest row when `maintain` was called last.
+        var maintained: Int64 = 0
+        /// How much the log has grown since it was copied, in groups.
+        var logWeight = 0
         var lock: DirectoryLock?
     }
 
@@ -51,6 +57,7 @@ public final class SQLiteLedger: LedgerStore {
             state.queue = queue
             state.sequence = sequence
             state.folded = folded
+            state.maintained = sequence
         }
     }
 
@@ -103,7 +110,7 @@ public final class SQLiteLedger: LedgerStore {
         }
         state.withLock { state in
             state.sequence = sequence
-            state.groupsSinceLogCheckpoint += 1
+            state.logWeight += 1
         }
         return transactions.map { _ in .committed }
     }

@@ -7,7 +7,7 @@ enum Schema {
     /// "Tndm": marks a database as this program's (`PRAGMA application_id`).
     static let applicationID: Int64 = 0x546e_646d
     /// `PRAGMA user_version`.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
     static let migrations: [String] = [
@@ -63,7 +63,69 @@ enum Schema {
             owner TEXT NOT NULL,
             PRIMARY KEY (pool, address)
         ) WITHOUT ROWID;
+        """,
+        // Rows as they come, found by an index of their keys: in the order of the keys themselves each new row touched a page of
+        // its own in a deep tree, and the two addresses of a pod one more each.
         """
+        DROP TABLE addresses;
+        ALTER TABLE services RENAME TO old_services;
+        CREATE TABLE services (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            type TEXT AS (json_extract(document, '$.spec.type')),
+            ip_family_policy TEXT AS (json_extract(document, '$.spec.ipFamilyPolicy')),
+            cluster_ips TEXT AS (json_extract(document, '$.spec.clusterIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO services (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_services;
+        DROP TABLE old_services;
+        ALTER TABLE nodes RENAME TO old_nodes;
+        CREATE TABLE nodes (
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            pod_cidrs TEXT AS (json_extract(document, '$.spec.podCIDRs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO nodes (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_nodes;
+        DROP TABLE old_nodes;
+        ALTER TABLE pods RENAME TO old_pods;
+        CREATE TABLE pods (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            node TEXT AS (json_extract(document, '$.spec.nodeName')),
+            pod_ips TEXT AS (json_extract(document, '$.status.podIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO pods (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_pods;
+        DROP TABLE old_pods;
+        CREATE VIEW addresses (address, pool, kind, owner) AS
+        WITH held (kind, owner, holding) AS (
+            SELECT 'Service', services.key, json_each.value FROM services, json_each('["' || replace(holdings, ' ', '","') || '"]')
+            UNION ALL
+            SELECT 'Node', nodes.key, json_each.value FROM nodes, json_each('["' || replace(holdings, ' ', '","') || '"]')
+            UNION ALL
+            SELECT 'Pod', pods.key, json_each.value FROM pods, json_each('["' || replace(holdings, ' ', '","') || '"]')
+        )
+        SELECT substr(holding, instr(holding, '=') + 1), substr(holding, 1, instr(holding, '=') - 1), kind, owner
+        FROM held WHERE holding <> '';
+        """,
     ]
 
     /// Brings a database to this version, in one transaction; refuses what is not ours, or is newer than this program.
@@ -97,15 +159,6 @@ extension ObjectKind {
         case .service: "services"
         case .node: "nodes"
         case .pod: "pods"
-        }
-    }
-
-    /// As it stands in `addresses.kind`.
-    var word: String {
-        switch self {
-        case .service: "Service"
-        case .node: "Node"
-        case .pod: "Pod"
         }
     }
 }

@@ -1,9 +1,9 @@
 import Synchronization
 
 /// A row of counts that only grow. Thread-safe; counting never blocks: one addition.
+// Proof of Sendable: `cells` is made in `init`, freed in `deinit`, and in between touched by atomic operations alone.
 public final class Counters: @unchecked Sendable {
     public let count: Int
-    // Proof: made in `init`, freed in `deinit`, in between touched by atomic operations alone.
     private let cells: UnsafeMutablePointer<Atomic<UInt64>>
 
     public init(_ count: Int) {

@@ -4,6 +4,8 @@ import Synchronization
 ///
 /// Thread-safe; `observe` never blocks: two additions. A reader that looks meanwhile may see an observation counted and
 /// not yet summed.
+// Proof of Sendable: `cells` holds the buckets and behind them the sum; it is made in `init`, freed in `deinit`, and in
+// between touched by atomic operations alone.
 public final class Histogram: @unchecked Sendable {
     public struct Snapshot: Sendable {
         /// Upper bounds, inclusive, in the unit of the observations; the last bucket has none.
@@ -17,8 +19,6 @@ public final class Histogram: @unchecked Sendable {
 
     private let firstBound: UInt64
     private let bucketCount: Int
-    // Proof: the buckets and behind them the sum; made in `init`, freed in `deinit`, in between touched by atomic
-    // operations alone.
     private let cells: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// Bounds `firstBound`, 2·`firstBound`, 4·`firstBound`… and one bucket without a bound.

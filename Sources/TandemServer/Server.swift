@@ -27,6 +27,7 @@ public final class Server: Service {
     ///
     /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
+        ProcessStatistics.begin()
         let tls = try Startup.tlsContext(configuration)
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])

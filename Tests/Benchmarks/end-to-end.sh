@@ -1,61 +1,77 @@
 #!/bin/bash
-# CPU time of the server per call, in one run on one core: nginx answering a constant over HTTPS, and tandemd allocating
-# durably over the stream and over HTTP/1.1. The load runs on the other core. Needs nginx (Debian's nginx-light).
+# Processor time of the server per call, in one run on one core: nginx answering a constant over HTTPS, and tandemd allocating
+# durably over the stream, over HTTP/1.1 and in batches. The load runs on the other core. Each round measures all four in
+# turn; the table has the median of the rounds and of their ratios to nginx. Needs nginx (Debian's nginx-light).
 #
 #   Tests/Benchmarks/end-to-end.sh [SECONDS [ROUNDS]]
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-5}
 rounds=${2:-3}
-for product in tandemd tandem-load; do swift build -c release --product $product >/dev/null; done
-bin=$(swift build -c release --show-bin-path)
-certs/generate.sh certs/dev >/dev/null
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
-certs=$PWD/certs/dev
+. Tests/Benchmarks/server.sh
+start_nginx 9443
+start_tandemd 9444
 
-# As long as the answer to an allocation.
-answer=$(printf '{"jsonrpc":"2.0","id":1,"result":{"x":"%0380d"}}' 0)
-cat >"$work/nginx.conf" <<CONF
-worker_processes 1; daemon off; pid $work/nginx.pid; error_log stderr crit;
-events { worker_connections 1024; }
-http {
-    access_log off; keepalive_requests 100000000; default_type application/json;
-    client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c; uwsgi_temp_path $work/d; scgi_temp_path $work/e;
-    server {
-        listen 127.0.0.1:9443 ssl; ssl_certificate $certs/server.crt; ssl_certificate_key $certs/server.key;
-        ssl_client_certificate $certs/ca.crt; ssl_verify_client optional; ssl_protocols TLSv1.3;
-        location /rpc { return 200 '$answer'; }
-    }
+# Nanoseconds on a processor of the threads of process $1: of its event loops, or of all others.
+loops() { spent "$1" 'NIO-ELT'; }
+others() { spent "$1" -v 'NIO-ELT'; }
+spent() {
+    local pid=$1 total=0 task
+    shift
+    for task in /proc/"$pid"/task/*; do
+        if grep -q "$@" "$task/comm" 2>/dev/null; then total=$((total + $(cut -d' ' -f1 "$task/schedstat"))); fi
+    done
+    echo "$total"
 }
-CONF
-taskset -c 0 nginx -c "$work/nginx.conf" -p "$work" &
-taskset -c 0 "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --secure-port=9444 --event-loops=1 \
-    --data-dir="$work/data" --tls-cert-file=$certs/server.crt --tls-private-key-file=$certs/server.key \
-    --client-ca-file=$certs/ca.crt --log-level=error &
-tandemd=$!
-sleep 1
-nginx=$(pgrep -P "$(cat "$work/nginx.pid")")
 
-# Clock ticks (10 ms) that a process has used.
-ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
-
-# measure NAME PID PORT ARGUMENTS...
+# measure ROUND NAME PID PORT ARGUMENTS...: a line of round, name, ns of event loops and of others, calls, commits.
 measure() {
-    local name=$1 pid=$2 port=$3 before after calls
-    shift 3
-    before=$(ticks "$pid")
-    taskset -c 1 "$bin/tandem-load" --server 127.0.0.1:"$port" --connections 32 --pipeline 1 --warm-up 0 \
-        --duration "$seconds" --quiet --ignore-answers --json "$work/result.json" "$@" >/dev/null
-    after=$(ticks "$pid")
+    local round=$1 name=$2 pid=$3 port=$4 loop other commits calls
+    shift 4
+    loop=$(loops "$pid") other=$(others "$pid") commits=$(commits "$port")
+    load "$port" --warm-up 0 --duration "$seconds" --quiet --ignore-answers --json "$work/result.json" "$@"
+    loop=$(($(loops "$pid") - loop)) other=$(($(others "$pid") - other)) commits=$(($(commits "$port") - commits))
     calls=$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/result.json")
-    echo "$name $((after - before)) $calls" | awk '{ printf "%-28s %8.1f us/call  %8.0f calls/s\n", $1, $2 * 10000 / $3, $3 / '"$seconds"' }'
+    # What was journalled is folded into the tables when nothing else is to be done; that is a cost of its own.
+    [ "$pid" = "$nginx" ] || wait_idle "$pid"
+    echo "$round $name $loop $other $calls $commits"
 }
-for _ in $(seq "$rounds"); do
-    measure nginx-constant "$nginx" 9443 --transport http
-    measure tandemd-stream "$tandemd" 9444 --transport stream
-    measure tandemd-http "$tandemd" 9444 --transport http
-    measure tandemd-stream-batch100 "$tandemd" 9444 --transport stream --workload batch --connections 4
-    sleep 1
-done
+for round in $(seq "$rounds"); do
+    measure "$round" nginx "$nginx" 9443 --transport http --connections 32 --pipeline 1
+    measure "$round" stream "$tandemd" 9444 --transport stream --connections 32 --pipeline 1
+    measure "$round" HTTP/1.1 "$tandemd" 9444 --transport http --connections 32 --pipeline 1
+    measure "$round" batch "$tandemd" 9444 --transport stream --workload batch --batch-size 100 --connections 4
+done >"$work/rounds"
+
+awk -v seconds="$seconds" '
+    function median(list, count,   i, j, t) {
+        for (i = 1; i <= count; i++) for (j = i + 1; j <= count; j++)
+            if (list[j] < list[i]) { t = list[i]; list[i] = list[j]; list[j] = t }
+        return list[int((count + 1) / 2)]
+    }
+    function medianOf(table, name, rounds,   list, r) {
+        for (r = 1; r <= rounds; r++) list[r] = table[name, r]
+        return median(list, rounds)
+    }
+    {
+        rounds = $1
+        cost[$2, $1] = ($3 + $4) / $5 / 1000; loop[$2, $1] = $3 / $5 / 1000; other[$2, $1] = $4 / $5 / 1000
+        rate[$2, $1] = $5 / seconds; group[$2, $1] = $6 > 0 ? $5 / $6 : 0
+        ratio[$2, $1] = cost[$2, $1] / cost["nginx", $1]
+    }
+    END {
+        print "| server | processor time a call | times nginx | event loop | journal | calls a commit | calls a second |"
+        print "| --- | --- | --- | --- | --- | --- | --- |"
+        label["nginx"] = "nginx, a constant of the same length, HTTP/1.1"
+        label["stream"] = "`tandemd`, an allocation over the stream"
+        label["HTTP/1.1"] = "`tandemd`, an allocation over HTTP/1.1"
+        label["batch"] = "`tandemd`, an allocation in batches of 100"
+        split("nginx stream HTTP/1.1 batch", names, " ")
+        for (n = 1; n <= 4; n++) {
+            name = names[n]
+            printf "| %s | %.1f µs | %.2f | ", label[name], medianOf(cost, name, rounds), medianOf(ratio, name, rounds)
+            if (name == "nginx") printf "| | | "
+            else printf "%.1f µs | %.1f µs | %.0f | ", medianOf(loop, name, rounds), medianOf(other, name, rounds), medianOf(group, name, rounds)
+            printf "%.0f |\n", medianOf(rate, name, rounds)
+        }
+    }' "$work/rounds"

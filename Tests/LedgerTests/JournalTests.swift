@@ -12,7 +12,7 @@ struct JournalTests {
         let groups = Log<Int>()
         let entered = DispatchSemaphore(value: 0)
         let gate = DispatchSemaphore(value: 0)
-        func recover(_ body: (LedgerRecord) throws -> Void) throws -> UInt64 { 0 }
+        func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 { 0 }
         func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
             groups.add(transactions.count)
             entered.signal()

@@ -30,12 +30,18 @@ struct Twin: Equatable {
     init() {}
 
     init(recovering store: some LedgerStore) throws {
-        var objects: [String: LedgerRecord] = [:]
-        version = try store.recover { record in
-            let old = objects.updateValue(record, forKey: "\(record.kind) \(record.key)")
+        let objects = Mutex<[String: LedgerRecord]>([:])
+        let latest = Mutex(ObjectKind.service)
+        version = try store.recover { object in
+            let record = object.record
+            let old = objects.withLock { $0.updateValue(record, forKey: "\(record.kind) \(record.key)") }
             precondition(old == nil, "an object came twice")
+            latest.withLock { latest in
+                precondition(latest.rawValue <= record.kind.rawValue, "a \(record.kind) came after a \(latest)")
+                latest = record.kind
+            }
         }
-        self.objects = objects
+        self.objects = objects.withLock { $0 }
     }
 }
 

@@ -37,7 +37,7 @@ final class AuditLog: Sendable {
     /// Entries that came while too many waited.
     var dropped: UInt64 { queue.dropped }
 
-    /// Returns when every entry is written. Blocks.
+    /// Returns when every entry is written, or after two seconds. Blocks.
     func flush() { queue.flush() }
 
     private static func line(_ entry: Entry) -> [UInt8] {

@@ -4,10 +4,10 @@ import Foundation
 /// which an event loop may not.
 ///
 /// Thread-safe; `submit` never blocks. What comes past the limit is dropped and counted.
+// Proof of Sendable: everything that changes is read and written under the condition's lock alone.
 final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     private let limit: Int
     private let body: @Sendable ([Item]) -> Void
-    // Proof: everything below is read and written under the condition's lock alone.
     private let condition = NSCondition()
     private var waiting: [Item] = []
     private var isBusy = false
@@ -39,10 +39,12 @@ final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     /// Items dropped since the start.
     var dropped: UInt64 { condition.withLock { droppedCount } }
 
-    /// Returns when everything submitted before is done. Blocks.
+    /// Returns when everything submitted before is done, or after two seconds: a reader that never reads keeps no process
+    /// from ending. Blocks.
     func flush() {
+        let deadline = Date(timeIntervalSinceNow: 2)
         condition.withLock {
-            while isBusy || !waiting.isEmpty { condition.wait() }
+            while isBusy || !waiting.isEmpty, condition.wait(until: deadline) {}
         }
     }
 

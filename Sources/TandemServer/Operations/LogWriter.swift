@@ -17,7 +17,7 @@ final class LogWriter: Sendable {
     /// Lines that came while too many waited.
     var dropped: UInt64 { queue.dropped }
 
-    /// Returns when everything is written. Blocks.
+    /// Returns when everything is written, or after two seconds. Blocks.
     func flush() { queue.flush() }
 
     /// Past any buffer, at once. Blocks.

@@ -13,7 +13,7 @@ public enum Logs {
     /// For libraries whose lines say nothing that the server's own do not.
     public static let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
 
-    /// Returns when every line is written. Blocks.
+    /// Returns when every line is written, or after two seconds. Blocks.
     public static func flush() { LogWriter.standardError.flush() }
 }
 

@@ -28,8 +28,10 @@ enum ProcessStatistics {
             "process_start_time_seconds", .gauge, "When the process started, in seconds since 1970.", startTime)
     }
 
-    /// Noted at the first look, which is the server's own at its start.
-    static let startTime = time(nil)
+    private static let startTime = time(nil)
+
+    /// Notes when the process started: now.
+    static func begin() { _ = startTime }
 
     private static func fields(_ path: String) -> [Substring] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -1,0 +1,133 @@
+import Addressing
+import Foundation
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import IPAM
+
+@Suite("Pods in memory")
+struct StoredPodTests {
+    private static let node = StoredNode(
+        Node(metadata: ObjectMeta(name: "n1")), podCIDRs: [CIDR("10.244.0.0/24")!, CIDR("fd00:10:244::/64")!],
+        version: 1, document: [])
+
+    private func stored(
+        _ document: String, _ addresses: [IPAddress], version: UInt64 = 7, container: String = "c1"
+    ) throws -> StoredPod {
+        try StoredPod(
+            PodIdentity(Attachment(containerID: container)), on: Self.node, addresses: addresses, version: version,
+            document: Array(document.utf8))
+    }
+
+    @Test("whatever the document, it comes back byte by byte, and the parts are those that it says", arguments: seeds)
+    func keepsDocuments(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &generator)! }
+        for step in 0..<500 {
+            let version = UInt64.random(in: 0...UInt64.max, using: &generator)
+            let addresses = pick([
+                [IPAddress("10.244.0.9")!, IPAddress("fd00:10:244::9")!], [IPAddress("fd00:10:244::a:1")!],
+                [IPAddress("fd00:10:244::2")!, IPAddress("10.244.0.2")!], [IPAddress("10.244.0.200")!],
+            ])
+            var pod = Pod(
+                metadata: ObjectMeta(
+                    namespace: pick(["default", "a"]), name: pick(["web", "name with \"quotes\"", "näme", "x\\"]),
+                    uid: pick([
+                        nil, "", "u", "0f0e0d0c-0b0a-4908-a706-050403020100", "0F0e0d0c-0b0a-4908-a706-050403020100",
+                    ])),
+                nodeName: pick(["n1", "n2"]), podIPs: pick([addresses, [], addresses.reversed()]))
+            pod.metadata.creationTimestamp = pick([nil, "2026-11-24T08:50:37Z", "2026-11-24t08:50:37Z", "yesterday"])
+            pod.metadata.resourceVersion = pick([nil, "\(version)", "007"])
+            if Int.random(in: 0..<4, using: &generator) == 0 {
+                let labels = try JSONValue(parsing: Array(#"{"app":"web"}"#.utf8)).text
+                switch Int.random(in: 0..<4, using: &generator) {
+                case 0: pod.metadata.others["labels"] = labels
+                case 1: pod.specOthers["x"] = labels
+                case 2: pod.statusOthers["x"] = labels
+                default: pod.others["x"] = labels
+                }
+            }
+            let document = Documents.encode(pod.write)
+            let container = pick([
+                "c1", String(repeating: "0f", count: 32), String(repeating: "0F", count: 32),
+                String(repeating: "a9", count: 31),
+            ])
+            let stored = try stored(
+                String(decoding: document, as: UTF8.self), addresses, version: version, container: container)
+            #expect(
+                String(decoding: stored.document, as: UTF8.self) == String(decoding: document, as: UTF8.self),
+                "seed \(seed), step \(step)")
+            let read = try Documents.decode(document) { reader throws(JSONError) in try Pod(from: &reader) }
+            #expect(stored.namespace == read.metadata.namespace)
+            #expect(stored.name == read.metadata.name)
+            #expect(stored.nameKey == "\(read.metadata.namespace)/\(read.metadata.name)")
+            #expect(stored.uid == read.metadata.uid ?? "")
+            #expect(stored.addresses == addresses)
+            #expect(stored.version == version)
+            #expect(stored.key == "container/\(container)/eth0")
+            #expect(stored.identity == PodIdentity(Attachment(containerID: container)))
+            #expect(stored.withOrigin { String(decoding: $0, as: UTF8.self) } == "container/\(container)")
+        }
+    }
+
+    @Test("what the engine fills in, and nothing else, is the plain form")
+    func knowsThePlainForm() {
+        let plain =
+            #"{"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"default","name":"web","uid":"u","resourceVersion":"7","creationTimestamp":"2026-11-24T08:50:37Z"},"spec":{"nodeName":"n1"},"status":{"podIP":"10.244.0.9","podIPs":[{"ip":"10.244.0.9"},{"ip":"fd00:10:244::9"}]}}"#
+        func isPlain(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { PodText($0) != nil } }
+        #expect(isPlain(plain))
+        for index in plain.indices where "{}[],".contains(plain[index]) {
+            var cut = plain
+            cut.remove(at: index)
+            #expect(!isPlain(cut), "\(cut)")
+        }
+        for length in 0..<plain.utf8.count { #expect(!isPlain(String(plain.prefix(length)))) }
+        #expect(!isPlain(plain + " "))
+        #expect(!isPlain(""))
+        #expect(!isPlain(plain.replacingOccurrences(of: "web", with: #"\u0077eb"#)))
+    }
+
+    @Test("a table of pods finds, forgets and grows like a list", arguments: seeds)
+    func tabulates(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        var table = PodTable()
+        var twin: [(slot: UInt32, pod: StoredPod)] = []
+        // Few hashes, at both ends and in the middle: long ways, ways around the end, and pods of one hash.
+        let slots: [UInt32] =
+            [0, 1, .max, .max - 1, 1 << 31] + (0..<20).map { _ in .random(in: 0 ... .max, using: &generator) }
+        for step in 0..<3_000 {
+            let isGrowing = step / 500 % 2 == 0
+            if twin.isEmpty || Int.random(in: 0..<10, using: &generator) < (isGrowing ? 7 : 3) {
+                let pod = try stored(#"{"metadata":{"name":"\#(step)"}}"#, [], version: UInt64(step))
+                let slot = slots.randomElement(using: &generator)!
+                table.insert(pod, slot)
+                twin.append((slot, pod))
+            } else {
+                let gone = twin.remove(at: Int.random(in: 0..<twin.count, using: &generator))
+                table.remove(gone.pod, gone.slot)
+                table.remove(gone.pod, gone.slot)
+            }
+            #expect(table.count == twin.count)
+            let slot = slots.randomElement(using: &generator)!
+            let found = table.pods(slot) { $0.version % 3 != 0 }.map(\.version).sorted()
+            #expect(
+                found == twin.filter { $0.slot == slot && $0.pod.version % 3 != 0 }.map(\.pod.version),
+                "seed \(seed), step \(step)")
+        }
+        #expect(table.all.map(\.version).sorted() == twin.map(\.pod.version))
+    }
+
+    @Test("ways through a table stay short while it fills and empties", arguments: seeds)
+    func keepsWaysShort(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        var table = PodTable()
+        let pods = try (0..<5_000).map { _ in
+            (try stored(#"{"metadata":{"name":"x"}}"#, []), UInt32.random(in: 0 ... .max, using: &generator))
+        }
+        for (pod, slot) in pods { table.insert(pod, slot) }
+        #expect(table.longestWay < 400)
+        for (pod, slot) in pods[500...] { table.remove(pod, slot) }
+        #expect(table.longestWay < 20)
+    }
+}

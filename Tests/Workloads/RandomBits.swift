@@ -1,0 +1,17 @@
+/// SplitMix64: cheap enough not to be what is measured, and the same sequence in every run.
+@frozen
+public struct RandomBits: RandomNumberGenerator, Sendable {
+    @usableFromInline var state: UInt64
+
+    @inlinable
+    public init(seed: UInt64) { state = seed }
+
+    @inlinable @inline(__always)
+    public mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ mixed >> 31
+    }
+}
