@@ -1,4 +1,4 @@
-.PHONY: run build test bench lint format tsan clean help
+.PHONY: run build cni test bench lint format tsan clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -9,6 +9,11 @@ run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for anothe
 build: ## Build everything, optimised
 	@docker/deps.sh
 	swift build -c release
+
+cni: ## Build tandem-cni for /opt/cni/bin, statically linked: .build-static/release/tandem-cni
+	@docker/deps.sh
+	swift build -c release --static-swift-stdlib --scratch-path .build-static --product tandem-cni
+	Tests/links.sh .build-static/release/tandem-cni --static
 
 test: ## Run every test
 	@docker/deps.sh --tests

@@ -74,8 +74,12 @@ let package = Package(
                 lifecycle,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
+        library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
+        executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
-        executable("tandemctl", ["ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", arguments, yams]),
+        executable(
+            "tandemctl",
+            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", arguments, yams]),
         executable(
             "tandem-load",
             [
@@ -104,6 +108,8 @@ let package = Package(
             path: "Tests/AllocationCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
         tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
+        tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
+        tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(

@@ -29,10 +29,12 @@ OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
 TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
+CNI           Addressing TandemAPI OpenSSLTLS Glibc
+tandem-cni    CNI Glibc
 ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI OpenSSLTLS ArgumentParser Yams Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS NIOCore ArgumentParser Yams Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

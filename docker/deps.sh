@@ -11,10 +11,19 @@ command -v openssl >/dev/null || missing="$missing openssl"
 [ "${1:-}" != --tests ] || {
     command -v curl >/dev/null || missing="$missing curl"
     command -v python3 >/dev/null || missing="$missing python3"
+    # The network test makes hosts of its own, which only root may.
+    [ "$(id -u)" -ne 0 ] || {
+        [ -x /usr/lib/cni/bridge ] || missing="$missing containernetworking-plugins"
+        command -v ip >/dev/null || missing="$missing iproute2"
+        command -v nft >/dev/null || missing="$missing nftables"
+        command -v iptables >/dev/null || missing="$missing iptables"
+        command -v ping >/dev/null || missing="$missing iputils-ping"
+    }
 }
 [ "${1:-}" != --bench ] || {
     command -v nginx >/dev/null || missing="$missing nginx-light"
     command -v pgrep >/dev/null || missing="$missing procps"
+    [ -x /usr/lib/cni/host-local ] || missing="$missing containernetworking-plugins"
 }
 
 command -v swift >/dev/null || {

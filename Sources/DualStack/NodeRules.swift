@@ -38,12 +38,14 @@ public struct NodeRules: Sendable {
         if others.contains(where: { $0.family == family }) {
             return "may specify no more than one CIDR for each IP family"
         }
-        guard let cluster = clusterCIDRs.first(where: { $0.family == family }) else {
+        let ranges = clusterCIDRs.filter { $0.family == family }
+        guard !ranges.isEmpty else {
             return "\(family) is not configured on this cluster: --cluster-cidr has no range of it"
         }
         if cidr.prefixLength != maskSizes[family] {
             return "a node's \(family) CIDR is a /\(maskSizes[family] ?? 0) on this cluster"
         }
-        return cluster.contains(cidr) ? nil : "does not lie in the cluster CIDR \(cluster)"
+        let names = ranges.map(\.description).joined(separator: ", ")
+        return ranges.contains { $0.contains(cidr) } ? nil : "does not lie in the cluster CIDR \(names)"
     }
 }

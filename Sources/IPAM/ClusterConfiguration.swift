@@ -4,7 +4,8 @@ public import Addressing
 public struct ClusterConfiguration: Sendable, Equatable {
     /// `--service-cluster-ip-range`: one or two, of different families; the first is the default family.
     public var serviceRanges: [CIDR]
-    /// `--cluster-cidr`: none, one or two, of different families.
+    /// `--cluster-cidr`: any number, of one or both families; the family of the first is the default. Nodes take from the
+    /// first of a family that has room.
     public var clusterCIDRs: [CIDR]
     /// `--load-balancer-ip-range`: none, one or two, of different families.
     public var loadBalancerRanges: [CIDR]
@@ -14,10 +15,13 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var nodeMaskSizeIPv6: Int
     /// `--auto-register-nodes`: a pod's node gets its CIDRs with its first pod.
     public var autoRegisterNodes: Bool
+    /// `--pod-ip-reuse-delay`: how long an address that a pod gave back is not given out again, in seconds; 0 for not at all.
+    public var podIPReuseDelaySeconds: Int
 
     public init(
         serviceRanges: [CIDR], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [CIDR] = [],
-        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true
+        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true,
+        podIPReuseDelaySeconds: Int = 0
     ) {
         self.serviceRanges = serviceRanges
         self.clusterCIDRs = clusterCIDRs
@@ -25,6 +29,14 @@ public struct ClusterConfiguration: Sendable, Equatable {
         self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
         self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
         self.autoRegisterNodes = autoRegisterNodes
+        self.podIPReuseDelaySeconds = podIPReuseDelaySeconds
+    }
+
+    /// The families of `clusterCIDRs`, each once, in their order: what a node and a pod get.
+    public var podFamilies: [IPFamily] {
+        var families: [IPFamily] = []
+        for range in clusterCIDRs where !families.contains(range.family) { families.append(range.family) }
+        return families
     }
 
     public func nodeMaskSize(_ family: IPFamily) -> Int {
@@ -55,15 +67,17 @@ extension ClusterConfiguration {
                     "service-cluster-ip-range",
                     "give one CIDR, or two of different families, such as 10.96.0.0/16,fd00:10:96::/112"))
         }
-        faults += Self.rangeFaults("service-cluster-ip-range", serviceRanges)
-        faults += Self.rangeFaults("cluster-cidr", clusterCIDRs)
-        faults += Self.rangeFaults("load-balancer-ip-range", loadBalancerRanges)
+        faults += Self.familyFaults("service-cluster-ip-range", serviceRanges)
+        faults += Self.lengthFaults("service-cluster-ip-range", serviceRanges)
+        faults += Self.lengthFaults("cluster-cidr", clusterCIDRs)
+        faults += Self.familyFaults("load-balancer-ip-range", loadBalancerRanges)
+        faults += Self.lengthFaults("load-balancer-ip-range", loadBalancerRanges)
         faults += overlaps
         faults += clusterCIDRs.compactMap(nodeMaskFault)
         return faults
     }
 
-    private static func rangeFaults(_ flag: String, _ ranges: [CIDR]) -> [ConfigurationFault] {
+    private static func familyFaults(_ flag: String, _ ranges: [CIDR]) -> [ConfigurationFault] {
         var faults: [ConfigurationFault] = []
         if ranges.count > 2 {
             faults.append(ConfigurationFault(flag, "at most two CIDRs, one of each family; found \(ranges.count)"))
@@ -74,6 +88,11 @@ extension ClusterConfiguration {
                     "\(ranges[0]) and \(ranges[1]) are both \(ranges[0].network.family); "
                         + "give one IPv4 and one IPv6 CIDR, or only one"))
         }
+        return faults
+    }
+
+    private static func lengthFaults(_ flag: String, _ ranges: [CIDR]) -> [ConfigurationFault] {
+        var faults: [ConfigurationFault] = []
         for range in ranges {
             let lengths = range.network.family == .ipv4 ? 8...30 : 8...126
             guard !lengths.contains(range.prefixLength) else { continue }
@@ -92,7 +111,7 @@ extension ClusterConfiguration {
             + loadBalancerRanges.map { ("load-balancer-ip-range", $0) }
         var faults: [ConfigurationFault] = []
         for (index, (flag, range)) in all.enumerated() {
-            for (otherFlag, other) in all[..<index] where otherFlag != flag && range.overlaps(other) {
+            for (otherFlag, other) in all[..<index] where range.overlaps(other) {
                 faults.append(
                     ConfigurationFault(
                         flag,

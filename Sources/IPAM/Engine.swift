@@ -41,7 +41,9 @@ public final class Engine: Sendable {
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
         pools = Pools(cluster)
         registry = Registry()
-        versions = Atomic(try Recovery(pools: pools, registry: registry).run(store))
+        let recovery = Recovery(
+            pools: pools, registry: registry, environment: environment, reuseDelay: cluster.podIPReuseDelaySeconds)
+        versions = Atomic(try recovery.run(store))
         journal = Journal(store: store)
     }
 

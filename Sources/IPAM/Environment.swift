@@ -8,9 +8,22 @@ public struct Environment: Sendable {
     /// Seconds since 1970 in UTC. Only shown (`creationTimestamp`), never decided by: the clock may jump.
     public var now: @Sendable () -> Int
 
-    public init(random: @escaping @Sendable () -> UInt64, now: @escaping @Sendable () -> Int) {
+    /// Seconds on a clock that only ever goes forward, from any start.
+    public var uptime: @Sendable () -> Int
+
+    public init(
+        random: @escaping @Sendable () -> UInt64, now: @escaping @Sendable () -> Int,
+        uptime: @escaping @Sendable () -> Int = Environment.systemUptime
+    ) {
         self.random = random
         self.now = now
+        self.uptime = uptime
+    }
+
+    public static let systemUptime: @Sendable () -> Int = {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return time.tv_sec
     }
 
     public static let system = Environment(

@@ -57,7 +57,7 @@ extension Engine {
         }
         var holds: [Hold] = []
         do throws(APIError) {
-            for pool in pools.nodeCIDR { holds.append(try take(from: pool, requested, for: asked)) }
+            for family in cluster.podFamilies { holds.append(try take(family, requested, for: asked)) }
         } catch {
             for hold in holds { hold.giveBack() }
             throw error
@@ -74,13 +74,17 @@ extension Engine {
             stored: StoredNode(node, podCIDRs: podCIDRs, version: version, document: document), holds: holds)
     }
 
-    private func take(from pool: SubnetPool, _ requested: [CIDR], for node: Node) throws(APIError) -> Hold {
-        let family = pool.cluster.network.family
+    private func take(_ family: IPFamily, _ requested: [CIDR], for node: Node) throws(APIError) -> Hold {
+        let pools = pools.nodeCIDR.filter { $0.cluster.family == family }
         guard let index = requested.firstIndex(where: { $0.network.family == family }) else {
-            guard let subnet = pool.claimNext() else { throw .rangeFull(pool.cluster, for: "pod CIDR") }
-            return .subnet(pool, subnet)
+            for pool in pools {
+                if let subnet = pool.claimNext() { return .subnet(pool, subnet) }
+            }
+            // A family of the cluster has a range.
+            throw .rangeFull(pools[pools.count - 1].cluster, for: "pod CIDR")
         }
         let subnet = requested[index]
+        let pool = pools.first { $0.cluster.contains(subnet) } ?? pools[0]
         switch pool.claim(subnet) {
         case .claimed: return .subnet(pool, subnet)
         case .taken:

@@ -31,7 +31,7 @@ extension Engine {
     }
 
     var podRules: PodRules {
-        PodRules(podFamilies: cluster.clusterCIDRs.map(\.network.family))
+        PodRules(podFamilies: cluster.podFamilies)
     }
 
     private func registerThenAllocate(_ asked: AskedPod, isDryRun: Bool, _ answer: @escaping Answer) {
@@ -86,11 +86,12 @@ extension Engine {
                 return answer(.success(stored.result(stored.document, isReplayed: true)))
             }
             let start = stageStart()
-            let holds: [Hold]
+            var holds: [Hold] = []
             do throws(APIError) {
-                holds = try asked.families.map { family throws(APIError) in try node.take(family, for: asked) }
+                for family in asked.families { holds.append(try node.take(family, for: asked)) }
                 stages.end(.claim, start)
             } catch {
+                for hold in holds { hold.giveBack() }
                 registering?.giveBack()
                 throw error
             }
@@ -101,13 +102,17 @@ extension Engine {
                 return answer(.success(stored.result(document, isReplayed: false)))
             }
             let registry = registry
-            let change = Change(
+            var change = Change(
                 records: (registering.map { [$0.record] } ?? []) + [stored.record(document)],
                 claimed: holds + (registering?.holds ?? []),
                 apply: {
                     if registering != nil { registry.put(node) }
                     registry.put(stored)
                 })
+            for case .cooling(_, let entry) in holds {
+                change.records.append(CoolingRecord.removal(entry.address, version: stored.version))
+            }
+            thaw(node, in: &change, version: stored.version)
             commit(change) { outcome in
                 switch outcome {
                 case .kept: answer(.success(stored.result(document, isReplayed: false)))
@@ -196,14 +201,18 @@ extension StoredNode {
                 "node \"\(name)\" has no \(family) pod CIDR; release it and register it again to get one")
         }
         guard let index = asked.requested.firstIndex(where: { $0.family == family }) else {
-            guard let address = pool.claimNext() else { throw .rangeFull(pool.cidr, for: "pod IP") }
-            return .address(pool, address)
+            if let address = pool.claimNext() { return .address(pool, address) }
+            // Better one that still cools than none.
+            if let entry = cooling.takeOldest(family) { return .cooling(cooling, entry) }
+            throw .rangeFull(pool.cidr, for: "pod IP")
         }
         let requested = asked.requested[index]
         let fault: String
         switch pool.claim(requested) {
         case .claimed: return .address(pool, requested)
-        case .taken: fault = "\(requested) is already allocated"
+        case .taken:
+            if let entry = cooling.take(requested) { return .cooling(cooling, entry) }
+            fault = "\(requested) is already allocated"
         case .reserved: fault = "\(requested) is reserved: it is the network's, the gateway's or the broadcast address"
         case .outOfRange: fault = "\(requested) does not lie in \(pool.cidr), the pod CIDR of node \"\(name)\""
         }

@@ -43,11 +43,14 @@ struct Pools: Sendable {
 enum Hold: Sendable {
     case address(AddressPool, IPAddress)
     case subnet(SubnetPool, CIDR)
+    /// Taken in its pool before and after: giving it back lets it cool.
+    case cooling(CoolingAddresses, CoolingAddresses.Entry)
 
     func giveBack() {
         switch self {
         case .address(let pool, let address): _ = pool.release(address)
         case .subnet(let pool, let subnet): _ = pool.release(subnet)
+        case .cooling(let addresses, let entry): addresses.add(entry)
         }
     }
 
@@ -56,6 +59,7 @@ enum Hold: Sendable {
         switch self {
         case .address(_, let address): CIDR(address)
         case .subnet(_, let subnet): subnet
+        case .cooling(_, let entry): CIDR(entry.address)
         }
     }
 }

@@ -103,7 +103,7 @@ extension Engine {
             {
                 return podStatus(address, node)
             }
-            return AddressStatus(address, pool: pool.name, state: .free)
+            return AddressStatus(address, pool: pools.name(pool), state: .free)
         }
         // What is held from a range that is no longer configured is still held.
         if let key = registry.serviceAddresses[address], let owner = registry.services[key]?.owner {
@@ -123,10 +123,11 @@ extension Engine {
         guard let pool = node.pool(containing: address) else {
             return AddressStatus(address, pool: nil, state: .outOfRange)
         }
+        let name = node.poolName(pool.cidr.network.family)
+        if node.cooling.isCooling(address) { return AddressStatus(address, pool: name, state: .coolingDown) }
         let holder = node.listedPods().first { $0.addresses.contains(address) }
         return AddressStatus(
-            address, pool: node.poolName(pool.cidr.network.family),
-            state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
+            address, pool: name, state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
     }
 
     /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
@@ -137,13 +138,16 @@ extension Engine {
         }
         statuses += pools.nodeCIDR.map { pool in
             PoolStatus(
-                name: pool.name, kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
+                name: pools.name(pool), kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
                 allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
         }
         var nodes: [StoredNode] = []
         registry.nodes.visit { _, node in nodes.append(node) }
         for node in nodes.sorted(by: { $0.name < $1.name }) {
-            statuses += node.pools.map { $0.status(node.poolName($0.cidr.network.family), "Pod") }
+            statuses += node.pools.map { pool in
+                let family = pool.cidr.network.family
+                return pool.status(node.poolName(family), "Pod", cooling: node.cooling.count(family))
+            }
         }
         return statuses
     }
@@ -158,8 +162,13 @@ extension ServicePool {
     }
 }
 
-extension SubnetPool {
-    fileprivate var name: String { "nodes-\(cluster.network.family.poolSuffix)" }
+extension Pools {
+    /// Of several of a family the further ones are numbered.
+    fileprivate func name(_ pool: SubnetPool) -> String {
+        let family = pool.cluster.family
+        let index = nodeCIDR.filter { $0.cluster.family == family }.firstIndex { $0 === pool } ?? 0
+        return "nodes-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
+    }
 }
 
 extension StoredNode {
@@ -171,8 +180,11 @@ extension IPFamily {
 }
 
 extension AddressPool {
-    fileprivate func status(_ name: String, _ kind: String) -> PoolStatus {
-        PoolStatus(name: name, kind: kind, cidr: cidr, capacity: capacity, allocated: UInt128(allocatedCount))
+    /// What cools is nobody's, and is there for whoever finds nothing else.
+    fileprivate func status(_ name: String, _ kind: String, cooling: Int = 0) -> PoolStatus {
+        PoolStatus(
+            name: name, kind: kind, cidr: cidr, capacity: capacity,
+            allocated: UInt128(max(0, allocatedCount - cooling)))
     }
 }
 

@@ -12,11 +12,15 @@ import TandemAPI
 /// taken again once the range comes back.
 final class Recovery: Sendable {
     private let pools: Pools
-    private let registry: Registry
+    let registry: Registry
+    private let environment: Environment
+    private let reuseDelay: Int
     /// Made when the first pod comes, since all nodes are there by then.
     private let pods = AtomicLazyReference<PodLoad>()
 
-    init(pools: Pools, registry: Registry) {
+    init(pools: Pools, registry: Registry, environment: Environment, reuseDelay: Int) {
+        self.environment = environment
+        self.reuseDelay = reuseDelay
         self.pools = pools
         self.registry = registry
     }
@@ -29,6 +33,7 @@ final class Recovery: Sendable {
             case .service: try self.restoreService(object)
             case .node: try self.restoreNode(object)
             case .pod: try self.restorePod(object)
+            case .cooling: try self.restoreCooling(object, environment, delay: reuseDelay)
             }
         }
         try pods.load()?.finish(registry)

@@ -105,11 +105,10 @@ extension Engine {
         let released = pod.released
         guard !isDryRun else { return done(.success(released)) }
         let registry = registry
+        let version = nextVersion()
+        let cooled = cool(pod.addresses, on: pod.node, version: version)
         let change = Change(
-            records: [pod.removal(version: nextVersion())],
-            freed: pod.addresses.compactMap { address in
-                pod.node.pool(containing: address).map { .address($0, address) }
-            },
+            records: [pod.removal(version: version)] + cooled.records, freed: cooled.freed,
             apply: { registry.remove(pod) })
         commit(change) { outcome in
             switch outcome {
@@ -156,6 +155,7 @@ extension Engine {
         let version = nextVersion()
         let change = Change(
             records: pods.map { $0.removal(version: version) }
+                + node.cooling.all.map { CoolingRecord.removal($0.address, version: version) }
                 + [LedgerRecord(kind: .node, key: node.name, version: version, change: .delete)],
             // The pods' addresses go with the pools of the node.
             freed: node.podCIDRs.compactMap { cidr in

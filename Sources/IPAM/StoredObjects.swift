@@ -49,6 +49,7 @@ final class StoredNode: Sendable {
     let pools: [AddressPool]
     /// The pods that hold addresses of this node, committed ones only.
     let pods = Mutex(PodTable())
+    let cooling = CoolingAddresses()
 
     init(_ node: Node, podCIDRs: [CIDR], version: UInt64, document: [UInt8]) {
         name = node.metadata.name

@@ -5,6 +5,8 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case service = 1
     case node = 2
     case pod = 3
+    /// An address that was given back, and is not to be given out again yet; the key is the address.
+    case cooling = 4
 }
 
 /// An address or a subnet that an object holds, and the kind of range it is from.

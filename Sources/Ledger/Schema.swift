@@ -7,7 +7,7 @@ enum Schema {
     /// "Tndm": marks a database as this program's (`PRAGMA application_id`).
     static let applicationID: Int64 = 0x546e_646d
     /// `PRAGMA user_version`.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
     static let migrations: [String] = [
@@ -126,6 +126,18 @@ enum Schema {
         SELECT substr(holding, instr(holding, '=') + 1), substr(holding, 1, instr(holding, '=') - 1), kind, owner
         FROM held WHERE holding <> '';
         """,
+        """
+        CREATE TABLE cooling (
+            address TEXT AS (key),
+            node TEXT AS (json_extract(document, '$.node')),
+            released_at TEXT AS (datetime(json_extract(document, '$.releasedAt'), 'unixepoch')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        """,
     ]
 
     /// Brings a database to this version, in one transaction; refuses what is not ours, or is newer than this program.
@@ -159,6 +171,7 @@ extension ObjectKind {
         case .service: "services"
         case .node: "nodes"
         case .pod: "pods"
+        case .cooling: "cooling"
         }
     }
 }

@@ -15,7 +15,10 @@ struct Tandemctl: AsyncParsableCommand {
 
             Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
             """,
-        subcommands: [Apply.self, Get.self, Delete.self, Lookup.self, Check.self, BackupCommand.self, Version.self])
+        subcommands: [
+            Apply.self, Get.self, Delete.self, Lookup.self, Check.self, Masquerade.self, Flags.self,
+            BackupCommand.self, Health.self, Version.self,
+        ])
 
     static func main() async {
         do {

@@ -10,7 +10,10 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("cluster-cidr"),
-        help: "The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families.")
+        help: """
+            The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families. More of either may be \
+            added over a restart: nodes that come then take from them once the others are full.
+            """)
     var clusterCIDR: String?
 
     @Option(
@@ -37,12 +40,17 @@ struct RangeOptions: ParsableArguments {
         completion: .list(["true", "false"]))
     var autoRegisterNodes: String?
 
+    @Option(
+        name: .customLong("pod-ip-reuse-delay"),
+        help: "How long an address that a pod gave back is not given out again, in seconds. (default: 60)")
+    var podIPReuseDelay: String?
+
     var settings: [String: String] {
         [
             "service-cluster-ip-range": serviceClusterIPRange, "cluster-cidr": clusterCIDR,
             "node-cidr-mask-size": nodeCIDRMaskSize, "node-cidr-mask-size-ipv4": nodeCIDRMaskSizeIPv4,
             "node-cidr-mask-size-ipv6": nodeCIDRMaskSizeIPv6, "load-balancer-ip-range": loadBalancerIPRange,
-            "auto-register-nodes": autoRegisterNodes,
+            "auto-register-nodes": autoRegisterNodes, "pod-ip-reuse-delay": podIPReuseDelay,
         ].compactMapValues { $0 }
     }
 }

@@ -30,8 +30,10 @@ extension ClusterConfiguration {
 final class EngineHarness: Sendable {
     let engine: Engine
 
-    init(_ store: any LedgerStore, _ cluster: ClusterConfiguration = .small) throws {
-        engine = try Engine(cluster: cluster, store: store)
+    init(
+        _ store: any LedgerStore, _ cluster: ClusterConfiguration = .small, environment: Environment = .system
+    ) throws {
+        engine = try Engine(cluster: cluster, store: store, environment: environment)
     }
 
     func stop() {

@@ -34,7 +34,8 @@ struct ConfigurationTests {
             "tls-cert-file": certificates.certificate("server"), "tls-private-key-file": certificates.key("server"),
             "client-ca-file": certificates.ca, "client-auth": "none", "tls-min-version": "VersionTLS12",
             "tls-cipher-suites": "TLS_AES_128_GCM_SHA256", "data-dir": "\(directory)/data", "event-loops": "1",
-            "shutdown-timeout": "7", "shutdown-delay": "1", "log-level": "debug", "log-format": "json",
+            "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
+            "log-format": "json",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
         ]
     }
@@ -113,7 +114,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 24)
+        #expect(Self.flags.count == 25)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

@@ -74,6 +74,7 @@ struct SettingsReader {
             loadBalancerRanges: try ranges("load-balancer-ip-range"))
         cluster.nodeMaskSizeIPv4 = try integer("node-cidr-mask-size-ipv4", default: 24, in: 1...32)
         cluster.nodeMaskSizeIPv6 = try integer("node-cidr-mask-size-ipv6", default: 64, in: 1...128)
+        cluster.podIPReuseDelaySeconds = try integer("pod-ip-reuse-delay", default: 60, in: 0...86_400)
         cluster.autoRegisterNodes = try boolean("auto-register-nodes", default: true)
         if values["node-cidr-mask-size"] != nil { try applySingleStackMask(to: &cluster) }
         if let fault = cluster.faults.first { throw fault }
@@ -83,14 +84,14 @@ struct SettingsReader {
     /// `--node-cidr-mask-size` goes with one family, as kube-controller-manager has it.
     private func applySingleStackMask(to cluster: inout ClusterConfiguration) throws(ConfigurationFault) {
         let name = "node-cidr-mask-size"
-        guard cluster.clusterCIDRs.count == 1 else {
+        guard cluster.podFamilies.count == 1 else {
             throw ConfigurationFault(
                 name,
                 "goes with a --cluster-cidr of one family; "
                     + "give --node-cidr-mask-size-ipv4 and --node-cidr-mask-size-ipv6")
         }
         let mask = try integer(name, default: 24, in: 1...128)
-        switch cluster.clusterCIDRs[0].network.family {
+        switch cluster.podFamilies[0] {
         case .ipv4: cluster.nodeMaskSizeIPv4 = mask
         case .ipv6: cluster.nodeMaskSizeIPv6 = mask
         }

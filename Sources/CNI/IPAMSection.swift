@@ -1,0 +1,116 @@
+import Addressing
+import TandemAPI
+
+/// The `ipam` section: where the server is, who asks, and what goes into every result.
+struct IPAMSection {
+    let host: String
+    let port: Int
+    let caFile: String
+    let certFile: String?
+    let keyFile: String?
+    /// nil for the node that the certificate is made out to.
+    let node: String?
+    let routes: [Route]
+    let dns: JSONValue?
+    /// How long the whole command may take.
+    let timeoutMilliseconds: Int
+
+    private static let members: Set<String> = [
+        "type", "server", "caFile", "certFile", "keyFile", "node", "routes", "dns", "timeoutMs",
+    ]
+
+    init(_ json: JSONValue) throws(CNIError) {
+        // A member that was mistyped must not pass silently.
+        if let other = json.objectValue?.members.first(where: { !Self.members.contains($0.name) }) {
+            throw .init(
+                .unsupportedField,
+                "ipam.\(other.name): \(other.value.text) is not supported; there are "
+                    + Self.members.sorted().joined(separator: ", "))
+        }
+        let server = try json.string("server", in: "ipam.") ?? "127.0.0.1:8443"
+        guard let (host, port) = Self.parse(server: server) else {
+            throw .configuration(
+                "ipam.server", "\"\(server)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443")
+        }
+        (self.host, self.port) = (host, port)
+        guard let caFile = try json.string("caFile", in: "ipam.") else {
+            throw .configuration("ipam.caFile", "missing; it names the CA that signed the server's certificate, PEM")
+        }
+        self.caFile = caFile
+        certFile = try json.string("certFile", in: "ipam.")
+        keyFile = try json.string("keyFile", in: "ipam.")
+        guard (certFile == nil) == (keyFile == nil) else {
+            throw .configuration(
+                certFile == nil ? "ipam.certFile" : "ipam.keyFile",
+                "missing; a certificate and its key go together")
+        }
+        node = try json.string("node", in: "ipam.")
+        dns = try json.object("dns", in: "ipam.")
+        var routes: [Route] = []
+        for (index, route) in (try json.array("routes", in: "ipam.") ?? []).enumerated() {
+            routes.append(try Route(route, field: "ipam.routes[\(index)]"))
+        }
+        self.routes = routes
+        timeoutMilliseconds = try Self.timeout(json["timeoutMs"])
+    }
+
+    private static func timeout(_ value: JSONValue?) throws(CNIError) -> Int {
+        guard let value, value != .null else { return 10_000 }
+        guard let milliseconds = value.intValue, (1...600_000).contains(milliseconds) else {
+            throw .configuration("ipam.timeoutMs", "must be a whole number from 1 to 600000")
+        }
+        return milliseconds
+    }
+
+    /// `HOST:PORT`, `[IPv6]:PORT`, or a host alone, which stands for port 8443.
+    private static func parse(server: String) -> (host: String, port: Int)? {
+        var host = server[...]
+        var port: Substring?
+        if host.first == "[" {
+            guard let end = host.firstIndex(of: "]") else { return nil }
+            let rest = host[host.index(after: end)...]
+            guard rest.isEmpty || rest.first == ":" else { return nil }
+            port = rest.isEmpty ? nil : rest.dropFirst()
+            host = host[host.index(after: host.startIndex)..<end]
+        } else if host.filter({ $0 == ":" }).count == 1, let colon = host.firstIndex(of: ":") {
+            port = host[host.index(after: colon)...]
+            host = host[..<colon]
+        }
+        guard !host.isEmpty, let number = port.map({ UInt16($0) }) ?? 8443, number > 0 else { return nil }
+        return (String(host), Int(number))
+    }
+}
+
+/// A route that the pod gets, as configured.
+struct Route {
+    private static let members: Set<String> = ["dst", "gw", "mtu", "advmss", "priority", "table", "scope"]
+
+    private let json: JSONValue
+
+    init(_ json: JSONValue, field: String) throws(CNIError) {
+        guard let members = json.objectValue?.members else { throw .configuration(field, "must be an object") }
+        if let other = members.first(where: { !Self.members.contains($0.name) }) {
+            throw .init(.unsupportedField, "\(field).\(other.name): \(other.value.text) is not supported")
+        }
+        guard let text = try json.string("dst", in: field + ".") else {
+            throw .configuration("\(field).dst", "missing; for example 0.0.0.0/0 or ::/0")
+        }
+        do throws(CIDR.ParseError) {
+            _ = try CIDR(parsing: text)
+        } catch {
+            throw .configuration("\(field).dst", "\"\(text)\": \(error)")
+        }
+        if let gateway = try json.string("gw", in: field + "."), IPAddress(gateway) == nil {
+            throw .configuration("\(field).gw", "\"\(gateway)\" is no IP address")
+        }
+        self.json = json
+    }
+
+    /// What a result of `version` can say: before 1.1.0 a route had no more than `dst` and `gw`.
+    func json(_ version: CNIVersion) -> JSONValue {
+        guard version < .version110 else { return json }
+        var route: JSONValue = [:]
+        for name in ["dst", "gw"] { route[name] = json[name] }
+        return route
+    }
+}

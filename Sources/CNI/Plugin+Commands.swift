@@ -1,0 +1,154 @@
+import Addressing
+import TandemAPI
+
+/// The commands, each by one call or two.
+extension Plugin {
+    func add() throws(CNIError) -> [UInt8] {
+        try allocate(podRequest(asking: invocation.arguments.addresses + configuration.addresses)).json(configuration)
+    }
+
+    /// By the attachment alone: a container that came later under the same pod's name keeps what it has.
+    func delete() throws(CNIError) {
+        _ = try server.call(.release, ["attachment": invocation.attachment.json])
+    }
+
+    /// The attachment must still hold its addresses, and the runtime must know of each.
+    func check() throws(CNIError) {
+        guard let expected = configuration.previousAddresses else {
+            throw .configuration("prevResult", "missing; CHECK needs the result of the ADD before")
+        }
+        let request = podRequest(asking: [])
+        let found = try allocate(request, isDryRun: true)
+        guard found.isReplayed else {
+            throw CNIError(
+                .refused(.notFound),
+                "\(invocation.attachment.containerID)/\(invocation.attachment.ifName) has no addresses any more")
+        }
+        for address in found.addresses where !expected.contains(address) {
+            throw CNIError(
+                .refused(.failedPrecondition), "\(address) is allocated, but is not among the addresses of prevResult")
+        }
+    }
+
+    /// Whether an ADD would be served now: everything is decided for a pod that nobody has, and nothing is kept.
+    func status() throws(CNIError) {
+        let probe = Attachment(containerID: "tandem-cni-status")
+        do throws(CNIError) {
+            _ = try allocate(podRequest(asking: [], attachment: probe), isDryRun: true)
+        } catch {
+            throw CNIError(.notAvailable, error.message, details: error.details)
+        }
+    }
+
+    /// Releases what this plugin allocated on this node for this network and the runtime does not know any more.
+    func collectGarbage() throws(CNIError) {
+        guard let listed = configuration.validAttachments else {
+            throw .configuration(
+                "cni.dev/valid-attachments", "missing; GC needs the attachments to be kept, an empty list for none")
+        }
+        let valid = Set(listed)
+        var failure: CNIError?
+        for attachment in try attachments() where !valid.contains(attachment) {
+            do throws(CNIError) {
+                _ = try server.call(.release, ["attachment": attachment.json])
+            } catch {
+                // The others go nevertheless.
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    // MARK: Inside
+
+    private func attachments() throws(CNIError) -> [Attachment] {
+        var found: [Attachment] = []
+        var params: JSONValue = ["nodeName": .string(node)]
+        repeat {
+            let page = try server.call(.listPods, params)
+            for pod in page["items"]?.arrayValue ?? [] {
+                if let note = AttachmentNote(pod), note.network == configuration.name { found.append(note.attachment) }
+            }
+            params["continue"] = page["continue"]
+        } while params["continue"] != nil
+        return found
+    }
+
+    private func allocate(_ params: JSONValue, isDryRun: Bool = false) throws(CNIError) -> AddResult {
+        var params = params
+        if isDryRun { params["dryRun"] = true }
+        guard let result = AddResult(try server.call(.allocatePodIPs, params)) else {
+            throw CNIError(.decodingFailure, "the server's answer has no addresses in it")
+        }
+        return result
+    }
+
+    private func podRequest(asking addresses: [IPAddress], attachment: Attachment? = nil) -> JSONValue {
+        let attachment = attachment ?? invocation.attachment
+        let arguments = invocation.arguments
+        var metadata: JSONValue = [
+            "namespace": .string(arguments.podNamespace ?? "default"),
+            "name": .string(arguments.podName ?? Self.podName(containerID: attachment.containerID)),
+            "annotations": AttachmentNote(attachment: attachment, network: configuration.name).annotations,
+        ]
+        if let uid = arguments.podUID { metadata["uid"] = .string(uid) }
+        var pod: JSONValue = ["metadata": metadata, "spec": ["nodeName": .string(node)]]
+        if !addresses.isEmpty {
+            // The same address may be asked for in more than one way.
+            var distinct: [IPAddress] = []
+            for address in addresses where !distinct.contains(address) { distinct.append(address) }
+            pod["status"] = ["podIPs": .array(distinct.map { ["ip": .string($0.description)] })]
+        }
+        return ["pod": pod, "attachment": attachment.json]
+    }
+
+    /// A container's ID as a pod's name: small letters, digits, '-' and '.' alone.
+    static func podName(containerID: String) -> String {
+        let bytes = containerID.utf8.map { byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte + 32
+            case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
+            default: byte
+            }
+        }
+        var name = String(decoding: bytes.prefix(253), as: UTF8.self)
+        while name.last == "-" { name.removeLast() }
+        return name
+    }
+}
+
+/// What is noted at a pod, so that GC knows its attachment and whose network it is: two annotations.
+struct AttachmentNote {
+    var attachment: Attachment
+    var network: String
+
+    private static let attachmentKey = "tandem-cni/attachment"
+    private static let networkKey = "tandem-cni/network"
+
+    init(attachment: Attachment, network: String) {
+        self.attachment = attachment
+        self.network = network
+    }
+
+    /// nil for a pod that this plugin did not allocate for.
+    init?(_ pod: JSONValue) {
+        let annotations = pod["metadata"]?["annotations"]
+        // Neither name has a slash in it.
+        guard let parts = annotations?[Self.attachmentKey]?.stringValue?.split(separator: "/"), parts.count == 2 else {
+            return nil
+        }
+        attachment = Attachment(containerID: String(parts[0]), ifName: String(parts[1]))
+        network = annotations?[Self.networkKey]?.stringValue ?? ""
+    }
+
+    var annotations: JSONValue {
+        [
+            Self.attachmentKey: .string("\(attachment.containerID)/\(attachment.ifName)"),
+            Self.networkKey: .string(network),
+        ]
+    }
+}
+
+extension Attachment {
+    fileprivate var json: JSONValue { ["containerID": .string(containerID), "ifName": .string(ifName)] }
+}

@@ -1,0 +1,97 @@
+import Addressing
+import OpenSSLTLS
+import TandemAPI
+
+/// The CNI IPAM plugin without its process: variables and a configuration in, what to print out.
+///
+/// Blocks while the server is asked, at most as long as `ipam.timeoutMs` says. The process must ignore SIGPIPE.
+public struct Plugin {
+    public struct Outcome: Sendable {
+        /// For standard output; empty where the specification has nothing to print.
+        public var output: [UInt8]
+        public var isSuccess: Bool
+    }
+
+    /// `variable` looks up an environment variable; `read` is asked for the configuration at most once.
+    public static func run(variable: (String) -> String?, read: () throws(CNIError) -> [UInt8]) -> Outcome {
+        // An error is said in the version that was asked for, as far as that is known.
+        var version = CNIVersion.latest
+        do throws(CNIError) {
+            let invocation = try Invocation(variable)
+            let json = try parse(try read())
+            if invocation.command == .version {
+                return Outcome(output: versions(asked: json["cniVersion"]?.stringValue), isSuccess: true)
+            }
+            version = try NetworkConfiguration.version(of: json)
+            guard version >= invocation.command.since else {
+                throw CNIError(
+                    .incompatibleVersion,
+                    "\(invocation.command.rawValue) is part of CNI since \(invocation.command.since.rawValue); "
+                        + "cniVersion is \(version.rawValue)")
+            }
+            let configuration = try NetworkConfiguration(json, version: version)
+            let plugin = try Plugin(invocation, configuration)
+            return Outcome(output: try plugin.run(), isSuccess: true)
+        } catch {
+            return Outcome(output: error.json(version), isSuccess: false)
+        }
+    }
+
+    private static func parse(_ text: [UInt8]) throws(CNIError) -> JSONValue {
+        do throws(JSONError) {
+            return try JSONValue(parsing: text)
+        } catch {
+            throw CNIError(.decodingFailure, "the configuration on standard input is no JSON: \(error)")
+        }
+    }
+
+    private static func versions(asked: String?) -> [UInt8] {
+        let answer: JSONValue = [
+            "cniVersion": .string(asked.flatMap { CNIVersion(rawValue: $0) }?.rawValue ?? CNIVersion.latest.rawValue),
+            "supportedVersions": .array(CNIVersion.allCases.map { .string($0.rawValue) }),
+        ]
+        return answer.text.bytes
+    }
+
+    // MARK: Inside
+
+    let invocation: Invocation
+    let configuration: NetworkConfiguration
+    let server: ServerConnection
+    let node: String
+
+    private init(_ invocation: Invocation, _ configuration: NetworkConfiguration) throws(CNIError) {
+        self.invocation = invocation
+        self.configuration = configuration
+        let deadline = MonotonicInstant.now.advanced(milliseconds: configuration.ipam.timeoutMilliseconds)
+        server = try ServerConnection(configuration.ipam, deadline: deadline)
+        if let configured = configuration.ipam.node {
+            node = configured
+        } else {
+            node = try Self.node(of: server.context.ownCertificate)
+        }
+    }
+
+    /// NAME of the user `system:node:NAME`.
+    private static func node(of certificate: PeerCertificate?) throws(CNIError) -> String {
+        let user = certificate?.commonName ?? ""
+        let prefix = "system:node:"
+        guard user.hasPrefix(prefix), user.utf8.count > prefix.utf8.count else {
+            throw .configuration(
+                "ipam.node", "missing, and the certificate is made out to \"\(user)\", not to \(prefix)NAME")
+        }
+        return String(user.dropFirst(prefix.count))
+    }
+
+    private func run() throws(CNIError) -> [UInt8] {
+        switch invocation.command {
+        case .add: return try add()
+        case .delete: try delete()
+        case .check: try check()
+        case .status: try status()
+        case .collectGarbage: try collectGarbage()
+        case .version: break
+        }
+        return []
+    }
+}

@@ -1,0 +1,153 @@
+import COpenSSL
+import Glibc
+
+/// A client's TLS connection over a socket of its own, for a program that makes one call and ends: no event loop, no
+/// channel, every operation blocks until it is done or its deadline has come.
+///
+/// Not thread-safe. The process must ignore SIGPIPE: a peer that goes away is an error, not a signal.
+public final class BlockingTLSStream {
+    /// Why a connection can't be had, or was lost.
+    public enum Failure: Error, Sendable, Hashable, CustomStringConvertible {
+        /// The network, or nobody at the other end: may be better a moment later.
+        case unreachable(String)
+        /// TLS was refused by one side: certificates or versions must change first.
+        case refused(TLSError)
+
+        public var description: String {
+            switch self {
+            case .unreachable(let reason): reason
+            case .refused(let error): error.message
+            }
+        }
+    }
+
+    private let context: TLSContext
+    private let socket: Int32
+    private let ssl: OpaquePointer
+    /// Bytes that came behind the last line.
+    private var rest: [UInt8] = []
+
+    /// Connects to each address that the name has, in order, until one answers, and does the handshake.
+    ///
+    /// A name that is no address is looked up in the system's way, which knows no deadline.
+    public init(
+        _ context: TLSContext, host: String, port: Int, serverName: String, deadline: MonotonicInstant
+    ) throws(Failure) {
+        let socket = try Socket.connect(host: host, port: port, deadline: deadline)
+        OpenSSLErrorQueue.clear()
+        guard let ssl = SSL_new(context.pointer) else {
+            close(socket)
+            throw .refused(OpenSSLErrorQueue.internalError("SSL_new"))
+        }
+        self.context = context
+        self.socket = socket
+        self.ssl = ssl
+        // The BIO over the socket is OpenSSL's; the socket stays ours to close.
+        SSL_set_fd(ssl, socket)
+        SSL_set_connect_state(ssl)
+        do throws(TLSError) {
+            try Self.expect(serverName, ssl)
+        } catch {
+            throw .refused(error)
+        }
+        try run(deadline) { SSL_do_handshake(ssl) }
+    }
+
+    deinit {
+        SSL_free(ssl)
+        close(socket)
+    }
+
+    /// The name that the server's certificate must have; also sent to it, unless it is an address (RFC 6066).
+    private static func expect(_ serverName: String, _ ssl: OpaquePointer) throws(TLSError) {
+        if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName) == 1 { return }
+        OpenSSLErrorQueue.clear()
+        guard SSL_set1_host(ssl, serverName) == 1, tandem_SSL_set_tlsext_host_name(ssl, serverName) == 1 else {
+            throw OpenSSLErrorQueue.internalError("SSL_set1_host")
+        }
+    }
+
+    /// Sends all of it.
+    public func write(_ bytes: [UInt8], deadline: MonotonicInstant) throws(Failure) {
+        // Without partial writes, which are off, OpenSSL takes all or nothing.
+        try run(deadline) { SSL_write(ssl, bytes, Int32(clamping: bytes.count)) }
+    }
+
+    /// The next line, without its line feed. A longer one than `maximum` bytes is an error.
+    public func readLine(maximum: Int, deadline: MonotonicInstant) throws(Failure) -> [UInt8] {
+        var scanned = 0
+        while true {
+            if let end = rest[scanned...].firstIndex(of: UInt8(ascii: "\n")) {
+                defer { rest.removeSubrange(...end) }
+                return Array(rest[..<end])
+            }
+            scanned = rest.count
+            guard rest.count <= maximum else {
+                throw .unreachable("the server's answer is longer than \(maximum) bytes")
+            }
+            var chunk = [UInt8](repeating: 0, count: 16_384)
+            let count = try chunk.withUnsafeMutableBytes { buffer in
+                Result { () throws(Failure) in
+                    try run(deadline) { SSL_read(ssl, buffer.baseAddress, Int32(buffer.count)) }
+                }
+            }.get()
+            rest += chunk[..<Int(count)]
+        }
+    }
+
+    // MARK: Inside
+
+    /// Repeats one of OpenSSL's operations until it is done; in between it waits for the socket.
+    @discardableResult
+    private func run(_ deadline: MonotonicInstant, _ operation: () -> Int32) throws(Failure) -> Int32 {
+        while true {
+            OpenSSLErrorQueue.clear()
+            errno = 0
+            let result = operation()
+            if result > 0 { return result }
+            switch SSL_get_error(ssl, result) {
+            case SSL_ERROR_WANT_READ: try Socket.wait(socket, for: POLLIN, deadline: deadline)
+            case SSL_ERROR_WANT_WRITE: try Socket.wait(socket, for: POLLOUT, deadline: deadline)
+            case SSL_ERROR_ZERO_RETURN: throw .unreachable("the server closed the connection")
+            case SSL_ERROR_SYSCALL: throw .unreachable("the connection was lost: \(Socket.reason(errno))")
+            default: throw failure()
+            }
+        }
+    }
+
+    private func failure() -> Failure {
+        let errors = OpenSSLErrorQueue.take()
+        let verification = SSL_get_verify_result(ssl)
+        if verification != X509_V_OK {
+            let reason = String(cString: X509_verify_cert_error_string(verification))
+            return .refused(
+                TLSError(.certificateRejected, "the server's certificate does not verify: \(reason)"))
+        }
+        guard let cause = errors.first else { return .unreachable("the connection was lost") }
+        // A connection that ends without TLS's own goodbye: the server was killed, or something between.
+        if cause.library == ERR_LIB_SSL, cause.reason == SSL_R_UNEXPECTED_EOF_WHILE_READING {
+            return .unreachable("the connection was cut off")
+        }
+        if cause.library == ERR_LIB_SSL, cause.reason > SSL_AD_REASON_OFFSET {
+            return .refused(TLSError(.refusedByPeer, "the server refused the connection: \(cause.text)"))
+        }
+        return .refused(TLSError(.handshakeFailed, "TLS failed: \(cause.text)"))
+    }
+}
+
+/// OpenSSL as a whole, for a program that lives for one call.
+public enum OpenSSLLibrary {
+    /// Makes OpenSSL ready without its configuration file, which takes it longer to read than a handshake takes: all that
+    /// is not OpenSSL's own default this module sets itself. To be called before anything else of it, once.
+    public static func prepareWithoutConfiguration() {
+        OPENSSL_init_ssl(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG), nil)
+    }
+}
+
+extension TLSContext {
+    /// Whom this side's own certificate is made out to; nil where it shows none.
+    public var ownCertificate: PeerCertificate? {
+        // The certificate stays the context's.
+        SSL_CTX_get0_certificate(pointer).map(PeerCertificate.init)
+    }
+}

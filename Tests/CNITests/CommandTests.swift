@@ -1,0 +1,163 @@
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+@Suite("tandem-cni and a server", .serialized)
+struct CommandTests {
+    private let directory = ScratchDirectory()
+    private let server: ServerProcess
+    private let stream: LineStream
+
+    init() throws {
+        server = try ServerProcess(directory.path)
+        stream = try LineStream(port: server.port)
+    }
+
+    private func pods(_ node: String = "n1") -> [JSONValue] {
+        stream.call(.listPods, ["nodeName": .string(node)])?["result"]?["items"]?.arrayValue ?? []
+    }
+
+    @Test(
+        "ADD gives addresses in their node CIDR's length with gateway, routes and dns; again the same; DEL takes them")
+    func addsAndDeletes() throws {
+        var plugin = PluginProcess(port: server.port)
+        plugin.ipam["routes"] = [["dst": "0.0.0.0/0"], ["dst": "2001:db8::/32", "gw": "fd00:10:244::9", "mtu": 1400]]
+        plugin.ipam["dns"] = ["nameservers": ["10.96.0.10", "fd00:10:96::a"], "search": ["cluster.local"]]
+        let expected = try JSONValue(
+            parsing: #"""
+                {"cniVersion":"1.0.0","ips":[{"address":"10.244.0.2/24","gateway":"10.244.0.1"},
+                {"address":"fd00:10:244::2/64","gateway":"fd00:10:244::1"}],
+                "routes":[{"dst":"0.0.0.0/0"},{"dst":"2001:db8::/32","gw":"fd00:10:244::9"}],
+                "dns":{"nameservers":["10.96.0.10","fd00:10:96::a"],"search":["cluster.local"]}}
+                """#)
+        let first = plugin("ADD")
+        #expect(first.status == 0)
+        #expect(first.json == expected, "\(first.text)")
+        #expect(plugin("ADD").json == expected)
+        #expect(plugin("ADD", "c2").addresses == ["10.244.0.3/24", "fd00:10:244::3/64"])
+
+        let deleted = plugin("DEL")
+        #expect(deleted.status == 0 && deleted.text.isEmpty, "\(deleted.text)")
+        #expect(plugin("DEL").status == 0)
+        #expect(plugin("DEL", "never-there").status == 0)
+        #expect(pods().count == 1)
+    }
+
+    @Test("results are written as each version has them", arguments: ["0.3.1", "0.4.0", "1.0.0", "1.1.0"])
+    func writesVersions(_ version: String) throws {
+        var plugin = PluginProcess(port: server.port, version: version)
+        plugin.ipam["routes"] = [["dst": "::/0", "mtu": 1400]]
+        let answer = plugin("ADD")
+        let ip = answer.json?["ips"]?.arrayValue?.last
+        #expect(answer.json?["cniVersion"]?.stringValue == version)
+        #expect(ip?["version"] == (version < "1" ? "6" : nil), "\(answer.text)")
+        #expect(answer.json?["routes"]?.arrayValue?.first?["mtu"] == (version == "1.1.0" ? 1400 : nil))
+        #expect(answer.json?["dns"] == [:])
+        let versions = plugin("VERSION").json
+        #expect(versions?["cniVersion"]?.stringValue == version)
+        #expect(versions?["supportedVersions"] == ["0.3.1", "0.4.0", "1.0.0", "1.1.0"])
+    }
+
+    @Test("the pod is the one that CNI_ARGS names, else it is named after the container")
+    func namesThePod() throws {
+        let plugin = PluginProcess(port: server.port)
+        let arguments = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;K8S_POD_UID=u-1;OTHER=x"
+        #expect(plugin("ADD", "c1", arguments: arguments).status == 0)
+        #expect(plugin("ADD", "Sandbox_4.").status == 0)
+        let named = pods().map { $0["metadata"] }
+        #expect(named.contains { $0?["namespace"] == "shop" && $0?["name"] == "web-0" && $0?["uid"] == "u-1" })
+        #expect(named.contains { $0?["namespace"] == "default" && $0?["name"] == "sandbox-4" })
+    }
+
+    @Test("a pod made again under its old name keeps its addresses when the DEL of the old one comes late")
+    func survivesLateDelete() throws {
+        let plugin = PluginProcess(port: server.port)
+        let old = plugin("ADD", "old", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=1")
+        let new = plugin("ADD", "new", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=2")
+        #expect(old.addresses != new.addresses && new.addresses.count == 2)
+        #expect(plugin("DEL", "old", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=1").status == 0)
+        #expect(
+            plugin("ADD", "new", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=2").addresses
+                == new.addresses)
+        #expect(pods().count == 1)
+    }
+
+    @Test("addresses are asked for in three ways, and given exactly or refused")
+    func asksForAddresses() throws {
+        var plugin = PluginProcess(port: server.port)
+        #expect(plugin("ADD", "c1", arguments: "IP=10.244.0.77").addresses == ["10.244.0.77/24", "fd00:10:244::2/64"])
+        #expect(
+            plugin("ADD", "c2", arguments: "IP=10.244.0.78,fd00:10:244::78").addresses
+                == ["10.244.0.78/24", "fd00:10:244::78/64"])
+        plugin.others = ["args": ["cni": ["ips": ["10.244.0.79"]]]]
+        #expect(plugin("ADD", "c3").addresses.first == "10.244.0.79/24")
+        plugin.others = ["runtimeConfig": ["ips": ["10.244.0.80/24", "fd00:10:244::80/64"]]]
+        #expect(plugin("ADD", "c4").addresses == ["10.244.0.80/24", "fd00:10:244::80/64"])
+        // The same address in two ways is one wish.
+        #expect(plugin("ADD", "c4", arguments: "IP=10.244.0.80").addresses == ["10.244.0.80/24", "fd00:10:244::80/64"])
+
+        let taken = plugin("ADD", "c5")
+        #expect(taken.status == 1 && taken.code == 103, "\(taken.text)")
+        #expect(taken.json?["details"] == "status.podIPs[0].ip: 10.244.0.80 is already allocated")
+        plugin.others = [:]
+        let foreign = plugin("ADD", "c6", arguments: "IP=10.244.9.1")
+        #expect(foreign.code == 103)
+        #expect(foreign.message.contains("does not lie in 10.244.0.0/24"), "\(foreign.message)")
+    }
+
+    @Test("CHECK finds an attachment whose addresses are gone, or are not those that the runtime knows")
+    func checks() throws {
+        var plugin = PluginProcess(port: server.port, version: "0.4.0")
+        plugin.others = ["prevResult": try #require(plugin("ADD").json)]
+        let good = plugin("CHECK")
+        #expect(good.status == 0 && good.text.isEmpty, "\(good.text)")
+        plugin.others["prevResult"]?["ips"] = [["address": "10.244.0.2/24"]]
+        #expect(plugin("CHECK").message.hasPrefix("fd00:10:244::2 is allocated, but"))
+        #expect(plugin("DEL").status == 0)
+        #expect(plugin("CHECK").code == 105)
+        #expect(pods().isEmpty)
+    }
+
+    @Test("STATUS is whether an ADD would be served: of this node, with this certificate, from what is left")
+    func tellsStatus() throws {
+        var plugin = PluginProcess(port: server.port, version: "1.1.0")
+        #expect(plugin("STATUS").text.isEmpty)
+        #expect(stream.call(.getNode, ["node": ["metadata": ["name": "n1"]]])?["error"] != nil)
+        plugin.ipam["node"] = "n2"
+        let foreign = plugin("STATUS")
+        #expect(foreign.status == 1 && foreign.code == 50 && foreign.message.contains("n1"), "\(foreign.text)")
+        plugin.role = "admin"
+        plugin.ipam["node"] = .null
+        let nobody = plugin("STATUS")
+        #expect(nobody.code == 7 && nobody.message.hasPrefix("ipam.node:"), "\(nobody.text)")
+    }
+
+    @Test("GC releases what the runtime does not know of, on this node and of this network alone")
+    func collectsGarbage() throws {
+        var plugin = PluginProcess(port: server.port, version: "1.1.0")
+        for container in ["a", "b", "c"] { #expect(plugin("ADD", container).status == 0) }
+        var other = plugin
+        other.network = "storage"
+        #expect(other("ADD", "d").status == 0)
+        other.role = "node-n2"
+        other.network = "pods"
+        #expect(other("ADD", "e").status == 0)
+        // Not this plugin's: allocated by a controller.
+        let pod: JSONValue = ["metadata": ["name": "static"], "spec": ["nodeName": "n1"]]
+        _ = stream.call(.allocatePodIPs, ["pod": pod])
+
+        let withoutList = plugin("GC")
+        #expect(withoutList.code == 7 && pods().count == 5, "\(withoutList.text)")
+        plugin.others = [
+            "cni.dev/valid-attachments": [
+                ["containerID": "b", "ifname": "eth0"], ["containerID": "c", "ifname": "eth1"],
+            ]
+        ]
+        let collected = plugin("GC")
+        #expect(collected.status == 0 && collected.text.isEmpty, "\(collected.text)")
+        #expect(Set(pods().compactMap { $0["metadata"]?["name"]?.stringValue }) == ["b", "d", "static"])
+        #expect(pods("n2").count == 1)
+        #expect(plugin("GC").status == 0)
+    }
+}

@@ -1,0 +1,150 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+@Suite("tandem-cni and a server that is not there, or not any more", .serialized)
+struct RetryTests {
+    /// A plugin that is started and not waited for.
+    private final class Running {
+        private let process = Process()
+        private let output = Pipe()
+
+        init(_ plugin: PluginProcess, in directory: ScratchDirectory) throws {
+            let file = "\(directory.path)/conf.json"
+            try Data(plugin.configuration.text.bytes).write(to: URL(fileURLWithPath: file))
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = PluginProcess.environment("ADD", "c1") + [PluginProcess.program]
+            process.standardInput = FileHandle(forReadingAtPath: file)
+            process.standardOutput = output
+            try process.run()
+        }
+
+        func answer() throws -> JSONValue {
+            let text = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return try JSONValue(parsing: text)
+        }
+    }
+
+    @Test("nobody there is error 11 once the time is up; for DEL too")
+    func saysTryAgainLater() throws {
+        let directory = ScratchDirectory()
+        let port: Int
+        do { port = try ServerProcess(directory.path).port }
+        let plugin = PluginProcess(port: port, ipam: ["timeoutMs": 100])
+        for command in ["ADD", "DEL"] {
+            let answer = plugin(command)
+            #expect(answer.status == 1 && answer.code == 11, "\(answer.text)")
+            #expect(answer.message.contains("127.0.0.1 port \(port): Connection refused"), "\(answer.message)")
+        }
+    }
+
+    @Test("a server that starts while the time runs is found")
+    func waitsForServer() throws {
+        let directory = ScratchDirectory()
+        let port: Int
+        do { port = try ServerProcess(directory.path).port }
+        let running = try Running(PluginProcess(port: port, ipam: ["timeoutMs": 300_000]), in: directory)
+        let server = try ServerProcess(directory.path, port: port)
+        #expect(try running.answer()["ips"]?.arrayValue?.count == 2)
+        #expect(server.port == port)
+    }
+
+    @Test("an answer to ADD that was lost on its way is found again by the retry")
+    func findsLostAnswer() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let relay = try Relay(to: server.port)
+        let running = try Running(PluginProcess(port: relay.port, ipam: ["timeoutMs": 300_000]), in: directory)
+        let stream = try LineStream(port: server.port)
+        // The relay keeps the first answer to itself; that there is one is seen at the server.
+        var pods: [JSONValue] = []
+        while pods.isEmpty {
+            pods = stream.call(.listPods, ["nodeName": "n1"])?["result"]?["items"]?.arrayValue ?? []
+        }
+        relay.cut()
+        let answer = try running.answer()
+        #expect(answer["ips"]?.arrayValue?.first?["address"] == "10.244.0.2/24", "\(answer)")
+        #expect(stream.call(.listPods, ["nodeName": "n1"])?["result"]?["items"]?.arrayValue?.count == 1)
+    }
+
+    @Test("certificates that the other side does not take are no matter of trying again")
+    func refusesCertificates() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let others = ScratchDirectory()
+        #expect(Command.run("bash", [Certificates.script, others.path]).status == 0)
+        var plugin = PluginProcess(port: server.port, ipam: ["caFile": .string("\(others.path)/ca.crt")])
+        let distrusted = plugin("ADD")
+        #expect(distrusted.code == 116 && distrusted.message.contains("does not verify"), "\(distrusted.text)")
+        plugin.ipam = [
+            "certFile": .string("\(others.path)/node-n1.crt"), "keyFile": .string("\(others.path)/node-n1.key"),
+        ]
+        let foreign = plugin("ADD")
+        #expect(foreign.code == 116, "\(foreign.text)")
+        plugin.ipam = ["server": .string("127.0.0.2:\(server.port)"), "timeoutMs": 100]
+        #expect(plugin("ADD").code == 11)
+    }
+}
+
+/// Passes bytes between a client and the server; of the first connection it keeps what the server sends after the
+/// handshake, until that connection is cut.
+private final class Relay {
+    let port: Int
+    private let process = Process()
+    private let input = Pipe()
+
+    private static let program = """
+        import select, socket, sys, threading
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(listener.getsockname()[1], flush=True)
+        cut = threading.Event()
+        def relay(client, isFirst):
+            server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+            heard = answered = False
+            while not (isFirst and cut.is_set()):
+                for side in select.select([client, server], [], [], 0.05)[0]:
+                    data = side.recv(65536)
+                    if not data:
+                        client.close(); server.close()
+                        return
+                    if side is client:
+                        answered = heard
+                        server.sendall(data)
+                    elif not (isFirst and answered):
+                        heard = True
+                        client.sendall(data)
+            client.close(); server.close()
+        def accept():
+            isFirst = True
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=relay, args=(client, isFirst), daemon=True).start()
+                isFirst = False
+        threading.Thread(target=accept, daemon=True).start()
+        sys.stdin.readline()
+        cut.set()
+        sys.stdin.readline()
+        """
+
+    init(to port: Int) throws {
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "-c", Self.program, String(port)]
+        process.standardInput = input
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        self.port = try #require(Int(LineReader(output.fileHandleForReading).next() ?? ""))
+    }
+
+    deinit {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    func cut() {
+        try? input.fileHandleForWriting.write(contentsOf: Data("\n".utf8))
+    }
+}

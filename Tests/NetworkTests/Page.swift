@@ -1,0 +1,36 @@
+import Foundation
+import Testing
+
+/// The documentation's page on a node: its files and commands are used as they stand, but for directories.
+struct Page {
+    private let text: String
+    /// Stands for `/etc/tandem`.
+    let directory: String
+
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../..").standardized.path
+
+    init(directory: String) throws {
+        text = try String(
+            contentsOfFile: "\(Self.root)/Sources/TandemServer/Documentation.docc/DualStackNode.md", encoding: .utf8)
+        self.directory = directory
+    }
+
+    /// The block of a language that has a text in it.
+    func block(_ language: String, with part: String) throws -> String {
+        let blocks = text.components(separatedBy: "```\(language)\n").dropFirst().map {
+            $0.components(separatedBy: "```")[0]
+        }
+        return try #require(blocks.first { $0.contains(part) }, "no block with \(part)")
+            .replacingOccurrences(of: "/etc/tandem", with: directory)
+            .replacingOccurrences(of: "/var/lib/tandem", with: "\(directory)/data")
+    }
+
+    /// A command of the unit, with its environment, as systemd would run it.
+    func unitCommand(_ name: String) throws -> String {
+        let unit = try block("ini", with: "[Unit]").components(separatedBy: "\n")
+        let environment = unit.filter { $0.hasPrefix("Environment=") }.map { "export " + $0.dropFirst(12) }
+        let command = try #require(unit.first { $0.hasPrefix("\(name)=") }).dropFirst(name.count + 1)
+        return (environment + [command.replacingOccurrences(of: "$$", with: "$")]).joined(separator: "\n")
+    }
+}
