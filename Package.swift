@@ -79,7 +79,7 @@ let package = Package(
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
         executable(
             "tandemctl",
-            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", arguments, yams]),
+            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),
         executable(
             "tandem-load",
             [
@@ -124,7 +124,10 @@ let package = Package(
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
         tests(
             "OperationsTests",
-            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "Metrics", yams]),
+            [
+                "TestSupport", "ServerSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load", "TandemAPI",
+                "Metrics", yams,
+            ]),
         tests(
             "TandemServerTests",
             ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),

@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 import NIOHTTP1
 import NIOPosix
 import OpenSSLTLS
@@ -25,7 +25,8 @@ public enum HealthProbe {
                 }
             }
             throw ClientError.notReached(
-                "\(configuration.host) port \(configuration.port): no answer within \(timeout.nanoseconds / 1_000_000) ms")
+                "\(configuration.host) port \(configuration.port): no answer within \(timeout.nanoseconds / 1_000_000) ms"
+            )
         }
     }
 }

@@ -6,7 +6,8 @@ import TandemClient
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Says whether the server serves: for health checks without a shell.",
-        discussion: "Needs no certificate but the CA's. Exit status 1 where it does not serve, 3 where it does not answer.")
+        discussion:
+            "Needs no certificate but the CA's. Exit status 1 where it does not serve, 3 where it does not answer.")
 
     @OptionGroup var connection: ConnectionOptions
 
