@@ -122,12 +122,14 @@ let package = Package(
         tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
         tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
-        tests(
-            "OperationsTests",
-            [
+        .testTarget(
+            name: "OperationsTests",
+            dependencies: [
                 "TestSupport", "ServerSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load", "TandemAPI",
-                "Metrics", yams,
-            ]),
+                "Metrics",
+                yams,
+            ],
+            exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "TandemServerTests",
             ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
