@@ -1,7 +1,7 @@
-.PHONY: run build cni test models simulate soak bench lint format tsan asan clean help
+.PHONY: run build cni test image-test models simulate soak bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show what it handed out
 	@docker/run.sh
@@ -35,6 +35,17 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
 	TANDEM_KILLS=50 TANDEM_HISTORIES=20000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
+
+image-test: ## Build the images of docker/Dockerfile with buildah, and run them with podman (root; some minutes)
+	Tests/Container/image.sh
+
+docs: ## Build the documentation, without a warning, into .build/docs
+	swift package --allow-writing-to-directory .build/docs generate-documentation --target TandemServer \
+		--warnings-as-errors --output-path .build/docs
+
+man: ## Write the manual pages of the programs and their shell completions into .build/man and .build/completions
+	docker/man.sh
+
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 

@@ -50,23 +50,27 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        // For `make docs` alone: no target uses it.
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         library("Addressing"),
+        library("Metrics"),
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", grdb, sqlite]),
-        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Ledger"]),
+        library("Ledger", ["Addressing", "Metrics", grdb, sqlite]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "DualStack", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio, nioPosix,
+                "Addressing", "TandemAPI", "DualStack", "Metrics", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio,
+                nioPosix,
                 nioHTTP1,
                 logging,
                 lifecycle,
@@ -77,7 +81,7 @@ let package = Package(
         library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
         executable(
             "tandemctl",
-            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", arguments, yams]),
+            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),
         executable(
             "tandem-load",
             [
@@ -131,6 +135,14 @@ let package = Package(
         tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing"]),
         tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
+        .testTarget(
+            name: "OperationsTests",
+            dependencies: [
+                "TestSupport", "ServerSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load", "TandemAPI",
+                "Metrics",
+                yams,
+            ],
+            exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "TandemServerTests",
             ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),

@@ -19,21 +19,22 @@ while read -r part allowed; do
     done < <(grep -nHE '^(public |package |internal |@testable |@preconcurrency )*import ' -r "Sources/$part" --include='*.swift')
 done <<'WALLS'
 Addressing
+Metrics       Glibc Synchronization
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Ledger Dispatch Foundation Glibc Synchronization
+Ledger        Addressing Metrics Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
-TandemServer  Addressing TandemAPI DualStack Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
+TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS ArgumentParser Yams Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS NIOCore ArgumentParser Yams Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

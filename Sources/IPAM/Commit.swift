@@ -1,3 +1,5 @@
+import Addressing
+import Allocation
 import Ledger
 import TandemAPI
 
@@ -30,6 +32,7 @@ enum CommitOutcome: Sendable {
 extension Engine {
     /// `done` runs on the journal's thread.
     func commit(_ change: Change, _ done: @escaping @Sendable (CommitOutcome) -> Void) {
+        let start = stageStart()
         journal.submit(LedgerTransaction(records: change.records)) { result in
             switch result {
             case .success(.committed):
@@ -37,6 +40,8 @@ extension Engine {
                 // is committed, and so shown, after this on this same thread.
                 for hold in change.freed { hold.giveBack() }
                 change.apply()
+                self.stages.end(.commit, start)
+                self.count(change)
                 done(.kept)
             case .success(.refused(let taken)):
                 let taken = Set(taken.map(\.range))
@@ -49,6 +54,11 @@ extension Engine {
                 done(.failed(APIError(error)))
             }
         }
+    }
+
+    private func count(_ change: Change) {
+        for case .subnet(let pool, _) in change.claimed { allocations.count(pool.cluster.network.family, .allocated) }
+        for case .subnet(let pool, _) in change.freed { allocations.count(pool.cluster.network.family, .released) }
     }
 
     /// How often a call takes other addresses after a store refused the ones it had.

@@ -18,6 +18,8 @@ public final class Engine: Sendable {
     let pools: Pools
     let registry: Registry
     let environment: Environment
+    public let stages = StageTimes()
+    public let allocations = AllocationCounts()
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
@@ -78,6 +80,9 @@ public final class Engine: Sendable {
                 "storage failed, and what is stored can't be told before a restart has read it",
                 reason: "StorageUnavailable"))
     }
+
+    /// Relaxed, as below.
+    var newestVersion: UInt64 { versions.load(ordering: .relaxed) }
 
     /// A version higher than every one before. Relaxed: it orders nothing but itself, and one object's versions are
     /// taken under that object's turn.

@@ -9,8 +9,10 @@ import TandemAPI
 extension Engine {
     func allocate(_ request: PodRequest, isDryRun: Bool, _ answer: @escaping Answer) {
         let asked: AskedPod
+        let start = stageStart()
         do throws(APIError) {
             asked = try AskedPod(request, rules: podRules)
+            stages.end(.decide, start)
         } catch {
             return answer(.failure(error))
         }
@@ -83,9 +85,11 @@ extension Engine {
                 guard stored.isAnswer(to: asked, podRules) else { throw .alreadyExists("pod", asked.pod.metadata) }
                 return answer(.success(stored.result(stored.document, isReplayed: true)))
             }
+            let start = stageStart()
             var holds: [Hold] = []
             do throws(APIError) {
                 for family in asked.families { holds.append(try node.take(family, for: asked)) }
+                stages.end(.claim, start)
             } catch {
                 for hold in holds { hold.giveBack() }
                 registering?.giveBack()

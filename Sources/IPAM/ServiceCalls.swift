@@ -36,7 +36,11 @@ extension Engine {
         }
         do throws(APIError) {
             // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
-            var claimed = try decide(try rules.create(asked))
+            let start = stageStart()
+            let plan = try rules.create(asked)
+            let decided = stages.end(.decide, start)
+            var claimed = try decide(plan, isDryRun: isDryRun)
+            stages.end(.claim, decided)
             guard stored == nil else {
                 claimed.giveBack()
                 throw .alreadyExists("service", asked.metadata)
@@ -61,7 +65,7 @@ extension Engine {
             }
             try stored.checkPreconditions(asked.metadata)
             let old = try stored.decoded()
-            var claimed = try decide(try rules.update(old, to: asked))
+            var claimed = try decide(try rules.update(old, to: asked), isDryRun: isDryRun)
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = old.metadata.resourceVersion
@@ -83,10 +87,14 @@ extension Engine {
     }
 
     /// Claims what the plan needs, all or none, and lets the rules finish the Service.
-    private func decide(_ plan: consuming ServicePlan) throws(APIError) -> ClaimedService {
+    private func decide(_ plan: consuming ServicePlan, isDryRun: Bool) throws(APIError) -> ClaimedService {
         var holds: [Hold] = []
         do throws(APIError) {
-            for claim in plan.claims { holds.append(try take(claim, for: plan)) }
+            for claim in plan.claims {
+                let hold = Result { () throws(APIError) in try take(claim, for: plan) }
+                if claim.pool == .clusterIP, !isDryRun { allocations.count(claim, isTaken: (try? hold.get()) != nil) }
+                holds.append(try hold.get())
+            }
             let addresses = holds.map(\.range.network)
             return ClaimedService(decision: try (consume plan).completed(with: addresses), holds: holds)
         } catch {
@@ -175,6 +183,17 @@ private enum ServiceOutcome: Sendable {
         case .kept(let document): .success(success(document))
         case .refused: .failure(.refusedTooOften)
         case .failed(let error): .failure(error)
+        }
+    }
+}
+
+extension AllocationCounts {
+    fileprivate func count(_ claim: AddressClaim, isTaken: Bool) {
+        switch (claim.requested != nil, isTaken) {
+        case (true, true): count(claim.family, .isStatic)
+        case (false, true): count(claim.family, .isDynamic)
+        case (true, false): count(claim.family, .staticRefused)
+        case (false, false): count(claim.family, .dynamicRefused)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+public import Metrics
 import Synchronization
 
 /// The one writer: gathers transactions and commits whatever has queued up while the commit before ran, in one group.
@@ -21,6 +22,10 @@ public final class Journal: Sendable {
         public var records: UInt64 = 0
         /// Transactions that wait now.
         public var queued = 0
+        /// How long the oldest transaction that is not committed has waited, in nanoseconds; 0 where there is none.
+        public var lag: UInt64 = 0
+        /// Transactions that the store's readable form is behind.
+        public var backlog = 0
     }
 
     private enum Entry: Sendable {
@@ -33,10 +38,15 @@ public final class Journal: Sendable {
         var transactions = 0
         var isAsleep = false
         var isStopping = false
+        /// When a stop leaves the rest of the tidying to the next start.
+        var tidiesUntil: ContinuousClock.Instant?
         var fault: LedgerError?
         var impairment: LedgerError?
         var observers: [@Sendable (LedgerError) -> Void] = []
         var statistics = Statistics()
+        /// When the oldest transaction of the queue came, and the oldest of the group that is being committed.
+        var waitingSince: Moment?
+        var committingSince: Moment?
     }
 
     private let state = Mutex(State())
@@ -49,6 +59,10 @@ public final class Journal: Sendable {
     private let idleMilliseconds: Int
 
     private let runsOwnThread: Bool
+    /// Transactions in each group committed.
+    public let groupSizes = Histogram.sizes(bounds: 13)
+    /// How long the store took for each group, in nanoseconds.
+    public let groupTimes = Histogram.times()
 
     /// Starts the journal's thread; from here on nobody else may call the store.
     ///
@@ -73,6 +87,7 @@ public final class Journal: Sendable {
                 return LedgerError(
                     .queueFull, "\(Self.maximumQueue) changes wait for storage already; try again in a moment")
             }
+            if state.transactions == 0 { state.waitingSince = Moment.now() }
             state.transactions += 1
             state.queue.append(.transaction(transaction, acknowledge))
             return nil
@@ -94,13 +109,27 @@ public final class Journal: Sendable {
     /// Commits what is queued, tidies up, closes the store, and returns when all that is done. Blocks; call it once,
     /// and not on the journal's thread.
     public func stop() {
-        state.withLock { $0.isStopping = true }
+        _ = stop(by: nil)
+    }
+
+    /// The same, but tidies up no longer than until `deadline`, and waits for storage no longer than two seconds more. False
+    /// where the store has not answered by then: it is still in use.
+    public func stop(by deadline: ContinuousClock.Instant?) -> Bool {
+        state.withLock { state in
+            state.isStopping = true
+            state.tidiesUntil = deadline
+        }
         guard runsOwnThread else {
             while turn(sleeps: false) != .ended {}
-            return
+            return true
         }
         rouse()
-        ended.wait()
+        guard let deadline else {
+            ended.wait()
+            return true
+        }
+        let seconds = (deadline + .seconds(2) - .now) / .seconds(1)
+        return ended.wait(timeout: .now() + seconds) == .success
     }
 
     /// Commits one group where something is queued, else does one step of tidying up; returns whether there is more to do.
@@ -131,11 +160,14 @@ public final class Journal: Sendable {
     }
 
     public var statistics: Statistics {
-        state.withLock { state in
+        var (statistics, oldest) = state.withLock { state in
             var statistics = state.statistics
             statistics.queued = state.transactions
-            return statistics
+            return (statistics, state.committingSince ?? state.waitingSince)
         }
+        if let oldest { statistics.lag = Moment.now().since(oldest) }
+        statistics.backlog = store.backlog
+        return statistics
     }
 
     private func rouse() {
@@ -175,7 +207,8 @@ public final class Journal: Sendable {
             if state.withLock({ $0.impairment != nil }) { _ = outcome(of: []) }
             return maintain(isIdle: true) ? .hasWork : .isIdle
         case .end:
-            while fault == nil, maintain(isIdle: true) {}
+            let deadline = state.withLock { $0.tidiesUntil }
+            while fault == nil, deadline.map({ .now < $0 }) ?? true, maintain(isIdle: true) {}
             store.close()
             return .ended
         }
@@ -192,11 +225,15 @@ public final class Journal: Sendable {
             guard state.queue.count > Self.maximumGroup else {
                 defer { state.queue = [] }
                 state.transactions = 0
+                state.committingSince = state.waitingSince
+                state.waitingSince = nil
                 return .group(state.queue)
             }
             let group = Array(state.queue[..<Self.maximumGroup])
             state.queue.removeFirst(Self.maximumGroup)
             state.transactions -= group.reduce(0) { if case .transaction = $1 { $0 + 1 } else { $0 } }
+            // Not known for each: those left came no earlier than the first of all.
+            state.committingSince = state.waitingSince
             return .group(group)
         }
         if let next { return next }
@@ -215,8 +252,12 @@ public final class Journal: Sendable {
     private func commit(_ entries: [Entry]) {
         var transactions: [LedgerTransaction] = []
         for case .transaction(let transaction, _) in entries { transactions.append(transaction) }
+        let start = Moment.now()
         let outcome = transactions.isEmpty ? .success([]) : outcome(of: transactions)
+        if !transactions.isEmpty { groupTimes.observe(Moment.now().since(start)) }
+        state.withLock { $0.committingSince = nil }
         if case .success = outcome {
+            if !transactions.isEmpty { groupSizes.observe(UInt64(transactions.count)) }
             state.withLock { state in
                 state.statistics.groups += transactions.isEmpty ? 0 : 1
                 state.statistics.records += UInt64(transactions.count)

@@ -21,6 +21,14 @@ public protocol LedgerStore: Sendable {
     /// Returns whether more of it is due now.
     func maintain(isIdle: Bool) throws(LedgerError) -> Bool
 
+    /// Transactions that are kept, and not yet in the form that people read: work for `maintain`. Any thread.
+    var backlog: Int { get }
+
     /// Leaves everything in good order and lets go of it. Nothing may be called after.
     func close()
+}
+
+extension LedgerStore {
+    /// None: a store that keeps no second form.
+    public var backlog: Int { 0 }
 }

@@ -32,6 +32,8 @@ extension SQLiteLedger {
         return false
     }
 
+    public var backlog: Int { state.withLock { Int($0.sequence - $0.folded) } }
+
     private func fold(_ limit: Int) throws(LedgerError) {
         let queue = try opened()
         let start = state.withLock { $0.folded }

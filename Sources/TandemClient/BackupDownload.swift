@@ -1,8 +1,6 @@
 import Foundation
 import NIOCore
 import NIOHTTP1
-import NIOPosix
-import OpenSSLTLS
 
 /// Fetches a copy of a server's database, over HTTP/1.1 as that is no call but a file.
 public enum BackupDownload {
@@ -23,9 +21,9 @@ public enum BackupDownload {
     }
 
     private static func fetch(_ configuration: ClientConfiguration, into file: FileHandle) async throws -> Int {
-        let (head, parts) = try await request(configuration)
+        let parts = try await HTTPConnection.open(configuration)
         return try await parts.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(head))
+            try await outbound.write(.head(HTTPConnection.request(configuration, "/backup")))
             try await outbound.write(.end(nil))
             var (written, announced, status) = (0, 0, HTTPResponseStatus.ok)
             var complaint = ""
@@ -44,31 +42,6 @@ public enum BackupDownload {
                 }
             }
             throw ClientError.connectionLost("\(written) of \(announced) bytes came")
-        }
-    }
-
-    private static func request(
-        _ configuration: ClientConfiguration
-    ) async throws -> (HTTPRequestHead, NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>) {
-        let tls = try TLSContext(
-            client: TLSClientConfiguration(
-                caFile: configuration.caFile, identity: configuration.identity, serverName: configuration.host,
-                applicationProtocols: ["http/1.1"]))
-        var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/backup")
-        head.headers = ["host": "\(configuration.host):\(configuration.port)", "connection": "close"]
-        do {
-            let parts = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                .connect(host: configuration.host, port: configuration.port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(TLSHandler(context: tls))
-                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
-                            wrappingChannelSynchronously: channel)
-                    }
-                }
-            return (head, parts)
-        } catch {
-            throw ClientError.notReached("\(configuration.host) port \(configuration.port): \(ClientError.text(error))")
         }
     }
 }

@@ -9,12 +9,23 @@ public enum Daemon {
     /// Returns after a graceful shutdown; throws what kept the server from starting, or made it stop.
     public static func run(_ settings: Settings) async throws {
         let configuration = try ServerConfiguration(settings)
-        let server = try await Server.start(configuration, logger: Logs.logger(configuration))
+        let logger = Logs.logger(configuration)
+        defer { Logs.flush() }
+        let server = try await Server.start(configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    .init(service: LogLevelSignals(level: Logs.level, logger: logger)),
+                    .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logs.quiet))
         try await group.run()
+    }
+
+    /// Checks what can be checked without serving: every setting, and the files that they name. Blocks.
+    public static func check(_ settings: Settings) throws {
+        let configuration = try ServerConfiguration(settings)
+        _ = try Startup.tlsContext(configuration)
     }
 
     /// Makes the data directory's database out of a backup. Blocks.

@@ -1,3 +1,4 @@
+import Foundation
 import IPAM
 import Ledger
 public import Logging
@@ -15,6 +16,8 @@ public final class Server: Service {
     private let listener: any Channel
     private let connections: Connections
     private let health: Health
+    private let records: CallRecords
+    private let notify = NotifySocket(ProcessInfo.processInfo.environment)
     private let logger: Logger
 
     /// The port that is listened on; the one that was picked where the configuration says 0.
@@ -24,6 +27,7 @@ public final class Server: Service {
     ///
     /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
+        ProcessStatistics.begin()
         let tls = try Startup.tlsContext(configuration)
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
@@ -31,17 +35,20 @@ public final class Server: Service {
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
         let connections = Connections()
-        let service = RPCService(engine: engine, metrics: calls, health: health)
+        let records = try Startup.records(configuration, logger)
+        let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
+        let exposition = Exposition(
+            engine: engine, calls: calls, connections: connections, health: health, audit: records.audit)
         let setup = ConnectionSetup(
             tls: tls, service: service,
             operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
-                MetricsText.render(engine: engine, calls: calls, connections: connections.count)
-            },
+                exposition.text()
+            }, connections: connections,
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
             let listener = try await Startup.bind(configuration, group, setup, connections)
-            return Server(configuration, engine, service, group, listener, connections, health, logger)
+            return Server(configuration, engine, service, group, listener, connections, health, records, logger)
         } catch {
             engine.journal.stop()
             try? await group.shutdownGracefully()
@@ -52,7 +59,7 @@ public final class Server: Service {
     private init(
         _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService,
         _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ connections: Connections, _ health: Health,
-        _ logger: Logger
+        _ records: CallRecords, _ logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
@@ -61,6 +68,7 @@ public final class Server: Service {
         self.listener = listener
         self.connections = connections
         self.health = health
+        self.records = records
         self.logger = logger
         port = listener.localAddress?.port ?? configuration.securePort
     }
@@ -71,15 +79,18 @@ public final class Server: Service {
     /// Throws if storage fails for good while serving: what was acknowledged is safe, and a restart reads it again.
     public func run() async throws {
         health.enter(.serving)
-        logger.notice(
-            "ready", metadata: ["address": "\(Startup.text(configuration.bindAddress, port: port))"])
+        let address = Startup.text(configuration.bindAddress, port: port)
+        logger.notice("ready", metadata: ["address": "\(address)"])
+        notify?.send("READY=1", "STATUS=serving on \(address)")
         let failure = await withGracefulShutdownHandler {
             await firstEnd()
         } onGracefulShutdown: {
-            self.listener.close(promise: nil)
+            self.leave()
         }
-        await drain()
+        if let failure { logger.critical("storage has failed", metadata: ["error": "\(failure.message)"]) }
+        let isWhole = await drain()
         if let failure { throw failure }
+        guard isWhole else { throw ShutdownFault(seconds: configuration.shutdownTimeoutSeconds) }
         logger.notice("stopped")
     }
 
@@ -91,7 +102,18 @@ public final class Server: Service {
         return journal.fault
     }
 
-    private func drain() async {
+    /// Turns unready, and stops listening once those who send clients here have had time to see it.
+    private func leave() {
+        health.enter(.leaving)
+        notify?.send("STOPPING=1", "STATUS=draining")
+        let seconds = Int64(configuration.shutdownDelaySeconds)
+        if seconds > 0 { logger.notice("leaving", metadata: ["seconds": "\(seconds)"]) }
+        listener.eventLoop.scheduleTask(in: .seconds(seconds)) { self.listener.close(promise: nil) }
+    }
+
+    /// False where storage did not let go in time.
+    private func drain() async -> Bool {
+        let deadline = ContinuousClock.now + .seconds(configuration.shutdownTimeoutSeconds)
         health.enter(.draining)
         logger.info("draining", metadata: ["connections": "\(connections.count)"])
         let (connections, service, journal) = (connections, service, engine.journal)
@@ -108,7 +130,19 @@ public final class Server: Service {
             await tasks.next()
             tasks.cancelAll()
         }
-        engine.journal.stop()
-        try? await group.shutdownGracefully()
+        let isWhole = engine.journal.stop(by: max(deadline, .now + .seconds(1)))
+        if isWhole { try? await group.shutdownGracefully() }
+        records.audit?.flush()
+        return isWhole
+    }
+}
+
+/// Storage did not answer when the server was to stop. What was acknowledged is safe.
+struct ShutdownFault: Error, CustomStringConvertible {
+    var seconds: Int
+
+    var description: String {
+        "storage did not answer within the \(seconds) s of --shutdown-timeout; what was acknowledged is safe, and the next "
+            + "start reads it"
     }
 }

@@ -1,6 +1,7 @@
 import Addressing
 import IPAM
 import Ledger
+import Logging
 import NIOCore
 import NIOPosix
 import OpenSSLTLS
@@ -23,6 +24,19 @@ enum Startup {
             throw ConfigurationFault("data-dir", error.message)
         }
         return try Engine(cluster: configuration.cluster, store: store)
+    }
+
+    static func records(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CallRecords {
+        do throws(RotatingFile.SystemError) {
+            return CallRecords(
+                logger: logger,
+                audit: try configuration.audit.map { settings throws(RotatingFile.SystemError) in
+                    try AuditLog(settings, logger: logger)
+                })
+        } catch {
+            throw ConfigurationFault(
+                "audit-log-path", "\(configuration.audit?.path ?? "") can't be written: \(error.message)")
+        }
     }
 
     static func bind(

@@ -17,7 +17,7 @@ struct Tandemctl: AsyncParsableCommand {
             """,
         subcommands: [
             Apply.self, Get.self, Delete.self, Lookup.self, Check.self, Masquerade.self, Flags.self,
-            BackupCommand.self, Version.self,
+            BackupCommand.self, Health.self, Version.self,
         ])
 
     static func main() async {

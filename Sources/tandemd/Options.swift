@@ -36,7 +36,8 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("auto-register-nodes"),
-        help: "Whether a node gets its pod CIDRs with its first pod: true or false. (default: true)")
+        help: "Whether a node gets its pod CIDRs with its first pod: true or false. (default: true)",
+        completion: .list(["true", "false"]))
     var autoRegisterNodes: String?
 
     @Option(
@@ -63,13 +64,15 @@ struct ServingOptions: ParsableArguments {
     )
     var securePort: String?
 
-    @Option(name: .customLong("tls-cert-file"), help: "The server's certificate chain, PEM.")
+    @Option(name: .customLong("tls-cert-file"), help: "The server's certificate chain, PEM.", completion: .pem)
     var tlsCertFile: String?
 
-    @Option(name: .customLong("tls-private-key-file"), help: "The private key of the server's certificate, PEM.")
+    @Option(
+        name: .customLong("tls-private-key-file"), help: "The private key of the server's certificate, PEM.",
+        completion: .pem)
     var tlsPrivateKeyFile: String?
 
-    @Option(name: .customLong("client-ca-file"), help: "The CA that signs client certificates, PEM.")
+    @Option(name: .customLong("client-ca-file"), help: "The CA that signs client certificates, PEM.", completion: .pem)
     var clientCAFile: String?
 
     @Option(
@@ -77,11 +80,12 @@ struct ServingOptions: ParsableArguments {
         help: """
             required: calls need a client certificate; none: everyone is an administrator, on loopback only. \
             (default: required)
-            """)
+            """, completion: .list(["required", "none"]))
     var clientAuth: String?
 
     @Option(
-        name: .customLong("tls-min-version"), help: "VersionTLS12 or VersionTLS13. (default: VersionTLS13)")
+        name: .customLong("tls-min-version"), help: "VersionTLS12 or VersionTLS13. (default: VersionTLS13)",
+        completion: .list(["VersionTLS12", "VersionTLS13"]))
     var tlsMinVersion: String?
 
     @Option(
@@ -99,24 +103,24 @@ struct ServingOptions: ParsableArguments {
 }
 
 struct RunningOptions: ParsableArguments {
-    @Option(name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.")
+    @Option(
+        name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.",
+        completion: .directory)
     var dataDir: String?
 
     @Option(
         name: .customLong("restore"),
-        help: "A backup (of tandemctl backup) to start from; the data directory must have no database yet.")
+        help: "A backup (of tandemctl backup) to start from; the data directory must have no database yet.",
+        completion: .file())
     var restore: String?
 
-    @Option(name: .customLong("config"), help: "A YAML file that sets flags by their names.")
+    @Option(name: .customLong("config"), help: "A YAML file that sets flags by their names.", completion: .yaml)
     var config: String?
 
-    @Option(
-        name: .customLong("log-level"),
-        help: "trace, debug, info, notice, warning, error or critical. (default: info)")
-    var logLevel: String?
-
-    @Option(name: .customLong("log-format"), help: "text or json. (default: text)")
-    var logFormat: String?
+    @Flag(
+        name: .customLong("check-config"),
+        help: "Check every setting and the files they name, show what is in force and where it is set, and end.")
+    var checkConfig = false
 
     @Option(name: .customLong("event-loops"), help: "Threads that serve connections. (default: one per core)")
     var eventLoops: String?
@@ -126,10 +130,59 @@ struct RunningOptions: ParsableArguments {
         help: "How long connections may take to close at the end, in seconds. (default: 20)")
     var shutdownTimeout: String?
 
+    @Option(
+        name: .customLong("shutdown-delay"),
+        help: """
+            How long calls are still served once the server was told to stop and /readyz says so, in seconds: for \
+            load balancers to look away. (default: 0)
+            """)
+    var shutdownDelay: String?
+
     var settings: [String: String] {
         [
-            "data-dir": dataDir, "log-level": logLevel, "log-format": logFormat, "event-loops": eventLoops,
-            "shutdown-timeout": shutdownTimeout,
+            "data-dir": dataDir, "event-loops": eventLoops, "shutdown-timeout": shutdownTimeout,
+            "shutdown-delay": shutdownDelay,
         ].compactMapValues { $0 }
     }
+}
+
+struct LogOptions: ParsableArguments {
+    @Option(
+        name: .customLong("log-level"),
+        help: "trace, debug, info, notice, warning, error or critical. (default: info)",
+        completion: .list(["trace", "debug", "info", "notice", "warning", "error", "critical"]))
+    var logLevel: String?
+
+    @Option(
+        name: .customLong("log-format"), help: "text or json. (default: text)", completion: .list(["text", "json"]))
+    var logFormat: String?
+
+    @Option(
+        name: .customLong("audit-log-path"),
+        help: """
+            A file that gets a JSON line for each call that changes something: who, what, which addresses, when. \
+            (default: none)
+            """, completion: .file())
+    var auditLogPath: String?
+
+    @Option(
+        name: .customLong("audit-log-maxsize"),
+        help: "The size in megabytes past which the audit log begins a new file. (default: 100)")
+    var auditLogMaxSize: String?
+
+    @Option(
+        name: .customLong("audit-log-maxbackup"), help: "How many older audit log files are kept. (default: 10)")
+    var auditLogMaxBackup: String?
+
+    var settings: [String: String] {
+        [
+            "log-level": logLevel, "log-format": logFormat, "audit-log-path": auditLogPath,
+            "audit-log-maxsize": auditLogMaxSize, "audit-log-maxbackup": auditLogMaxBackup,
+        ].compactMapValues { $0 }
+    }
+}
+
+extension CompletionKind {
+    fileprivate static let pem = CompletionKind.file(extensions: ["pem", "crt", "key"])
+    fileprivate static let yaml = CompletionKind.file(extensions: ["yaml", "yml"])
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import TandemAPI
 import TandemServer
 
@@ -9,8 +10,12 @@ struct TandemDaemon: AsyncParsableCommand {
         commandName: "tandemd",
         abstract: "Hands out IPv4 and IPv6 addresses that ride together: to Services, nodes and pods.",
         discussion: """
-            Flags are named as kube-apiserver, kube-controller-manager and kube-proxy name them. A YAML file given \
-            with --config may set any of them by the same name; a flag on the command line wins.
+            Flags are named as kube-apiserver, kube-controller-manager and kube-proxy name them. Each can be set in \
+            three places, with one meaning: on the command line, in the environment (--secure-port as \
+            TANDEM_SECURE_PORT), and in a YAML file (secure-port: 8443) that --config or TANDEM_CONFIG names. The \
+            command line wins over the environment, and both over the file. --check-config says whether all is well.
+
+            SIGTERM and SIGINT drain and end the server; SIGUSR1 makes its log say more, SIGUSR2 less.
 
             Exit status: 0 after a graceful shutdown, 1 when the server can't start or storage fails, 64 for a command \
             line that can't be read.
@@ -20,17 +25,39 @@ struct TandemDaemon: AsyncParsableCommand {
     @OptionGroup(title: "Ranges") var ranges: RangeOptions
     @OptionGroup(title: "Serving") var serving: ServingOptions
     @OptionGroup(title: "Running") var running: RunningOptions
+    @OptionGroup(title: "Logs") var logs: LogOptions
 
     func run() async throws {
-        let given = Settings(ranges.settings.merging(serving.settings) { $1 }.merging(running.settings) { $1 })
         do {
-            let file = try running.config.map { try SettingsFile.read($0) } ?? Settings()
-            let settings = file.overridden(by: given)
+            let sources = try sources()
+            let settings = sources.reduce(Settings()) { $0.overridden(by: $1.settings) }
+            if running.checkConfig { return try check(settings, sources) }
             if let backup = running.restore { try Daemon.restore(backup, settings) }
             try await Daemon.run(settings)
         } catch {
             StandardError.write("tandemd: \(error)\n")
             throw ExitCode(1)
+        }
+    }
+
+    /// Where settings come from; those behind win.
+    private func sources() throws -> [(name: String, settings: Settings)] {
+        let environment = ProcessInfo.processInfo.environment
+        let groups = [ranges.settings, serving.settings, running.settings, logs.settings]
+        let file = try (running.config ?? environment["TANDEM_CONFIG"]).map { ($0, try SettingsFile.read($0)) }
+        return [
+            (file?.0 ?? "", file?.1 ?? Settings()),
+            ("environment", Settings(environment: environment)),
+            ("command line", Settings(groups.reduce([:]) { $0.merging($1) { $1 } })),
+        ]
+    }
+
+    /// `--check-config`: the settings in force as YAML, and where each comes from.
+    private func check(_ settings: Settings, _ sources: [(name: String, settings: Settings)]) throws {
+        try Daemon.check(settings)
+        for (name, value) in settings.values.sorted(by: { $0.key < $1.key }) {
+            let source = sources.last { $0.settings.values[name] != nil }?.name ?? ""
+            print("\(name): \"\(value)\"  # \(source)")
         }
     }
 }

@@ -1,12 +1,12 @@
 public import Foundation
-import TandemAPI
+public import TandemAPI
 import TestSupport
 
 /// A real `tandemd` on a free port of loopback.
 public final class ServerProcess {
     public let port: Int
     private let process: Process
-    private let log: LineReader
+    public let log: ServerLog
 
     public struct NotReady: Error, CustomStringConvertible {
         public var description: String
@@ -55,17 +55,11 @@ public final class ServerProcess {
         process.standardError = errors
         process.standardInput = FileHandle.nullDevice
         try process.run()
-        log = LineReader(errors.fileHandleForReading)
-        var lines: [String] = []
-        while let line = log.next() {
-            lines.append(line)
-            guard let entry = try? JSONValue(parsing: line), entry["message"] == "ready",
-                let address = entry["address"]?.stringValue, let port = Int(address.split(separator: ":").last ?? "")
-            else { continue }
-            self.port = port
-            return
-        }
-        throw NotReady(description: lines.joined(separator: "\n"))
+        log = ServerLog(errors.fileHandleForReading)
+        guard let ready = log.entry(where: { $0["message"] == "ready" }),
+            let port = ready["address"]?.stringValue.flatMap({ Int($0.split(separator: ":").last ?? "") })
+        else { throw NotReady(description: log.text) }
+        self.port = port
     }
 
     deinit {
@@ -74,6 +68,9 @@ public final class ServerProcess {
     }
 
     public var processID: pid_t { process.processIdentifier }
+
+    /// Sends a signal and goes on.
+    public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// `kill -9`.
     public func crash() {
@@ -87,6 +84,47 @@ public final class ServerProcess {
         process.waitUntilExit()
         return process.terminationStatus
     }
+}
+
+/// What a server logs, read all the time so that its pipe is never full. Thread-safe.
+public final class ServerLog: @unchecked Sendable {
+    // Proof: everything is read and written under the condition's lock alone.
+    private let condition = NSCondition()
+    private var lines: [String] = []
+    private var hasEnded = false
+
+    init(_ handle: FileHandle) {
+        Thread.detachNewThread { [self] in
+            let reader = LineReader(handle)
+            while let line = reader.next() { append(line) }
+            append(nil)
+        }
+    }
+
+    private func append(_ line: String?) {
+        condition.withLock {
+            if let line { lines.append(line) } else { hasEnded = true }
+            condition.broadcast()
+        }
+    }
+
+    /// The first entry of the kind, once it is there; nil where the log has ended without one.
+    public func entry(where isWanted: (JSONValue) -> Bool) -> JSONValue? {
+        condition.withLock {
+            var next = 0
+            while true {
+                while next < lines.count {
+                    if let entry = try? JSONValue(parsing: lines[next]), isWanted(entry) { return entry }
+                    next += 1
+                }
+                if hasEnded { return nil }
+                condition.wait()
+            }
+        }
+    }
+
+    /// All of it so far.
+    public var text: String { condition.withLock { lines.joined(separator: "\n") } }
 }
 
 /// Lines of a pipe, one by one; blocks until one is there.

@@ -93,6 +93,7 @@ extension Method {
                 APIError.Status.allCases.map {
                     ["code": .number(String($0.code)), "message": .string($0.name)]
                 }),
+            "examples": [example],
         ]
     }
 

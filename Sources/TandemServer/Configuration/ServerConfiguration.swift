@@ -29,6 +29,19 @@ public struct ServerConfiguration: Sendable {
     public var eventLoops: Int
     /// How long a drain waits for calls that are under way, in seconds.
     public var shutdownTimeoutSeconds: Int
+    /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
+    public var shutdownDelaySeconds: Int
+    /// Where changes are noted; nil for nowhere.
+    public var audit: Audit?
+
+    /// A file of JSON lines that rotates.
+    public struct Audit: Sendable {
+        public var path: String
+        /// The size past which a new file is begun.
+        public var maximumBytes: Int
+        /// Older files that are kept.
+        public var backups: Int
+    }
 
     /// Checks every setting and throws the first fault, which names the flag and the cure. Reads no file.
     public init(_ settings: Settings) throws(ConfigurationFault) {
@@ -47,6 +60,8 @@ public struct ServerConfiguration: Sendable {
         logFormat = try reader.choice("log-format", default: .text)
         eventLoops = try reader.integer("event-loops", default: System.coreCount, in: 1...1024)
         shutdownTimeoutSeconds = try reader.integer("shutdown-timeout", default: 20, in: 1...3600)
+        shutdownDelaySeconds = try reader.integer("shutdown-delay", default: 0, in: 0...3600)
+        audit = try reader.audit()
         if clientAuthentication == .none, !bindAddress.isLoopback {
             throw ConfigurationFault(
                 "client-auth",

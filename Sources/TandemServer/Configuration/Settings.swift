@@ -1,4 +1,4 @@
-/// Values of the server's flags by name, without their dashes, as a command line or a YAML file gives them.
+/// Values of the server's flags by name, without their dashes, as a command line, the environment or a YAML file gives them.
 public struct Settings: Sendable, Equatable {
     public private(set) var values: [String: String] = [:]
 
@@ -17,14 +17,18 @@ public struct Settings: Sendable, Equatable {
         "node-cidr-mask-size-ipv6", "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file",
         "client-ca-file", "tls-min-version", "tls-cipher-suites", "data-dir", "client-auth", "load-balancer-ip-range",
         "auto-register-nodes", "pod-ip-reuse-delay", "log-level", "log-format", "event-loops", "shutdown-timeout",
+        "shutdown-delay", "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup",
     ]
 
     /// The names that no flag has, each with the flag that it may have been meant to be.
     public var unknown: [(name: String, near: String?)] {
-        values.keys.filter { !Self.names.contains($0) }.sorted().map { name in
-            let near = Self.names.min { Self.distance(name, $0) < Self.distance(name, $1) }
-            return (name, near.flatMap { Self.distance(name, $0) <= 4 ? $0 : nil })
-        }
+        values.keys.filter { !Self.names.contains($0) }.sorted().map { ($0, Self.near($0)) }
+    }
+
+    /// The flag whose name is nearest, if it is near; of several the first by name.
+    static func near(_ name: String) -> String? {
+        let near = names.min { (distance(name, $0), $0) < (distance(name, $1), $1) }
+        return near.flatMap { distance(name, $0) <= min(4, name.count / 2) ? $0 : nil }
     }
 
     /// Edits (insert, delete, replace) that turn one name into the other: Levenshtein's distance. O(m·n).

@@ -51,6 +51,12 @@ struct SettingsReader {
         try choice("log-level", default: .info)
     }
 
+    func audit() throws(ConfigurationFault) -> ServerConfiguration.Audit? {
+        let megabytes = try integer("audit-log-maxsize", default: 100, in: 1...100_000)
+        let backups = try integer("audit-log-maxbackup", default: 10, in: 0...1000)
+        return values["audit-log-path"].map { .init(path: $0, maximumBytes: megabytes << 20, backups: backups) }
+    }
+
     func address(_ name: String, default fallback: String) throws(ConfigurationFault) -> IPAddress {
         let text = values[name] ?? fallback
         guard let address = IPAddress(text) else {

@@ -4,7 +4,10 @@ import TandemAPI
 /// Whether the server lives and whether it serves. Thread-safe.
 final class Health: Sendable {
     enum Phase: UInt8, AtomicRepresentable, Sendable {
-        case starting, serving, draining
+        case starting, serving
+        /// Told to stop: unready, so that nobody new is sent here, and still serving those who come.
+        case leaving
+        case draining
     }
 
     /// A named part of the answer, as Kubernetes' components list them.
@@ -27,12 +30,20 @@ final class Health: Sendable {
         phase.store(next, ordering: .releasing)
     }
 
-    var isDraining: Bool { phase.load(ordering: .acquiring) == .draining }
+    /// Told to stop: connections are let go at their next answer.
+    var isDraining: Bool {
+        switch phase.load(ordering: .acquiring) {
+        case .leaving, .draining: true
+        case .starting, .serving: false
+        }
+    }
+
+    var isReady: Bool { readiness.allSatisfy { $0.fault == nil } }
 
     /// Throws UNAVAILABLE unless calls are served.
     func checkServing() throws(APIError) {
         switch phase.load(ordering: .acquiring) {
-        case .serving: return
+        case .serving, .leaving: return
         case .starting: throw .unavailable("the server is starting; try again", reason: "Starting")
         case .draining: throw .unavailable("the server is shutting down; try another or later", reason: "Draining")
         }
@@ -46,7 +57,7 @@ final class Health: Sendable {
             switch phase.load(ordering: .acquiring) {
             case .serving: nil
             case .starting: "starting"
-            case .draining: "shutting down"
+            case .leaving, .draining: "shutting down"
             }
         return liveness + [Check(name: "serving", fault: fault), Check(name: "storage", fault: storageFault())]
     }

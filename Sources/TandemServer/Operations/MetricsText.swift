@@ -1,25 +1,54 @@
-import Addressing
-import IPAM
-import Ledger
-import TandemAPI
+import Metrics
 
-/// The Prometheus text format, version 0.0.4. Names that users' dashboards know from kube-apiserver and
-/// kube-controller-manager are kept where they fit.
+/// The Prometheus text format, version 0.0.4.
 struct MetricsText {
     private(set) var text = ""
 
-    enum Kind: String { case counter, gauge }
+    enum Kind: String { case counter, gauge, histogram }
 
-    /// One metric with all of its samples; labels in the order given.
-    mutating func add(
-        _ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: [(String, String)], value: String)]
-    ) {
+    typealias Labels = [(name: String, value: String)]
+
+    /// One metric with all of its samples; labels in the order given. Nothing where there are no samples.
+    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: Labels, value: String)]) {
         guard !samples.isEmpty else { return }
-        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
-        for sample in samples {
-            let labels = sample.labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
-            text += labels.isEmpty ? "\(name) \(sample.value)\n" : "\(name){\(labels)} \(sample.value)\n"
+        head(name, kind, help)
+        for sample in samples { add(name, sample.labels, sample.value) }
+    }
+
+    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: some CustomStringConvertible) {
+        add(name, kind, help, [([], value.description)])
+    }
+
+    /// A histogram for each set of labels, its observations divided by `unit`: 10^9 makes nanoseconds seconds.
+    mutating func add(
+        _ name: String, _ help: String, unit: Double = 1, _ histograms: [(labels: Labels, values: Histogram.Snapshot)]
+    ) {
+        guard !histograms.isEmpty else { return }
+        head(name, .histogram, help)
+        for (labels, values) in histograms {
+            var total: UInt64 = 0
+            for (bound, count) in zip(values.bounds, values.counts) {
+                total += count
+                add(name + "_bucket", labels + [("le", Self.number(Double(bound) / unit))], String(total))
+            }
+            add(name + "_bucket", labels + [("le", "+Inf")], String(values.count))
+            add(name + "_sum", labels, Self.number(Double(values.sum) / unit))
+            add(name + "_count", labels, String(values.count))
         }
+    }
+
+    private mutating func head(_ name: String, _ kind: Kind, _ help: String) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+    }
+
+    private mutating func add(_ name: String, _ labels: Labels, _ value: String) {
+        let labels = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
+        text += labels.isEmpty ? "\(name) \(value)\n" : "\(name){\(labels)} \(value)\n"
+    }
+
+    /// Whole numbers without a fraction, as Prometheus itself writes them.
+    private static func number(_ value: Double) -> String {
+        value == value.rounded() && value.magnitude < 1e15 ? String(Int(value)) : String(value)
     }
 
     private static func escaped(_ value: String) -> String {
@@ -33,56 +62,5 @@ struct MetricsText {
             }
         }
         return result
-    }
-}
-
-extension MetricsText {
-    /// Everything that the server counts, at this moment.
-    static func render(engine: Engine, calls: CallMetrics, connections: Int) -> String {
-        var metrics = MetricsText()
-        metrics.add(
-            "tandem_build_info", .gauge, "The version that runs.", [([("version", OpenRPC.version)], "1")])
-        metrics.add(
-            "tandem_calls_total", .counter, "Calls answered, by method and status.",
-            calls.counts.map { ([("method", $0.method), ("status", $0.status)], String($0.count)) })
-        metrics.add("tandem_connections", .gauge, "Open connections.", [([], String(connections))])
-        let journal = engine.journal.statistics
-        metrics.add(
-            "tandem_journal_commits_total", .counter, "Transactions that the journal committed as one group.",
-            [([], String(journal.groups))])
-        metrics.add(
-            "tandem_journal_records_total", .counter, "Changes that were committed.", [([], String(journal.records))])
-        metrics.add(
-            "tandem_journal_queue", .gauge, "Changes that wait for the journal.", [([], String(journal.queued))])
-        metrics.addPools(engine.poolStatuses())
-        return metrics.text
-    }
-
-    private mutating func addPools(_ pools: [PoolStatus]) {
-        let services = pools.filter { $0.kind == "Service" }
-        add(
-            "kube_apiserver_clusterip_allocator_allocated_ips", .gauge, "Cluster IPs in use, by range.",
-            services.map { ([("cidr", $0.cidr.description)], $0.allocated.description) })
-        add(
-            "kube_apiserver_clusterip_allocator_available_ips", .gauge, "Cluster IPs not in use, by range.",
-            services.map { ([("cidr", $0.cidr.description)], $0.available.description) })
-        let nodes = pools.filter { $0.kind == "NodeCIDR" }
-        add(
-            "node_ipam_controller_cidrset_usage_cidrs", .gauge, "The share of pod CIDRs in use, 0 to 1.",
-            nodes.map {
-                ([("clusterCIDR", $0.cidr.description)], String(Double($0.allocated) / Double($0.capacity)))
-            })
-        add(
-            "tandem_pool_capacity", .gauge, "Addresses (or pod CIDRs) that a pool can hand out.",
-            pools.map { ($0.labels, $0.capacity.description) })
-        add(
-            "tandem_pool_allocated", .gauge, "Addresses (or pod CIDRs) of a pool that are in use.",
-            pools.map { ($0.labels, $0.allocated.description) })
-    }
-}
-
-extension PoolStatus {
-    fileprivate var labels: [(String, String)] {
-        [("pool", name), ("family", cidr.network.family.description), ("cidr", cidr.description)]
     }
 }

@@ -1,42 +1,49 @@
-import Synchronization
+import Metrics
 import TandemAPI
 
-/// Calls by method and status. Thread-safe; counting is one addition.
+/// Calls by method and status, and how long they took. Thread-safe; counting is one addition.
 final class CallMetrics: Sendable {
     /// What a call ended with: OK or a status.
     private static let outcomes: [APIError.Status?] = [nil] + APIError.Status.allCases
     /// The methods, and one more for what names none.
     private static let methods: [Method?] = Method.allCases + [nil]
 
-    private struct Counter: ~Copyable, Sendable {
-        // Relaxed: a count that orders nothing.
-        let value = Atomic<UInt64>(0)
-    }
-
-    private final class Cell: Sendable {
-        let counter = Counter()
-    }
-
-    private let cells = (0..<methods.count * outcomes.count).map { _ in Cell() }
+    private let cells = Counters(methods.count * outcomes.count)
+    private let times = methods.map { _ in Histogram.times() }
     private static let methodIndex = Dictionary(uniqueKeysWithValues: Method.allCases.enumerated().map { ($1, $0) })
     private static let statusIndex = Dictionary(
         uniqueKeysWithValues: APIError.Status.allCases.enumerated().map { ($1, $0 + 1) })
 
     func count(_ method: Method?, _ error: APIError?) {
-        let row = method.flatMap { Self.methodIndex[$0] } ?? Method.allCases.count
         let column = error.flatMap { Self.statusIndex[$0.status] } ?? 0
-        cells[row * Self.outcomes.count + column].counter.value.wrappingAdd(1, ordering: .relaxed)
+        cells.add(Self.row(method) * Self.outcomes.count + column)
     }
+
+    /// Notes the time from the call to its answer.
+    func end(_ method: Method?, _ start: Moment) {
+        times[Self.row(method)].observe(Moment.now().since(start))
+    }
+
+    private static func row(_ method: Method?) -> Int {
+        method.flatMap { methodIndex[$0] } ?? Method.allCases.count
+    }
+
+    private static func name(_ method: Method?) -> String { method?.rawValue ?? "none" }
 
     /// Every count that is not zero, with its labels.
     var counts: [(method: String, status: String, count: UInt64)] {
         var counts: [(method: String, status: String, count: UInt64)] = []
         for (row, method) in Self.methods.enumerated() {
             for (column, status) in Self.outcomes.enumerated() {
-                let value = cells[row * Self.outcomes.count + column].counter.value.load(ordering: .relaxed)
-                if value > 0 { counts.append((method?.rawValue ?? "none", status?.name ?? "OK", value)) }
+                let value = cells[row * Self.outcomes.count + column]
+                if value > 0 { counts.append((Self.name(method), status?.name ?? "OK", value)) }
             }
         }
         return counts
+    }
+
+    /// The times of every method that has one, in nanoseconds.
+    var durations: [(method: String, times: Histogram.Snapshot)] {
+        zip(Self.methods, times).map { (Self.name($0), $1.snapshot) }.filter { $0.times.count > 0 }
     }
 }

@@ -1,4 +1,5 @@
 import IPAM
+import Metrics
 import NIOCore
 import Synchronization
 import TandemAPI
@@ -11,13 +12,23 @@ final class RPCService: Sendable {
     private let engine: Engine
     private let metrics: CallMetrics
     private let health: Health
+    private let records: CallRecords
     // Relaxed: a count that orders nothing.
     private let calls = Atomic<Int>(0)
 
-    init(engine: Engine, metrics: CallMetrics, health: Health) {
+    init(engine: Engine, metrics: CallMetrics, health: Health, records: CallRecords) {
         self.engine = engine
         self.metrics = metrics
         self.health = health
+        self.records = records
+    }
+
+    /// Parses one message, as `RPCMessage` does.
+    func parse(_ bytes: UnsafeRawBufferPointer) -> RPCMessage {
+        let start = engine.stageStart()
+        let message = RPCMessage(parsing: bytes)
+        engine.endDecoding(start)
+        return message
     }
 
     /// Calls under way on all connections.
@@ -31,6 +42,7 @@ final class RPCService: Sendable {
         switch message {
         case .invalid(let error):
             metrics.count(nil, error)
+            records.noteRefused(nil, nil, session, error)
             reply(RPCReply(id: nil, .failure(error)))
         case .single(let request):
             let room = session.enter(1)
@@ -55,11 +67,14 @@ final class RPCService: Sendable {
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
         let method = (try? request.call.get())?.method
+        let start = engine.stageStart()
         calls.wrappingAdd(1, ordering: .relaxed)
         let finish: Engine.Answer = { result in
             let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
             self.metrics.count(method, result.failure)
+            if let start { self.metrics.end(method, start) }
+            self.records.note(request, method, session, result)
             answer(result)
         }
         do throws(APIError) {
@@ -75,19 +90,29 @@ final class RPCService: Sendable {
 }
 
 extension Result {
-    fileprivate var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
+    var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
 }
 
 /// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
 final class RPCSession: Sendable {
     let identity: Identity?
+    private let peer: SocketAddress?
     private let eventLoop: any EventLoop
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
 
-    init(identity: Identity?, eventLoop: any EventLoop) {
+    init(identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress? = nil) {
         self.identity = identity
+        self.peer = peer
         self.eventLoop = eventLoop
+    }
+
+    /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
+    var peerText: String { Self.text(peer) }
+
+    static func text(_ address: SocketAddress?) -> String {
+        guard let address, let host = address.ipAddress, let port = address.port else { return "unknown" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
     var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }

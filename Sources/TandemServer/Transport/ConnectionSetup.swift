@@ -1,4 +1,5 @@
 import Logging
+import Metrics
 import NIOCore
 import NIOHTTP1
 import OpenSSLTLS
@@ -11,6 +12,7 @@ struct ConnectionSetup: Sendable {
     let tls: TLSContext
     let service: RPCService
     let operations: Operations
+    let connections: Connections
     /// Who calls where no certificates are asked for.
     let anonymous: Identity?
     let logger: Logger
@@ -24,7 +26,8 @@ struct ConnectionSetup: Sendable {
 
     fileprivate func install(_ handshake: TLSHandshakeCompleted, on channel: any Channel) throws {
         let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
-        let session = RPCSession(identity: identity, eventLoop: channel.eventLoop)
+        connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
+        let session = RPCSession(identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleTimeout))
         try pipeline.addHandler(BackPressureHandler())
@@ -64,7 +67,10 @@ private final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHand
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        setup.logger.debug("a connection failed in its handshake", metadata: ["error": "\(error)"])
+        setup.connections.metrics.failures.add(ConnectionMetrics.Failure(error))
+        setup.logger.debug(
+            "a connection failed in its handshake",
+            metadata: ["error": "\(error)", "peer": "\(RPCSession.text(context.remoteAddress))"])
         context.close(promise: nil)
     }
 }

@@ -1,3 +1,4 @@
+import Metrics
 import NIOCore
 import Synchronization
 
@@ -6,6 +7,7 @@ final class Connections: Sendable {
     /// Past it a new connection is closed at once: there is no memory to spare for its handshake.
     static let maximum = 10_000
 
+    let metrics = ConnectionMetrics()
     private let open = Mutex<[ObjectIdentifier: any Channel]>([:])
 
     var count: Int { open.withLock { $0.count } }
@@ -18,6 +20,7 @@ final class Connections: Sendable {
             open[id] = channel
             return true
         }
+        metrics.events.add(isAdmitted ? .accepted : .refused)
         if isAdmitted {
             channel.closeFuture.whenComplete { _ in self.open.withLock { _ = $0.removeValue(forKey: id) } }
         }

@@ -100,7 +100,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         guard head.isJSON else {
             return send(context, .text(.unsupportedMediaType, "send Content-Type: application/json\n"), to: head)
         }
-        let message = body.withUnsafeReadableBytes { RPCMessage(parsing: $0) }
+        let message = body.withUnsafeReadableBytes(service.parse)
         body.clear()
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop

@@ -54,8 +54,7 @@ final class StreamHandler: ChannelInboundHandler {
             switch lines.next() {
             case .none: return
             case .line(let line):
-                let message = line.withUnsafeReadableBytes { RPCMessage(parsing: $0) }
-                handle(message)
+                handle(line.withUnsafeReadableBytes(service.parse))
             case .tooLong:
                 // Where the next message starts can't be told: say why, then hang up.
                 isInputClosed = true

@@ -1,0 +1,66 @@
+public import NIOCore
+import NIOHTTP1
+import NIOPosix
+import OpenSSLTLS
+
+/// Asks a server whether it serves: `GET /readyz`, or `/livez` for whether it lives. Needs no certificate of one's own.
+public enum HealthProbe {
+    /// The server's answer, and whether it is the good one. Takes at most `timeout`, and throws `ClientError.notReached`
+    /// where there is no answer by then.
+    public static func run(
+        _ configuration: ClientConfiguration, path: String = "/readyz?verbose", timeout: TimeAmount = .seconds(5)
+    ) async throws -> (isHealthy: Bool, text: String) {
+        let parts = try await HTTPConnection.open(configuration, timeout: timeout)
+        let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
+        defer { deadline.cancel() }
+        return try await parts.executeThenClose { inbound, outbound in
+            try await outbound.write(.head(HTTPConnection.request(configuration, path)))
+            try await outbound.write(.end(nil))
+            var (isHealthy, text) = (false, "")
+            for try await part in inbound {
+                switch part {
+                case .head(let head): isHealthy = head.status == .ok
+                case .body(let bytes): text += String(buffer: bytes)
+                case .end: return (isHealthy, text)
+                }
+            }
+            throw ClientError.notReached(
+                "\(configuration.host) port \(configuration.port): no answer within \(timeout.nanoseconds / 1_000_000) ms"
+            )
+        }
+    }
+}
+
+/// A connection that speaks HTTP/1.1, for what is no call.
+enum HTTPConnection {
+    typealias Parts = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
+
+    /// Throws `ClientError.notReached`, or `TLSError` where one of the files can't be used.
+    static func open(_ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)) async throws -> Parts {
+        let tls = try TLSContext(
+            client: TLSClientConfiguration(
+                caFile: configuration.caFile, identity: configuration.identity, serverName: configuration.host,
+                applicationProtocols: ["http/1.1"]))
+        do {
+            return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(timeout)
+                .connect(host: configuration.host, port: configuration.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(
+                            TLSHandler(context: tls, handshakeTimeout: timeout))
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        return try Parts(wrappingChannelSynchronously: channel)
+                    }
+                }
+        } catch {
+            throw ClientError.notReached("\(configuration.host) port \(configuration.port): \(ClientError.text(error))")
+        }
+    }
+
+    /// A `GET` that ends the connection.
+    static func request(_ configuration: ClientConfiguration, _ path: String) -> HTTPRequestHead {
+        var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
+        head.headers = ["host": "\(configuration.host):\(configuration.port)", "connection": "close"]
+        return head
+    }
+}

@@ -1,0 +1,127 @@
+import Logging
+import Synchronization
+import TandemAPI
+
+/// Who asked for which change, when, and which addresses came or went: one JSON object a line, in a file that rotates.
+///
+/// Thread-safe; `note` never blocks: a thread of its own reads the answers and writes. Calls that change nothing (reads, dry
+/// runs) are not noted; refused ones are.
+final class AuditLog: Sendable {
+    struct Entry: Sendable {
+        var time: String
+        var method: Method
+        var id: JSONText?
+        var identity: Identity?
+        var peer: String?
+        /// What the call is about, such as `Service shop/web`.
+        var object: String
+        var outcome: Result<CallResult, APIError>
+    }
+
+    /// Entries that may wait.
+    private static let limit = 65_536
+
+    private let queue: BackgroundQueue<Entry>
+
+    /// Throws where the file can't be opened.
+    init(_ settings: ServerConfiguration.Audit, logger: Logger) throws(RotatingFile.SystemError) {
+        let file = AuditFile(
+            try RotatingFile(settings.path, maximumBytes: settings.maximumBytes, backups: settings.backups), logger)
+        queue = BackgroundQueue("tandem-audit", limit: Self.limit) { entries in
+            for entry in entries { file.append(Self.line(entry)) }
+        }
+    }
+
+    func note(_ entry: Entry) { queue.submit(entry) }
+
+    /// Entries that came while too many waited.
+    var dropped: UInt64 { queue.dropped }
+
+    /// Returns when every entry is written, or after two seconds. Blocks.
+    func flush() { queue.flush() }
+
+    private static func line(_ entry: Entry) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        func member(_ name: String, _ value: String) {
+            writer.key(name)
+            writer.string(value)
+        }
+        member("time", entry.time)
+        member("user", entry.identity?.user ?? "")
+        writer.key("groups")
+        writer.strings(entry.identity?.groups ?? [])
+        if let peer = entry.peer { member("peer", peer) }
+        member("method", entry.method.rawValue)
+        if let id = entry.id {
+            writer.key("id")
+            writer.text(id)
+        }
+        member("object", entry.object)
+        switch entry.outcome {
+        case .success(let result):
+            member("status", "OK")
+            let addresses = AuditedAddresses(result)
+            if addresses.isReplay {
+                writer.key("replayed")
+                writer.bool(true)
+            }
+            writer.key("allocated")
+            writer.strings(addresses.allocated)
+            writer.key("released")
+            writer.strings(addresses.released)
+        case .failure(let error):
+            member("status", error.status.name)
+            member("reason", error.reason)
+            member("error", error.message)
+        }
+        writer.endObject()
+        return writer.bytes + [UInt8(ascii: "\n")]
+    }
+}
+
+/// The file, and a word in the log when it can't be written.
+private final class AuditFile: Sendable {
+    // One thread alone comes here: the lock is never waited for.
+    private let file: Mutex<RotatingFile>
+    private let logger: Logger
+
+    init(_ file: consuming RotatingFile, _ logger: Logger) {
+        self.file = Mutex(file)
+        self.logger = logger
+    }
+
+    func append(_ line: [UInt8]) {
+        do {
+            try file.withLock { file in try file.append(line) }
+        } catch {
+            logger.error("the audit log can't be written", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// The addresses that a call's answer shows: those that the object has now, and those that it gave back.
+private struct AuditedAddresses {
+    var allocated: [String] = []
+    var released: [String] = []
+    var isReplay = false
+
+    init(_ result: CallResult) {
+        guard let answer = result.json.withUnsafeBytes({ try? JSONValue(parsing: $0) }) else { return }
+        isReplay = answer["replayed"] == true
+        let service = answer["service"]
+        allocated += Self.strings(service?["spec"]?["clusterIPs"]).filter { $0 != "None" }
+        allocated += Self.strings(service?["status"]?["loadBalancer"]?["ingress"], "ip")
+        allocated += Self.strings(answer["pod"]?["status"]?["podIPs"], "ip")
+        if answer["pod"] == nil { allocated += Self.strings(answer["node"]?["spec"]?["podCIDRs"]) }
+        released =
+            Self.strings(answer["released"]) + Self.strings(answer["released"], "ip")
+            + Self.strings(answer["released"], "cidr")
+    }
+
+    private static func strings(_ list: JSONValue?) -> [String] { list?.arrayValue?.compactMap(\.stringValue) ?? [] }
+
+    private static func strings(_ list: JSONValue?, _ member: String) -> [String] {
+        list?.arrayValue?.compactMap { $0[member]?.stringValue } ?? []
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+
+/// Items that a thread of their own takes in the order in which they came: for work that may wait for a disk or a reader,
+/// which an event loop may not.
+///
+/// Thread-safe; `submit` never blocks. What comes past the limit is dropped and counted.
+// Proof of Sendable: everything that changes is read and written under the condition's lock alone.
+final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
+    private let limit: Int
+    private let body: @Sendable ([Item]) -> Void
+    private let condition = NSCondition()
+    private var waiting: [Item] = []
+    private var isBusy = false
+    private var droppedCount: UInt64 = 0
+
+    /// `body` gets what has gathered, on the queue's thread, which ends with the process.
+    init(_ name: String, limit: Int, _ body: @escaping @Sendable ([Item]) -> Void) {
+        self.limit = limit
+        self.body = body
+        let thread = Thread { self.run() }
+        thread.name = name
+        thread.start()
+    }
+
+    /// False, and nothing is done, where too many wait already.
+    @discardableResult
+    func submit(_ item: Item) -> Bool {
+        condition.withLock {
+            guard waiting.count < limit else {
+                droppedCount += 1
+                return false
+            }
+            waiting.append(item)
+            if waiting.count == 1 { condition.broadcast() }
+            return true
+        }
+    }
+
+    /// Items dropped since the start.
+    var dropped: UInt64 { condition.withLock { droppedCount } }
+
+    /// Returns when everything submitted before is done, or after two seconds: a reader that never reads keeps no process
+    /// from ending. Blocks.
+    func flush() {
+        let deadline = Date(timeIntervalSinceNow: 2)
+        condition.withLock {
+            while isBusy || !waiting.isEmpty, condition.wait(until: deadline) {}
+        }
+    }
+
+    private func run() {
+        while true {
+            let items = condition.withLock {
+                isBusy = false
+                condition.broadcast()
+                while waiting.isEmpty { condition.wait() }
+                isBusy = true
+                defer { waiting = [] }
+                return waiting
+            }
+            body(items)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import Addressing
+import IPAM
+import Ledger
+import Metrics
+import TandemAPI
+
+/// Everything that the server counts. Names that users' dashboards know from kube-apiserver and
+/// kube-controller-manager are kept where they fit, spelled as they are spelled there.
+struct Exposition: Sendable {
+    let engine: Engine
+    let calls: CallMetrics
+    let connections: Connections
+    let health: Health
+    let audit: AuditLog?
+
+    /// The metrics at this moment. O(nodes).
+    func text() -> String {
+        var metrics = MetricsText()
+        metrics.add(
+            "tandem_build_info", .gauge, "The version that runs.", [([("version", OpenRPC.version)], "1")])
+        metrics.add("tandem_ready", .gauge, "Whether calls are served: 1 or 0.", health.isReady ? 1 : 0)
+        addCalls(&metrics)
+        addConnections(&metrics)
+        addJournal(&metrics)
+        addPools(&metrics)
+        metrics.add(
+            "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
+            LogWriter.standardError.dropped)
+        if let audit {
+            metrics.add(
+                "tandem_audit_dropped_entries_total", .counter,
+                "Audit entries that were dropped as the disk was too slow.", audit.dropped)
+        }
+        ProcessStatistics.add(to: &metrics)
+        return metrics.text
+    }
+
+    private func addCalls(_ metrics: inout MetricsText) {
+        metrics.add(
+            "tandem_calls_total", .counter, "Calls answered, by method and status.",
+            calls.counts.map { ([("method", $0.method), ("status", $0.status)], String($0.count)) })
+        metrics.add(
+            "tandem_call_duration_seconds", "From a call to its answer; about one change in eight is timed.",
+            unit: 1e9, calls.durations.map { ([("method", $0.method)], $0.times) })
+        metrics.add(
+            "tandem_stage_duration_seconds",
+            "Stages of a call (decode, decide, claim, commit); about one change in eight is timed.", unit: 1e9,
+            StageTimes.Stage.allCases.map { ([("stage", $0.name)], engine.stages.histogram($0).snapshot) })
+    }
+
+    private func addConnections(_ metrics: inout MetricsText) {
+        let counts = connections.metrics
+        metrics.add("tandem_connections", .gauge, "Open connections.", connections.count)
+        metrics.add(
+            "tandem_connections_total", .counter, "Connections, by what became of them at first.",
+            ConnectionMetrics.Event.allCases.map { ([("result", $0.rawValue)], String(counts.events[$0])) })
+        metrics.add(
+            "tandem_tls_handshakes_total", .counter, "TLS handshakes that were done, full or resumed.",
+            ConnectionMetrics.Handshake.allCases.map { ([("kind", $0.rawValue)], String(counts.handshakes[$0])) })
+        metrics.add(
+            "tandem_tls_handshake_failures_total", .counter, "TLS handshakes that came to nothing, by cause.",
+            ConnectionMetrics.Failure.allCases.map { ([("cause", $0.rawValue)], String(counts.failures[$0])) })
+    }
+
+    private func addJournal(_ metrics: inout MetricsText) {
+        let journal = engine.journal.statistics
+        metrics.add(
+            "tandem_journal_commits_total", .counter, "Groups of changes that were committed.", journal.groups)
+        metrics.add("tandem_journal_changes_total", .counter, "Changes that were committed.", journal.records)
+        metrics.add("tandem_journal_queue", .gauge, "Changes that wait for the journal.", journal.queued)
+        metrics.add(
+            "tandem_journal_lag_seconds", .gauge, "How long the oldest change that is not committed has waited.",
+            Double(journal.lag) / 1e9)
+        metrics.add(
+            "tandem_journal_commit_size", "Changes in a group.", [([], engine.journal.groupSizes.snapshot)])
+        metrics.add(
+            "tandem_journal_commit_duration_seconds", "How long storage took for a group.", unit: 1e9,
+            [([], engine.journal.groupTimes.snapshot)])
+        metrics.add(
+            "tandem_checkpoint_lag_changes", .gauge, "Changes that are journalled and not yet in the readable tables.",
+            journal.backlog)
+        metrics.add(
+            "tandem_storage_failed", .gauge, "Whether storage has failed for good: 1 or 0.",
+            engine.journal.fault == nil ? 0 : 1)
+    }
+
+    private func addPools(_ metrics: inout MetricsText) {
+        let pools = engine.poolStatuses()
+        addClusterIPs(&metrics, pools.filter { $0.kind == "Service" })
+        addNodeCIDRs(&metrics, pools.filter { $0.kind == "NodeCIDR" })
+        // A line a node would be too many: the pods' pools are one a family.
+        let totals = pools.filter { $0.kind != "Pod" }.map { PoolTotal($0) } + PoolTotal.ofPods(pools)
+        metrics.add(
+            "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs) that can be handed out.",
+            totals.map { ($0.labels, $0.capacity.description) })
+        metrics.add(
+            "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs) that are in use.",
+            totals.map { ($0.labels, $0.allocated.description) })
+        metrics.add(
+            "tandem_pod_pools_full", .gauge, "Nodes whose pod CIDR of the family has no address left.",
+            IPFamily.allCases.map { family in
+                let full = pools.filter { $0.kind == "Pod" && $0.cidr.network.family == family && $0.available == 0 }
+                return ([("family", family.description)], String(full.count))
+            })
+    }
+
+    private func addClusterIPs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
+        let prefix = "kube_apiserver_clusterip_allocator_"
+        metrics.add(
+            prefix + "allocated_ips", .gauge, "Cluster IPs in use, by range.",
+            ranges.map { ([("cidr", $0.cidr.description)], $0.allocated.description) })
+        metrics.add(
+            prefix + "available_ips", .gauge, "Cluster IPs not in use, by range.",
+            ranges.map { ([("cidr", $0.cidr.description)], $0.available.description) })
+        func scopes(
+            _ isStatic: AllocationCounts.ClusterIP, _ isDynamic: AllocationCounts.ClusterIP
+        ) -> [(labels: MetricsText.Labels, value: String)] {
+            ranges.flatMap { range in
+                [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
+                    (
+                        [("cidr", range.cidr.description), ("scope", scope)],
+                        String(engine.allocations.clusterIPs(range.cidr.network.family, what))
+                    )
+                }
+            }
+        }
+        metrics.add(
+            prefix + "allocation_total", .counter, "Cluster IPs handed out, by range and scope.",
+            scopes(.isStatic, .isDynamic))
+        metrics.add(
+            prefix + "allocation_errors_total", .counter, "Cluster IPs that could not be had, by range and scope.",
+            scopes(.staticRefused, .dynamicRefused))
+    }
+
+    private func addNodeCIDRs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
+        let prefix = "node_ipam_controller_"
+        func each(_ value: (PoolStatus) -> String) -> [(labels: MetricsText.Labels, value: String)] {
+            ranges.map { ([("clusterCIDR", $0.cidr.description)], value($0)) }
+        }
+        metrics.add(
+            prefix + "cidrset_usage_cidrs", .gauge, "The share of pod CIDRs in use, 0 to 1.",
+            each { String(Double($0.allocated) / Double($0.capacity)) })
+        // Spelled as Kubernetes spells it.
+        metrics.add(
+            prefix + "cirdset_max_cidrs", .gauge, "Pod CIDRs that can be handed out.", each { $0.capacity.description })
+        metrics.add(
+            prefix + "cidrset_cidrs_allocations_total", .counter, "Pod CIDRs handed out.",
+            each { String(engine.allocations.nodeCIDRs($0.cidr.network.family, .allocated)) })
+        metrics.add(
+            prefix + "cidrset_cidrs_releases_total", .counter, "Pod CIDRs taken back.",
+            each { String(engine.allocations.nodeCIDRs($0.cidr.network.family, .released)) })
+    }
+}
+
+/// A pool, or all pods' pools of a family, as the metrics show it.
+private struct PoolTotal {
+    var kind: String
+    var family: IPFamily
+    var cidr: String
+    var capacity: UInt128
+    var allocated: UInt128
+
+    init(_ pool: PoolStatus) {
+        (kind, family, cidr) = (pool.kind, pool.cidr.network.family, pool.cidr.description)
+        (capacity, allocated) = (pool.capacity, pool.allocated)
+    }
+
+    static func ofPods(_ pools: [PoolStatus]) -> [PoolTotal] {
+        pools.filter { $0.kind == "NodeCIDR" }.map { range in
+            var total = PoolTotal(range)
+            (total.kind, total.capacity, total.allocated) = ("Pod", 0, 0)
+            for pool in pools where pool.kind == "Pod" && pool.cidr.network.family == total.family {
+                total.capacity += pool.capacity
+                total.allocated += pool.allocated
+            }
+            return total
+        }
+    }
+
+    var labels: MetricsText.Labels { [("kind", kind), ("family", family.description), ("cidr", cidr)] }
+}

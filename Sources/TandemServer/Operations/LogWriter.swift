@@ -1,0 +1,36 @@
+import Glibc
+
+/// Standard error, whole lines at once, written by a thread of its own: a reader that is slow holds up nobody.
+final class LogWriter: Sendable {
+    static let standardError = LogWriter()
+
+    /// Lines that may wait.
+    private static let limit = 10_000
+
+    private let queue = BackgroundQueue<String>("tandem-log", limit: limit) { lines in
+        write(lines.joined())
+    }
+
+    /// Queues a line with its break.
+    func line(_ line: String) { queue.submit(line) }
+
+    /// Lines that came while too many waited.
+    var dropped: UInt64 { queue.dropped }
+
+    /// Returns when everything is written, or after two seconds. Blocks.
+    func flush() { queue.flush() }
+
+    /// Past any buffer, at once. Blocks.
+    static func write(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = Glibc.write(STDERR_FILENO, rest.baseAddress, rest.count)
+                if count < 0, errno == EINTR || errno == EAGAIN { continue }
+                guard count > 0 else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import Addressing
+import Logging
+import TandemAPI
+
+/// What is written down of calls: a line in the log of each that was refused, and an entry in the audit log of each that
+/// would change something. Thread-safe; never blocks.
+struct CallRecords: Sendable {
+    let logger: Logger
+    /// nil where none is kept.
+    let audit: AuditLog?
+
+    /// Before the answer goes.
+    func note(
+        _ request: RPCRequest, _ method: Method?, _ session: RPCSession, _ outcome: Result<CallResult, APIError>
+    ) {
+        if let audit, let call = try? request.call.get(), call.isChange {
+            audit.note(
+                AuditLog.Entry(
+                    time: Timestamp.now(), method: call.method, id: request.id, identity: session.identity,
+                    peer: session.peerText, object: call.object, outcome: outcome))
+        }
+        if let error = outcome.failure { noteRefused(request, method, session, error) }
+    }
+
+    func noteRefused(_ request: RPCRequest?, _ method: Method?, _ session: RPCSession, _ error: APIError) {
+        let level = error.status.logLevel
+        guard level >= logger.logLevel else { return }
+        var metadata: Logger.Metadata = [
+            "status": "\(error.status.name)", "reason": "\(error.reason)", "error": "\(error.message)",
+            "peer": "\(session.peerText)",
+        ]
+        if let method { metadata["method"] = "\(method.rawValue)" }
+        if let id = request?.id { metadata["id"] = "\(id.description.prefix(100))" }
+        if let identity = session.identity { metadata["user"] = "\(identity.user)" }
+        if let object = (try? request?.call.get())?.object, !object.isEmpty { metadata["object"] = "\(object)" }
+        logger.log(level: level, "refused", metadata: metadata)
+    }
+}
+
+extension APIError.Status {
+    /// What the server can't do is for its operator to see; what a client asked wrongly is for those who look closer.
+    fileprivate var logLevel: Logger.Level {
+        switch self {
+        case .internal: .error
+        case .unavailable, .resourceExhausted, .deadlineExceeded: .warning
+        default: .info
+        }
+    }
+}
+
+extension Call {
+    fileprivate var isChange: Bool {
+        switch body {
+        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: !isDryRun
+        default: false
+        }
+    }
+
+    /// What the call is about, such as `Service shop/web`; empty where it is about nothing in particular.
+    fileprivate var object: String {
+        switch body {
+        case .allocateServiceIPs(let service), .updateServiceIPs(let service): "Service \(service.metadata.path)"
+        case .getService(let metadata), .release(.service(let metadata)): "Service \(metadata.path)"
+        case .allocateNodeCIDRs(let node): "Node \(node.metadata.name)"
+        case .getNode(let metadata), .release(.node(let metadata, _)): "Node \(metadata.name)"
+        case .allocatePodIPs(let request): "Pod \(request.pod.metadata.path)"
+        case .getPod(let metadata), .release(.pod(let metadata)): "Pod \(metadata.path)"
+        case .release(.attachment(let container, let interface)): "attachment \(container)/\(interface ?? "*")"
+        case .lookupIP(let address): address.description
+        case .listServices, .listNodes, .listPods, .getPools, .discover: ""
+        }
+    }
+}
+
+extension ObjectMeta {
+    fileprivate var path: String { "\(namespace)/\(name)" }
+}

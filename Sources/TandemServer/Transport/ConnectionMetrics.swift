@@ -1,0 +1,39 @@
+import Metrics
+import OpenSSLTLS
+
+/// Connections and their handshakes since the start. Thread-safe.
+struct ConnectionMetrics: Sendable {
+    enum Event: String, CaseIterable, Sendable {
+        case accepted
+        /// Closed at once: there were too many.
+        case refused
+    }
+
+    enum Handshake: String, CaseIterable, Sendable { case full, resumed }
+
+    /// Why a handshake came to nothing.
+    enum Failure: String, CaseIterable, Sendable {
+        case noAgreement = "no_agreement"
+        case certificate
+        case refusedByPeer = "refused_by_peer"
+        case timeout
+        case closed
+        case other
+
+        init(_ error: any Error) {
+            self =
+                switch (error as? TLSError)?.code {
+                case .handshakeFailed: .noAgreement
+                case .certificateRejected: .certificate
+                case .refusedByPeer: .refusedByPeer
+                case .handshakeTimedOut: .timeout
+                case .closedInHandshake: .closed
+                default: .other
+                }
+        }
+    }
+
+    let events = CountsBy<Event>()
+    let handshakes = CountsBy<Handshake>()
+    let failures = CountsBy<Failure>()
+}

@@ -1,0 +1,130 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+/// Flags, environment and file: three places, one meaning.
+@Suite("Configuration", .serialized)
+struct ConfigurationTests {
+    /// The settings that the server's own help names.
+    private static let flags: [String] = {
+        let help = Command.run(ServerProcess.program, ["--help"]).output
+        let options = help.split(separator: "\n").compactMap { line in
+            line.hasPrefix("  --") ? String(line.dropFirst(4).prefix { $0 != " " }) : nil
+        }
+        return options.filter { !["restore", "config", "check-config", "version", "help"].contains($0) }
+    }()
+
+    private func check(_ arguments: [String], environment: [String] = []) -> Command.Result {
+        Command.run("/usr/bin/env", environment + [ServerProcess.program, "--check-config"] + arguments)
+    }
+
+    private func variable(_ flag: String) -> String { "TANDEM_" + flag.uppercased().replacing("-", with: "_") }
+
+    /// A value other than the default that each flag takes.
+    private func values(_ directory: String) -> [String: String] {
+        let certificates = Certificates.shared
+        return [
+            "service-cluster-ip-range": "10.96.0.0/20,fd00:10:96::/112",
+            "cluster-cidr": "10.244.0.0/16,fd00:10:244::/48",
+            "node-cidr-mask-size-ipv4": "25", "node-cidr-mask-size-ipv6": "66",
+            "load-balancer-ip-range": "192.0.2.0/24",
+            "auto-register-nodes": "false", "bind-address": "127.0.0.2", "secure-port": "9443",
+            "tls-cert-file": certificates.certificate("server"), "tls-private-key-file": certificates.key("server"),
+            "client-ca-file": certificates.ca, "client-auth": "none", "tls-min-version": "VersionTLS12",
+            "tls-cipher-suites": "TLS_AES_128_GCM_SHA256", "data-dir": "\(directory)/data", "event-loops": "1",
+            "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
+            "log-format": "json",
+            "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
+        ]
+    }
+
+    @Test("each setting is taken from each of the three places, and means the same")
+    func hasOneMeaning() throws {
+        let directory = ScratchDirectory()
+        var values = values(directory.path)
+        #expect(
+            Set(Self.flags).subtracting(values.keys) == ["node-cidr-mask-size"], "a flag that this test does not know")
+        func shown(_ result: Command.Result, _ source: String) -> String {
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.output.split(separator: "\n").allSatisfy { $0.hasSuffix("# \(source)") }, "\(result.output)")
+            return result.output.replacing("# \(source)", with: "")
+        }
+        let file = "\(directory.path)/tandem.yaml"
+        func both() throws -> [String] {
+            try values.map { "\($0): \"\($1)\"\n" }.joined().write(toFile: file, atomically: true, encoding: .utf8)
+            return [
+                shown(check(values.map { "--\($0)=\($1)" }), "command line"),
+                shown(check([], environment: values.map { "\(variable($0))=\($1)" }), "environment"),
+                shown(check(["--config=\(file)"]), file),
+                shown(check([], environment: ["TANDEM_CONFIG=\(file)"]), file),
+            ]
+        }
+        let three = try both()
+        #expect(Set(three).count == 1)
+        #expect(three[0].split(separator: "\n").count == values.count)
+        // The one that goes with a single family.
+        values["cluster-cidr"] = "10.244.0.0/16"
+        values["node-cidr-mask-size"] = "26"
+        #expect(Set(try both()).count == 1)
+    }
+
+    @Test("the command line wins over the environment, and both over the file")
+    func hasAnOrder() throws {
+        let directory = ScratchDirectory()
+        let file = "\(directory.path)/tandem.yaml"
+        try "secure-port: 1\nlog-level: error\nevent-loops: 1\nclient-auth: none\n"
+            .write(toFile: file, atomically: true, encoding: .utf8)
+        let result = check(
+            ServerProcess.tls + ServerProcess.ranges + ["--config=\(file)", "--data-dir=/nowhere", "--secure-port=3"],
+            environment: ["TANDEM_SECURE_PORT=2", "TANDEM_LOG_LEVEL=debug"])
+        #expect(result.output.contains("secure-port: \"3\"  # command line\n"), "\(result.errors)")
+        #expect(result.output.contains("log-level: \"debug\"  # environment\n"))
+        #expect(result.output.contains("event-loops: \"1\"  # \(file)\n"))
+    }
+
+    @Test("what no setting is called is refused with the near one; what is another program's is left alone")
+    func refusesUnknown() throws {
+        let directory = ScratchDirectory()
+        let base = ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)/data"]
+        for (variable, flag, near) in [
+            ("TANDEM_SECURE_PROT", "secure-prot", "secure-port"), ("TANDEM_LOGLEVEL", "loglevel", "log-level"),
+            ("TANDEM_DATADIR", "datadir", "data-dir"), ("TANDEM_CLUSTER_CIDRS", "cluster-cidrs", "cluster-cidr"),
+        ] {
+            let result = check(base, environment: ["\(variable)=1"])
+            #expect(result.status == 1)
+            #expect(result.errors == "tandemd: --\(flag): no such setting; did you mean \(near)?\n")
+        }
+        let foreign = [
+            "TANDEM_SERVER=x", "TANDEM_CA_FILE=x", "TANDEM_CERT_FILE=x", "TANDEM_KEY_FILE=x", "TANDEM_SERVICE_HOST=x",
+            "TANDEM_SERVICE_PORT=1", "TANDEM_SERVICE_PORT_HTTPS=1", "TANDEM_PORT=tcp://x",
+            "TANDEM_PORT_8443_TCP_ADDR=x",
+            "TANDEM_SEED=1", "TANDEM_OF_SOMEBODY_ELSE=1",
+        ]
+        #expect(check(base, environment: foreign).status == 0)
+        // A setting from the environment is as wrong as one from the command line, and nothing was made meanwhile.
+        let wrong = check(base, environment: ["TANDEM_EVENT_LOOPS=none"])
+        #expect(wrong.errors.hasPrefix("tandemd: --event-loops: \"none\" is not a whole number"))
+        #expect(check(base + ["--client-ca-file=/nowhere.crt"]).errors.contains("--client-ca-file: "))
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/data"))
+    }
+
+    @Test("help is grouped and names every setting; there are completions for the three shells")
+    func helps() {
+        let help = Command.run(ServerProcess.program, ["--help"]).output
+        for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
+        #expect(Self.flags.count == 25)
+        for program in ["tandemd", "tandemctl"] {
+            for shell in ["bash", "zsh", "fish"] {
+                let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])
+                #expect(script.status == 0)
+                let word = program == "tandemd" ? "audit-log-path" : "lookup"
+                #expect(script.output.contains(word), "\(program) \(shell)")
+                guard shell == "bash" else { continue }
+                let checked = Command.run("bash", ["-n"], input: script.output)
+                #expect(checked.status == 0, "\(checked.errors)")
+            }
+        }
+    }
+}

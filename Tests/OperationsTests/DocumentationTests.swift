@@ -1,0 +1,142 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+/// The documentation's commands, run as they stand.
+@Suite("Documentation", .serialized)
+struct DocumentationTests {
+    private static let folder = "Sources/TandemServer/Documentation.docc"
+
+    /// The blocks of a page that are fenced as a shell's, in their order.
+    private func shellBlocks(_ page: String) -> [String] {
+        page.components(separatedBy: "\n```").enumerated().compactMap { index, part in
+            index % 2 == 1 && part.hasPrefix("sh\n") ? String(part.dropFirst(3)) : nil
+        }
+    }
+
+    /// Runs a script in a directory that looks like a clone with the programs on the path; the two ports of the pages become
+    /// free ones.
+    private func run(_ script: String) throws -> Command.Result {
+        let directory = ScratchDirectory()
+        for name in ["certs/generate.sh", "docker"] {
+            try? FileManager.default.createDirectory(
+                atPath: "\(directory.path)/certs", withIntermediateDirectories: true)
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(directory.path)/\(name)", withDestinationPath: "\(Project.root)/\(name)")
+        }
+        let ports = Command.run(
+            "python3",
+            [
+                "-c",
+                "import socket; s = [socket.socket() for _ in '12']; [x.bind(('127.0.0.1', 0)) for x in s]; print(*[x.getsockname()[1] for x in s])",
+            ]
+        ).output.split(separator: " ").map { $0.trimmingCharacters(in: .newlines) }
+        let programs = (ServerProcess.program as NSString).deletingLastPathComponent
+        // Jobs are numbered as in a user's shell, and none outlives the script.
+        let text = """
+            set -euo pipefail -m
+            trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
+            cd '\(directory.path)'
+            export PATH='\(programs)':"$PATH" TANDEM_SECURE_PORT=\(ports[0])
+            \(script.replacing("127.0.0.1:8443", with: "127.0.0.1:\(ports[0])").replacing("9443", with: ports[1]))
+            """
+        return Command.run("timeout", ["--kill-after=5", "120", "bash"], input: text)
+    }
+
+    @Test("each command of the pages for who tries it and who operates it does what the page says")
+    func pagesRun() throws {
+        let started = try run(
+            shellBlocks(try Project.text("\(Self.folder)/GettingStarted.md")).joined(separator: "\n"))
+        #expect(started.status == 0, "\(started.output)\n\(started.errors)")
+        #expect(started.output.contains("service/my-service created"))
+        #expect(started.output.contains("allocated   Service default/my-service"))
+        #expect(started.output.contains("\"openrpc\":\"1.3.2\""))
+        #expect(started.output.contains("ok: "))
+        #expect(started.output.contains("service \"my-service\" deleted: 10.96."))
+
+        let operated = try run(shellBlocks(try Project.text("\(Self.folder)/Operating.md")).joined(separator: "\n"))
+        #expect(operated.status == 0, "\(operated.output)\n\(operated.errors)")
+        #expect(operated.output.contains("data-dir: \"data\"  # tandem.yaml"))
+        #expect(operated.output.contains("[+]storage ok"))
+        #expect(operated.output.contains(#"kube_apiserver_clusterip_allocator_available_ips{cidr="10.96.0.0/16"}"#))
+        #expect(operated.output.contains("backup.db: "))
+        #expect(operated.errors.contains("log level to=debug"))
+        #expect(operated.errors.contains("refused error=\"service \\\"no-such-service\\\" not found\""))
+    }
+
+    @Test("a command that does not do what it should is noticed")
+    func noticesFaults() throws {
+        #expect(try run("tandemctl get services").status != 0)
+        #expect(try run("true\nfalse\ntrue").status != 0)
+        #expect(shellBlocks("a\n```sh\nb\n```\nc\n```console\nd\n```\n```sh\ne\n```\n") == ["b", "e"])
+    }
+
+    @Test("the commands of the README run, and its make targets are there")
+    func readmeRuns() throws {
+        let readme = try Project.text("README.md")
+        let blocks = readme.components(separatedBy: "\n\n").filter { $0.hasPrefix("    ") }.map {
+            $0.split(separator: "\n").map { $0.dropFirst(4) }.joined(separator: "\n")
+        }
+        let makefile = try Project.text("Makefile")
+        var targets = 0
+        for match in (readme + (try Project.text("\(Self.folder)/Contributing.md"))).matches(
+            of: /`?make ([a-z-]+)(`|  )/)
+        {
+            targets += 1
+            #expect(makefile.contains("\n\(match.output.1):"), "make \(match.output.1)")
+        }
+        #expect(targets > 8)
+        // The stream's command waits for its user, and is what the tests' own streams are.
+        let commands = blocks.filter { $0.hasPrefix("curl") || $0.hasPrefix("tandemctl") }
+        #expect(commands.count == 2 && blocks.contains { $0.hasPrefix("openssl s_client -quiet") })
+        let result = try run(
+            """
+            certs/generate.sh >/dev/null
+            tandemd --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 --cluster-cidr=10.244.0.0/16,fd00:10:244::/56 \
+                --load-balancer-ip-range=192.0.2.0/24,2001:db8::/112 --tls-cert-file=certs/dev/server.crt \
+                --tls-private-key-file=certs/dev/server.key --client-ca-file=certs/dev/ca.crt --data-dir=.tandem &
+            export TANDEM_SERVER=127.0.0.1:8443 TANDEM_CA_FILE=certs/dev/ca.crt
+            export TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
+            until tandemctl health >/dev/null; do sleep 0.1; done
+            tandemctl apply -f docker/examples/nodes.yaml -f docker/examples/pods.yaml
+            \(commands.joined(separator: "\n"))
+            """)
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.output.contains(#""ipFamilyPolicy":"PreferDualStack""#))
+        #expect(result.output.contains("tandem-backup.db: "))
+    }
+
+    @Test("pages lead to one another, and to files that are there")
+    func linksLead() throws {
+        let root = Project.root
+        let pages = try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(Self.folder)").filter {
+            $0.hasSuffix(".md")
+        }
+        for page in pages {
+            for match in try Project.text("\(Self.folder)/\(page)").matches(of: /<doc:([A-Za-z]+)>/) {
+                #expect(pages.contains("\(match.output.1).md"), "\(page): \(match.output.1)")
+            }
+        }
+        for match in try Project.text("README.md").matches(of: /\]\(([^)h][^)]*)\)/) {
+            #expect(FileManager.default.fileExists(atPath: "\(root)/\(match.output.1)"), "README.md: \(match.output.1)")
+        }
+    }
+
+    @Test("docc builds the pages without a warning", .enabled(if: Project.tool("docc") != nil))
+    func doccIsPleased() {
+        let directory = ScratchDirectory()
+        let result = Command.run(
+            "docc",
+            [
+                "convert", "\(Project.root)/\(Self.folder)", "--output-path", "\(directory.path)/out",
+                "--fallback-display-name", "TandemServer", "--fallback-bundle-identifier", "tandem.TandemServer",
+            ])
+        // Without the symbols, which `make docs` gathers, the module's own page has none to stand for.
+        let complaints = (result.output + result.errors).split(separator: "\n").filter {
+            ($0.contains("warning:") || $0.contains("error:")) && !$0.contains("'TandemServer'")
+        }
+        #expect(complaints.isEmpty, "\(complaints.joined(separator: "\n"))")
+    }
+}

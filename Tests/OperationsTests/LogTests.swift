@@ -1,0 +1,175 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+@Suite("Logs", .serialized)
+struct LogTests {
+    @Test("a refused call is one line, with its id and who asked; what was answered well is none")
+    func tellsRefusals() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let curl = Curl(port: server.port, role: "pods")
+        #expect(curl.rpc(#"{"jsonrpc":"2.0","id":"ok-1","method":"GetPools"}"#).json?["result"] != nil)
+        _ = curl.rpc(#"{"jsonrpc":"2.0","id":"no-1","method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
+        _ = curl.rpc(#"{"jsonrpc":"2.0","id":7,"method":"GetService","params":{"service":{"metadata":{"name":"s"}}}}"#)
+        _ = curl.rpc("neither JSON\nnor one line")
+        let missing = server.log.entry { $0["reason"] == "NotFound" }
+        #expect(missing?["id"] == #""no-1""#)
+        #expect(
+            missing?["method"] == "GetPod" && missing?["object"] == "Pod default/p"
+                && missing?["user"] == "pod-controller")
+        #expect(missing?["status"] == "NOT_FOUND" && missing?["level"] == "info" && missing?["message"] == "refused")
+        #expect(missing?["peer"]?.stringValue?.hasPrefix("127.0.0.1:") == true)
+        let forbidden = server.log.entry { $0["reason"] == "Forbidden" }
+        #expect(forbidden?["id"] == "7" && forbidden?["status"] == "PERMISSION_DENIED")
+        #expect(server.log.entry { $0["reason"] == "ParseError" } != nil)
+        #expect(server.stop() == 0)
+        let lines = server.log.text.split(separator: "\n")
+        #expect(lines.count { $0.contains("refused") } == 3)
+        #expect(!server.log.text.contains("ok-1"))
+        #expect(lines.last?.contains("stopped") == true)
+    }
+
+    @Test("SIGUSR1 makes the log say more, SIGUSR2 less")
+    func changesLevel() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let curl = Curl(port: server.port)
+        func refused(_ id: String) {
+            _ = curl.rpc(
+                #"{"jsonrpc":"2.0","id":"\#(id)","method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
+        }
+        server.send(SIGUSR2)
+        #expect(server.log.entry { $0["to"] == "notice" }?["message"] == "log level")
+        refused("one")
+        server.send(SIGUSR2)
+        #expect(server.log.entry { $0["to"] == "warning" } != nil)
+        server.send(SIGUSR1)
+        server.send(SIGUSR1)
+        // Two of a kind may reach a process as one.
+        while !server.log.text.contains(#""to":"info""#) { server.send(SIGUSR1) }
+        refused("two")
+        #expect(server.log.entry { $0["id"] == #""two""# } != nil)
+        #expect(server.stop() == 0)
+        #expect(!server.log.text.contains("one"))
+    }
+
+    @Test("text: what a client sent can't make a line of its own")
+    func quotesText() throws {
+        let directory = ScratchDirectory()
+        // The port comes from a free one: text has no JSON to read it from.
+        let socket = try ServerProcess(directory.path)
+        let port = socket.port
+        #expect(socket.stop() == 0)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: ServerProcess.program)
+        process.arguments =
+            ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)", "--secure-port=\(port)"]
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        let reader = LineReader(errors.fileHandleForReading)
+        #expect(reader.next()?.hasSuffix(" notice ready address=127.0.0.1:\(port)") == true)
+        _ = Curl(port: port).rpc(
+            #"{"jsonrpc":"2.0","id":"a\nb=\"c\"","method":"GetPod","params":{"pod":{"metadata":{"name":"p q\nr"}}}}"#)
+        let line = reader.next() ?? ""
+        #expect(line.contains(" info refused error="), "\(line)")
+        #expect(line.contains(#" object="Pod default/p q\nr""#), "\(line)")
+        #expect(line.contains(" method=GetPod ") && line.contains(" status="), "\(line)")
+        kill(process.processIdentifier, SIGTERM)
+        #expect(reader.next()?.contains(" info draining connections=") == true)
+        #expect(reader.next()?.hasSuffix(" notice stopped") == true)
+        process.waitUntilExit()
+    }
+
+    @Test("the audit log has who, what, which addresses and when of every change, and rotates")
+    func audits() throws {
+        let directory = ScratchDirectory()
+        let path = "\(directory.path)/audit.log"
+        let server = try ServerProcess(
+            "\(directory.path)/data",
+            ServerProcess.ranges + [
+                "--load-balancer-ip-range=192.0.2.0/24", "--audit-log-path=\(path)", "--audit-log-maxsize=1",
+                "--audit-log-maxbackup=2",
+            ])
+        let stream = try LineStream(port: server.port)
+        // More than three files of a megabyte: a line is some 250 bytes.
+        let name = String(repeating: "x", count: 63)
+        for id in 0..<200 {
+            let calls = (0..<100).map { _ in
+                #"{"jsonrpc":"2.0","id":\#(id),"method":"Release","params":{"service":{"metadata":{"name":"\#(name)"}}}}"#
+            }
+            stream.send("[\(calls.joined(separator: ","))]")
+            #expect(stream.receive()?.arrayValue?.count == 100)
+        }
+        #expect(server.stop() == 0)
+
+        let files = try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { $0.hasPrefix("audit") }
+        #expect(Set(files) == ["audit.log", "audit.log.1", "audit.log.2"])
+        var lines = 0
+        for file in files {
+            let text = try String(contentsOfFile: "\(directory.path)/\(file)", encoding: .utf8)
+            #expect(text.utf8.count <= 1 << 20 && text.hasSuffix("\n"))
+            for line in text.split(separator: "\n") {
+                lines += 1
+                #expect((try? JSONValue(parsing: String(line)))?["method"] == "Release")
+            }
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/\(file)")
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+        }
+        #expect(lines > 8000)
+
+        // What the entries say.
+        let second = try ServerProcess(
+            "\(directory.path)/data2",
+            ServerProcess.ranges + ["--load-balancer-ip-range=192.0.2.0/24", "--audit-log-path=\(path)2"])
+        let again = Curl(port: second.port, role: "services")
+        let service = again.rpc(
+            #"{"jsonrpc":"2.0","id":"a","method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"w","namespace":"shop"},"spec":{"type":"LoadBalancer"}}}}"#
+        ).json?["result"]?["service"]
+        _ = again.rpc(#"{"jsonrpc":"2.0","id":"read","method":"GetPools"}"#)
+        _ = again.rpc(
+            #"{"jsonrpc":"2.0","id":"dry","method":"Release","params":{"dryRun":true,"service":{"metadata":{"name":"w","namespace":"shop"}}}}"#
+        )
+        _ = again.rpc(
+            #"{"jsonrpc":"2.0","id":"b","method":"Release","params":{"service":{"metadata":{"name":"w","namespace":"shop"}}}}"#
+        )
+        _ = again.rpc(
+            #"{"jsonrpc":"2.0","id":"c","method":"AllocateNodeCIDRs","params":{"node":{"metadata":{"name":"n1"}}}}"#)
+        _ = Curl(port: second.port).rpc(
+            #"{"jsonrpc":"2.0","id":"d","method":"AllocatePodIPs","params":{"pod":{"metadata":{"name":"p"},"spec":{"nodeName":"n1"}}}}"#
+        )
+        #expect(second.stop() == 0)
+        let entries = try String(contentsOfFile: "\(path)2", encoding: .utf8).split(separator: "\n").map {
+            try JSONValue(parsing: String($0))
+        }
+        #expect(entries.map { $0["id"] } == ["a", "b", "c", "d"])
+        let held =
+            (service?["spec"]?["clusterIPs"]?.arrayValue ?? [])
+            + (service?["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? []).compactMap { $0["ip"] }
+        #expect(held.count == 2)
+        #expect(entries[0]["user"] == "service-controller" && entries[0]["groups"] == ["tandem:services"])
+        #expect(entries[0]["method"] == "AllocateServiceIPs" && entries[0]["object"] == "Service shop/w")
+        #expect(entries[0]["allocated"] == .array(held) && entries[0]["released"] == [])
+        #expect(entries[0]["time"]?.stringValue?.hasPrefix("20") == true && entries[0]["peer"] != nil)
+        #expect(Set(entries[1]["released"]?.arrayValue ?? []) == Set(held) && entries[1]["allocated"] == [])
+        #expect(entries[2]["status"] == "PERMISSION_DENIED" && entries[2]["allocated"] == nil)
+        #expect(entries[3]["allocated"] == ["10.244.0.2", "fd00:10:244::2"] && entries[3]["status"] == "OK")
+    }
+
+    @Test("an audit log that can't be written keeps the server from starting")
+    func refusesAuditPath() {
+        let directory = ScratchDirectory()
+        let result = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + ServerProcess.ranges + [
+                "--data-dir=\(directory.path)", "--secure-port=0", "--audit-log-path=/nowhere/audit.log",
+            ])
+        #expect(result.status == 1)
+        #expect(
+            result.errors
+                == "tandemd: --audit-log-path: /nowhere/audit.log can't be written: No such file or directory\n")
+    }
+}

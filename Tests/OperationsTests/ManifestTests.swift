@@ -1,0 +1,262 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+import Yams
+
+/// What runs the programs elsewhere - manifests, compose file, image, systemd unit - held to what the programs accept.
+@Suite("Manifests", .serialized)
+struct ManifestTests {
+    private typealias Object = [String: Any]
+
+    /// The objects of a YAML file, or of a text.
+    private func objects(_ text: String) throws -> [Object] {
+        try Yams.load_all(yaml: text).compactMap { $0 as? Object }
+    }
+
+    /// A tree in which the files that the manifests name are there: `/etc/tandem/…` and `/certs/…` below a directory.
+    private struct Tree {
+        let directory = ScratchDirectory()
+
+        init() throws {
+            let certificates = Certificates.shared
+            for (file, source) in [
+                ("certs/ca.crt", certificates.ca), ("certs/server.crt", certificates.certificate("server")),
+                ("certs/server.key", certificates.key("server")),
+                ("certs/admin.crt", certificates.certificate("admin")),
+                ("certs/admin.key", certificates.key("admin")),
+                ("etc/tandem/tls/tls.crt", certificates.certificate("server")),
+                ("etc/tandem/tls/tls.key", certificates.key("server")), ("etc/tandem/tls/ca.crt", certificates.ca),
+                ("etc/tandem/tls.crt", certificates.certificate("server")),
+                ("etc/tandem/tls.key", certificates.key("server")), ("etc/tandem/ca.crt", certificates.ca),
+                ("etc/tandem/config/tandem.yaml", "\(Project.root)/docker/kubernetes/tandem.yaml"),
+                ("etc/tandem/tandem.yaml", "\(Project.root)/docker/kubernetes/tandem.yaml"),
+                ("credentials/server.crt", certificates.certificate("server")),
+                ("credentials/server.key", certificates.key("server")), ("credentials/ca.crt", certificates.ca),
+            ] {
+                let path = "\(directory.path)/\(file)"
+                try FileManager.default.createDirectory(
+                    atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+                try FileManager.default.copyItem(atPath: source, toPath: path)
+            }
+        }
+
+        /// The same words, with what stands for the root's files here.
+        func here(_ words: [String]) -> [String] {
+            words.map { word in
+                word.replacing("=/etc/tandem", with: "=\(directory.path)/etc/tandem")
+                    .replacing("=/certs/", with: "=\(directory.path)/certs/")
+                    .replacing("=/var/lib/tandem", with: "=\(directory.path)/var/lib/tandem")
+                    .replacing("=%d/", with: "=\(directory.path)/credentials/")
+            }
+        }
+    }
+
+    /// That the server takes the flags and the variables: each of them by name, and all together.
+    private func expectAccepted(
+        _ arguments: [String], environment: [String: String] = [:], at line: SourceLocation = #_sourceLocation
+    ) throws {
+        let tree = try Tree()
+        let variables = tree.here(environment.map { "\($0)=\($1)" })
+        let result = Command.run(
+            "/usr/bin/env", variables + [ServerProcess.program] + tree.here(arguments) + ["--check-config"])
+        #expect(result.status == 0, "\(arguments): \(result.errors)", sourceLocation: line)
+        for variable in environment.keys where !["TANDEM_CA_FILE"].contains(variable) {
+            let name = variable.dropFirst("TANDEM_".count).lowercased().replacing("_", with: "-")
+            #expect(result.output.contains("\(name): "), "\(variable) sets nothing", sourceLocation: line)
+        }
+    }
+
+    /// Whether a client program reads these words as its own: it then finds that nobody answers.
+    private func expectReaches(_ program: String, _ arguments: [String], _ environment: [String: String]) throws {
+        let tree = try Tree()
+        let arguments = arguments.map { $0.hasPrefix("--server=") ? "--server=127.0.0.1:1" : $0 }
+        var environment = environment
+        if environment["TANDEM_SERVER"] != nil { environment["TANDEM_SERVER"] = "127.0.0.1:1" }
+        let variables = tree.here(environment.filter { $0.key.hasPrefix("TANDEM_") }.map { "\($0)=\($1)" })
+        let result = Command.run("/usr/bin/env", variables + [ServerProcess.program(program)] + arguments)
+        #expect(result.status == 3, "\(program) \(arguments): \(result.errors)")
+    }
+
+    @Test("the server takes every flag and variable of the image, the StatefulSet, the compose file and the unit")
+    func flagsAreAccepted() throws {
+        // The image.
+        let dockerfile = try Project.text("docker/Dockerfile").replacing("\\\n", with: " ")
+        var image: [String: String] = [:]
+        for line in dockerfile.split(separator: "\n") where line.hasPrefix("ENV ") {
+            for pair in line.dropFirst(4).split(separator: " ") {
+                let parts = pair.split(separator: "=", maxSplits: 1).map { String($0) }
+                image[parts[0]] = parts[1]
+            }
+        }
+        #expect(image.count == 7)
+        try expectAccepted(ServerProcess.ranges, environment: image)
+
+        // The StatefulSet, on top of the image.
+        let set = try #require(try objects(try Project.text("docker/kubernetes/server.yaml")).first)
+        let container = try #require(containers(set).first)
+        let arguments = try #require(container["args"] as? [String])
+        #expect(arguments.count > 8)
+        try expectAccepted(arguments, environment: image)
+
+        // The compose file.
+        let compose = try #require(try objects(try Project.text("docker/compose.yaml")).first)
+        let services = try #require(compose["services"] as? [String: Object])
+        let tandem = try #require(services["tandem"])
+        try expectAccepted(
+            tandem["command"] as? [String] ?? [],
+            environment: image.merging(tandem["environment"] as? [String: String] ?? [:]) { $1 })
+        let load = try #require(services["load"])
+        try expectReaches(
+            "tandem-load", load["command"] as? [String] ?? [], load["environment"] as? [String: String] ?? [:])
+
+        // The unit.
+        let unit = try Project.text("docker/systemd/tandemd.service").replacing("\\\n", with: " ")
+        let commands = unit.split(separator: "\n").filter { $0.hasPrefix("ExecStart") }
+        #expect(commands.count == 2)
+        for command in commands { try expectAccepted(command.split(separator: " ").dropFirst().map(String.init)) }
+    }
+
+    @Test("the node's scripts call the programs as they are")
+    func nodeScripts() throws {
+        let script = try Project.text("docker/node/masquerade")
+        #expect(script.contains(#"tandemctl masquerade --output nft --node "$NODE_NAME""#))
+        let set = try #require(try objects(try Project.text("docker/kubernetes/node.yaml")).first)
+        let masquerade = try #require(containers(set).first)
+        var environment: [String: String] = [:]
+        for variable in masquerade["env"] as? [Object] ?? [] {
+            if let value = variable["value"] as? String { environment[variable["name"] as? String ?? ""] = value }
+        }
+        #expect(
+            Set(environment.keys) == [
+                "TANDEM_SERVER", "TANDEM_CA_FILE", "TANDEM_CERT_FILE", "TANDEM_KEY_FILE", "MASQUERADE_SECONDS",
+            ])
+        environment["TANDEM_CERT_FILE"] = nil
+        environment["TANDEM_KEY_FILE"] = nil
+        try expectReaches("tandemctl", ["masquerade", "--output", "nft", "--node", "n1"], environment)
+        let directory = ScratchDirectory()
+        // The script that installs, with the plugin of this build in the place of the image's.
+        let install = try Project.text("docker/node/install-cni")
+            .replacing("/usr/local/bin/tandem-cni", with: ServerProcess.program("tandem-cni"))
+        let result = Command.run("sh", ["-s", directory.path], input: install)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(Command.run("\(directory.path)/tandem-cni", ["--version"]).output == "tandem-cni \(OpenRPC.version)\n")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["tandem-cni"])
+        for name in ["masquerade", "install-cni"] {
+            #expect(Command.run("sh", ["-n", "\(Project.root)/docker/node/\(name)"]).status == 0)
+        }
+    }
+
+    private func containers(_ object: Object) -> [Object] {
+        let spec = ((object["spec"] as? Object)?["template"] as? Object)?["spec"] as? Object
+        return spec?["containers"] as? [Object] ?? []
+    }
+
+    @Test(
+        "kustomize builds the manifests, and what they refer to is among them",
+        .enabled(if: Project.tool("kubectl") != nil))
+    func kustomizes() throws {
+        let directory = ScratchDirectory()
+        let copy = "\(directory.path)/kubernetes"
+        try FileManager.default.copyItem(atPath: "\(Project.root)/docker/kubernetes", toPath: copy)
+        try? FileManager.default.createDirectory(atPath: "\(copy)/certs", withIntermediateDirectories: true)
+        let certificates = Certificates.shared
+        for (name, source) in [
+            ("ca.crt", certificates.ca), ("tls.crt", certificates.certificate("server")),
+            ("tls.key", certificates.key("server")), ("viewer.crt", certificates.certificate("viewer")),
+            ("viewer.key", certificates.key("viewer")),
+        ] {
+            try? FileManager.default.removeItem(atPath: "\(copy)/certs/\(name)")
+            try FileManager.default.copyItem(atPath: source, toPath: "\(copy)/certs/\(name)")
+        }
+        let built = Command.run("kubectl", ["kustomize", copy])
+        #expect(built.status == 0, "\(built.errors)")
+        let all = try objects(built.output)
+        let kinds = all.compactMap { $0["kind"] as? String }.sorted()
+        #expect(
+            kinds == [
+                "ConfigMap", "DaemonSet", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
+                "Secret",
+                "Secret", "Service", "ServiceMonitor", "StatefulSet",
+            ])
+        func name(_ object: Object) -> String { (object["metadata"] as? Object)?["name"] as? String ?? "" }
+        let names = Set(all.map(name))
+        for match in built.output.matches(of: /(?:secretName|name): (tandem-(?:server|viewer)[a-z0-9-]*)/) {
+            #expect(names.contains(String(match.output.1)), "\(match.output.1)")
+        }
+        for match in built.output.matches(of: /image: (\S+)/) {
+            #expect(match.output.1.hasSuffix(":\(OpenRPC.version)"))
+        }
+        // The rules of Prometheus Operator are those of docker/prometheus.
+        let rule = try #require(all.first { $0["kind"] as? String == "PrometheusRule" })
+        let plain = try #require(try objects(try Project.text("docker/prometheus/tandem.rules.yaml")).first)
+        #expect((rule["spec"] as? Object)?["groups"] as? NSArray == plain["groups"] as? NSArray)
+        // The Service's pods are the StatefulSet's, and the policy's and the budget's.
+        for kind in ["Service", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "StatefulSet"] {
+            #expect(
+                "\(all.first { $0["kind"] as? String == kind } ?? [:])".contains(
+                    "\"app.kubernetes.io/name\"): \"tandem\""),
+                "\(kind)")
+        }
+    }
+
+    @Test("the compose file mounts what is there, and shows the dashboard and the rules of this project")
+    func compose() throws {
+        let compose = try #require(try objects(try Project.text("docker/compose.yaml")).first)
+        let services = try #require(compose["services"] as? [String: Object])
+        #expect(Set(services.keys) == ["tandem", "load", "prometheus", "grafana"])
+        let volumes = Set((compose["volumes"] as? Object ?? [:]).keys)
+        var mounted: [String: String] = [:]
+        for (name, service) in services {
+            for mount in service["volumes"] as? [String] ?? [] {
+                let parts = mount.split(separator: ":").map(String.init)
+                mounted["\(name):\(parts[1])"] = parts[0]
+                guard parts[0].hasPrefix("."), !parts[0].hasPrefix("../certs") else {
+                    #expect(volumes.contains(parts[0]) || parts[0] == "../certs/dev", "\(mount)")
+                    continue
+                }
+                #expect(FileManager.default.fileExists(atPath: "\(Project.root)/docker/\(parts[0])"), "\(mount)")
+            }
+            for other in (service["depends_on"] as? Object).map({ Array($0.keys) }) ?? service["depends_on"]
+                as? [String] ?? []
+            {
+                #expect(services[other] != nil, "\(other)")
+            }
+        }
+        #expect(mounted["grafana:/var/lib/dashboards/tandem.json"] == "./grafana/tandem.json")
+        let provider = try Project.text("docker/grafana/provisioning/dashboards/tandem.yaml")
+        #expect(provider.contains("path: /var/lib/dashboards\n"))
+        guard let composer = Project.tool("docker-compose") else { return }
+        let accepted = Command.run(composer, ["-f", "\(Project.root)/docker/compose.yaml", "config", "--quiet"])
+        #expect(accepted.status == 0, "\(accepted.errors)")
+    }
+
+    @Test("the image's health check: 0 while calls are served, 1 while not, 3 where nobody answers")
+    func checksHealth() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(
+            command: [ServerProcess.program] + ServerProcess.tls + ServerProcess.ranges + [
+                "--data-dir=\(directory.path)", "--secure-port=0", "--log-format=json", "--shutdown-delay=3600",
+            ])
+        func health(_ more: String...) -> Command.Result {
+            Command.run(
+                ServerProcess.program("tandemctl"),
+                ["health", "--server", "127.0.0.1:\(server.port)", "--ca-file", Certificates.shared.ca] + more)
+        }
+        #expect(health().status == 0)
+        #expect(health().output.contains("[+]storage ok\n"))
+        server.send(SIGTERM)
+        _ = server.log.entry { $0["message"] == "leaving" }
+        #expect(health().status == 1)
+        #expect(health().errors.contains("[-]serving failed: shutting down"))
+        #expect(health("--live").status == 0)
+        server.send(SIGSTOP)
+        #expect(health("--timeout", "1").status == 3)
+        server.crash()
+        #expect(health().status == 3)
+        #expect(health("--timeout", "0").status == 2)
+        let check = try Project.text("docker/Dockerfile").split(separator: "\n").first { $0.hasPrefix("HEALTHCHECK") }
+        #expect(check?.contains(#"["/usr/local/bin/tandemctl", "health", "--server", "127.0.0.1:8443"]"#) == true)
+    }
+}
