@@ -44,7 +44,8 @@ docs: ## Build the documentation, without a warning, into .build/docs
 		--warnings-as-errors --output-path .build/docs
 
 man: ## Write the manual pages of the programs and their shell completions into .build/man and .build/completions
-	docker/man.sh
+	swift build -c release
+	docker/man.py .build/release .build/man .build/completions
 
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)

@@ -2,7 +2,7 @@ public import Addressing
 import DualStack
 import Metrics
 
-/// Cluster IPs and node CIDRs that were handed out, refused and taken back since the start, by family: the counts that
+/// Cluster IPs and node CIDRs that were handed out, refused and taken back since the start, by range: the counts that
 /// Kubernetes' own allocators keep. Thread-safe.
 public struct AllocationCounts: Sendable {
     public enum ClusterIP: CaseIterable, Sendable {
@@ -13,13 +13,17 @@ public struct AllocationCounts: Sendable {
     public enum NodeCIDR: CaseIterable, Sendable { case allocated, released }
 
     private let clusterIPs = [CountsBy<ClusterIP>(), CountsBy<ClusterIP>()]
-    private let nodeCIDRs = [CountsBy<NodeCIDR>(), CountsBy<NodeCIDR>()]
+    private let nodeCIDRs: [CIDR: CountsBy<NodeCIDR>]
+
+    init(clusterCIDRs: [CIDR]) {
+        nodeCIDRs = Dictionary(clusterCIDRs.map { ($0, CountsBy()) }) { first, _ in first }
+    }
 
     public func clusterIPs(_ family: IPFamily, _ what: ClusterIP) -> UInt64 { clusterIPs[family.position][what] }
-    public func nodeCIDRs(_ family: IPFamily, _ what: NodeCIDR) -> UInt64 { nodeCIDRs[family.position][what] }
+    public func nodeCIDRs(_ range: CIDR, _ what: NodeCIDR) -> UInt64 { nodeCIDRs[range]?[what] ?? 0 }
 
     func count(_ family: IPFamily, _ what: ClusterIP) { clusterIPs[family.position].add(what) }
-    func count(_ family: IPFamily, _ what: NodeCIDR) { nodeCIDRs[family.position].add(what) }
+    func count(_ range: CIDR, _ what: NodeCIDR) { nodeCIDRs[range]?.add(what) }
 }
 
 extension IPFamily {

@@ -1,4 +1,3 @@
-import Addressing
 import Allocation
 import Ledger
 import TandemAPI
@@ -57,8 +56,8 @@ extension Engine {
     }
 
     private func count(_ change: Change) {
-        for case .subnet(let pool, _) in change.claimed { allocations.count(pool.cluster.network.family, .allocated) }
-        for case .subnet(let pool, _) in change.freed { allocations.count(pool.cluster.network.family, .released) }
+        for case .subnet(let pool, _) in change.claimed { allocations.count(pool.cluster, .allocated) }
+        for case .subnet(let pool, _) in change.freed { allocations.count(pool.cluster, .released) }
     }
 
     /// How often a call takes other addresses after a store refused the ones it had.

@@ -19,7 +19,7 @@ public final class Engine: Sendable {
     let registry: Registry
     let environment: Environment
     public let stages = StageTimes()
-    public let allocations = AllocationCounts()
+    public let allocations: AllocationCounts
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
@@ -39,6 +39,7 @@ public final class Engine: Sendable {
         if let fault = cluster.faults.first { throw fault }
         self.cluster = cluster
         self.environment = environment
+        allocations = AllocationCounts(clusterCIDRs: cluster.clusterCIDRs)
         rules = ServiceRules(
             clusterFamilies: cluster.serviceRanges.map(\.network.family),
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))

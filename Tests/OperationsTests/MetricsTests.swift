@@ -70,6 +70,28 @@ struct MetricsTests {
         #expect(abs((metrics.value("process_start_time_seconds") ?? 0) - Date().timeIntervalSince1970) < 600)
     }
 
+    @Test("several ranges of one family are counted each for itself")
+    func countsRangesApart() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(
+            directory.path,
+            ["--service-cluster-ip-range=10.96.0.0/20", "--cluster-cidr=10.244.0.0/24,10.245.0.0/24"])
+        let stream = try LineStream(port: server.port)
+        for node in ["n1", "n2"] {
+            let pod: JSONValue = ["pod": ["metadata": ["name": .string(node)], "spec": ["nodeName": .string(node)]]]
+            #expect(stream.call(.allocatePodIPs, pod)?["result"] != nil)
+        }
+        let metrics = MetricsReader(port: server.port)
+        for range in ["10.244.0.0/24", "10.245.0.0/24"] {
+            let cluster = ["clusterCIDR": range]
+            #expect(metrics.value("node_ipam_controller_cidrset_cidrs_allocations_total", cluster) == 1)
+            #expect(metrics.value("node_ipam_controller_cidrset_usage_cidrs", cluster) == 1)
+            #expect(metrics.value("tandem_pool_allocated", ["kind": "Pod", "cidr": range]) == 1)
+            #expect(metrics.value("tandem_pool_capacity", ["kind": "Pod", "cidr": range]) == 253)
+        }
+        #expect(server.stop() == 0)
+    }
+
     @Test("stages are timed for one change in eight, and every histogram adds up")
     func timesStages() throws {
         let busy = try BusyServer()

@@ -145,10 +145,10 @@ struct Exposition: Sendable {
             prefix + "cirdset_max_cidrs", .gauge, "Pod CIDRs that can be handed out.", each { $0.capacity.description })
         metrics.add(
             prefix + "cidrset_cidrs_allocations_total", .counter, "Pod CIDRs handed out.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr.network.family, .allocated)) })
+            each { String(engine.allocations.nodeCIDRs($0.cidr, .allocated)) })
         metrics.add(
             prefix + "cidrset_cidrs_releases_total", .counter, "Pod CIDRs taken back.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr.network.family, .released)) })
+            each { String(engine.allocations.nodeCIDRs($0.cidr, .released)) })
     }
 }
 
@@ -169,7 +169,7 @@ private struct PoolTotal {
         pools.filter { $0.kind == "NodeCIDR" }.map { range in
             var total = PoolTotal(range)
             (total.kind, total.capacity, total.allocated) = ("Pod", 0, 0)
-            for pool in pools where pool.kind == "Pod" && pool.cidr.network.family == total.family {
+            for pool in pools where pool.kind == "Pod" && range.cidr.contains(pool.cidr.network) {
                 total.capacity += pool.capacity
                 total.allocated += pool.allocated
             }
