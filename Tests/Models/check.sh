@@ -6,14 +6,14 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failed=0
 
-# model, options, mutation: prints what spin found
+# model, options, mutation, -On: prints what spin found
 verify() {
     local sources=$PWD
     (
         cd "$folder" || exit 1
         # Without partial-order reduction: what is held looks at every variable at every moment.
         spin -a $2 -DMUTATION="$3" "$sources/$1" >log 2>&1 &&
-            gcc -w -O2 -DSAFETY -DNOREDUCE -DCOLLAPSE -DMEMLIM=4000 -o verifier pan.c &&
+            gcc -w "$4" -DSAFETY -DNOREDUCE -DCOLLAPSE -DMEMLIM=4000 -o verifier pan.c &&
             ./verifier -m4000000 >log 2>&1
         grep -q 'max search depth too small\|reached -DMEMLIM' log && echo "incomplete"
         grep 'errors:' log || cat log
@@ -23,7 +23,7 @@ verify() {
 
 check() {
     local model=$1 options=$2 mutations=$3 found mutation
-    found=$(verify "$model" "$options" 0)
+    found=$(verify "$model" "$options" 0 -O2)
     if [[ $found == *"errors: 0"* && $found != *incomplete* ]]; then
         echo "$model $options: holds in $(grep -o '[0-9]* states' <<<"$found" | head -1)"
     else
@@ -31,7 +31,7 @@ check() {
         failed=1
     fi
     for ((mutation = 1; mutation <= mutations; mutation++)); do
-        found=$(verify "$model" "$options" "$mutation")
+        found=$(verify "$model" "$options" "$mutation" -O0)
         [[ $found == *"errors: 1"* ]] || {
             echo "$model $options: mutation $mutation was not found: $found" >&2
             failed=1
