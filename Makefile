@@ -1,4 +1,4 @@
-.PHONY: run build test bench lint format tsan clean help
+.PHONY: run build test bench lint format tsan fuzz clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,9 @@ format: ## Put everything in the common format
 tsan: ## Run the tests of everything that threads share under ThreadSanitizer
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
 	swift test --sanitize=thread --scratch-path .build-tsan --filter 'AllocationTests|IPAMTests|LedgerTests|OpenSSLTLSTests'
+
+fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them
+	@SECONDS_EACH=$(if $(SECONDS),$(SECONDS),60) Tests/Fuzz/fuzz.sh
 
 clean: ## Remove what was built
 	rm -rf .build .build-*

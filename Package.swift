@@ -39,7 +39,10 @@ let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhist
 let package = Package(
     name: "tandem",
     // For Tests/Benchmarks, a package of its own.
-    products: ["Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads", "TestSupport"].map {
+    products: [
+        "Addressing", "LineFraming", "FuzzTargets", "Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads",
+        "TestSupport",
+    ].map {
         .library(name: $0, targets: [$0])
     },
     dependencies: [
@@ -103,6 +106,17 @@ let package = Package(
         tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
+        .target(
+            name: "FuzzTargets", dependencies: ["TestSupport", "Addressing", "TandemAPI", "LineFraming", nio],
+            path: "Tests/FuzzTargets", swiftSettings: settings),
+        tests("FuzzTests", ["TestSupport", "FuzzTargets"]),
+        tests(
+            "HostileTests",
+            [
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "TandemClient", "IPAM",
+                "Ledger",
+                "OpenSSLTLS", "LineFraming", nio, nioPosix,
+            ]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],
@@ -112,7 +126,8 @@ let package = Package(
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
         tests("LedgerTests", ["TestSupport", "Ledger", "Addressing"]),
-        tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests(
+            "IPAMTests", ["TestSupport", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
         tests(
             "TandemServerTests",

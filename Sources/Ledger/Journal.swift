@@ -11,6 +11,9 @@ public final class Journal: Sendable {
 
     /// Transactions that may wait; one more is answered with `queueFull`.
     public static let maximumQueue = 65_536
+    /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
+    /// behind would only make every caller wait longer, and callers who gave up would still be served.
+    public static let maximumWaitMilliseconds = 2_000
     /// Transactions in one group: what a client at the end of a long queue waits for stays bounded.
     static let maximumGroup = 4_096
 
@@ -24,7 +27,8 @@ public final class Journal: Sendable {
     }
 
     private enum Entry: Sendable {
-        case transaction(LedgerTransaction, Acknowledgement)
+        /// With the time of its submission.
+        case transaction(LedgerTransaction, Acknowledgement, UInt64)
         case barrier(@Sendable () -> Void)
     }
 
@@ -36,18 +40,33 @@ public final class Journal: Sendable {
         var fault: LedgerError?
         var observers: [@Sendable (LedgerError) -> Void] = []
         var statistics = Statistics()
+
+        /// The first in the queue has waited for too long.
+        func isLate(_ now: UInt64) -> Bool {
+            for case .transaction(_, _, let submitted) in queue.prefix(1) {
+                return now > submitted + UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+            }
+            return false
+        }
     }
 
     private let state = Mutex(State())
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     private let store: any LedgerStore
+    private let now: @Sendable () -> UInt64
     /// How long the journal is idle before it tidies up, in milliseconds.
     private let idleMilliseconds: Int
 
     /// Starts the journal's thread; from here on nobody else may call the store.
-    public init(store: any LedgerStore, idleMilliseconds: Int = 200) {
+    ///
+    /// `now` is a clock of nanoseconds that never goes back; the machine's own unless given.
+    public init(
+        store: any LedgerStore, idleMilliseconds: Int = 200,
+        now: (@Sendable () -> UInt64)? = nil
+    ) {
         self.store = store
+        self.now = now ?? { DispatchTime.now().uptimeNanoseconds }
         self.idleMilliseconds = idleMilliseconds
         let thread = Thread { self.run() }
         thread.name = "tandem-journal"
@@ -56,6 +75,7 @@ public final class Journal: Sendable {
 
     /// Queues a transaction; the order of submissions is the order of commits. Runs `acknowledge` exactly once.
     public func submit(_ transaction: LedgerTransaction, _ acknowledge: @escaping Acknowledgement) {
+        let now = now()
         let refusal: LedgerError? = state.withLock { state in
             if let fault = state.fault { return LedgerError(fault.code, fault.message) }
             if state.isStopping { return LedgerError(.stopped, "the server is shutting down") }
@@ -63,8 +83,13 @@ public final class Journal: Sendable {
                 return LedgerError(
                     .queueFull, "\(Self.maximumQueue) changes wait for storage already; try again in a moment")
             }
+            guard !state.isLate(now) else {
+                return LedgerError(
+                    .queueFull,
+                    "changes wait for storage for more than \(Self.maximumWaitMilliseconds) ms; try again in a moment")
+            }
             state.transactions += 1
-            state.queue.append(.transaction(transaction, acknowledge))
+            state.queue.append(.transaction(transaction, acknowledge, now))
             return nil
         }
         if let refusal { acknowledge(.failure(refusal)) } else { rouse() }
@@ -176,7 +201,7 @@ public final class Journal: Sendable {
 
     private func commit(_ entries: [Entry]) {
         var transactions: [LedgerTransaction] = []
-        for case .transaction(let transaction, _) in entries { transactions.append(transaction) }
+        for case .transaction(let transaction, _, _) in entries { transactions.append(transaction) }
         let outcome = outcome(of: transactions)
         if case .success = outcome {
             state.withLock { state in
@@ -188,7 +213,7 @@ public final class Journal: Sendable {
         for entry in entries {
             switch entry {
             case .barrier(let body): body()
-            case .transaction(_, let acknowledge):
+            case .transaction(_, let acknowledge, _):
                 acknowledge(outcome.map { $0[index] })
                 index += 1
             }

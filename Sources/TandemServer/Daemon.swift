@@ -9,6 +9,7 @@ public enum Daemon {
     /// Returns after a graceful shutdown; throws what kept the server from starting, or made it stop.
     public static func run(_ settings: Settings) async throws {
         let configuration = try ServerConfiguration(settings)
+        OpenFiles.raiseLimit()
         let server = try await Server.start(configuration, logger: Logs.logger(configuration))
         let group = ServiceGroup(
             configuration: .init(

@@ -1,6 +1,7 @@
 import Addressing
 import IPAM
 import Ledger
+import Logging
 import NIOCore
 import NIOPosix
 import OpenSSLTLS
@@ -13,6 +14,10 @@ enum Startup {
         } catch {
             throw ConfigurationFault(error.flag(configuration.tls), error.message)
         }
+    }
+
+    static func certificates(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CertificateReload {
+        CertificateReload(configuration.tls, try tlsContext(configuration), logger)
     }
 
     static func engine(_ configuration: ServerConfiguration) throws -> Engine {
@@ -82,6 +87,7 @@ extension TLSError {
         }
         // The message names the file that is at fault.
         if message.contains(configuration.identity.privateKeyFile) { return "tls-private-key-file" }
+        if let revocations = configuration.clientCRLFile, message.contains(revocations) { return "client-crl-file" }
         if let clientCA = configuration.clientCAFile, message.contains(clientCA) { return "client-ca-file" }
         return "tls-cert-file"
     }

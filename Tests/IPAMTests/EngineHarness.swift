@@ -34,6 +34,10 @@ final class EngineHarness: Sendable {
         engine = try Engine(cluster: cluster, store: store)
     }
 
+    init(_ engine: Engine) {
+        self.engine = engine
+    }
+
     func stop() {
         engine.journal.stop()
     }

@@ -7,6 +7,8 @@ public final class ServerProcess {
     public let port: Int
     private let process: Process
     private let log: LineReader
+    /// What the server logged until it was ready.
+    public let startLog: [String]
 
     public struct NotReady: Error, CustomStringConvertible {
         public var description: String
@@ -55,6 +57,7 @@ public final class ServerProcess {
                 let address = entry["address"]?.stringValue, let port = Int(address.split(separator: ":").last ?? "")
             else { continue }
             self.port = port
+            startLog = lines
             return
         }
         throw NotReady(description: lines.joined(separator: "\n"))
@@ -63,6 +66,24 @@ public final class ServerProcess {
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
+    }
+
+    /// The next line of the log that has `text` in it; nil when the server has ended. Blocks.
+    public func nextLogLine(with text: String) -> String? {
+        while let line = log.next() {
+            if text.isEmpty || line.contains(text) { return line }
+        }
+        return nil
+    }
+
+    /// Memory in use now and at most so far, in bytes.
+    public var residentBytes: (now: Int, highest: Int) {
+        let status = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+        func kilobytes(_ name: String) -> Int {
+            let line = status.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
+            return line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0
+        }
+        return (kilobytes("VmRSS:") << 10, kilobytes("VmHWM:") << 10)
     }
 
     public var processID: pid_t { process.processIdentifier }

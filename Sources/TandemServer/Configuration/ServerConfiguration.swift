@@ -29,6 +29,7 @@ public struct ServerConfiguration: Sendable {
     public var eventLoops: Int
     /// How long a drain waits for calls that are under way, in seconds.
     public var shutdownTimeoutSeconds: Int
+    public var limits: ConnectionLimits
 
     /// Checks every setting and throws the first fault, which names the flag and the cure. Reads no file.
     public init(_ settings: Settings) throws(ConfigurationFault) {
@@ -47,6 +48,7 @@ public struct ServerConfiguration: Sendable {
         logFormat = try reader.choice("log-format", default: .text)
         eventLoops = try reader.integer("event-loops", default: System.coreCount, in: 1...1024)
         shutdownTimeoutSeconds = try reader.integer("shutdown-timeout", default: 20, in: 1...3600)
+        limits = try ConnectionLimits(reader)
         if clientAuthentication == .none, !bindAddress.isLoopback {
             throw ConfigurationFault(
                 "client-auth",

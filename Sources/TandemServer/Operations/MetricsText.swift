@@ -38,7 +38,7 @@ struct MetricsText {
 
 extension MetricsText {
     /// Everything that the server counts, at this moment.
-    static func render(engine: Engine, calls: CallMetrics, connections: Int) -> String {
+    static func render(engine: Engine, calls: CallMetrics, connections: Int, audit: BackgroundAudit.Status) -> String {
         var metrics = MetricsText()
         metrics.add(
             "tandem_build_info", .gauge, "The version that runs.", [([("version", OpenRPC.version)], "1")])
@@ -54,6 +54,7 @@ extension MetricsText {
             "tandem_journal_records_total", .counter, "Changes that were committed.", [([], String(journal.records))])
         metrics.add(
             "tandem_journal_queue", .gauge, "Changes that wait for the journal.", [([], String(journal.queued))])
+        metrics.add(audit)
         metrics.addPools(engine.poolStatuses())
         return metrics.text
     }
