@@ -1,4 +1,4 @@
-.PHONY: run build cni test image-test models simulate soak bench lint format tsan asan docs man clean help
+.PHONY: run build cni test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,9 @@ asan: ## Run the tests of TLS and of everything that reads what others sent unde
 	@docker/deps.sh --tests
 	swift test --sanitize=address --scratch-path .build-asan \
 		--filter 'OpenSSLTLSTests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
+
+fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them
+	@SECONDS_EACH=$(if $(SECONDS),$(SECONDS),60) Tests/Fuzz/fuzz.sh
 
 clean: ## Remove what was built
 	rm -rf .build .build-*

@@ -39,7 +39,10 @@ let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhist
 let package = Package(
     name: "tandem",
     // For Tests/Benchmarks, a package of its own.
-    products: ["Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads", "TestSupport"].map {
+    products: [
+        "Addressing", "LineFraming", "FuzzTargets", "Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads",
+        "TestSupport",
+    ].map {
         .library(name: $0, targets: [$0])
     },
     dependencies: [
@@ -124,6 +127,19 @@ let package = Package(
         tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
         tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
+        .target(
+            name: "FuzzTargets", dependencies: ["TestSupport", "Addressing", "TandemAPI", "LineFraming", nio],
+            path: "Tests/FuzzTargets", swiftSettings: settings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
+            swiftSettings: settings),
+        tests(
+            "HostileTests",
+            [
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "TandemClient", "IPAM",
+                "Ledger",
+                "OpenSSLTLS", "LineFraming", nio, nioPosix,
+            ]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],
@@ -132,8 +148,9 @@ let package = Package(
         tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing"]),
-        tests("IPAMTests", ["TestSupport", "ServiceDecisions", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
+        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing", "Metrics"]),
+        tests(
+            "IPAMTests", ["TestSupport", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
         .testTarget(
             name: "OperationsTests",

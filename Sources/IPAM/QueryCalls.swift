@@ -35,18 +35,18 @@ extension Engine {
     // MARK: Lists
 
     func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
-        page(registry.services, query) { [$0.document] }
+        page(registry.services, query, key: \.key, document: \.document)
     }
 
     func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
-        page(registry.nodes, query) { [$0.document] }
+        page(registry.nodes, query, key: \.name, document: \.document)
     }
 
     func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
         guard let nodeName = query.nodeName else {
             return paged(query) { token, prefix in
                 let page = registry.pods(after: token, limit: query.limit, prefix: prefix)
-                return (page.pods.map(\.document), page.next)
+                return Self.page(page.pods, next: page.next?.text, \.nameKey, \.document) { PageToken(key: $0).text }
             }
         }
         // A node's pods are found by the node, not by walking through all; in the order of their identities.
@@ -57,21 +57,46 @@ extension Engine {
             .sorted { $0.key < $1.key }
         let page = pods.prefix(query.limit)
         return .success(
-            .page(page.map(\.pod.document), continueToken: page.count < pods.count ? page.last?.key : nil))
+            Self.page(page, next: page.count < pods.count ? page.last?.key : nil, \.key, \.pod.document) { $0 })
     }
 
     private func page<Value>(
-        _ map: ShardedMap<String, Value>, _ query: ListQuery, _ documents: (Value) -> [[UInt8]]
+        _ map: ShardedMap<String, Value>, _ query: ListQuery, key: (Value) -> String, document: (Value) -> [UInt8]
     ) -> Result<CallResult, APIError> {
         paged(query) { token, prefix in
-            map.page(
-                after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, documents)
+            let page = map.page(
+                after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, { [$0] })
+            return Self.page(page.items, next: page.next?.text, key, document) { PageToken(key: $0).text }
         }
+    }
+
+    /// Bytes after which a page ends, however many objects were asked for: objects may be large, and the whole answer lies in
+    /// memory until its client has read it.
+    static var maximumPageBytes: Int { 8 << 20 }
+
+    /// As many of `items` as a page holds, at least one; those of one key are never parted. `next` goes on behind all of them.
+    private static func page<Item>(
+        _ items: some Sequence<Item>, next: String?, _ key: (Item) -> String, _ document: (Item) -> [UInt8],
+        token: (String) -> String
+    ) -> CallResult {
+        var documents: [[UInt8]] = []
+        var bytes = 0
+        var last: String?
+        for item in items {
+            if bytes >= maximumPageBytes, let last, key(item) != last {
+                return .page(documents, continueToken: token(last))
+            }
+            let text = document(item)
+            documents.append(text)
+            bytes += text.count
+            last = key(item)
+        }
+        return .page(documents, continueToken: next)
     }
 
     /// `page` gets where to start behind, and what names must start with.
     private func paged(
-        _ query: ListQuery, _ page: (PageToken?, String) -> (items: [[UInt8]], next: PageToken?)
+        _ query: ListQuery, _ page: (PageToken?, String) -> CallResult
     ) -> Result<CallResult, APIError> {
         var token: PageToken?
         if let text = query.continueToken {
@@ -83,8 +108,7 @@ extension Engine {
                         "params.continue: not a token that a List call gave; start again without it", code: -32602))
             }
         }
-        let (items, next) = page(token, query.namespace.map { "\($0)/" } ?? "")
-        return .success(.page(items, continueToken: next?.text))
+        return .success(page(token, query.namespace.map { "\($0)/" } ?? ""))
     }
 
     // MARK: Addresses and pools

@@ -111,6 +111,11 @@ struct PageToken: Sendable, Equatable {
         self.key = key
     }
 
+    /// Behind the object of a key.
+    init(key: String) {
+        self.init(shard: Int(truncatingIfNeeded: key.shardHash) & 63, key: key)
+    }
+
     init?(_ text: String) {
         guard let dot = text.firstIndex(of: "."), let shard = Int(text[..<dot]), (0..<64).contains(shard) else {
             return nil

@@ -12,6 +12,9 @@ public final class Journal: Sendable {
 
     /// Transactions that may wait; one more is answered with `queueFull`.
     public static let maximumQueue = 65_536
+    /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
+    /// behind would only make every caller wait longer, and callers who gave up would still be served.
+    public static let maximumWaitMilliseconds = 2_000
     /// Transactions in one group: what a client at the end of a long queue waits for stays bounded.
     static let maximumGroup = 4_096
 
@@ -47,6 +50,12 @@ public final class Journal: Sendable {
         /// When the oldest transaction of the queue came, and the oldest of the group that is being committed.
         var waitingSince: Moment?
         var committingSince: Moment?
+
+        /// The first in the queue has waited for too long.
+        func isLate(_ now: Moment) -> Bool {
+            guard let waitingSince else { return false }
+            return now.since(waitingSince) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+        }
     }
 
     private let state = Mutex(State())
@@ -55,6 +64,7 @@ public final class Journal: Sendable {
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     private let store: any LedgerStore
+    private let now: @Sendable () -> Moment
     /// How long the journal is idle before it tidies up, in milliseconds.
     private let idleMilliseconds: Int
 
@@ -67,9 +77,13 @@ public final class Journal: Sendable {
     /// Starts the journal's thread; from here on nobody else may call the store.
     ///
     /// Without a thread of its own the journal does nothing but in `step` and `stop`, on the thread that calls them: for
-    /// who decides himself what happens when.
-    public init(store: any LedgerStore, idleMilliseconds: Int = 200, runsOwnThread: Bool = true) {
+    /// who decides himself what happens when. `now` tells how long the queue has waited.
+    public init(
+        store: any LedgerStore, idleMilliseconds: Int = 200, runsOwnThread: Bool = true,
+        now: @escaping @Sendable () -> Moment = Moment.now
+    ) {
         self.store = store
+        self.now = now
         self.idleMilliseconds = idleMilliseconds
         self.runsOwnThread = runsOwnThread
         guard runsOwnThread else { return }
@@ -80,6 +94,7 @@ public final class Journal: Sendable {
 
     /// Queues a transaction; the order of submissions is the order of commits. Runs `acknowledge` exactly once.
     public func submit(_ transaction: LedgerTransaction, _ acknowledge: @escaping Acknowledgement) {
+        let now = now()
         let refusal: LedgerError? = state.withLock { state in
             if let fault = state.fault { return LedgerError(fault.code, fault.message) }
             if state.isStopping { return LedgerError(.stopped, "the server is shutting down") }
@@ -87,7 +102,12 @@ public final class Journal: Sendable {
                 return LedgerError(
                     .queueFull, "\(Self.maximumQueue) changes wait for storage already; try again in a moment")
             }
-            if state.transactions == 0 { state.waitingSince = Moment.now() }
+            guard !state.isLate(now) else {
+                return LedgerError(
+                    .queueFull,
+                    "changes wait for storage for more than \(Self.maximumWaitMilliseconds) ms; try again in a moment")
+            }
+            if state.transactions == 0 { state.waitingSince = now }
             state.transactions += 1
             state.queue.append(.transaction(transaction, acknowledge))
             return nil

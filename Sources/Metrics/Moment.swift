@@ -4,6 +4,10 @@ import Glibc
 public struct Moment: Sendable, Comparable {
     public let nanoseconds: UInt64
 
+    public init(nanoseconds: UInt64) {
+        self.nanoseconds = nanoseconds
+    }
+
     /// Reads the clock: some 30 ns.
     public static func now() -> Moment {
         var time = timespec()

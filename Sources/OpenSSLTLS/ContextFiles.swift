@@ -60,6 +60,17 @@ struct ContextFiles {
         SSL_CTX_set_client_CA_list(context, names)
     }
 
+    /// From here on a peer's certificate needs a current list of its authority, which does not have it.
+    func loadRevocations(_ file: String) throws(TLSError) {
+        try checkReadable(file)
+        OpenSSLErrorQueue.clear()
+        let store = SSL_CTX_get_cert_store(context)
+        guard let lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file()),
+            X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) > 0
+        else { throw malformed(file, "certificate revocation list") }
+        X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK))
+    }
+
     private func checkReadable(_ file: String) throws(TLSError) {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -17,6 +17,8 @@ public struct TLSServerConfiguration: Sendable {
     /// Signs the certificates that clients may show. With it a client is asked for one and may do without; one that
     /// does not verify ends the handshake. Without it no client is asked.
     public var clientCAFile: String?
+    /// Revocation lists of that CA: a client's certificate must be on none, and one that is current must be there.
+    public var clientCRLFile: String?
     public var minimumVersion: TLSVersion
     /// Names of IANA's registry, as `TLS_AES_128_GCM_SHA256`; empty for OpenSSL's own choice. Suites of TLS 1.3 and of
     /// 1.2 are chosen apart: a list that has none of a version leaves that version as it is.
@@ -26,11 +28,13 @@ public struct TLSServerConfiguration: Sendable {
     public var applicationProtocols: [String]
 
     public init(
-        identity: TLSIdentity, clientCAFile: String? = nil, minimumVersion: TLSVersion = .tls13,
+        identity: TLSIdentity, clientCAFile: String? = nil, clientCRLFile: String? = nil,
+        minimumVersion: TLSVersion = .tls13,
         cipherSuites: [String] = [], applicationProtocols: [String] = []
     ) {
         self.identity = identity
         self.clientCAFile = clientCAFile
+        self.clientCRLFile = clientCRLFile
         self.minimumVersion = minimumVersion
         self.cipherSuites = cipherSuites
         self.applicationProtocols = applicationProtocols

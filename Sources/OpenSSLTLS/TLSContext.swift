@@ -24,6 +24,7 @@ public final class TLSContext: @unchecked Sendable {
         if let authorities = configuration.clientCAFile {
             try files.loadAuthorities(authorities)
             try files.announceAuthorities(authorities)
+            if let revocations = configuration.clientCRLFile { try files.loadRevocations(revocations) }
             // Asked for, not insisted on: who may do what without one is not for TLS to say.
             SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
         }

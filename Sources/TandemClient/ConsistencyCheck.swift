@@ -72,7 +72,9 @@ public struct ConsistencyCheck: Sendable {
         let node = pod["spec"]?["nodeName"]?.stringValue ?? ""
         for entry in pod["status"]?["podIPs"]?.arrayValue ?? [] {
             guard let address = entry["ip"]?.stringValue.flatMap({ IPAddress($0) }) else { continue }
-            if !(nodes[node] ?? []).contains(where: { $0.contains(address) }) {
+            if nodes[node]?.isEmpty ?? true {
+                faults.append("\(name): Node \(node) has no pod CIDR, but \(address) would come from one")
+            } else if !(nodes[node] ?? []).contains(where: { $0.contains(address) }) {
                 faults.append("\(name): \(address) lies in no pod CIDR of Node \(node)")
             }
             own(address, name)
@@ -88,6 +90,13 @@ public struct ConsistencyCheck: Sendable {
     // MARK: Pools and addresses
 
     private mutating func compare(with pools: [JSONValue]) {
+        let serviceRanges = pools.filter { $0["kind"] == "Service" || $0["kind"] == "LoadBalancer" }.compactMap {
+            $0["cidr"]?.stringValue.flatMap { CIDR($0) }
+        }
+        for (address, owner) in owners.sorted(by: { $0.key < $1.key })
+        where owner.hasPrefix("Service ") && !serviceRanges.contains(where: { $0.contains(address) }) {
+            faults.append("\(owner): \(address) lies in no range of Services; put the range back, or move the Service")
+        }
         for pool in pools {
             guard let name = pool["name"]?.stringValue, let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }),
                 let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })

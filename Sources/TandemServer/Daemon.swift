@@ -11,6 +11,7 @@ public enum Daemon {
         let configuration = try ServerConfiguration(settings)
         let logger = Logs.logger(configuration)
         defer { Logs.flush() }
+        OpenFiles.raiseLimit()
         let server = try await Server.start(configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(

@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import OpenSSLTLS
 public import ServiceLifecycle
+import UnixSignals
 
 /// A server from its configuration to its last answer: `start` opens everything, `run` serves until it is told to stop.
 public final class Server: Service {
@@ -18,6 +19,8 @@ public final class Server: Service {
     private let health: Health
     private let records: CallRecords
     private let notify = NotifySocket(ProcessInfo.processInfo.environment)
+    private let certificates: CertificateReload
+    private let audit: BackgroundAudit
     private let logger: Logger
 
     /// The port that is listened on; the one that was picked where the configuration says 0.
@@ -28,19 +31,21 @@ public final class Server: Service {
     /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         ProcessStatistics.begin()
-        let tls = try Startup.tlsContext(configuration)
+        let certificates = try Startup.certificates(configuration, logger)
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
         let journal = engine.journal
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
-        let connections = Connections()
+        let connections = Connections(maximum: configuration.limits.connections)
         let records = try Startup.records(configuration, logger)
+        let audit = BackgroundAudit(engine, logger)
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
-            engine: engine, calls: calls, connections: connections, health: health, audit: records.audit)
+            engine: engine, calls: calls, connections: connections, health: health, auditLog: records.audit,
+            audit: audit)
         let setup = ConnectionSetup(
-            tls: tls, service: service,
+            certificates: certificates, limits: configuration.limits, service: service,
             operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
                 exposition.text()
             }, connections: connections,
@@ -48,7 +53,9 @@ public final class Server: Service {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
             let listener = try await Startup.bind(configuration, group, setup, connections)
-            return Server(configuration, engine, service, group, listener, connections, health, records, logger)
+            return Server(
+                configuration, engine, service, group, listener, connections, health, records, certificates, audit,
+                logger)
         } catch {
             engine.journal.stop()
             try? await group.shutdownGracefully()
@@ -59,7 +66,7 @@ public final class Server: Service {
     private init(
         _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService,
         _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ connections: Connections, _ health: Health,
-        _ records: CallRecords, _ logger: Logger
+        _ records: CallRecords, _ certificates: CertificateReload, _ audit: BackgroundAudit, _ logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
@@ -69,6 +76,8 @@ public final class Server: Service {
         self.connections = connections
         self.health = health
         self.records = records
+        self.certificates = certificates
+        self.audit = audit
         self.logger = logger
         port = listener.localAddress?.port ?? configuration.securePort
     }
@@ -78,6 +87,10 @@ public final class Server: Service {
     ///
     /// Throws if storage fails for good while serving: what was acknowledged is safe, and a restart reads it again.
     public func run() async throws {
+        // Trapped before anybody can know that the server is there: the signal's own effect is to end it.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
+        async let _ = certificates.run(hangups)
+        async let _ = audit.run()
         health.enter(.serving)
         let address = Startup.text(configuration.bindAddress, port: port)
         logger.notice("ready", metadata: ["address": "\(address)"])

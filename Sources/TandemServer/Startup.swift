@@ -16,6 +16,10 @@ enum Startup {
         }
     }
 
+    static func certificates(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CertificateReload {
+        CertificateReload(configuration.tls, try tlsContext(configuration), logger)
+    }
+
     static func engine(_ configuration: ServerConfiguration) throws -> Engine {
         let store: SQLiteLedger
         do throws(LedgerError) {
@@ -96,6 +100,7 @@ extension TLSError {
         }
         // The message names the file that is at fault.
         if message.contains(configuration.identity.privateKeyFile) { return "tls-private-key-file" }
+        if let revocations = configuration.clientCRLFile, message.contains(revocations) { return "client-crl-file" }
         if let clientCA = configuration.clientCAFile, message.contains(clientCA) { return "client-ca-file" }
         return "tls-cert-file"
     }

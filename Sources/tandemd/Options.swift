@@ -76,6 +76,11 @@ struct ServingOptions: ParsableArguments {
     var clientCAFile: String?
 
     @Option(
+        name: .customLong("client-crl-file"),
+        help: "Certificate revocation lists of that CA, PEM: a client certificate that one lists is refused.")
+    var clientCRLFile: String?
+
+    @Option(
         name: .customLong("client-auth"),
         help: """
             required: calls need a client certificate; none: everyone is an administrator, on loopback only. \
@@ -93,8 +98,22 @@ struct ServingOptions: ParsableArguments {
         help: "Cipher suites to offer, separated by commas; by default OpenSSL's own choice.")
     var tlsCipherSuites: String?
 
+    @Option(name: .customLong("max-connections"), help: "Connections at a time. (default: 10000)")
+    var maxConnections: String?
+
+    @Option(
+        name: .customLong("handshake-timeout"), help: "How long a TLS handshake may take, in seconds. (default: 10)")
+    var handshakeTimeout: String?
+
+    @Option(
+        name: .customLong("idle-timeout"),
+        help: "How long a connection may go without a whole message, in seconds. (default: 300)")
+    var idleTimeout: String?
+
     var settings: [String: String] {
         [
+            "client-crl-file": clientCRLFile, "max-connections": maxConnections,
+            "handshake-timeout": handshakeTimeout, "idle-timeout": idleTimeout,
             "bind-address": bindAddress, "secure-port": securePort, "tls-cert-file": tlsCertFile,
             "tls-private-key-file": tlsPrivateKeyFile, "client-ca-file": clientCAFile, "client-auth": clientAuth,
             "tls-min-version": tlsMinVersion, "tls-cipher-suites": tlsCipherSuites,

@@ -36,6 +36,10 @@ final class EngineHarness: Sendable {
         engine = try Engine(cluster: cluster, store: store, environment: environment)
     }
 
+    init(_ engine: Engine) {
+        self.engine = engine
+    }
+
     func stop() {
         engine.journal.stop()
     }

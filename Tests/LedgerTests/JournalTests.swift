@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Ledger
+import Metrics
 import Synchronization
 import TestSupport
 import Testing
@@ -48,6 +49,39 @@ struct JournalTests {
         await flush(journal)
         #expect(store.groups.all == [1, 9])
         #expect(acknowledged.all == Array(0..<10))
+        journal.stop()
+    }
+
+    @Test("when storage falls behind, further changes are refused at once; those that wait are kept, and it recovers")
+    func refusesWhenLate() async {
+        let store = GatedLedger()
+        let clock = Mutex<UInt64>(1_000_000_000)
+        let journal = Journal(store: store, now: { Moment(nanoseconds: clock.withLock { $0 }) })
+        let outcomes = Log<String>()
+        func submit(_ version: UInt64) {
+            journal.submit(transaction(version)) { result in
+                switch result {
+                case .success: outcomes.add("\(version) kept")
+                case .failure(let error): outcomes.add("\(version) \(error.code)")
+                }
+            }
+        }
+        submit(0)
+        store.entered.wait()
+        // The one under way is not the queue's; the first behind it is what the wait is counted from.
+        submit(1)
+        clock.withLock { $0 += UInt64(Journal.maximumWaitMilliseconds) * 1_000_000 }
+        submit(2)
+        clock.withLock { $0 += 1 }
+        submit(3)
+        #expect(outcomes.all == ["3 queueFull"])
+        for _ in 0..<2 { store.gate.signal() }
+        await flush(journal)
+        #expect(outcomes.all == ["3 queueFull", "0 kept", "1 kept", "2 kept"])
+        store.gate.signal()
+        submit(4)
+        await flush(journal)
+        #expect(outcomes.all.last == "4 kept")
         journal.stop()
     }
 

@@ -35,7 +35,7 @@ struct ConfigurationTests {
             "client-ca-file": certificates.ca, "client-auth": "none", "tls-min-version": "VersionTLS12",
             "tls-cipher-suites": "TLS_AES_128_GCM_SHA256", "data-dir": "\(directory)/data", "event-loops": "1",
             "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
-            "log-format": "json",
+            "log-format": "json", "max-connections": "100", "handshake-timeout": "3", "idle-timeout": "60",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
         ]
     }
@@ -45,7 +45,8 @@ struct ConfigurationTests {
         let directory = ScratchDirectory()
         var values = values(directory.path)
         #expect(
-            Set(Self.flags).subtracting(values.keys) == ["node-cidr-mask-size"], "a flag that this test does not know")
+            Set(Self.flags).subtracting(values.keys) == ["node-cidr-mask-size", "client-crl-file"],
+            "a flag that this test does not know")
         func shown(_ result: Command.Result, _ source: String) -> String {
             #expect(result.status == 0, "\(result.errors)")
             #expect(result.output.split(separator: "\n").allSatisfy { $0.hasSuffix("# \(source)") }, "\(result.output)")
@@ -114,7 +115,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 25)
+        #expect(Self.flags.count == 29)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

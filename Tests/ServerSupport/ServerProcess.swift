@@ -7,6 +7,8 @@ public final class ServerProcess {
     public let port: Int
     private let process: Process
     public let log: ServerLog
+    /// What the server logged until it was ready.
+    public let startLog: [String]
 
     public struct NotReady: Error, CustomStringConvertible {
         public var description: String
@@ -60,11 +62,26 @@ public final class ServerProcess {
             let port = ready["address"]?.stringValue.flatMap({ Int($0.split(separator: ":").last ?? "") })
         else { throw NotReady(description: log.text) }
         self.port = port
+        startLog = log.lines(through: "ready")
     }
 
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
+    }
+
+    /// The next line of the log behind the last one that was asked for that has `text` in it; nil when the server has
+    /// ended. Blocks.
+    public func nextLogLine(with text: String) -> String? { log.next { text.isEmpty || $0.contains(text) } }
+
+    /// Memory in use now and at most so far, in bytes.
+    public var residentBytes: (now: Int, highest: Int) {
+        let status = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+        func kilobytes(_ name: String) -> Int {
+            let line = status.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
+            return line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0
+        }
+        return (kilobytes("VmRSS:") << 10, kilobytes("VmHWM:") << 10)
     }
 
     public var processID: pid_t { process.processIdentifier }
@@ -91,6 +108,8 @@ public final class ServerLog: @unchecked Sendable {
     // Proof: everything is read and written under the condition's lock alone.
     private let condition = NSCondition()
     private var lines: [String] = []
+    /// Where `next` goes on.
+    private var position = 0
     private var hasEnded = false
 
     init(_ handle: FileHandle) {
@@ -116,6 +135,28 @@ public final class ServerLog: @unchecked Sendable {
                 while next < lines.count {
                     if let entry = try? JSONValue(parsing: lines[next]), isWanted(entry) { return entry }
                     next += 1
+                }
+                if hasEnded { return nil }
+                condition.wait()
+            }
+        }
+    }
+
+    /// The lines up to the entry with this message.
+    func lines(through message: String) -> [String] {
+        condition.withLock {
+            let end = lines.firstIndex { (try? JSONValue(parsing: $0))?["message"]?.stringValue == message }
+            return Array(lines[..<((end ?? -1) + 1)])
+        }
+    }
+
+    /// The next line that is wanted; nil where the log has ended without one.
+    func next(where isWanted: (String) -> Bool) -> String? {
+        condition.withLock {
+            while true {
+                while position < lines.count {
+                    position += 1
+                    if isWanted(lines[position - 1]) { return lines[position - 1] }
                 }
                 if hasEnded { return nil }
                 condition.wait()

@@ -70,6 +70,22 @@ struct AuthorizationTests {
         ("nameless", ["rpc.discover"]),
     ]
 
+    /// All of them in one message.
+    private static let batch = JSONValue.array(
+        calls.enumerated().map { index, call in
+            [
+                "jsonrpc": "2.0", "id": .number(String(index)), "method": .string(call.method.rawValue),
+                "params": call.params,
+            ]
+        }
+    ).text.description
+
+    /// Who may read a path; nil for everybody, certificate or not.
+    private static let paths: [(path: String, readers: Set<String>?)] = [
+        ("/livez", nil), ("/readyz", nil), ("/healthz", nil), ("/openrpc.json", nil),
+        ("/metrics", ["admin", "masters", "viewer"]), ("/backup", ["admin", "masters"]),
+    ]
+
     @Test("each role may what its row says, and nothing else")
     func holdsTheTable() throws {
         let certificates = Certificates.shared
@@ -97,6 +113,17 @@ struct AuthorizationTests {
                     isRefused != may.contains(call.name),
                     "\(role): \(call.name): \(answer?["error"]?["message"]?.stringValue ?? "")")
             }
+            let http = Curl(port: server.port, role: role)
+            let answers = http.rpc(Self.batch).json?.arrayValue ?? []
+            #expect(answers.count == Self.calls.count)
+            for (call, answer) in zip(Self.calls, answers) {
+                let isRefused = answer["error"]?["code"] == -32007
+                #expect(isRefused != may.contains(call.name), "\(role) over HTTP: \(call.name)")
+            }
+            for (path, readers) in Self.paths {
+                let status = http.request(path).status
+                #expect(status == (readers?.contains(role) ?? true ? 200 : 403), "\(role): \(path)")
+            }
         }
         #expect(server.stop() == 0)
     }
@@ -110,9 +137,16 @@ struct AuthorizationTests {
             let code = stream.call(call.method, call.params)?["error"]?["code"]
             #expect(code == (call.method == .discover ? nil : -32016), "\(call.name)")
         }
-        let http = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#)
-        #expect(http.status == 200)
-        #expect(http.json?["error"]?["data"]?["status"] == "UNAUTHENTICATED")
+        let http = Curl(port: server.port, role: nil)
+        let answers = http.rpc(Self.batch)
+        #expect(answers.status == 200)
+        for (call, answer) in zip(Self.calls, answers.json?.arrayValue ?? []) {
+            #expect(answer["error"]?["code"] == (call.method == .discover ? nil : -32016), "HTTP: \(call.name)")
+            #expect(answer["error"]?["data"]?["status"] == (call.method == .discover ? nil : "UNAUTHENTICATED"))
+        }
+        for (path, readers) in Self.paths {
+            #expect(http.request(path).status == (readers == nil ? 200 : 401), "\(path)")
+        }
         #expect(server.stop() == 0)
     }
 }

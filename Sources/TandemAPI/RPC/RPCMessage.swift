@@ -161,8 +161,9 @@ extension APIError {
         .resourceExhausted, reason: "BatchTooLarge",
         "a batch holds at most \(RPCMessage.maximumBatch) calls; send it in parts")
 
-    /// A message past `RPCMessage.maximumBytes`.
-    public static let messageTooLarge = APIError(
-        .resourceExhausted, reason: "MessageTooLarge",
-        "a message holds at most \(RPCMessage.maximumBytes) bytes; send it in parts")
+    /// A message longer than it may be: `RPCMessage.maximumBytes`, less for who has no certificate.
+    public static func messageTooLarge(maximum: Int) -> APIError {
+        APIError(
+            .resourceExhausted, reason: "MessageTooLarge", "a message holds at most \(maximum) bytes; send it in parts")
+    }
 }

@@ -2,6 +2,8 @@
 public struct RPCReply: Sendable {
     /// Compact JSON without a line break.
     public let bytes: [UInt8]
+    /// Of a batch: the bytes of the answers in it, without what stands between; else all.
+    public let partBytes: Int
 
     /// `id` as the request gave it; null where it could not be read.
     public init(id: JSONText?, _ outcome: Result<CallResult, APIError>) {
@@ -17,6 +19,7 @@ public struct RPCReply: Sendable {
             bytes.append(contentsOf: result.json)
             bytes.append(UInt8(ascii: "}"))
             self.bytes = bytes
+            partBytes = bytes.count
         case .failure(let error):
             var writer = JSONWriter()
             writer.beginObject()
@@ -28,11 +31,13 @@ public struct RPCReply: Sendable {
             error.write(to: &writer)
             writer.endObject()
             bytes = writer.bytes
+            partBytes = bytes.count
         }
     }
 
-    private init(bytes: [UInt8]) {
+    private init(bytes: [UInt8], partBytes: Int) {
         self.bytes = bytes
+        self.partBytes = partBytes
     }
 
     /// The answer to a batch, in the order given; nil where nothing of it is to be answered.
@@ -46,7 +51,7 @@ public struct RPCReply: Sendable {
             bytes.append(contentsOf: reply.bytes)
         }
         bytes.append(UInt8(ascii: "]"))
-        return RPCReply(bytes: bytes)
+        return RPCReply(bytes: bytes, partBytes: replies.reduce(0) { $0 + $1.bytes.count })
     }
 
     private static let head = Array(#"{"jsonrpc":"2.0","id":"#.utf8)

@@ -29,6 +29,7 @@ public struct ServerConfiguration: Sendable {
     public var eventLoops: Int
     /// How long a drain waits for calls that are under way, in seconds.
     public var shutdownTimeoutSeconds: Int
+    public var limits: ConnectionLimits
     /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
     public var shutdownDelaySeconds: Int
     /// Where changes are noted; nil for nowhere.
@@ -62,6 +63,7 @@ public struct ServerConfiguration: Sendable {
         shutdownTimeoutSeconds = try reader.integer("shutdown-timeout", default: 20, in: 1...3600)
         shutdownDelaySeconds = try reader.integer("shutdown-delay", default: 0, in: 0...3600)
         audit = try reader.audit()
+        limits = try ConnectionLimits(reader)
         if clientAuthentication == .none, !bindAddress.isLoopback {
             throw ConfigurationFault(
                 "client-auth",

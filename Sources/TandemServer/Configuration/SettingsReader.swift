@@ -124,6 +124,9 @@ struct SettingsReader {
                     "client-ca-file", "the CA that signs client certificates, a PEM file (or --client-auth=none)")
             case .none: values["client-ca-file"]
             }
+        if values["client-crl-file"] != nil, clientCA == nil {
+            throw ConfigurationFault("client-crl-file", "goes with --client-ca-file, whose certificates it revokes")
+        }
         let version: TLSVersion
         switch values["tls-min-version"] {
         case nil, "VersionTLS13": version = .tls13
@@ -133,6 +136,7 @@ struct SettingsReader {
         }
         return TLSServerConfiguration(
             identity: TLSIdentity(certificateChainFile: certificate, privateKeyFile: key), clientCAFile: clientCA,
+            clientCRLFile: values["client-crl-file"],
             minimumVersion: version,
             cipherSuites: (values["tls-cipher-suites"] ?? "").split(separator: ",").map(String.init),
             applicationProtocols: ApplicationProtocol.allCases.map(\.rawValue))

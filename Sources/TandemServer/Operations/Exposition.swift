@@ -11,7 +11,8 @@ struct Exposition: Sendable {
     let calls: CallMetrics
     let connections: Connections
     let health: Health
-    let audit: AuditLog?
+    let auditLog: AuditLog?
+    let audit: BackgroundAudit
 
     /// The metrics at this moment. O(nodes).
     func text() -> String {
@@ -26,10 +27,11 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
             LogWriter.standardError.dropped)
-        if let audit {
+        metrics.add(audit.status)
+        if let auditLog {
             metrics.add(
                 "tandem_audit_dropped_entries_total", .counter,
-                "Audit entries that were dropped as the disk was too slow.", audit.dropped)
+                "Audit entries that were dropped as the disk was too slow.", auditLog.dropped)
         }
         ProcessStatistics.add(to: &metrics)
         return metrics.text

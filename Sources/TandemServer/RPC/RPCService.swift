@@ -9,6 +9,11 @@ final class RPCService: Sendable {
     /// Calls under way on one connection.
     static let maximumInFlight = 1024
 
+    /// Bytes of answers that one connection has not taken yet; past it, its calls are refused until it reads.
+    static let maximumUnreadBytes = 16 << 20
+    /// The same for all connections together.
+    static let maximumUnreadBytesInAll = 512 << 20
+
     private let engine: Engine
     private let metrics: CallMetrics
     private let health: Health
@@ -43,20 +48,29 @@ final class RPCService: Sendable {
         case .invalid(let error):
             metrics.count(nil, error)
             records.noteRefused(nil, nil, session, error)
-            reply(RPCReply(id: nil, .failure(error)))
+            let answer = RPCReply(id: nil, .failure(error))
+            session.owe(answer.bytes.count)
+            reply(answer)
         case .single(let request):
             let room = session.enter(1)
             run(request, from: session, room) { result in
+                let answer = request.id.map { RPCReply(id: $0, result) }
+                session.owe(answer?.bytes.count ?? 0)
                 session.leave()
-                reply(request.id.map { RPCReply(id: $0, result) })
+                reply(answer)
             }
         case .batch(let requests):
             let room = session.enter(requests.count)
-            let batch = BatchReply(count: requests.count, reply)
+            let batch = BatchReply(count: requests.count) { answer in
+                session.settle(answer)
+                reply(answer)
+            }
             for (index, request) in requests.enumerated() {
                 run(request, from: session, room) { result in
+                    let answer = request.id.map { RPCReply(id: $0, result) }
+                    session.owe(answer?.bytes.count ?? 0)
                     session.leave()
-                    batch.finish(index, request.id.map { RPCReply(id: $0, result) })
+                    batch.finish(index, answer)
                 }
             }
         }
@@ -79,6 +93,7 @@ final class RPCService: Sendable {
         }
         do throws(APIError) {
             try room.get()
+            try session.checkUnread()
             let call = try request.call.get()
             let scope = try Authorizer.authorize(call, by: session.identity)
             if call.method != .discover { try health.checkServing() }
@@ -93,6 +108,18 @@ extension Result {
     var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
 }
 
+/// Bytes of answers that wait to be read, on all connections. Thread-safe.
+final class UnreadBytes: Sendable {
+    // Relaxed: a count that orders nothing.
+    private let count = Atomic<Int>(0)
+
+    var bytes: Int { count.load(ordering: .relaxed) }
+
+    func add(_ bytes: Int) {
+        if bytes != 0 { count.wrappingAdd(bytes, ordering: .relaxed) }
+    }
+}
+
 /// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
 final class RPCSession: Sendable {
     let identity: Identity?
@@ -100,11 +127,22 @@ final class RPCSession: Sendable {
     private let eventLoop: any EventLoop
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
+    private let unread = Atomic<Int>(0)
+    /// Messages that came in whole, and answers that left.
+    private let progress = Atomic<Int>(0)
+    private let unreadInAll: UnreadBytes
 
-    init(identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress? = nil) {
+    init(
+        identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress? = nil, unreadInAll: UnreadBytes = .init()
+    ) {
+        self.unreadInAll = unreadInAll
         self.identity = identity
         self.peer = peer
         self.eventLoop = eventLoop
+    }
+
+    deinit {
+        unreadInAll.add(-unread.load(ordering: .relaxed))
     }
 
     /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
@@ -115,7 +153,53 @@ final class RPCSession: Sendable {
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
+    /// Bytes of one message: whoever has not said who he is may not make the server keep much.
+    var maximumMessageBytes: Int { identity == nil ? 64 << 10 : RPCMessage.maximumBytes }
+
     var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
+
+    /// Grows while the connection is of use to somebody.
+    var progressCount: Int { progress.load(ordering: .relaxed) }
+
+    func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
+
+    // MARK: Answers that the client has not taken
+
+    func owe(_ bytes: Int) {
+        guard bytes > 0 else { return }
+        unread.wrappingAdd(bytes, ordering: .relaxed)
+        unreadInAll.add(bytes)
+    }
+
+    /// An answer has left, or never will.
+    func pay(_ bytes: Int) {
+        noteProgress()
+        guard bytes > 0 else { return }
+        unread.wrappingSubtract(bytes, ordering: .relaxed)
+        unreadInAll.add(-bytes)
+    }
+
+    /// What a batch's answer has beside its parts.
+    fileprivate func settle(_ batch: RPCReply?) {
+        guard let batch else { return }
+        owe(batch.bytes.count - batch.partBytes)
+    }
+
+    /// Throws RESOURCE_EXHAUSTED while the client leaves too much unread: answers are kept in memory until it reads.
+    fileprivate func checkUnread() throws(APIError) {
+        guard unread.load(ordering: .relaxed) < RPCService.maximumUnreadBytes else {
+            throw APIError(
+                .resourceExhausted, reason: "TooMuchUnread",
+                "\(RPCService.maximumUnreadBytes >> 20) MiB of answers wait to be read from this connection; "
+                    + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
+        }
+        guard unreadInAll.bytes < RPCService.maximumUnreadBytesInAll else {
+            throw APIError(
+                .resourceExhausted, reason: "TooMuchUnread",
+                "\(RPCService.maximumUnreadBytesInAll >> 20) MiB of answers wait to be read by all clients together; "
+                    + "try again in a moment", isRetryable: true)
+        }
+    }
 
     /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the
     /// limit by its own length, or none of a full size could ever come in.

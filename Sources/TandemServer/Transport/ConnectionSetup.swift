@@ -6,11 +6,10 @@ import OpenSSLTLS
 
 /// Puts the handlers of one connection in place: TLS first, and what ALPN agreed on once the handshake is done.
 struct ConnectionSetup: Sendable {
-    static let handshakeTimeout = TimeAmount.seconds(10)
-    static let idleTimeout = TimeAmount.minutes(5)
-
-    let tls: TLSContext
+    let certificates: CertificateReload
+    let limits: ConnectionLimits
     let service: RPCService
+    let unread = UnreadBytes()
     let operations: Operations
     let connections: Connections
     /// Who calls where no certificates are asked for.
@@ -20,16 +19,17 @@ struct ConnectionSetup: Sendable {
     /// On the connection's event loop.
     func install(on channel: any Channel) throws {
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(TLSHandler(context: tls, handshakeTimeout: Self.handshakeTimeout))
+        try pipeline.addHandler(TLSHandler(context: certificates.context, handshakeTimeout: limits.handshakeTimeout))
         try pipeline.addHandler(ProtocolChooser(setup: self))
     }
 
     fileprivate func install(_ handshake: TLSHandshakeCompleted, on channel: any Channel) throws {
         let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
-        let session = RPCSession(identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress)
+        let session = RPCSession(
+            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, unreadInAll: unread)
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleTimeout))
+        try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
         try pipeline.addHandler(BackPressureHandler())
         switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {
         case .stream:

@@ -4,11 +4,14 @@ import Synchronization
 
 /// The connections that are open: how many there may be, and all of them at the end. Thread-safe.
 final class Connections: Sendable {
-    /// Past it a new connection is closed at once: there is no memory to spare for its handshake.
-    static let maximum = 10_000
-
     let metrics = ConnectionMetrics()
+    private let maximum: Int
     private let open = Mutex<[ObjectIdentifier: any Channel]>([:])
+
+    /// Past `maximum` a new connection is not admitted.
+    init(maximum: Int) {
+        self.maximum = maximum
+    }
 
     var count: Int { open.withLock { $0.count } }
 
@@ -16,7 +19,7 @@ final class Connections: Sendable {
     func admit(_ channel: any Channel) -> Bool {
         let id = ObjectIdentifier(channel)
         let isAdmitted = open.withLock { open in
-            guard open.count < Self.maximum else { return false }
+            guard open.count < maximum else { return false }
             open[id] = channel
             return true
         }

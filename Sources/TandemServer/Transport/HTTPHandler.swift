@@ -4,8 +4,8 @@ import TandemAPI
 
 /// HTTP/1.1: `POST /rpc`, and what operators look at. Behind NIO's decoder; answers leave as bytes.
 ///
-/// One request at a time: what a client pipelines behind one that is not answered yet waits here, and nothing more is read
-/// meanwhile.
+/// One request at a time: what a client pipelines behind one that is not answered yet, or whose answer it does not take,
+/// waits here, and nothing more is read meanwhile.
 final class HTTPHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Never
@@ -38,7 +38,11 @@ final class HTTPHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = Self.unwrapInboundIn(data)
-        if isBusy || !waiting.isEmpty { waiting.append(part) } else { receive(context, part) }
+        if isBusy || !waiting.isEmpty || !context.channel.isWritable {
+            waiting.append(part)
+        } else {
+            receive(context, part)
+        }
     }
 
     func read(context: ChannelHandlerContext) {
@@ -50,14 +54,19 @@ final class HTTPHandler: ChannelDuplexHandler {
         // An answer that is given at once comes back here: the loop below goes on with what is behind it, on a flat stack.
         guard !isResuming else { return }
         isResuming = true
-        while !isBusy, let part = waiting.popFirst() { receive(context, part) }
+        while !isBusy, context.channel.isWritable, let part = waiting.popFirst() { receive(context, part) }
         isResuming = false
-        guard !isBusy, !isClosing else { return }
+        guard !isBusy, !isClosing, waiting.isEmpty else { return }
         if isInputClosed, !isAnswering { return close(context) }
         if holdsRead {
             holdsRead = false
             context.read()
         }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, !isBusy { resume(context) }
+        context.fireChannelWritabilityChanged()
     }
 
     private func receive(_ context: ChannelHandlerContext, _ part: HTTPServerRequestPart) {
@@ -69,7 +78,7 @@ final class HTTPHandler: ChannelDuplexHandler {
             body.clear()
             isRefused = false
             let announced = head.headers.first(name: "content-length").flatMap(Int.init)
-            if let announced, announced > RPCMessage.maximumBytes {
+            if let announced, announced > session.maximumMessageBytes {
                 refuseBody(context)
             } else if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
                 let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
@@ -77,13 +86,14 @@ final class HTTPHandler: ChannelDuplexHandler {
             }
         case .body(var part):
             guard !isRefused else { return }
-            guard body.readableBytes + part.readableBytes <= RPCMessage.maximumBytes else {
+            guard body.readableBytes + part.readableBytes <= session.maximumMessageBytes else {
                 return refuseBody(context)
             }
             if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
         case .end:
             guard !isRefused, let head else { return }
             isBusy = true
+            session.noteProgress()
             respond(context, head)
         }
     }
@@ -103,13 +113,16 @@ final class HTTPHandler: ChannelDuplexHandler {
         let message = body.withUnsafeReadableBytes(service.parse)
         body.clear()
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let eventLoop = context.eventLoop
+        let (session, eventLoop) = (session, context.eventLoop)
         service.handle(message, from: session) { reply in
             eventLoop.execute {
                 let (handler, context) = bound.value
-                guard context.channel.isActive else { return }
+                let bytes = reply?.bytes.count ?? 0
+                guard context.channel.isActive else { return session.pay(bytes) }
                 let answer = reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent)
                 handler.send(context, answer, to: head)
+                // From here on the channel's watermark holds the next request back until the client has read.
+                session.pay(bytes)
             }
         }
     }
@@ -149,7 +162,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         guard let head else { return }
         send(
             context,
-            .text(.payloadTooLarge, "a message holds at most \(RPCMessage.maximumBytes) bytes\n", closing: true),
+            .text(.payloadTooLarge, "a message holds at most \(session.maximumMessageBytes) bytes\n", closing: true),
             to: head)
     }
 
@@ -177,7 +190,6 @@ final class HTTPHandler: ChannelDuplexHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
-        case is IdleStateHandler.IdleStateEvent where session.isIdle: context.close(promise: nil)
         case ChannelEvent.inputClosed:
             isInputClosed = true
             if !isAnswering, waiting.isEmpty { close(context) }

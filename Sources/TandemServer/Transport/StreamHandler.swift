@@ -9,7 +9,7 @@ final class StreamHandler: ChannelInboundHandler {
 
     private let service: RPCService
     private let session: RPCSession
-    private var lines = LineBuffer(maximumBytes: RPCMessage.maximumBytes)
+    private var lines: LineBuffer
     private var outbox: Outbox?
     /// Messages whose calls are under way or whose answers wait in the outbox.
     private var unanswered = 0
@@ -19,7 +19,12 @@ final class StreamHandler: ChannelInboundHandler {
     init(service: RPCService, session: RPCSession) {
         self.service = service
         self.session = session
+        lines = LineBuffer(maximumBytes: session.maximumMessageBytes)
     }
+
+    /// An answer longer than this is the client's to take before it counts as taken; shorter ones are held down by the
+    /// channel's own watermark.
+    private static let trackedBytes = 64 << 10
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
@@ -33,12 +38,19 @@ final class StreamHandler: ChannelInboundHandler {
     private func send(_ replies: [RPCReply], _ context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
         if !replies.isEmpty {
-            var buffer = context.channel.allocator.buffer(capacity: replies.reduce(0) { $0 + $1.bytes.count + 1 })
+            let bytes = replies.reduce(0) { $0 + $1.bytes.count }
+            var buffer = context.channel.allocator.buffer(capacity: bytes + replies.count)
             for reply in replies {
                 buffer.writeBytes(reply.bytes)
                 buffer.writeInteger(UInt8(ascii: "\n"))
             }
-            context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
+            if bytes > Self.trackedBytes {
+                let session = session
+                context.writeAndFlush(Self.wrapOutboundOut(buffer)).whenComplete { _ in session.pay(bytes) }
+            } else {
+                context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
+                session.pay(bytes)
+            }
         }
         guard isInputClosed, unanswered == 0 else { return }
         // Behind everything that is still on its way to a slow reader.
@@ -59,7 +71,8 @@ final class StreamHandler: ChannelInboundHandler {
                 // Where the next message starts can't be told: say why, then hang up.
                 isInputClosed = true
                 unanswered += 1
-                outbox?.put(RPCReply(id: nil, .failure(.messageTooLarge)))
+                outbox?.put(
+                    RPCReply(id: nil, .failure(.messageTooLarge(maximum: session.maximumMessageBytes))))
                 return
             }
         }
@@ -68,13 +81,12 @@ final class StreamHandler: ChannelInboundHandler {
     private func handle(_ message: RPCMessage) {
         guard let outbox else { return }
         unanswered += 1
+        session.noteProgress()
         service.handle(message, from: session) { outbox.put($0) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
-        // Nothing came for long; a call that is still under way is not idleness.
-        case is IdleStateHandler.IdleStateEvent where unanswered == 0: context.close(promise: nil)
         case ChannelEvent.inputClosed:
             isInputClosed = true
             send([], context)

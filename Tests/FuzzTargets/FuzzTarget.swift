@@ -1,0 +1,21 @@
+/// Everything that reads bytes of strangers, each with what must hold whatever they are. A breach ends the process, so that a
+/// fuzzer sees it.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+    case json, envelope, lines, service, pod, node, address
+
+    public func run(_ input: UnsafeRawBufferPointer) {
+        switch self {
+        case .json: Self.json(input)
+        case .envelope: Self.envelope(input)
+        case .lines: Self.lines(input)
+        case .service: Self.service(input)
+        case .pod: Self.pod(input)
+        case .node: Self.node(input)
+        case .address: Self.address(input)
+        }
+    }
+
+    public func run(_ input: [UInt8]) {
+        input.withUnsafeBytes(run)
+    }
+}

@@ -1,0 +1,71 @@
+import TandemAPI
+
+extension FuzzTarget {
+    /// What is read and written again means the same, and is written the same from then on.
+    static func json(_ input: UnsafeRawBufferPointer) {
+        guard let value = try? JSONValue(parsing: input) else { return }
+        let text = value.text.bytes
+        guard let again = try? JSONValue(parsing: text) else { preconditionFailure("what was written can't be read") }
+        precondition(again == value, "it means something else once it is written")
+        precondition(again.text.bytes == text, "it is written in another way the second time")
+        precondition(!text.contains(UInt8(ascii: "\n")), "a line break would cut the message in two")
+    }
+
+    /// Whatever comes, there is an answer that is JSON, on one line.
+    static func envelope(_ input: UnsafeRawBufferPointer) {
+        let isJSON = (try? JSONValue(parsing: input)) != nil
+        switch RPCMessage(parsing: input) {
+        case .invalid(let error):
+            precondition(isJSON || error.code == -32700 || error.reason == "BatchTooLarge", "no JSON, and not told so")
+            check(RPCReply(id: nil, .failure(error)))
+        case .single(let request):
+            precondition(isJSON, "a call was made of what is no JSON")
+            check(request)
+        case .batch(let requests):
+            precondition(isJSON, "calls were made of what is no JSON")
+            precondition((1...RPCMessage.maximumBatch).contains(requests.count))
+            for request in requests { check(request) }
+        }
+    }
+
+    private static func check(_ request: RPCRequest) {
+        if case .failure(let error) = request.call { check(RPCReply(id: request.id, .failure(error))) }
+        check(RPCReply(id: request.id, .success(CallResult { _ in })))
+    }
+
+    private static func check(_ reply: RPCReply) {
+        guard let value = try? JSONValue(parsing: reply.bytes), value["jsonrpc"] == "2.0", value["id"] != nil else {
+            preconditionFailure("an answer that is none")
+        }
+        precondition(!reply.bytes.contains(UInt8(ascii: "\n")), "a line break would cut the answer in two")
+    }
+
+    static func service(_ input: UnsafeRawBufferPointer) {
+        roundTrip(input, { reader throws(JSONError) in try Service(from: &reader) }, { $0.write(to: &$1) })
+    }
+
+    static func pod(_ input: UnsafeRawBufferPointer) {
+        roundTrip(input, { reader throws(JSONError) in try Pod(from: &reader) }, { $0.write(to: &$1) })
+    }
+
+    static func node(_ input: UnsafeRawBufferPointer) {
+        roundTrip(input, { reader throws(JSONError) in try Node(from: &reader) }, { $0.write(to: &$1) })
+    }
+
+    /// An object that was read is written as JSON from which the same object is read, written the same.
+    private static func roundTrip<Object>(
+        _ input: UnsafeRawBufferPointer, _ read: (inout JSONReader) throws(JSONError) -> Object,
+        _ write: (Object, inout JSONWriter) -> Void
+    ) {
+        func written(_ bytes: [UInt8]) -> [UInt8]? {
+            guard let object = try? JSONReader.read(bytes, read) else { return nil }
+            var writer = JSONWriter()
+            write(object, &writer)
+            return writer.bytes
+        }
+        guard let once = written(Array(input)) else { return }
+        precondition((try? JSONValue(parsing: once)) != nil, "an object is written as what is no JSON")
+        guard let twice = written(once) else { preconditionFailure("an object that was written can't be read") }
+        precondition(twice == once, "an object is written in another way the second time")
+    }
+}

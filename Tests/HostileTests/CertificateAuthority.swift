@@ -1,0 +1,86 @@
+import Foundation
+import TestSupport
+
+/// The authority of the tests' certificates, for such as `certs/generate.sh` does not make: expired, revoked, for another
+/// purpose. By `openssl ca`; what it issues lies beside the others, so that clients find it as a role.
+struct CertificateAuthority {
+    private let directory: String
+    private let certificate: String
+    private let key: String
+
+    /// Issues for the tests' own authority, unless it is told to be another.
+    init(_ scratch: ScratchDirectory, other: Bool = false) {
+        directory = scratch.path + "/ca-\(UUID().uuidString)"
+        let shared = Certificates.shared
+        (certificate, key) =
+            other ? ("\(directory)/ca.crt", "\(directory)/ca.key") : (shared.ca, "\(shared.directory)/ca.key")
+        try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        write("index.txt", "")
+        write("index.txt.attr", "unique_subject = no\n")
+        write("crlnumber", "01\n")
+        write(
+            "ca.cnf",
+            """
+            [ca]
+            default_ca = here
+            [here]
+            dir = \(directory)
+            database = \(directory)/index.txt
+            crlnumber = \(directory)/crlnumber
+            new_certs_dir = \(directory)
+            certificate = \(certificate)
+            private_key = \(key)
+            default_md = sha256
+            default_days = 30
+            default_crl_days = 30
+            rand_serial = yes
+            policy = any
+            [any]
+            organizationName = optional
+            commonName = supplied
+            """)
+        guard other else { return }
+        run([
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
+            certificate, "-subj", "/CN=another authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        ])
+    }
+
+    /// Makes a client's certificate under a role's name, valid in the years given.
+    func issue(
+        _ role: String, user: String = "admin", group: String = "tandem:admin", purpose: String = "clientAuth",
+        years: ClosedRange<Int> = 2020...2090
+    ) {
+        let shared = Certificates.shared
+        write("\(role).ext", "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=\(purpose)\n")
+        run([
+            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            shared.key(role),
+            "-out", "\(directory)/\(role).csr", "-subj", "/O=\(group)/CN=\(user)",
+        ])
+        run([
+            "ca", "-batch", "-notext", "-config", "\(directory)/ca.cnf", "-in", "\(directory)/\(role).csr", "-out",
+            shared.certificate(role), "-extfile", "\(directory)/\(role).ext", "-startdate",
+            "\(years.lowerBound)0101000000Z", "-enddate", "\(years.upperBound)0101000000Z",
+        ])
+    }
+
+    func revoke(_ role: String) {
+        run(["ca", "-config", "\(directory)/ca.cnf", "-revoke", Certificates.shared.certificate(role)])
+    }
+
+    /// The list as it is now, put in place of the file in one step.
+    func writeRevocations(_ file: String) {
+        run(["ca", "-config", "\(directory)/ca.cnf", "-gencrl", "-out", "\(file).new"])
+        rename("\(file).new", file)
+    }
+
+    private func write(_ name: String, _ text: String) {
+        _ = FileManager.default.createFile(atPath: "\(directory)/\(name)", contents: Data(text.utf8))
+    }
+
+    private func run(_ arguments: [String]) {
+        let result = Command.run("openssl", arguments)
+        precondition(result.status == 0, "openssl \(arguments): \(result.errors)")
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+@Suite("Certificates", .serialized)
+struct CertificateTests {
+    /// What a client of a role meets: over HTTP and over the stream.
+    private func isServed(_ role: String, _ server: ServerProcess) throws -> [Bool] {
+        let call = #"{"jsonrpc":"2.0","id":1,"method":"ListServices"}"#
+        let http = Curl(port: server.port, role: role).rpc(call).json?["result"] != nil
+        let stream = try LineStream(port: server.port, role: role).call(.listServices)?["result"] != nil
+        return [http, stream]
+    }
+
+    @Test("one that is expired, not yet valid, of another authority, or for another purpose ends the handshake")
+    func refusesBadCertificates() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("good")
+        authority.issue("expired", years: 2020...2021)
+        authority.issue("early", years: 2080...2090)
+        authority.issue("serving", purpose: "serverAuth")
+        CertificateAuthority(directory, other: true).issue("foreign")
+        let server = try ServerProcess(directory.path)
+        #expect(try isServed("good", server) == [true, true])
+        for role in ["expired", "early", "serving", "foreign"] {
+            #expect(try isServed(role, server) == [false, false], "\(role)")
+            // Not even what needs no certificate: one that is shown must be good.
+            #expect(Curl(port: server.port, role: role).request("/livez").status == 0, "\(role)")
+        }
+        #expect(server.stop() == 0)
+    }
+
+    @Test("one that is revoked is refused once the list says so; open connections stay")
+    func refusesRevoked() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        let list = directory.path + "/revoked.pem"
+        authority.issue("leaver")
+        authority.issue("stayer")
+        authority.writeRevocations(list)
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--client-crl-file=\(list)"])
+        #expect(try isServed("leaver", server) == [true, true])
+        let open = try LineStream(port: server.port, role: "stayer")
+        #expect(open.call(.listServices)?["result"] != nil)
+        // Without a signal: the file is watched.
+        authority.revoke("leaver")
+        authority.writeRevocations(list)
+        #expect(server.nextLogLine(with: "certificates are read again") != nil)
+        #expect(try isServed("leaver", server) == [false, false])
+        #expect(try isServed("stayer", server) == [true, true])
+        #expect(open.call(.listServices)?["result"] != nil)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("a list that can't be read keeps the server from starting, and names the flag")
+    func refusesBadLists() throws {
+        let directory = ScratchDirectory()
+        let list = directory.path + "/none.pem"
+        _ = FileManager.default.createFile(atPath: list, contents: Data("nothing\n".utf8))
+        let result = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)", "--client-crl-file=\(list)"])
+        #expect(result.status == 1)
+        #expect(result.errors.hasPrefix("tandemd: --client-crl-file: \(list) holds no certificate revocation list"))
+    }
+
+    @Test("SIGHUP and a changed file bring a new certificate; open connections stay; a bad file changes nothing")
+    func reloads() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        let shared = Certificates.shared
+        let (certificate, key) = (directory.path + "/live.crt", directory.path + "/live.key")
+        func install(_ role: String) throws {
+            for (from, to) in [(shared.key(role), key), (shared.certificate(role), certificate)] {
+                try Data(contentsOf: URL(fileURLWithPath: from)).write(to: URL(fileURLWithPath: to + ".new"))
+                chmod(to + ".new", 0o600)
+                rename(to + ".new", to)
+            }
+        }
+        authority.issue("second-server", user: "second", purpose: "serverAuth")
+        try install("server")
+        let server = try ServerProcess(
+            directory.path,
+            ServerProcess.ranges + ["--tls-cert-file=\(certificate)", "--tls-private-key-file=\(key)"])
+        func subject() -> String {
+            let shown = Command.run(
+                "openssl", ["s_client", "-connect", "127.0.0.1:\(server.port)", "-alpn", "http/1.1"], input: "")
+            return Command.run("openssl", ["x509", "-noout", "-subject"], input: shown.output).output
+        }
+        let open = try LineStream(port: server.port)
+        #expect(open.call(.getPools)?["result"] != nil)
+        #expect(subject().contains("tandemd"))
+        try install("second-server")
+        kill(server.processID, SIGHUP)
+        #expect(server.nextLogLine(with: "certificates are read again") != nil)
+        var shown = subject()
+        // A signal may come between the two files: then the watch takes up the rest.
+        for _ in 0..<100 where !shown.contains("second") { shown = subject() }
+        #expect(shown.contains("second"))
+        #expect(open.call(.getPools)?["result"] != nil)
+        try Data("rubbish\n".utf8).write(to: URL(fileURLWithPath: certificate))
+        kill(server.processID, SIGHUP)
+        let complaint = server.nextLogLine(with: "certificates can't be read again")
+        #expect(complaint?.contains("live.crt holds no certificate") ?? false)
+        #expect(subject().contains("second"))
+        #expect(open.call(.getPools)?["result"] != nil)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("a key that others can read is warned about; one that its owner alone can read is not")
+    func warnsOfLooseKeys() throws {
+        let directory = ScratchDirectory()
+        let key = directory.path + "/server.key"
+        try FileManager.default.copyItem(atPath: Certificates.shared.key("server"), toPath: key)
+        for (mode, isLoose) in [(mode_t(0o600), false), (0o640, false), (0o644, true), (0o660, true)] {
+            chmod(key, mode)
+            let server = try ServerProcess(
+                directory.path, ServerProcess.ranges + ["--tls-private-key-file=\(key)"])
+            let isWarned = server.startLog.contains { $0.contains("the private key can be read") }
+            #expect(isWarned == isLoose, "\(String(mode, radix: 8))")
+            #expect(server.stop() == 0)
+        }
+    }
+
+    @Test("no log, not even of everything, has a key in it")
+    func keepsSecrets() throws {
+        let directory = ScratchDirectory()
+        CertificateAuthority(directory).issue("expired", years: 2020...2021)
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--log-level=trace"])
+        _ = try isServed("admin", server)
+        _ = try isServed("expired", server)
+        TCPSocket(port: server.port)?.send(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+        kill(server.processID, SIGHUP)
+        var log = server.startLog
+        if let line = server.nextLogLine(with: "certificates are read again") { log.append(line) }
+        kill(server.processID, SIGTERM)
+        while let line = server.nextLogLine(with: "") { log.append(line) }
+        let text = log.joined(separator: "\n")
+        #expect(text.contains("certificates are read again") && text.contains("stopped"))
+        #expect(!text.contains("PRIVATE KEY") && !text.contains("BEGIN"))
+        for role in ["server", "admin", "expired"] {
+            let key = try String(contentsOfFile: Certificates.shared.key(role), encoding: .utf8)
+            for line in key.split(separator: "\n") where !line.contains("-----") {
+                #expect(!text.contains(line), "a line of \(role).key")
+            }
+        }
+    }
+}

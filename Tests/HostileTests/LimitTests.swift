@@ -1,0 +1,194 @@
+import Foundation
+import NIOCore
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+/// Clients that are slow, silent, greedy or many, against a real server: each meets a limit, and nobody else is troubled.
+@Suite("Limits over real sockets", .serialized)
+struct LimitTests {
+    private let list = #"{"jsonrpc":"2.0","id":1,"method":"ListServices","params":{"limit":5000}}"#
+
+    @Test("a handshake that does not go on is cut off, whether it began or not")
+    func cutsOffHandshakes() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--handshake-timeout=1"])
+        let silent = try #require(TCPSocket(port: server.port))
+        let begun = try #require(TCPSocket(port: server.port))
+        // The head of a TLS record that promises a ClientHello of 512 bytes, and a byte of it.
+        begun.send([22, 3, 1, 2, 0, 1])
+        #expect(silent.isClosed(within: 20))
+        #expect(begun.isClosed(within: 20))
+        #expect(Curl(port: server.port).request("/readyz").status == 200)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("a connection without a whole message is closed, though a byte comes now and then; one at work is not")
+    func closesIdleConnections() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--idle-timeout=1"])
+        for protocols in [["jsonrpc"], ["http/1.1"]] {
+            let silent = try WireClient(port: server.port, protocols: protocols)
+            let trickling = try WireClient(port: server.port, protocols: protocols)
+            let isDone = DispatchSemaphore(value: 0)
+            Thread.detachNewThread {
+                // Ten bytes a second, as part of a message that never ends.
+                while isDone.wait(timeout: .now() + 0.1) == .timedOut { trickling.begin("P") }
+            }
+            #expect(silent.isClosedByServer())
+            #expect(trickling.isClosedByServer())
+            isDone.signal()
+        }
+        #expect(server.stop() == 0)
+    }
+
+    @Test("a further connection than the most is closed at once; one that ends makes room")
+    func limitsConnections() throws {
+        let isLong = ProcessInfo.processInfo.environment["TANDEM_SOAK"] != nil
+        let most = isLong ? 9_000 : 300
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(
+            directory.path, ServerProcess.ranges + ["--max-connections=\(most)", "--handshake-timeout=600"])
+        let before = server.residentBytes.now
+        var held: [TCPSocket] = []
+        for _ in 0..<most { held.append(try #require(TCPSocket(port: server.port))) }
+        let further = try #require(TCPSocket(port: server.port))
+        #expect(further.isClosed(within: 20))
+        let each = (server.residentBytes.now - before) / most
+        #expect(each < 64 << 10, "\(each) bytes a connection")
+        held.removeFirst(most / 2)
+        var isBack = false
+        for _ in 0..<100 where !isBack { isBack = Curl(port: server.port).request("/readyz").status == 200 }
+        #expect(isBack)
+        print("held \(most) connections at \(each) bytes each")
+        #expect(server.stop() == 0)
+    }
+
+    @Test("a batch of 1,000 lists of everything, and the same one by one: bounded, and told so")
+    func boundsAnswers() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let client = try WireClient(port: server.port)
+        try fill(client)
+        let before = server.residentBytes.highest
+        client.begin("[" + Array(repeating: list, count: 1_000).joined(separator: ",") + "]\n")
+        let answer = try #require(client.receive())
+        let refused = answer.occurrences(of: #""reason":"TooMuchUnread","retryable":true"#)
+        let served = answer.occurrences(of: #""result":{"items":"#)
+        #expect(served >= 2 && served + refused == 1_000, "\(served) served, \(refused) refused")
+        // A page ends by its bytes: it says where to go on.
+        #expect(answer.occurrences(of: #""continue":"#) == served)
+        #expect(answer.readableBytes < 30 << 20)
+        #expect(server.residentBytes.highest - before < 200 << 20)
+        // Once it was read there is room again.
+        client.begin(list + "\n")
+        #expect(client.receive()?.occurrences(of: #""result":{"items":"#) == 1)
+        let http = Curl(port: server.port).rpc(
+            "[" + Array(repeating: list, count: 10).joined(separator: ",") + "]", ["-o", "/dev/null", "-D", "-"])
+        #expect(http.status == 200)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "a client that never reads its answers is held down, and closed in the end",
+        arguments: [["jsonrpc"], ["http/1.1"]])
+    func holdsDownWhoNeverReads(_ protocols: [String]) throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--idle-timeout=1"])
+        try fill(try WireClient(port: server.port))
+        let before = server.residentBytes.highest
+        let deaf = try WireClient(port: server.port, protocols: protocols, reads: false)
+        let isStream = protocols == ["jsonrpc"]
+        let request =
+            isStream
+            ? list + "\n"
+            : "POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \(list.utf8.count)\r\n\r\n"
+                + list
+        deaf.begin(String(repeating: request, count: 60))
+        // Others are served meanwhile.
+        for _ in 0..<20 { #expect(Curl(port: server.port).request("/readyz").status == 200) }
+        let grown = server.residentBytes.highest - before
+        #expect(grown < 150 << 20, "\(grown >> 20) MiB")
+        // It is found to be of no use, with all that waits for it.
+        var connections = ""
+        for _ in 0..<400 where !connections.hasSuffix(" 1") {
+            let metrics = Curl(port: server.port).request("/metrics").body
+            connections =
+                metrics.split(separator: "\n").first { $0.hasPrefix("tandem_connections") }.map(String.init) ?? ""
+        }
+        #expect(connections.hasSuffix(" 1"))
+        withExtendedLifetime(deaf) {}
+        #expect(server.stop() == 0)
+    }
+
+    /// Objects of 9 MiB together, which is more than one page.
+    private func fill(_ client: WireClient) throws {
+        let text = String(repeating: "x", count: 95_000)
+        for index in 0..<100 {
+            client.begin(
+                #"{"jsonrpc":"2.0","id":1,"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"s\#(index)","annotations":{"a":"\#(text)"}},"spec":{}}}}"#
+                    + "\n")
+        }
+        for _ in 0..<100 {
+            let answer = try #require(client.receive())
+            #expect(answer.occurrences(of: #""result""#) == 1)
+        }
+    }
+
+    @Test("who shows no certificate sends short messages only")
+    func limitsStrangers() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let stranger = try WireClient(port: server.port, role: nil)
+        stranger.begin(String(repeating: " ", count: 70_000))
+        #expect(stranger.receive()?.occurrences(of: "a message holds at most 65536 bytes") == 1)
+        #expect(stranger.isClosedByServer())
+        #expect(Curl(port: server.port, role: nil).rpc(String(repeating: " ", count: 70_000)).status == 413)
+        let known = try WireClient(port: server.port, role: "viewer")
+        known.begin(String(repeating: " ", count: 70_000) + list + "\n")
+        #expect(known.receive()?.occurrences(of: "result") == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("100,000 levels of nesting, wherever they are, are refused; the connection goes on")
+    func refusesDepth() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let client = try WireClient(port: server.port)
+        let deep = String(repeating: "[", count: 100_000)
+        let objects = String(repeating: #"{"a":"#, count: 100_000)
+        for text in [
+            deep, objects, #"{"jsonrpc":"2.0","id":\#(deep)"#,
+            #"{"jsonrpc":"2.0","id":1,"method":"GetPools","x":\#(deep)"#,
+            #"{"jsonrpc":"2.0","id":1,"method":"AllocateServiceIPs","params":{"service":{"metadata":{"labels":\#(objects)"#,
+        ] {
+            client.begin(text + "\n")
+            #expect(client.receive()?.occurrences(of: "-32700") == 1)
+        }
+        client.begin(list + "\n")
+        #expect(client.receive()?.occurrences(of: "result") == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("early data is not taken: a session that is taken up again offers none")
+    func refusesEarlyData() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let certificates = Certificates.shared
+        let (session, early) = ("\(directory.path)/session", "\(directory.path)/early")
+        let request = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        _ = FileManager.default.createFile(atPath: early, contents: Data(request.utf8))
+        let base = [
+            "s_client", "-connect", "127.0.0.1:\(server.port)", "-alpn", "http/1.1", "-CAfile", certificates.ca,
+            "-tls1_3",
+        ]
+        let first = Command.run("openssl", base + ["-sess_out", session, "-ign_eof"], input: request)
+        #expect(first.output.contains("Max Early Data: 0"))
+        let second = Command.run(
+            "openssl", base + ["-sess_in", session, "-early_data", early, "-ign_eof"], input: request)
+        #expect(second.output.contains("Reused, TLSv1.3"))
+        #expect(second.output.contains("Early data was not sent"))
+        #expect(server.stop() == 0)
+    }
+}

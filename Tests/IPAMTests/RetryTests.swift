@@ -1,0 +1,149 @@
+import Addressing
+import Dispatch
+import Ledger
+import Synchronization
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import IPAM
+
+/// Clients that ask again, race one another, or go away; and clocks that jump.
+@Suite("Retries and time")
+struct RetryTests {
+    /// Lets the test decide when a commit goes on.
+    private final class GatedLedger: LedgerStore {
+        let inner = FaultyLedger()
+        let entered = DispatchSemaphore(value: 0)
+        let gate = DispatchSemaphore(value: 0)
+        func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 { try inner.recover(body) }
+        func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
+            entered.signal()
+            gate.wait()
+            return try inner.commit(transactions)
+        }
+        func resolve() throws(LedgerError) -> Bool { try inner.resolve() }
+        func maintain(isIdle: Bool) throws(LedgerError) -> Bool { false }
+        func close() {}
+    }
+
+    private let web: JSONValue = [
+        "service": ["metadata": ["name": "web"], "spec": ["ipFamilyPolicy": "RequireDualStack"]]
+    ]
+
+    @Test("a retry while the first call still waits for its commit gets what that call gets, and takes nothing more")
+    func retriesBeforeTheCommit() async throws {
+        let store = GatedLedger()
+        let harness = try EngineHarness(store)
+        let answers = Mutex<[Result<JSONValue, APIError>]>([])
+        let all = DispatchSemaphore(value: 0)
+        for _ in 0..<5 {
+            harness.begin(.allocateServiceIPs, web) { answer in
+                answers.withLock { $0.append(answer) }
+                all.signal()
+            }
+        }
+        store.entered.wait()
+        #expect(answers.withLock { $0.isEmpty })
+        store.gate.signal()
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                for _ in 0..<5 { all.wait() }
+                continuation.resume()
+            }
+        }
+        let results = try answers.withLock { $0 }.map { try $0.get() }
+        #expect(Set(results.compactMap { $0["service"]?.text }).count == 1)
+        #expect(results.map { $0["replayed"] == true } == [false, true, true, true, true])
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test(
+        "a call whose client has gone before its commit leaves the whole allocation, which a retry finds after a restart"
+    )
+    func retriesAfterTheCommit() async throws {
+        let store = GatedLedger()
+        var harness = try EngineHarness(store)
+        harness.begin(.allocateServiceIPs, web) { _ in }
+        store.entered.wait()
+        store.gate.signal()
+        harness.stop()
+        store.gate.signal()
+        harness = try EngineHarness(store)
+        let answer = try await harness.call(.allocateServiceIPs, web).get()
+        #expect(answer["replayed"] == true)
+        #expect(answer["service"]?["spec"]?["clusterIPs"]?.arrayValue?.count == 2)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
+    @Test(
+        "clients that race for one name: one wins, who asked the same gets the same, all others are told",
+        arguments: seeds)
+    func racesForOneName(_ seed: UInt64) async throws {
+        let harness = try EngineHarness(FaultyLedger())
+        for round in 0..<30 {
+            let results = await withTaskGroup(of: (Int, Result<JSONValue, APIError>).self) { tasks in
+                for client in 0..<8 {
+                    tasks.addTask {
+                        let policy: JSONValue = client % 2 == 0 ? "SingleStack" : "RequireDualStack"
+                        return (
+                            client % 2,
+                            await harness.call(
+                                .allocateServiceIPs,
+                                [
+                                    "service": [
+                                        "metadata": ["name": .string("s\(round)")], "spec": ["ipFamilyPolicy": policy],
+                                    ]
+                                ])
+                        )
+                    }
+                }
+                return await tasks.reduce(into: []) { $0.append($1) }
+            }
+            let winners = results.compactMap { kind, result in (try? result.get()).map { (kind, $0) } }
+            #expect(winners.count == 4)
+            #expect(Set(winners.map(\.0)).count == 1)
+            #expect(Set(winners.compactMap { $0.1["service"]?.text }).count == 1)
+            #expect(winners.count { $0.1["replayed"] != true } == 1)
+            for (_, result) in results {
+                if case .failure(let error) = result { #expect(error.status == .alreadyExists) }
+            }
+            #expect(try await harness.faults() == [])
+            _ = await harness.call(.release, ["service": ["metadata": ["name": .string("s\(round)")]]])
+        }
+        harness.stop()
+    }
+
+    @Test("a clock that jumps, either way, changes what is shown as the time of creation, and nothing else")
+    func survivesClockJumps() async throws {
+        let store = FaultyLedger()
+        let times = [1_700_000_000, 4_000_000_000, 0, 1_500_000_000, -5]
+        var versions: [Int] = []
+        for (round, time) in times.enumerated() {
+            let environment = Environment(random: Environment.system.random, now: { time })
+            let engine = try Engine(cluster: .small, store: store, environment: environment)
+            let harness = EngineHarness(engine)
+            let created = try await harness.call(
+                .allocateServiceIPs, ["service": ["metadata": ["name": .string("s\(round)")], "spec": [:]]]
+            ).get()
+            let pod = try await harness.call(
+                .allocatePodIPs, ["pod": ["metadata": ["name": .string("p\(round)")], "spec": ["nodeName": "n"]]]
+            ).get()
+            for object in [created["service"], pod["pod"]] {
+                #expect(object?["metadata"]?["creationTimestamp"]?.stringValue == environment.timestamp())
+                versions.append(object?["metadata"]?["resourceVersion"]?.stringValue.flatMap { Int($0) } ?? 0)
+            }
+            for earlier in 0..<round {
+                let again = try await harness.call(
+                    .allocateServiceIPs, ["service": ["metadata": ["name": .string("s\(earlier)")], "spec": [:]]]
+                ).get()
+                #expect(again["replayed"] == true)
+            }
+            #expect(try await harness.faults() == [])
+            harness.stop()
+        }
+        #expect(versions == versions.sorted() && Set(versions).count == versions.count)
+    }
+}
