@@ -13,20 +13,24 @@ public enum HealthProbe {
         let parts = try await HTTPConnection.open(configuration, timeout: timeout)
         let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
         defer { deadline.cancel() }
-        return try await parts.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(HTTPConnection.request(configuration, path)))
-            try await outbound.write(.end(nil))
-            var (isHealthy, text) = (false, "")
-            for try await part in inbound {
-                switch part {
-                case .head(let head): isHealthy = head.status == .ok
-                case .body(let bytes): text += String(buffer: bytes)
-                case .end: return (isHealthy, text)
+        let server = "\(configuration.host) port \(configuration.port)"
+        do {
+            return try await parts.executeThenClose { inbound, outbound in
+                try await outbound.write(.head(HTTPConnection.request(configuration, path)))
+                try await outbound.write(.end(nil))
+                var (isHealthy, text) = (false, "")
+                for try await part in inbound {
+                    switch part {
+                    case .head(let head): isHealthy = head.status == .ok
+                    case .body(let bytes): text += String(buffer: bytes)
+                    case .end: return (isHealthy, text)
+                    }
                 }
+                throw ClientError.notReached("\(server): no answer within \(timeout.nanoseconds / 1_000_000) ms")
             }
-            throw ClientError.notReached(
-                "\(configuration.host) port \(configuration.port): no answer within \(timeout.nanoseconds / 1_000_000) ms"
-            )
+        } catch let error as TLSError {
+            // The files were in order, or the connection would not have been opened: the other side did not do its part.
+            throw ClientError.notReached("\(server): \(error.message)")
         }
     }
 }
