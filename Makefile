@@ -34,7 +34,7 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	swift build -c release --product simulate
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
-	TANDEM_KILLS=50 TANDEM_HISTORIES=20000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
+	TANDEM_KILLS=50 TANDEM_HISTORIES=2000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests'
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 
