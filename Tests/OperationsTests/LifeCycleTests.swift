@@ -22,6 +22,9 @@ struct LifeCycleTests {
                 }
             }
             try #require(status == 0)
+            // One that never hears anything fails rather than hangs.
+            var patience = timeval(tv_sec: 30, tv_usec: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         }
 
         deinit { close(descriptor) }
