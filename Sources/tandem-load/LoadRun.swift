@@ -146,7 +146,7 @@ struct BoundConnection: Sendable {
 
     private static func open(_ plan: LoadPlan, _ number: Int, _ tls: TLSContext) async throws -> BoundConnection {
         let (channel, handler) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connect(host: plan.server.host, port: plan.server.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let ready = channel.eventLoop.makePromise(of: Void.self)

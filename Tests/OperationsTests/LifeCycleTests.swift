@@ -118,6 +118,32 @@ struct LifeCycleTests {
         #expect(server.stop() == 0)
     }
 
+    @Test(
+        "a user without any privilege is served as root is",
+        .enabled(if: getuid() == 0 && Project.tool("setpriv") != nil))
+    func needsNoPrivilege() throws {
+        let directory = ScratchDirectory()
+        let certificates = ScratchDirectory()
+        for name in ["ca.crt", "server.crt", "server.key"] {
+            try FileManager.default.copyItem(
+                atPath: "\(Certificates.shared.directory)/\(name)", toPath: "\(certificates.path)/\(name)")
+        }
+        _ = Command.run("chown", ["-R", "65532:65532", directory.path, certificates.path])
+        let program = "\(certificates.path)/tandemd"
+        try FileManager.default.copyItem(atPath: ServerProcess.program, toPath: program)
+        let server = try ServerProcess(
+            command: ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", "--bounding-set=-all", program]
+                + [
+                    "--tls-cert-file=\(certificates.path)/server.crt",
+                    "--tls-private-key-file=\(certificates.path)/server.key",
+                    "--client-ca-file=\(certificates.path)/ca.crt", "--data-dir=\(directory.path)/data",
+                    "--secure-port=0", "--log-format=json",
+                ] + ServerProcess.ranges)
+        #expect(Curl(port: server.port).request("/readyz").status == 200)
+        #expect(try LineStream(port: server.port).call(.getPools)?["result"] != nil)
+        #expect(server.stop() == 0)
+    }
+
     @Test("the systemd unit is one that systemd accepts", .enabled(if: Project.tool("systemd-analyze") != nil))
     func unitIsSound() throws {
         let directory = ScratchDirectory()
