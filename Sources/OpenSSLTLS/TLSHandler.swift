@@ -33,6 +33,8 @@ public final class TLSHandler: ChannelDuplexHandler {
     private var waiting = WaitingWrites()
     /// The peer has said that it sends no more.
     private var isInputClosed = false
+    /// We have closed, and the time in which the peer may answer that runs.
+    private var isAwaitingPeer = false
     private var closePromise: EventLoopPromise<Void>?
 
     public init(context: TLSContext, handshakeTimeout: TimeAmount = .seconds(10)) {
@@ -252,6 +254,9 @@ public final class TLSHandler: ChannelDuplexHandler {
 
     private func awaitPeer(_ context: ChannelHandlerContext) {
         if isInputClosed { return finishClosing(context) }
+        // Who closes again and again must not put off the end.
+        guard !isAwaitingPeer else { return }
+        isAwaitingPeer = true
         timer?.cancel()
         schedule(context, after: Self.closeTimeout) { handler, context in handler.finishClosing(context) }
     }

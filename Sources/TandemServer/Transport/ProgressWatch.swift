@@ -40,6 +40,8 @@ final class ProgressWatch: ChannelInboundHandler {
             return
         }
         quietLooks += 1
-        if quietLooks >= Self.looks { context.close(promise: nil) }
+        guard quietLooks >= Self.looks else { return }
+        timer?.cancel()
+        context.close(promise: nil)
     }
 }
