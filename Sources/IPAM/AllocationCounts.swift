@@ -20,7 +20,9 @@ public struct AllocationCounts: Sendable {
         nodeCIDRs = Dictionary(clusterCIDRs.map { ($0, CountsBy()) }) { first, _ in first }
     }
 
-    public func clusterIPs(_ family: IPFamily, _ what: ClusterIP) -> UInt64 { clusterIPs[family.position][what.rawValue] }
+    public func clusterIPs(_ family: IPFamily, _ what: ClusterIP) -> UInt64 {
+        clusterIPs[family.position][what.rawValue]
+    }
     public func nodeCIDRs(_ range: CIDR, _ what: NodeCIDR) -> UInt64 { nodeCIDRs[range]?[what] ?? 0 }
 
     func count(_ family: IPFamily, _ what: ClusterIP) { clusterIPs[family.position].add(what.rawValue) }
