@@ -81,7 +81,7 @@ let package = Package(
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
-        library("ClientOptions", ["TandemClient", "OpenSSLTLS", arguments]),
+        library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
         executable(
             "tandemctl",
             ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),

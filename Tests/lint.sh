@@ -31,7 +31,7 @@ TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS Line
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
-ClientOptions TandemClient OpenSSLTLS ArgumentParser Glibc
+ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
 tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS NIOCore ArgumentParser Yams Foundation Glibc

@@ -28,7 +28,7 @@ struct IPAMSection {
                     + Self.members.sorted().joined(separator: ", "))
         }
         let server = try json.string("server", in: "ipam.") ?? "127.0.0.1:8443"
-        guard let (host, port) = Self.parse(server: server) else {
+        guard let (host, port) = ServerAddress.parse(server) else {
             throw .configuration(
                 "ipam.server", "\"\(server)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443")
         }
@@ -60,24 +60,6 @@ struct IPAMSection {
             throw .configuration("ipam.timeoutMs", "must be a whole number from 1 to 600000")
         }
         return milliseconds
-    }
-
-    /// `HOST:PORT`, `[IPv6]:PORT`, or a host alone, which stands for port 8443.
-    private static func parse(server: String) -> (host: String, port: Int)? {
-        var host = server[...]
-        var port: Substring?
-        if host.first == "[" {
-            guard let end = host.firstIndex(of: "]") else { return nil }
-            let rest = host[host.index(after: end)...]
-            guard rest.isEmpty || rest.first == ":" else { return nil }
-            port = rest.isEmpty ? nil : rest.dropFirst()
-            host = host[host.index(after: host.startIndex)..<end]
-        } else if host.filter({ $0 == ":" }).count == 1, let colon = host.firstIndex(of: ":") {
-            port = host[host.index(after: colon)...]
-            host = host[..<colon]
-        }
-        guard !host.isEmpty, let number = port.map({ UInt16($0) }) ?? 8443, number > 0 else { return nil }
-        return (String(host), Int(number))
     }
 }
 

@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Glibc
 import OpenSSLTLS
+import TandemAPI
 public import TandemClient
 
 /// The options that say where the server is and who asks; every command has them.
@@ -23,7 +24,7 @@ public struct ConnectionOptions: ParsableArguments {
     /// Throws `UsageError`.
     public func configuration() throws -> ClientConfiguration {
         let server = server ?? Self.environment("TANDEM_SERVER") ?? "127.0.0.1:8443"
-        guard let (host, port) = ClientConfiguration.parse(server: server) else {
+        guard let (host, port) = ServerAddress.parse(server) else {
             throw UsageError(
                 "--server: \"\(server)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443")
         }
