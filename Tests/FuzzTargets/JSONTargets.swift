@@ -1,9 +1,12 @@
 import TandemAPI
 
 extension FuzzTarget {
-    /// What is read and written again means the same, and is written the same from then on.
+    /// What is JSON is read, and nothing else; what is read and written again means the same, and is written the same from
+    /// then on.
     static func json(_ input: UnsafeRawBufferPointer) {
-        guard let value = try? JSONValue(parsing: input) else { return }
+        let value = try? JSONValue(parsing: input)
+        precondition((value != nil) == SlowJSON.accepts(input), "JSON is refused, or what is none is read")
+        guard let value else { return }
         let text = value.text.bytes
         guard let again = try? JSONValue(parsing: text) else { preconditionFailure("what was written can't be read") }
         precondition(again == value, "it means something else once it is written")

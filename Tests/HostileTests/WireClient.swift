@@ -98,6 +98,8 @@ final class WireClient: Sendable {
         }
     }
 
+    var isClosed: Bool { received.isClosed.load(ordering: .sequentiallyConsistent) }
+
     /// Whether the server ends the connection within half a minute.
     func isClosedByServer() -> Bool {
         while !received.isClosed.load(ordering: .sequentiallyConsistent) {
