@@ -27,7 +27,7 @@ work=$(mktemp -d)
 export CONTAINERS_STORAGE_CONF=$work/storage.conf
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$work/images" "$work/run" >"$work/storage.conf"
 podman() { command podman --runtime runc --cgroup-manager cgroupfs "$@"; }
-build() { nice -n 10 buildah bud --isolation chroot --network host --pull-never "$@"; }
+build() { nice -n 10 buildah bud --format docker --isolation chroot --network host --pull-never "$@"; }
 # The server's own port on loopback: containers share the network of this machine, as the test may not make another.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 run=(--network host --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --read-only --cap-drop all
