@@ -162,6 +162,9 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "TandemServerTests",
-            ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
+            [
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions", nio,
+                nioEmbedded,
+            ]),
     ]
 )

@@ -87,6 +87,7 @@ final class RPCService: Sendable {
             let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
             self.metrics.count(method, result.failure)
+            if let failure = result.failure, failure.isOverload { session.noteOverload() }
             if let start { self.metrics.end(method, start) }
             self.records.note(request, method, session, result)
             answer(result)
@@ -102,6 +103,11 @@ final class RPCService: Sendable {
             finish(.failure(error))
         }
     }
+}
+
+extension APIError {
+    /// A limit was reached that is there to hold down load, not one of a range of addresses.
+    fileprivate var isOverload: Bool { status == .resourceExhausted && isRetryable }
 }
 
 extension Result {
@@ -128,6 +134,8 @@ final class RPCSession: Sendable {
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
     private let unread = Atomic<Int>(0)
+    /// A call was refused since the last look.
+    private let overload = Atomic<Bool>(false)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
     private let unreadInAll: UnreadBytes
@@ -162,6 +170,13 @@ final class RPCSession: Sendable {
     var progressCount: Int { progress.load(ordering: .relaxed) }
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
+
+    func noteOverload() { overload.store(true, ordering: .relaxed) }
+
+    /// Whether a call was refused because of a limit since this was asked last.
+    func takeOverload() -> Bool {
+        overload.load(ordering: .relaxed) && overload.exchange(false, ordering: .relaxed)
+    }
 
     // MARK: Answers that the client has not taken
 
