@@ -133,9 +133,9 @@ given=$(addresses)
 [ "${given##* }" = False ] || fail "an address before it was asked for: $given"
 podman exec first /bin/true && podman exec first touch /etc/x 2>/dev/null && fail "the root file system can be written"
 stop first
-# An upgrade: another image, the same volume.
+# An upgrade: another image, the same volume. (A new REVISION would do, but buildah then takes its layer of before.)
 build --layers "${lent[@]}" -f "$work/source/docker/Dockerfile" --ignorefile "$work/source/docker/Dockerfile.dockerignore" \
-    --target server --build-arg REVISION=next -t localhost/tandem-server "$work/source" >"$work/log" 2>&1 || fail "the upgrade"
+    --target server --label org.opencontainers.image.revision=next -t localhost/tandem-server "$work/source" >"$work/log" 2>&1 || fail "the upgrade"
 [ "$(inspect '{{index .Labels "org.opencontainers.image.revision"}}')" = next ] || fail "the upgrade's labels"
 server second tandem-data
 [ "$(addresses)" = "${given% *} True" ] || fail "after the upgrade $(addresses), before it $given"
