@@ -22,7 +22,17 @@ public struct LineBuffer: Sendable {
         self.maximumBytes = maximumBytes
     }
 
+    /// Memory that the line which is not whole takes, in bytes: at most twice its length, or as much as came with its start.
+    public var storedBytes: Int { buffer.storageCapacity }
+
+    /// Lets go of everything, and takes nothing more.
+    public mutating func close() {
+        isBroken = true
+        buffer = ByteBuffer()
+    }
+
     public mutating func append(_ bytes: ByteBuffer) {
+        guard !isBroken else { return }
         if buffer.readableBytes == 0 {
             buffer = bytes
         } else {
@@ -38,7 +48,8 @@ public struct LineBuffer: Sendable {
             guard let newline = unsearched.firstIndex(of: UInt8(ascii: "\n")) else {
                 searched = buffer.readableBytes
                 if searched > maximumBytes { return fail() }
-                if searched == 0 { buffer.clear() } else { buffer.discardReadBytes() }
+                // A buffer that is merely cleared keeps its memory, for as long as the client is silent.
+                if searched == 0 { buffer = ByteBuffer() } else { buffer.discardReadBytes() }
                 return .none
             }
             let length = newline - buffer.readerIndex
@@ -54,8 +65,7 @@ public struct LineBuffer: Sendable {
     }
 
     private mutating func fail() -> Next {
-        isBroken = true
-        buffer.clear()
+        close()
         return .tooLong
     }
 }

@@ -90,11 +90,14 @@ final class ByteBufferBIO {
     }
 
     private func read(into target: UnsafeMutableRawBufferPointer) -> Int {
-        inbound.readWithUnsafeReadableBytes { bytes in
+        let count = inbound.readWithUnsafeReadableBytes { bytes in
             let count = min(bytes.count, target.count)
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
             return (count, count)
         }
+        // The channel reads into the same memory again, once nobody else has it.
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        return count
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) {

@@ -38,14 +38,15 @@ public final class Server: Service {
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
         let connections = Connections(maximum: configuration.limits.connections)
+        let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)
         let audit = BackgroundAudit(engine, logger)
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
-            engine: engine, calls: calls, connections: connections, health: health, auditLog: records.audit,
-            audit: audit)
+            engine: engine, calls: calls, connections: connections, budget: budget, health: health,
+            auditLog: records.audit, audit: audit)
         let setup = ConnectionSetup(
-            certificates: certificates, limits: configuration.limits, service: service,
+            certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
                 exposition.text()
             }, connections: connections,

@@ -110,10 +110,18 @@ struct ServingOptions: ParsableArguments {
         help: "How long a connection may go without a whole message, in seconds. (default: 300)")
     var idleTimeout: String?
 
+    @Option(
+        name: .customLong("max-buffered-bytes"),
+        help: """
+            What is kept for all clients together, beyond 64 KiB for each: of messages that are not whole, calls under way \
+            and answers that are not read. (default: 536870912)
+            """)
+    var maxBufferedBytes: String?
+
     var settings: [String: String] {
         [
             "client-crl-file": clientCRLFile, "max-connections": maxConnections,
-            "handshake-timeout": handshakeTimeout, "idle-timeout": idleTimeout,
+            "handshake-timeout": handshakeTimeout, "idle-timeout": idleTimeout, "max-buffered-bytes": maxBufferedBytes,
             "bind-address": bindAddress, "secure-port": securePort, "tls-cert-file": tlsCertFile,
             "tls-private-key-file": tlsPrivateKeyFile, "client-ca-file": clientCAFile, "client-auth": clientAuth,
             "tls-min-version": tlsMinVersion, "tls-cipher-suites": tlsCipherSuites,

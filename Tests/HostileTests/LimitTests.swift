@@ -136,6 +136,140 @@ struct LimitTests {
         }
     }
 
+    @Test(
+        "what all clients leave unfinished is bounded; those who send little are served meanwhile, others when it is given back",
+        arguments: [["jsonrpc"], ["http/1.1"]])
+    func boundsUnfinishedMessages(_ protocols: [String]) throws {
+        let (limit, clients, bytes) = (64 << 20, 300, 1_000_000)
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--max-buffered-bytes=\(limit)"])
+        let isStream = protocols == ["jsonrpc"]
+        let start =
+            isStream
+            ? ""
+            : "POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \(bytes + 1)\r\n\r\n"
+        let text = start + String(repeating: " ", count: bytes)
+        let modest = try WireClient(port: server.port)
+        let before = server.residentBytes.highest
+        var holders: [WireClient] = []
+        for index in 0..<clients {
+            let holder = try WireClient(port: server.port, protocols: protocols)
+            holder.send(text)
+            holders.append(holder)
+            guard index % 20 == 0 else { continue }
+            modest.begin(list + "\n")
+            #expect(modest.receive()?.occurrences(of: #""result""#) == 1)
+            #expect(Curl(port: server.port).rpc(list).json?["result"] != nil)
+        }
+        let grown = server.residentBytes.highest - before
+        #expect(grown < 150 << 20, "\(grown >> 20) MiB")
+        let refused = metric("tandem_calls_total{method=\"none\",status=\"RESOURCE_EXHAUSTED\"}", server)
+        #expect((200..<clients).contains(refused), "\(refused) refused")
+        let held = metric("tandem_buffered_bytes", server)
+        #expect((limit - (1 << 20)..<limit + (4 << 20)).contains(held), "\(held) bytes held")
+        print("\(clients) clients with \(bytes) bytes each: \(grown >> 20) MiB, \(refused) refused")
+        let last = try #require(holders.last?.receive())
+        if isStream {
+            #expect(
+                last.occurrences(of: #""status":"RESOURCE_EXHAUSTED","reason":"TooMuchBuffered","retryable":true"#) == 1
+            )
+        } else {
+            #expect(last.occurrences(of: "HTTP/1.1 503 ") == 1)
+            #expect(holders.last?.receive()?.occurrences(of: "content-type: text/plain") == 1)
+        }
+        #expect(holders.last?.isClosedByServer() ?? false)
+        holders = []
+        #expect(becomesZero("tandem_buffered_bytes", server))
+        modest.begin(String(repeating: " ", count: bytes) + list + "\n")
+        #expect(modest.receive()?.occurrences(of: #""result""#) == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "what all clients leave unread is bounded; who asks for little is served meanwhile",
+        arguments: [["jsonrpc"], ["http/1.1"]])
+    func boundsUnreadAnswers(_ protocols: [String]) throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(
+            directory.path, ServerProcess.ranges + ["--max-buffered-bytes=\(16 << 20)", "--event-loops=2"])
+        let modest = try WireClient(port: server.port)
+        try fill(modest)
+        let request = protocols == ["jsonrpc"] ? list + "\n" : post(list)
+        var deaf: [WireClient] = []
+        for _ in 0..<20 {
+            deaf.append(try WireClient(port: server.port, protocols: protocols, reads: false))
+            deaf.last?.begin(request)
+        }
+        // Pages of 8 MiB: two fit, and each event loop may make one more before it sees that there is no room.
+        func lists(_ status: String) -> Int {
+            metric("tandem_calls_total{method=\"ListServices\",status=\"\(status)\"}", server)
+        }
+        #expect((0..<400).contains { _ in lists("OK") + lists("RESOURCE_EXHAUSTED") == 20 })
+        #expect((2...5).contains(lists("OK")), "\(lists("OK")) served")
+        modest.begin(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n")
+        #expect(modest.receive()?.occurrences(of: #""result""#) == 1)
+        deaf = []
+        #expect(becomesZero("tandem_buffered_bytes", server))
+        modest.begin(list + "\n")
+        #expect(modest.receive()?.occurrences(of: #""result""#) == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "a connection that had a large message keeps little of it while it is silent",
+        arguments: [["jsonrpc"], ["http/1.1"]])
+    func letsGo(_ protocols: [String]) throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let isStream = protocols == ["jsonrpc"]
+        let large = String(repeating: " ", count: 1_000_000) + list
+        func clients(_ count: Int) throws -> [WireClient] {
+            try (0..<count).map { _ in
+                let client = try WireClient(port: server.port, protocols: protocols)
+                client.begin(isStream ? large + "\n" : post(large))
+                #expect(client.receive()?.occurrences(of: isStream ? #""result""# : "200 OK") == 1)
+                return client
+            }
+        }
+        _ = try clients(10)
+        let before = server.residentBytes.now
+        let held = try clients(100)
+        let each = (server.residentBytes.now - before) / held.count
+        #expect(each < 200 << 10, "\(each) bytes")
+        print("a silent connection of \(protocols): \(each) bytes")
+        #expect(server.stop() == 0)
+    }
+
+    private func post(_ message: String) -> String {
+        "POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \(message.utf8.count)\r\n\r\n"
+            + message
+    }
+
+    /// A whole number of `/metrics`; 0 where it has none of that name.
+    private func metric(_ name: String, _ server: ServerProcess) -> Int {
+        let line = Curl(port: server.port).request("/metrics").body.split(separator: "\n")
+            .first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.dropFirst(name.count + 1)) } ?? 0
+    }
+
+    private func becomesZero(_ name: String, _ server: ServerProcess) -> Bool {
+        (0..<400).contains { _ in metric(name, server) == 0 }
+    }
+
+    @Test("headers of more than 16 KiB are refused, also from who shows no certificate")
+    func limitsHeaders() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let client = try WireClient(port: server.port, role: nil, protocols: ["http/1.1"])
+        client.begin("GET /livez HTTP/1.1\r\nHost: x\r\nA: " + String(repeating: "x", count: 20_000))
+        #expect(client.receive()?.occurrences(of: "HTTP/1.1 431 ") == 1)
+        #expect(client.isClosedByServer())
+        #expect(
+            Curl(port: server.port).request("/livez", ["-H", "A: " + String(repeating: "x", count: 10_000)]).status
+                == 200)
+        #expect(server.stop() == 0)
+    }
+
     @Test("who shows no certificate sends short messages only")
     func limitsStrangers() throws {
         let directory = ScratchDirectory()

@@ -16,6 +16,9 @@ final class WireClient: Sendable {
         private let state = Mutex((bytes: ByteBuffer(), searched: 0))
         let isClosed = Atomic<Bool>(false)
         let changed = DispatchSemaphore(value: 0)
+        private let reads: Bool
+
+        init(reads: Bool) { self.reads = reads }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             var bytes = Self.unwrapInboundIn(data)
@@ -26,6 +29,10 @@ final class WireClient: Sendable {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
             if case .some(.inputClosed) = event as? ChannelEvent { end() }
+            // Not before: without its end nothing would be asked for.
+            if event is TLSHandshakeCompleted, !reads {
+                try? context.channel.syncOptions?.setOption(.autoRead, value: false)
+            }
         }
         private func end() {
             isClosed.store(true, ordering: .sequentiallyConsistent)
@@ -49,7 +56,7 @@ final class WireClient: Sendable {
         }
     }
 
-    /// `reads` says whether it takes what the server sends; else not before `startReading`.
+    /// `reads` says whether it takes what the server sends; else hardly more than the handshake.
     init(port: Int, role: String? = "admin", protocols: [String] = ["jsonrpc"], reads: Bool = true) throws {
         let certificates = Certificates.shared
         let tls = try TLSContext(
@@ -59,7 +66,7 @@ final class WireClient: Sendable {
                     TLSIdentity(
                         certificateChainFile: certificates.certificate($0), privateKeyFile: certificates.key($0))
                 }, serverName: "127.0.0.1", applicationProtocols: protocols))
-        let received = Received()
+        let received = Received(reads: reads)
         self.received = received
         channel = try ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.socketOption(.so_rcvbuf), value: 16 << 10)
@@ -68,12 +75,9 @@ final class WireClient: Sendable {
                     try channel.pipeline.syncOperations.addHandlers([TLSHandler(context: tls), received])
                 }
             }.connect(host: "127.0.0.1", port: port).wait()
-        if !reads { try channel.setOption(.autoRead, value: false).wait() }
     }
 
     deinit { channel.close(promise: nil) }
-
-    func startReading() { channel.setOption(.autoRead, value: true).whenComplete { _ in } }
 
     /// Returns once the bytes have left, or the connection has failed.
     func send(_ text: String) {

@@ -18,7 +18,8 @@ struct OverloadPauseTests {
     func pauses() throws {
         let loop = EmbeddedEventLoop()
         let channel = EmbeddedChannel(loop: loop)
-        let session = RPCSession(identity: nil, eventLoop: loop)
+        let session = RPCSession(
+            identity: nil, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
         let reads = Reads()
         try channel.pipeline.syncOperations.addHandlers([reads, OverloadPause(session)])
         channel.read()
@@ -39,7 +40,8 @@ struct OverloadPauseTests {
     func isClosedDuringPause() throws {
         let loop = EmbeddedEventLoop()
         let channel = EmbeddedChannel(loop: loop)
-        let session = RPCSession(identity: nil, eventLoop: loop)
+        let session = RPCSession(
+            identity: nil, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
         try channel.pipeline.syncOperations.addHandler(OverloadPause(session))
         session.noteOverload()
         channel.read()

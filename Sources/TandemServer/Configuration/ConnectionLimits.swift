@@ -1,7 +1,7 @@
 import IPAM
 public import NIOCore
 
-/// What connections may cost: how many there are, and how long they may do nothing.
+/// What connections may cost: how many there are, how long they may do nothing, what is kept for them.
 public struct ConnectionLimits: Sendable {
     /// Past it a new connection is closed at once: there is no memory to spare for its handshake.
     public var connections: Int
@@ -10,9 +10,14 @@ public struct ConnectionLimits: Sendable {
     /// For a message to come in whole, or an answer to be taken, after the one before.
     public var idleTimeout: TimeAmount
 
+    /// Of messages that are not whole, calls under way and answers that nobody takes, for all connections together; what a
+    /// connection has to itself does not count.
+    public var bufferedBytes: Int
+
     init(_ reader: SettingsReader) throws(ConfigurationFault) {
         connections = try reader.integer("max-connections", default: 10_000, in: 1...1_000_000)
         handshakeTimeout = .seconds(Int64(try reader.integer("handshake-timeout", default: 10, in: 1...600)))
         idleTimeout = .seconds(Int64(try reader.integer("idle-timeout", default: 300, in: 1...86_400)))
+        bufferedBytes = try reader.integer("max-buffered-bytes", default: 512 << 20, in: (16 << 20)...(1 << 40))
     }
 }

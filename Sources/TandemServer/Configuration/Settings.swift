@@ -15,8 +15,9 @@ public struct Settings: Sendable, Equatable {
     public static let names: Set<String> = [
         "service-cluster-ip-range", "cluster-cidr", "node-cidr-mask-size", "node-cidr-mask-size-ipv4",
         "node-cidr-mask-size-ipv6", "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file",
-        "client-ca-file", "client-crl-file", "max-connections", "handshake-timeout", "idle-timeout", "tls-min-version",
-        "tls-cipher-suites", "data-dir", "client-auth", "load-balancer-ip-range", "auto-register-nodes",
+        "client-ca-file", "client-crl-file", "max-connections", "handshake-timeout", "idle-timeout",
+        "max-buffered-bytes", "tls-min-version", "tls-cipher-suites", "data-dir", "client-auth",
+        "load-balancer-ip-range", "auto-register-nodes",
         "pod-ip-reuse-delay", "log-level", "log-format", "event-loops", "shutdown-timeout", "shutdown-delay",
         "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup",
     ]

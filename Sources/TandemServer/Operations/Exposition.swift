@@ -10,6 +10,7 @@ struct Exposition: Sendable {
     let engine: Engine
     let calls: CallMetrics
     let connections: Connections
+    let budget: BufferBudget
     let health: Health
     let auditLog: AuditLog?
     let audit: BackgroundAudit
@@ -53,6 +54,13 @@ struct Exposition: Sendable {
     private func addConnections(_ metrics: inout MetricsText) {
         let counts = connections.metrics
         metrics.add("tandem_connections", .gauge, "Open connections.", connections.count)
+        metrics.add(
+            "tandem_buffered_bytes", .gauge,
+            "What is kept for clients of messages that are not whole, calls under way and unread answers, beyond 64 KiB each.",
+            budget.heldBytes)
+        metrics.add(
+            "tandem_buffered_bytes_limit", .gauge, "The most of it that is kept: --max-buffered-bytes.",
+            budget.maximumBytes)
         metrics.add(
             "tandem_connections_total", .counter, "Connections, by what became of them at first.",
             ConnectionMetrics.Event.allCases.map { ([("result", $0.rawValue)], String(counts.events[$0])) })

@@ -9,10 +9,8 @@ final class RPCService: Sendable {
     /// Calls under way on one connection.
     static let maximumInFlight = 1024
 
-    /// Bytes of answers that one connection has not taken yet; past it, its calls are refused until it reads.
-    static let maximumUnreadBytes = 16 << 20
-    /// The same for all connections together.
-    static let maximumUnreadBytesInAll = 512 << 20
+    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
+    static let maximumHeldBytes = 16 << 20
 
     private let engine: Engine
     private let metrics: CallMetrics
@@ -39,36 +37,45 @@ final class RPCService: Sendable {
     /// Calls under way on all connections.
     var inFlight: Int { calls.load(ordering: .relaxed) }
 
-    /// Runs every call of a message; `reply` gets the answer once all of them are done, or nil where none is due.
-    /// It runs exactly once, on any thread.
+    /// Notes a message, or what there is of one, that is not answered call by call.
+    func noteRefused(_ error: APIError, from session: RPCSession) {
+        metrics.count(nil, error)
+        records.noteRefused(nil, nil, session, error)
+    }
+
+    /// Runs every call of a message that came in `bytes` bytes; `reply` gets the answer once all of them are done, or nil
+    /// where none is due. It runs exactly once, on any thread. The session holds the answer then: whoever takes it releases it.
     func handle(
-        _ message: RPCMessage, from session: RPCSession, _ reply: @escaping @Sendable (RPCReply?) -> Void
+        _ message: RPCMessage, of bytes: Int, from session: RPCSession,
+        _ reply: @escaping @Sendable (RPCReply?) -> Void
     ) {
         switch message {
         case .invalid(let error):
-            metrics.count(nil, error)
-            records.noteRefused(nil, nil, session, error)
+            noteRefused(error, from: session)
             let answer = RPCReply(id: nil, .failure(error))
-            session.owe(answer.bytes.count)
+            session.hold(answer.bytes.count)
             reply(answer)
         case .single(let request):
             let room = session.enter(1)
+            session.hold(bytes)
             run(request, from: session, room) { result in
                 let answer = request.id.map { RPCReply(id: $0, result) }
-                session.owe(answer?.bytes.count ?? 0)
+                session.hold((answer?.bytes.count ?? 0) - bytes)
                 session.leave()
                 reply(answer)
             }
         case .batch(let requests):
             let room = session.enter(requests.count)
+            session.hold(bytes)
             let batch = BatchReply(count: requests.count) { answer in
-                session.settle(answer)
+                // What a batch's answer has beside its parts.
+                session.hold((answer.map { $0.bytes.count - $0.partBytes } ?? 0) - bytes)
                 reply(answer)
             }
             for (index, request) in requests.enumerated() {
                 run(request, from: session, room) { result in
                     let answer = request.id.map { RPCReply(id: $0, result) }
-                    session.owe(answer?.bytes.count ?? 0)
+                    session.hold(answer?.bytes.count ?? 0)
                     session.leave()
                     batch.finish(index, answer)
                 }
@@ -86,15 +93,18 @@ final class RPCService: Sendable {
         let finish: Engine.Answer = { result in
             let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
-            self.metrics.count(method, result.failure)
-            if let failure = result.failure, failure.isOverload { session.noteOverload() }
+            let refusal = session.refusal(of: result)
+            self.metrics.count(method, refusal ?? result.failure)
+            if let failure = refusal ?? result.failure, failure.isOverload { session.noteOverload() }
             if let start { self.metrics.end(method, start) }
+            // What became of the call, though its answer may be too large to be kept for the client.
             self.records.note(request, method, session, result)
-            answer(result)
+            if let refusal { self.records.noteRefused(request, method, session, refusal) }
+            answer(refusal.map { .failure($0) } ?? result)
         }
         do throws(APIError) {
             try room.get()
-            try session.checkUnread()
+            try session.checkHeld()
             let call = try request.call.get()
             let scope = try Authorizer.authorize(call, by: session.identity)
             if call.method != .discover { try health.checkServing() }
@@ -112,160 +122,6 @@ extension APIError {
 
 extension Result {
     var failure: Failure? { if case .failure(let error) = self { error } else { nil } }
-}
-
-/// Bytes of answers that wait to be read, on all connections. Thread-safe.
-final class UnreadBytes: Sendable {
-    // Relaxed: a count that orders nothing.
-    private let count = Atomic<Int>(0)
-
-    var bytes: Int { count.load(ordering: .relaxed) }
-
-    func add(_ bytes: Int) {
-        if bytes != 0 { count.wrappingAdd(bytes, ordering: .relaxed) }
-    }
-}
-
-/// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
-final class RPCSession: Sendable {
-    let identity: Identity?
-    private let peer: SocketAddress?
-    private let eventLoop: any EventLoop
-    /// Relaxed everywhere: a count that orders nothing.
-    private let inFlight = Atomic<Int>(0)
-    private let unread = Atomic<Int>(0)
-    /// A call was refused since the last look.
-    private let overload = Atomic<Bool>(false)
-    /// Messages that came in whole, and answers that left.
-    private let progress = Atomic<Int>(0)
-    private let unreadInAll: UnreadBytes
-
-    init(
-        identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress? = nil, unreadInAll: UnreadBytes = .init()
-    ) {
-        self.unreadInAll = unreadInAll
-        self.identity = identity
-        self.peer = peer
-        self.eventLoop = eventLoop
-    }
-
-    deinit {
-        unreadInAll.add(-unread.load(ordering: .relaxed))
-    }
-
-    /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
-    var peerText: String { Self.text(peer) }
-
-    static func text(_ address: SocketAddress?) -> String {
-        guard let address, let host = address.ipAddress, let port = address.port else { return "unknown" }
-        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
-
-    /// Bytes of one message: whoever has not said who he is may not make the server keep much.
-    var maximumMessageBytes: Int { identity == nil ? 64 << 10 : RPCMessage.maximumBytes }
-
-    var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
-
-    /// Grows while the connection is of use to somebody.
-    var progressCount: Int { progress.load(ordering: .relaxed) }
-
-    func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
-
-    func noteOverload() { overload.store(true, ordering: .relaxed) }
-
-    /// Whether a call was refused because of a limit since this was asked last.
-    func takeOverload() -> Bool {
-        overload.load(ordering: .relaxed) && overload.exchange(false, ordering: .relaxed)
-    }
-
-    // MARK: Answers that the client has not taken
-
-    func owe(_ bytes: Int) {
-        guard bytes > 0 else { return }
-        unread.wrappingAdd(bytes, ordering: .relaxed)
-        unreadInAll.add(bytes)
-    }
-
-    /// An answer has left, or never will.
-    func pay(_ bytes: Int) {
-        noteProgress()
-        guard bytes > 0 else { return }
-        unread.wrappingSubtract(bytes, ordering: .relaxed)
-        unreadInAll.add(-bytes)
-    }
-
-    /// What a batch's answer has beside its parts.
-    fileprivate func settle(_ batch: RPCReply?) {
-        guard let batch else { return }
-        owe(batch.bytes.count - batch.partBytes)
-    }
-
-    /// Throws RESOURCE_EXHAUSTED while the client leaves too much unread: answers are kept in memory until it reads.
-    fileprivate func checkUnread() throws(APIError) {
-        guard unread.load(ordering: .relaxed) < RPCService.maximumUnreadBytes else {
-            throw APIError(
-                .resourceExhausted, reason: "TooMuchUnread",
-                "\(RPCService.maximumUnreadBytes >> 20) MiB of answers wait to be read from this connection; "
-                    + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
-        }
-        guard unreadInAll.bytes < RPCService.maximumUnreadBytesInAll else {
-            throw APIError(
-                .resourceExhausted, reason: "TooMuchUnread",
-                "\(RPCService.maximumUnreadBytesInAll >> 20) MiB of answers wait to be read by all clients together; "
-                    + "try again in a moment", isRetryable: true)
-        }
-    }
-
-    /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the
-    /// limit by its own length, or none of a full size could ever come in.
-    func enter(_ calls: Int) -> Result<Void, APIError> {
-        let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
-        guard before >= RPCService.maximumInFlight else { return .success(()) }
-        return .failure(
-            APIError(
-                .resourceExhausted, reason: "TooManyInFlight",
-                "\(RPCService.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
-                isRetryable: true))
-    }
-
-    func leave() {
-        inFlight.wrappingSubtract(1, ordering: .relaxed)
-    }
-
-    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell.
-    fileprivate func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
-        guard let milliseconds = call.timeoutMilliseconds else { return answer }
-        let first = FirstOnly(answer)
-        let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
-            first.tell(
-                .failure(
-                    APIError(
-                        .deadlineExceeded, reason: "Timeout",
-                        "\(call.method.rawValue) took longer than \(milliseconds) ms; "
-                            + "ask again: a retry finds whatever was committed", isRetryable: true)))
-        }
-        return { result in
-            deadline.cancel()
-            first.tell(result)
-        }
-    }
-}
-
-/// Passes on the first of several answers.
-private final class FirstOnly: Sendable {
-    private let answer: Mutex<Engine.Answer?>
-
-    init(_ answer: @escaping Engine.Answer) {
-        self.answer = Mutex(answer)
-    }
-
-    func tell(_ result: Result<CallResult, APIError>) {
-        let answer = answer.withLock { answer in
-            defer { answer = nil }
-            return answer
-        }
-        answer?(result)
-    }
 }
 
 /// Gathers the answers of a batch, which come on any thread in any order, and gives them back in the batch's order.

@@ -9,7 +9,7 @@ struct ConnectionSetup: Sendable {
     let certificates: CertificateReload
     let limits: ConnectionLimits
     let service: RPCService
-    let unread = UnreadBytes()
+    let budget: BufferBudget
     let operations: Operations
     let connections: Connections
     /// Who calls where no certificates are asked for.
@@ -27,7 +27,7 @@ struct ConnectionSetup: Sendable {
         let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
         let session = RPCSession(
-            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, unreadInAll: unread)
+            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, budget: budget)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
         try pipeline.addHandler(OverloadPause(session))
@@ -36,7 +36,7 @@ struct ConnectionSetup: Sendable {
         case .stream:
             try pipeline.addHandler(StreamHandler(service: service, session: session))
         case .http:
-            try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
+            try pipeline.addHandler(ByteToMessageHandler(HTTPHandler.makeDecoder()))
             try pipeline.addHandler(HTTPHandler(service: service, session: session, operations: operations))
         }
         try pipeline.addHandler(ConnectionErrors(logger: logger))

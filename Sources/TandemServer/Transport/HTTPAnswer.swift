@@ -1,13 +1,14 @@
 import NIOCore
 import NIOHTTP1
+import TandemAPI
 
 /// An answer over HTTP/1.1, before the connection's own headers are added.
 struct HTTPAnswer: Sendable {
     var status: HTTPResponseStatus
     /// nil where there is no body.
     var contentType: StaticString?
-    /// The verbs that would be right, for a wrong one.
-    var allowed: StaticString?
+    /// One more header: which verbs would be right, when to try again.
+    var header: (name: StaticString, value: StaticString)?
     var body: [UInt8] = []
     var closesConnection = false
 
@@ -29,7 +30,14 @@ struct HTTPAnswer: Sendable {
 
     static func wrongMethod(allowed: StaticString) -> HTTPAnswer {
         var answer = text(.methodNotAllowed, "use \(allowed)\n")
-        answer.allowed = allowed
+        answer.header = ("allow", allowed)
+        return answer
+    }
+
+    /// For a request that ends the connection, as it can't be read to its end.
+    static func refused(_ status: HTTPResponseStatus, _ error: APIError) -> HTTPAnswer {
+        var answer = text(status, error.message + "\n", closing: true)
+        if error.isRetryable { answer.header = ("retry-after", "1") }
         return answer
     }
 }
@@ -48,9 +56,11 @@ extension ByteBuffer {
         } else {
             writeHTTPHead(
                 answer.status, answer.contentType, length: answer.contentType == nil ? nil : answer.body.count)
-            if let allowed = answer.allowed {
-                writeStaticString("\r\nallow: ")
-                writeStaticString(allowed)
+            if let (name, value) = answer.header {
+                writeStaticString("\r\n")
+                writeStaticString(name)
+                writeStaticString(": ")
+                writeStaticString(value)
             }
         }
         endHTTPHead(keepsAlive: keepsAlive)

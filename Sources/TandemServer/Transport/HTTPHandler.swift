@@ -16,13 +16,15 @@ final class HTTPHandler: ChannelDuplexHandler {
     private let operations: Operations
     private var head: HTTPRequestHead?
     private var body = ByteBuffer()
+    private var unfinished: UnfinishedBytes
     /// The request was answered before its end; what is left of it is passed over.
     private var isRefused = false
     /// A request is here in whole or in part, and not answered to its end.
     private var isAnswering = false
     /// A whole request is here and not answered: those behind it wait.
     private var isBusy = false
-    private var waiting = CircularBuffer<HTTPServerRequestPart>()
+    private var waiting = CircularBuffer<(part: HTTPServerRequestPart, bytes: Int)>()
+    private var waitingBytes = 0
     private var isResuming = false
     private var holdsRead = false
     /// The client sends no more; it still gets what it asked for.
@@ -34,15 +36,46 @@ final class HTTPHandler: ChannelDuplexHandler {
         self.service = service
         self.session = session
         self.operations = operations
+        unfinished = UnfinishedBytes(session)
+    }
+
+    /// Headers take 16 KiB at most, as is usual: they are kept before anybody looks at a certificate.
+    static func makeDecoder() -> HTTPRequestDecoder {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = 16 << 10
+        limits.maxHeaderListSize = 16 << 10
+        return HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing, !isInputClosed else { return }
         let part = Self.unwrapInboundIn(data)
         if isBusy || !waiting.isEmpty || !context.channel.isWritable {
-            waiting.append(part)
+            let bytes = part.storedBytes
+            waiting.append((part, bytes))
+            waitingBytes += bytes
         } else {
             receive(context, part)
         }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        noteUnfinished(context)
+        context.fireChannelReadComplete()
+    }
+
+    private func noteUnfinished(_ context: ChannelHandlerContext) {
+        guard let refusal = unfinished.note(waitingBytes + body.storageCapacity) else { return }
+        waiting.removeAll()
+        waitingBytes = 0
+        if isAnswering, !isBusy, !isRefused {
+            refuse(context, .serviceUnavailable, refusal)
+        } else {
+            service.noteRefused(refusal, from: session)
+            isInputClosed = true
+            if !isAnswering { close(context) }
+        }
+        _ = unfinished.note(0)
     }
 
     func read(context: ChannelHandlerContext) {
@@ -54,8 +87,12 @@ final class HTTPHandler: ChannelDuplexHandler {
         // An answer that is given at once comes back here: the loop below goes on with what is behind it, on a flat stack.
         guard !isResuming else { return }
         isResuming = true
-        while !isBusy, context.channel.isWritable, let part = waiting.popFirst() { receive(context, part) }
+        while !isBusy, context.channel.isWritable, let (part, bytes) = waiting.popFirst() {
+            waitingBytes -= bytes
+            receive(context, part)
+        }
         isResuming = false
+        noteUnfinished(context)
         guard !isBusy, !isClosing, waiting.isEmpty else { return }
         if isInputClosed, !isAnswering { return close(context) }
         if holdsRead {
@@ -75,11 +112,10 @@ final class HTTPHandler: ChannelDuplexHandler {
         case .head(let head):
             self.head = head
             isAnswering = true
-            body.clear()
             isRefused = false
             let announced = head.headers.first(name: "content-length").flatMap(Int.init)
             if let announced, announced > session.maximumMessageBytes {
-                refuseBody(context)
+                refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
             } else if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
                 let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
                 context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
@@ -87,7 +123,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         case .body(var part):
             guard !isRefused else { return }
             guard body.readableBytes + part.readableBytes <= session.maximumMessageBytes else {
-                return refuseBody(context)
+                return refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
             }
             if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
         case .end:
@@ -99,6 +135,9 @@ final class HTTPHandler: ChannelDuplexHandler {
     }
 
     private func respond(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
+        let message = body
+        // Not merely cleared, which would keep its memory for as long as the client is silent.
+        body = ByteBuffer()
         let path = head.uri.prefix { $0 != "?" }
         if path == "/backup" { return sendBackup(context, head) }
         guard path == "/rpc" else {
@@ -110,19 +149,16 @@ final class HTTPHandler: ChannelDuplexHandler {
         guard head.isJSON else {
             return send(context, .text(.unsupportedMediaType, "send Content-Type: application/json\n"), to: head)
         }
-        let message = body.withUnsafeReadableBytes(service.parse)
-        body.clear()
+        let call = message.withUnsafeReadableBytes(service.parse)
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let (session, eventLoop) = (session, context.eventLoop)
-        service.handle(message, from: session) { reply in
+        service.handle(call, of: message.readableBytes, from: session) { reply in
             eventLoop.execute {
                 let (handler, context) = bound.value
-                let bytes = reply?.bytes.count ?? 0
-                guard context.channel.isActive else { return session.pay(bytes) }
+                session.release(reply?.bytes.count ?? 0)
+                guard context.channel.isActive else { return }
                 let answer = reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent)
                 handler.send(context, answer, to: head)
-                // From here on the channel's watermark holds the next request back until the client has read.
-                session.pay(bytes)
             }
         }
     }
@@ -157,20 +193,20 @@ final class HTTPHandler: ChannelDuplexHandler {
         }
     }
 
-    private func refuseBody(_ context: ChannelHandlerContext) {
+    /// What is left of the request is passed over.
+    private func refuse(_ context: ChannelHandlerContext, _ status: HTTPResponseStatus, _ error: APIError) {
         isRefused = true
+        body = ByteBuffer()
         guard let head else { return }
-        send(
-            context,
-            .text(.payloadTooLarge, "a message holds at most \(session.maximumMessageBytes) bytes\n", closing: true),
-            to: head)
+        service.noteRefused(error, from: session)
+        send(context, .refused(status, error), to: head)
     }
 
     private func send(_ context: ChannelHandlerContext, _ answer: HTTPAnswer, to head: HTTPRequestHead) {
         let keepsAlive = head.isKeepAlive && !answer.closesConnection && !operations.isDraining
         var buffer = context.channel.allocator.buffer(capacity: 0)
         buffer.writeHTTP(answer, headOnly: head.method == .HEAD, keepsAlive: keepsAlive)
-        context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
+        context.send(buffer, to: session)
         answered(context, keepsAlive: keepsAlive)
     }
 
@@ -202,10 +238,30 @@ final class HTTPHandler: ChannelDuplexHandler {
         guard error is HTTPParserError, !isClosing else { return context.fireErrorCaught(error) }
         if !isAnswering {
             var buffer = ByteBuffer()
-            buffer.writeHTTP(.text(.badRequest, "this is no HTTP/1.1 request: \(error)\n"), keepsAlive: false)
+            buffer.writeHTTP(.unreadable(error), keepsAlive: false)
             context.write(Self.wrapOutboundOut(buffer), promise: nil)
         }
         close(context)
+    }
+}
+
+extension HTTPAnswer {
+    fileprivate static func unreadable(_ error: any Error) -> HTTPAnswer {
+        error as? HTTPParserError == .headerOverflow
+            ? .text(.requestHeaderFieldsTooLarge, "headers hold at most 16384 bytes, and are at most 256\n")
+            : .text(.badRequest, "this is no HTTP/1.1 request: \(error)\n")
+    }
+}
+
+extension HTTPServerRequestPart {
+    /// The memory that it takes while it waits, roughly, in bytes.
+    fileprivate var storedBytes: Int {
+        switch self {
+        case .head(let head):
+            head.headers.reduce(1024 + head.uri.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+        case .body(let bytes): 64 + bytes.readableBytes
+        case .end: 64
+        }
     }
 }
 

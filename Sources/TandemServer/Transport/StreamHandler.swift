@@ -10,6 +10,7 @@ final class StreamHandler: ChannelInboundHandler {
     private let service: RPCService
     private let session: RPCSession
     private var lines: LineBuffer
+    private var unfinished: UnfinishedBytes
     private var outbox: Outbox?
     /// Messages whose calls are under way or whose answers wait in the outbox.
     private var unanswered = 0
@@ -20,11 +21,8 @@ final class StreamHandler: ChannelInboundHandler {
         self.service = service
         self.session = session
         lines = LineBuffer(maximumBytes: session.maximumMessageBytes)
+        unfinished = UnfinishedBytes(session)
     }
-
-    /// An answer longer than this is the client's to take before it counts as taken; shorter ones are held down by the
-    /// channel's own watermark.
-    private static let trackedBytes = 64 << 10
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
@@ -33,6 +31,11 @@ final class StreamHandler: ChannelInboundHandler {
             handler.unanswered -= replies.count
             handler.send(replies.compactMap { $0 }, context)
         }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        // It leads back here: neither would ever go.
+        outbox = nil
     }
 
     private func send(_ replies: [RPCReply], _ context: ChannelHandlerContext) {
@@ -44,13 +47,8 @@ final class StreamHandler: ChannelInboundHandler {
                 buffer.writeBytes(reply.bytes)
                 buffer.writeInteger(UInt8(ascii: "\n"))
             }
-            if bytes > Self.trackedBytes {
-                let session = session
-                context.writeAndFlush(Self.wrapOutboundOut(buffer)).whenComplete { _ in session.pay(bytes) }
-            } else {
-                context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
-                session.pay(bytes)
-            }
+            session.release(bytes)
+            context.send(buffer, to: session)
         }
         guard isInputClosed, unanswered == 0 else { return }
         // Behind everything that is still on its way to a slow reader.
@@ -64,25 +62,29 @@ final class StreamHandler: ChannelInboundHandler {
         lines.append(Self.unwrapInboundIn(data))
         while true {
             switch lines.next() {
-            case .none: return
             case .line(let line):
-                handle(line.withUnsafeReadableBytes(service.parse))
-            case .tooLong:
-                // Where the next message starts can't be told: say why, then hang up.
-                isInputClosed = true
-                unanswered += 1
-                outbox?.put(
-                    RPCReply(id: nil, .failure(.messageTooLarge(maximum: session.maximumMessageBytes))))
+                session.noteProgress()
+                handle(line.withUnsafeReadableBytes(service.parse), of: line.readableBytes)
+            case .none:
+                if let refusal = unfinished.note(lines.storedBytes) { end(refusal) }
                 return
+            case .tooLong: return end(.messageTooLarge(maximum: session.maximumMessageBytes))
             }
         }
     }
 
-    private func handle(_ message: RPCMessage) {
+    private func handle(_ message: RPCMessage, of bytes: Int) {
         guard let outbox else { return }
         unanswered += 1
-        session.noteProgress()
-        service.handle(message, from: session) { outbox.put($0) }
+        service.handle(message, of: bytes, from: session) { outbox.put($0) }
+    }
+
+    /// Where the next message starts can't be told: says why, then hangs up.
+    private func end(_ error: APIError) {
+        isInputClosed = true
+        lines.close()
+        _ = unfinished.note(0)
+        handle(.invalid(error), of: 0)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

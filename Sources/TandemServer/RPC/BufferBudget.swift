@@ -1,0 +1,59 @@
+import Synchronization
+import TandemAPI
+
+/// Memory that clients have the server keep, all connections together: messages that are not whole, calls under way, answers
+/// that nobody takes. Thread-safe.
+///
+/// A connection has `ownBytes` to itself; what it holds past them comes out of here. So who sends and reads little at a time
+/// never comes here, and is served while others have used everything up. What is held at most is the maximum, `ownBytes` for
+/// each connection, and what came in one read or went out in one answer before anybody could know.
+final class BufferBudget: Sendable {
+    /// As much as one read brings, and as who shows no certificate may send: strangers can't use up what others share.
+    static let ownBytes = 64 << 10
+
+    let maximumBytes: Int
+    // Relaxed: a count that orders nothing.
+    private let held = Atomic<Int>(0)
+
+    init(maximumBytes: Int) {
+        self.maximumBytes = maximumBytes
+    }
+
+    /// What connections hold past that which each has to itself.
+    var heldBytes: Int { held.load(ordering: .relaxed) }
+
+    private var isSpent: Bool { heldBytes >= maximumBytes }
+
+    /// A connection that held `old` bytes holds `new`.
+    func change(from old: Int, to new: Int) {
+        let difference = max(0, new - Self.ownBytes) - max(0, old - Self.ownBytes)
+        if difference != 0 { held.wrappingAdd(difference, ordering: .relaxed) }
+    }
+
+    /// Why `bytes` can't be kept for one connection; nil where they can.
+    func refusal(of bytes: Int) -> APIError? {
+        guard bytes > Self.ownBytes, isSpent else { return nil }
+        return APIError(
+            .resourceExhausted, reason: "TooMuchBuffered",
+            "the server keeps \(maximumBytes >> 20) MiB of messages and answers for its clients, and may not keep more; "
+                + "try again in a moment, or with less at a time: a retry finds whatever was committed",
+            isRetryable: true)
+    }
+}
+
+/// What a handler keeps of messages that are not whole, as its session is told of it. On the connection's event loop.
+struct UnfinishedBytes {
+    private let session: RPCSession
+    private var bytes = 0
+
+    init(_ session: RPCSession) {
+        self.session = session
+    }
+
+    /// Notes how much it is now. Not nil where that is too much: then the handler must let go of it.
+    mutating func note(_ now: Int) -> APIError? {
+        session.hold(now - bytes)
+        bytes = now
+        return session.budget.refusal(of: now)
+    }
+}

@@ -1,0 +1,137 @@
+import IPAM
+import NIOCore
+import Synchronization
+import TandemAPI
+
+/// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
+final class RPCSession: Sendable {
+    let identity: Identity?
+    private let peer: SocketAddress?
+    private let eventLoop: any EventLoop
+    /// Relaxed everywhere: a count that orders nothing.
+    private let inFlight = Atomic<Int>(0)
+    private let held = Atomic<Int>(0)
+    /// A call was refused because of a limit since the last look.
+    private let overload = Atomic<Bool>(false)
+    /// Messages that came in whole, and answers that left.
+    private let progress = Atomic<Int>(0)
+    let budget: BufferBudget
+
+    init(identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget) {
+        self.identity = identity
+        self.peer = peer
+        self.eventLoop = eventLoop
+        self.budget = budget
+    }
+
+    deinit {
+        budget.change(from: held.load(ordering: .relaxed), to: 0)
+    }
+
+    /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
+    var peerText: String { Self.text(peer) }
+
+    static func text(_ address: SocketAddress?) -> String {
+        guard let address, let host = address.ipAddress, let port = address.port else { return "unknown" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    /// Bytes of one message: whoever has not said who he is may not make the server keep much.
+    var maximumMessageBytes: Int { identity == nil ? 64 << 10 : RPCMessage.maximumBytes }
+
+    var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
+
+    /// Grows while the connection is of use to somebody.
+    var progressCount: Int { progress.load(ordering: .relaxed) }
+
+    func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
+
+    func noteOverload() { overload.store(true, ordering: .relaxed) }
+
+    /// Whether a call was refused because of a limit since this was asked last.
+    func takeOverload() -> Bool {
+        overload.load(ordering: .relaxed) && overload.exchange(false, ordering: .relaxed)
+    }
+
+    // MARK: What the server keeps for the client
+
+    /// So many bytes more are kept, or fewer: of messages that are not whole, of calls under way, of answers that the client
+    /// has not taken. What is held at the end is given back.
+    func hold(_ bytes: Int) {
+        guard bytes != 0 else { return }
+        let change = held.wrappingAdd(bytes, ordering: .relaxed)
+        // Each change goes on where another one ended, so that their sum is what is held, in whatever order they are told.
+        budget.change(from: change.oldValue, to: change.newValue)
+    }
+
+    func release(_ bytes: Int) { hold(-bytes) }
+
+    /// Throws RESOURCE_EXHAUSTED while too much is kept: for this client, or for all where it is one of those that hold it.
+    func checkHeld() throws(APIError) {
+        let held = held.load(ordering: .relaxed)
+        guard held < RPCService.maximumHeldBytes else {
+            throw APIError(
+                .resourceExhausted, reason: "TooMuchUnread",
+                "\(RPCService.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
+                    + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
+        }
+        if let refusal = budget.refusal(of: held) { throw refusal }
+    }
+
+    /// Why the answer can't be kept for the client.
+    func refusal(of result: Result<CallResult, APIError>) -> APIError? {
+        guard case .success(let result) = result else { return nil }
+        return budget.refusal(of: result.json.count)
+    }
+
+    /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the
+    /// limit by its own length, or none of a full size could ever come in.
+    func enter(_ calls: Int) -> Result<Void, APIError> {
+        let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
+        guard before >= RPCService.maximumInFlight else { return .success(()) }
+        return .failure(
+            APIError(
+                .resourceExhausted, reason: "TooManyInFlight",
+                "\(RPCService.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
+                isRetryable: true))
+    }
+
+    func leave() {
+        inFlight.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell.
+    func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
+        guard let milliseconds = call.timeoutMilliseconds else { return answer }
+        let first = FirstOnly(answer)
+        let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
+            first.tell(
+                .failure(
+                    APIError(
+                        .deadlineExceeded, reason: "Timeout",
+                        "\(call.method.rawValue) took longer than \(milliseconds) ms; "
+                            + "ask again: a retry finds whatever was committed", isRetryable: true)))
+        }
+        return { result in
+            deadline.cancel()
+            first.tell(result)
+        }
+    }
+}
+
+/// Passes on the first of several answers.
+private final class FirstOnly: Sendable {
+    private let answer: Mutex<Engine.Answer?>
+
+    init(_ answer: @escaping Engine.Answer) {
+        self.answer = Mutex(answer)
+    }
+
+    func tell(_ result: Result<CallResult, APIError>) {
+        let answer = answer.withLock { answer in
+            defer { answer = nil }
+            return answer
+        }
+        answer?(result)
+    }
+}

@@ -1,0 +1,66 @@
+import NIOCore
+import NIOPosix
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import TandemServer
+
+@Suite("Buffer budget")
+struct BufferBudgetTests {
+    private func session(_ budget: BufferBudget) -> RPCSession {
+        RPCSession(
+            identity: nil, eventLoop: MultiThreadedEventLoopGroup.singleton.any(), peer: nil, budget: budget)
+    }
+
+    @Test(
+        "connections that threads change at once come to the sum of what each holds past its own, and to nothing at the end"
+    )
+    func addsUp() async {
+        for seed in seeds {
+            let budget = BufferBudget(maximumBytes: 1 << 20)
+            var sessions = (0..<3).map { _ in session(budget) }
+            let held = await withTaskGroup(of: [Int].self) { [sessions] threads in
+                for thread in 0..<4 {
+                    threads.addTask {
+                        var generator = SeededGenerator(seed: seed &* 4 &+ UInt64(thread))
+                        var held = [0, 0, 0]
+                        for _ in 0..<20_000 {
+                            let index = Int.random(in: 0..<3, using: &generator)
+                            // Around the line below which nothing is counted, from both sides.
+                            let bytes = Int.random(in: -held[index]...40_000 - held[index], using: &generator)
+                            held[index] += bytes
+                            sessions[index].hold(bytes)
+                        }
+                        return held
+                    }
+                }
+                return await threads.reduce(into: [0, 0, 0]) { sum, held in
+                    for index in sum.indices { sum[index] += held[index] }
+                }
+            }
+            #expect(budget.heldBytes == held.reduce(0) { $0 + max(0, $1 - BufferBudget.ownBytes) }, "seed \(seed)")
+            sessions = []
+            #expect(budget.heldBytes == 0, "seed \(seed)")
+        }
+    }
+
+    @Test("what each has to itself is never refused; more is, once the maximum is reached")
+    func refuses() {
+        let own = BufferBudget.ownBytes
+        let budget = BufferBudget(maximumBytes: 1 << 20)
+        let holder = session(budget)
+        var unfinished = UnfinishedBytes(session(budget))
+        #expect(unfinished.note(1 << 30) != nil, "which spends it at once")
+        #expect(unfinished.note(own + 1) == nil)
+        holder.hold(own + (1 << 20) - 2)
+        #expect(budget.heldBytes == (1 << 20) - 1)
+        #expect(unfinished.note(own) == nil && budget.refusal(of: 1 << 30) == nil)
+        holder.hold(1)
+        #expect(unfinished.note(own) == nil)
+        let refusal = unfinished.note(own + 1)
+        #expect(refusal?.status == .resourceExhausted && refusal?.isRetryable == true)
+        holder.release(100)
+        #expect(unfinished.note(own + 1) == nil)
+    }
+}
