@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import OpenSSLTLS
 import Synchronization
+import TandemAPI
 import TestSupport
 
 /// A client of the stream that does as it is told: it reads only when it is asked to, and sends any bytes.
@@ -16,6 +17,7 @@ final class WireClient: Sendable {
         private let state = Mutex((bytes: ByteBuffer(), searched: 0))
         let isClosed = Atomic<Bool>(false)
         let changed = DispatchSemaphore(value: 0)
+        let hasAgreed = DispatchSemaphore(value: 0)
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             var bytes = Self.unwrapInboundIn(data)
@@ -26,6 +28,7 @@ final class WireClient: Sendable {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
             if case .some(.inputClosed) = event as? ChannelEvent { end() }
+            if event is TLSHandshakeCompleted { hasAgreed.signal() }
         }
         private func end() {
             isClosed.store(true, ordering: .sequentiallyConsistent)
@@ -68,7 +71,10 @@ final class WireClient: Sendable {
                     try channel.pipeline.syncOperations.addHandlers([TLSHandler(context: tls), received])
                 }
             }.connect(host: "127.0.0.1", port: port).wait()
-        if !reads { try channel.setOption(.autoRead, value: false).wait() }
+        guard !reads else { return }
+        // Not before the handshake is done, which needs to be read.
+        guard received.hasAgreed.wait(timeout: .now() + 30) == .success else { throw ChannelError.eof }
+        try channel.setOption(.autoRead, value: false).wait()
     }
 
     deinit { channel.close(promise: nil) }
@@ -78,6 +84,21 @@ final class WireClient: Sendable {
     /// Returns once the bytes have left, or the connection has failed.
     func send(_ text: String) {
         try? channel.writeAndFlush(ByteBuffer(string: text)).wait()
+    }
+
+    /// Goes away, whatever is still to be read: with a goodbye, or by a reset. Returns once the socket is closed.
+    func leave(abruptly: Bool) throws {
+        let channel = channel
+        if abruptly {
+            try (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).wait()
+        } else {
+            try channel.close(mode: .output).wait()
+        }
+        // Below TLS, which would wait for the server's goodbye; where that has come by now, the channel is closed already.
+        try? channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.context(handlerType: TLSHandler.self).close(promise: nil)
+        }.wait()
+        try channel.closeFuture.wait()
     }
 
     /// On its way; may wait for the server to read.
@@ -92,6 +113,11 @@ final class WireClient: Sendable {
             if received.isClosed.load(ordering: .sequentiallyConsistent) { return received.takeLine() }
             guard received.changed.wait(timeout: .now() + 30) == .success else { return nil }
         }
+    }
+
+    /// The next answer; nil where there is none, as above.
+    func receiveAnswer() -> JSONValue? {
+        receive().flatMap { try? JSONValue(parsing: String(buffer: $0)) }
     }
 
     /// Whether the server ends the connection within half a minute.
