@@ -107,8 +107,11 @@ public final class Journal: Sendable {
         self.idleMilliseconds = idleMilliseconds
         self.runsOwnThread = runsOwnThread
         guard runsOwnThread else { return }
-        let thread = Thread { self.run() }
-        thread.name = "tandem-journal"
+        let thread = Thread {
+            // The system learns it only from the thread itself.
+            Thread.current.name = "tandem-journal"
+            self.run()
+        }
         thread.start()
     }
 

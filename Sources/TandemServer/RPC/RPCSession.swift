@@ -100,21 +100,25 @@ final class RPCSession: Sendable {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 
-    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell.
+    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
+    /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
     func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
         guard let milliseconds = call.timeoutMilliseconds else { return answer }
         let first = FirstOnly(answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
-            first.tell(
+            // What its answer takes off, which is not the end of it.
+            self.inFlight.wrappingAdd(1, ordering: .relaxed)
+            let isTold = first.tell(
                 .failure(
                     APIError(
                         .deadlineExceeded, reason: "Timeout",
                         "\(call.method.rawValue) took longer than \(milliseconds) ms; "
                             + "ask again: a retry finds whatever was committed", isRetryable: true)))
+            if !isTold { self.leave() }
         }
         return { result in
             deadline.cancel()
-            first.tell(result)
+            if !first.tell(result) { self.leave() }
         }
     }
 }
@@ -127,11 +131,13 @@ private final class FirstOnly: Sendable {
         self.answer = Mutex(answer)
     }
 
-    func tell(_ result: Result<CallResult, APIError>) {
+    /// Whether it was the first.
+    func tell(_ result: Result<CallResult, APIError>) -> Bool {
         let answer = answer.withLock { answer in
             defer { answer = nil }
             return answer
         }
         answer?(result)
+        return answer != nil
     }
 }
