@@ -6,12 +6,6 @@ import TandemAPI
 
 /// Runs messages of any connection against the engine: authorises, limits, counts, times out. Thread-safe.
 final class RPCService: Sendable {
-    /// Calls under way on one connection.
-    static let maximumInFlight = 1024
-
-    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
-    static let maximumHeldBytes = 16 << 20
-
     private let engine: Engine
     private let metrics: CallMetrics
     private let health: Health

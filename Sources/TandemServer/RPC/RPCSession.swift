@@ -5,6 +5,12 @@ import TandemAPI
 
 /// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
 final class RPCSession: Sendable {
+    /// Calls under way on one connection.
+    static let maximumInFlight = 1024
+
+    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
+    static let maximumHeldBytes = 16 << 20
+
     let identity: Identity?
     private let peer: SocketAddress?
     private let eventLoop: any EventLoop
@@ -69,10 +75,10 @@ final class RPCSession: Sendable {
     /// Throws RESOURCE_EXHAUSTED while too much is kept: for this client, or for all where it is one of those that hold it.
     func checkHeld() throws(APIError) {
         let held = held.load(ordering: .relaxed)
-        guard held < RPCService.maximumHeldBytes else {
+        guard held < Self.maximumHeldBytes else {
             throw APIError(
                 .resourceExhausted, reason: "TooMuchUnread",
-                "\(RPCService.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
+                "\(Self.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
                     + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
         }
         if let refusal = budget.refusal(of: held) { throw refusal }
@@ -88,11 +94,11 @@ final class RPCSession: Sendable {
     /// limit by its own length, or none of a full size could ever come in.
     func enter(_ calls: Int) -> Result<Void, APIError> {
         let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
-        guard before >= RPCService.maximumInFlight else { return .success(()) }
+        guard before >= Self.maximumInFlight else { return .success(()) }
         return .failure(
             APIError(
                 .resourceExhausted, reason: "TooManyInFlight",
-                "\(RPCService.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
+                "\(Self.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
                 isRetryable: true))
     }
 
