@@ -140,7 +140,9 @@ public final class Server: Service {
             await connections.closeAll()
             end.finish()
         }
-        let timer = group.next().scheduleTask(in: .seconds(Int64(configuration.shutdownTimeoutSeconds))) { end.finish() }
+        let timer = group.next().scheduleTask(in: .seconds(Int64(configuration.shutdownTimeoutSeconds))) {
+            end.finish()
+        }
         for await _ in ended {}
         timer.cancel()
         answers.cancel()
