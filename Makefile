@@ -65,6 +65,7 @@ tsan: ## Run the tests of everything that threads share under ThreadSanitizer
 
 asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
 	@docker/deps.sh --tests
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.suppressions:print_suppressions=0 \
 	swift test --sanitize=address --scratch-path .build-asan \
 		--filter 'OpenSSLTLSTests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
 

@@ -136,7 +136,8 @@ let package = Package(
         tests(
             "HostileTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "TandemClient", "IPAM",
+                "TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemServer", "TandemAPI", "TandemClient",
+                "IPAM",
                 "Ledger",
                 "OpenSSLTLS", "LineFraming", nio, nioPosix,
             ]),
@@ -151,7 +152,7 @@ let package = Package(
         tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing", "Metrics"]),
         tests(
             "IPAMTests", ["TestSupport", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
-        tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", nio, nioEmbedded, nioPosix]),
+        tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
         .testTarget(
             name: "OperationsTests",
             dependencies: [
@@ -162,6 +163,9 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "TandemServerTests",
-            ["TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions"]),
+            [
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions", nio,
+                nioEmbedded,
+            ]),
     ]
 )

@@ -6,6 +6,9 @@ set -eu
 missing=
 # What a test is skipped without.
 wanted=
+# The same, for programs whose files alone are enough: their packages would start services.
+files=
+tools=$(dirname "$0")/../.build/tools
 [ -e /usr/include/openssl/ssl.h ] || missing="$missing libssl-dev"
 [ -e /usr/include/sqlite3.h ] || missing="$missing libsqlite3-dev"
 command -v pkg-config >/dev/null || missing="$missing pkg-config"
@@ -16,6 +19,12 @@ command -v openssl >/dev/null || missing="$missing openssl"
     command -v sqlite3 >/dev/null || missing="$missing sqlite3"
     command -v spin >/dev/null || missing="$missing spin"
     command -v gcc >/dev/null || missing="$missing gcc"
+    command -v groff >/dev/null || wanted="$wanted groff-base"
+    command -v docker-compose >/dev/null || wanted="$wanted docker-compose"
+    if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+        command -v prometheus >/dev/null || [ -x "$tools/usr/bin/prometheus" ] || files="$files prometheus"
+        command -v kubectl >/dev/null || [ -x "$tools/usr/bin/kubectl" ] || files="$files kubernetes-client"
+    fi
     # The network test makes hosts of its own, which only root may.
     [ "$(id -u)" -ne 0 ] || {
         [ -x /usr/lib/cni/bridge ] || wanted="$wanted containernetworking-plugins"
@@ -35,7 +44,15 @@ command -v swift >/dev/null || {
     echo "Swift 6.1 or newer is missing; install it from https://www.swift.org/install/linux/" >&2
     exit 1
 }
-[ -n "$missing$wanted" ] || exit 0
+fetch() {
+    mkdir -p "$tools"
+    (cd "$tools" && apt-get download -qq "$@" 2>/dev/null && for package in *.deb; do
+        dpkg-deb -x "$package" . && rm "$package"
+    done)
+}
+# Works without being root where the lists of packages are there; else once they are.
+if [ -n "$files" ] && fetch $files; then files=; fi
+[ -n "$missing$wanted$files" ] || exit 0
 
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
@@ -44,7 +61,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
     [ -n "$missing" ] || {
-        echo "Without these packages some tests are skipped:$wanted" >&2
+        echo "Without these packages some tests are skipped:$wanted$files" >&2
         exit 0
     }
     echo "These packages are missing, and this user may not install them:$missing" >&2
@@ -52,12 +69,13 @@ if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
     exit 1
 fi
 install() {
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
-echo "Installing$missing$wanted"
+echo "Installing$missing$wanted$files"
 $as_root apt-get update -qq || true
 [ -z "$missing" ] || install $missing || {
     echo "The installation failed; run it by hand: apt-get install$missing" >&2
     exit 1
 }
+[ -z "$files" ] || fetch $files || echo "Without these packages some tests are skipped:$files" >&2
 [ -z "$wanted" ] || install $wanted || echo "Without these packages some tests are skipped:$wanted" >&2

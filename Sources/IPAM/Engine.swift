@@ -53,6 +53,7 @@ public final class Engine: Sendable {
 
     /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node.
     public func perform(_ call: Call, onlyNode: String? = nil, _ answer: @escaping Answer) {
+        if call.isChange, journal.isCongested { return answer(.failure(.congested)) }
         switch call.body {
         case .allocateServiceIPs(let service): allocate(service, isDryRun: call.isDryRun, answer)
         case .updateServiceIPs(let service): update(service, isDryRun: call.isDryRun, answer)

@@ -31,9 +31,19 @@ public final class Journal: Sendable {
         public var backlog = 0
     }
 
-    private enum Entry: Sendable {
-        case transaction(LedgerTransaction, Acknowledgement)
-        case barrier(@Sendable () -> Void)
+    private struct Entry: Sendable {
+        enum Work: Sendable {
+            case transaction(LedgerTransaction, Acknowledgement)
+            case barrier(@Sendable () -> Void)
+        }
+
+        var work: Work
+        /// When it came.
+        var since: Moment
+
+        var transaction: LedgerTransaction? {
+            if case .transaction(let transaction, _) = work { transaction } else { nil }
+        }
     }
 
     private struct State {
@@ -47,20 +57,30 @@ public final class Journal: Sendable {
         var impairment: LedgerError?
         var observers: [@Sendable (LedgerError) -> Void] = []
         var statistics = Statistics()
-        /// When the oldest transaction of the queue came, and the oldest of the group that is being committed.
-        var waitingSince: Moment?
+        /// When the oldest of the group that is being committed came.
         var committingSince: Moment?
 
-        /// The first in the queue has waited for too long.
-        func isLate(_ now: Moment) -> Bool {
-            guard let waitingSince else { return false }
-            return now.since(waitingSince) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+        /// Why a further transaction is not taken; nil where it is. O(1).
+        func refusal(_ now: Moment) -> LedgerError? {
+            if let fault { return LedgerError(fault.code, fault.message) }
+            if isStopping { return LedgerError(.stopped, "the server is shutting down") }
+            guard transactions < Journal.maximumQueue else {
+                return LedgerError(
+                    .queueFull, "\(Journal.maximumQueue) changes wait for storage already; try again in a moment")
+            }
+            guard let first = queue.first, now.since(first.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+            else { return nil }
+            return LedgerError(
+                .queueFull,
+                "changes wait for storage for more than \(Journal.maximumWaitMilliseconds) ms; try again in a moment")
         }
     }
 
     private let state = Mutex(State())
     // Releasing and acquiring: who sees that it failed was not told of anything by then that is not stored.
     private let failed = Atomic<Bool>(false)
+    // Relaxed: a hint. It is written under the lock of the state that it speaks of.
+    private let congested = Atomic<Bool>(false)
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     private let store: any LedgerStore
@@ -87,8 +107,11 @@ public final class Journal: Sendable {
         self.idleMilliseconds = idleMilliseconds
         self.runsOwnThread = runsOwnThread
         guard runsOwnThread else { return }
-        let thread = Thread { self.run() }
-        thread.name = "tandem-journal"
+        let thread = Thread {
+            // The system learns it only from the thread itself.
+            Thread.current.name = "tandem-journal"
+            self.run()
+        }
         thread.start()
     }
 
@@ -96,31 +119,28 @@ public final class Journal: Sendable {
     public func submit(_ transaction: LedgerTransaction, _ acknowledge: @escaping Acknowledgement) {
         let now = now()
         let refusal: LedgerError? = state.withLock { state in
-            if let fault = state.fault { return LedgerError(fault.code, fault.message) }
-            if state.isStopping { return LedgerError(.stopped, "the server is shutting down") }
-            guard state.transactions < Self.maximumQueue else {
-                return LedgerError(
-                    .queueFull, "\(Self.maximumQueue) changes wait for storage already; try again in a moment")
+            if let refusal = state.refusal(now) {
+                if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
+                return refusal
             }
-            guard !state.isLate(now) else {
-                return LedgerError(
-                    .queueFull,
-                    "changes wait for storage for more than \(Self.maximumWaitMilliseconds) ms; try again in a moment")
-            }
-            if state.transactions == 0 { state.waitingSince = now }
             state.transactions += 1
-            state.queue.append(.transaction(transaction, acknowledge))
+            state.queue.append(Entry(work: .transaction(transaction, acknowledge), since: now))
             return nil
         }
         if let refusal { acknowledge(.failure(refusal)) } else { rouse() }
     }
 
+    /// Whether transactions are refused for now, as too many wait or have waited for too long: for a caller to know before
+    /// it does the work that leads to one. Never waits.
+    public var isCongested: Bool { congested.load(ordering: .relaxed) }
+
     /// Runs `body` on the journal's thread once everything submitted before is acknowledged; at once where the journal
     /// has stopped or failed.
     public func flush(_ body: @escaping @Sendable () -> Void) {
+        let now = now()
         let isQueued = state.withLock { state in
             guard state.fault == nil, !state.isStopping else { return false }
-            state.queue.append(.barrier(body))
+            state.queue.append(Entry(work: .barrier(body), since: now))
             return true
         }
         if isQueued { rouse() } else { body() }
@@ -183,7 +203,7 @@ public final class Journal: Sendable {
         var (statistics, oldest) = state.withLock { state in
             var statistics = state.statistics
             statistics.queued = state.transactions
-            return (statistics, state.committingSince ?? state.waitingSince)
+            return (statistics, state.committingSince ?? state.queue.first?.since)
         }
         if let oldest { statistics.lag = Moment.now().since(oldest) }
         statistics.backlog = store.backlog
@@ -236,6 +256,7 @@ public final class Journal: Sendable {
 
     private func takeNext(sleepsIfEmpty: Bool) -> Next {
         let next: Next? = state.withLock { state in
+            defer { noteCongestion(state) }
             if state.queue.isEmpty {
                 if state.isStopping { return .end }
                 if !sleepsIfEmpty { return .idle }
@@ -245,15 +266,13 @@ public final class Journal: Sendable {
             guard state.queue.count > Self.maximumGroup else {
                 defer { state.queue = [] }
                 state.transactions = 0
-                state.committingSince = state.waitingSince
-                state.waitingSince = nil
+                state.committingSince = state.queue.first?.since
                 return .group(state.queue)
             }
             let group = Array(state.queue[..<Self.maximumGroup])
             state.queue.removeFirst(Self.maximumGroup)
-            state.transactions -= group.reduce(0) { if case .transaction = $1 { $0 + 1 } else { $0 } }
-            // Not known for each: those left came no earlier than the first of all.
-            state.committingSince = state.waitingSince
+            state.transactions -= group.count { $0.transaction != nil }
+            state.committingSince = group.first?.since
             return .group(group)
         }
         if let next { return next }
@@ -269,9 +288,14 @@ public final class Journal: Sendable {
         return .idle
     }
 
+    /// Nothing is refused any more as soon as what is left in the queue allows it.
+    private func noteCongestion(_ state: borrowing State) {
+        guard isCongested, state.refusal(now())?.code != .queueFull else { return }
+        congested.store(false, ordering: .relaxed)
+    }
+
     private func commit(_ entries: [Entry]) {
-        var transactions: [LedgerTransaction] = []
-        for case .transaction(let transaction, _) in entries { transactions.append(transaction) }
+        let transactions = entries.compactMap(\.transaction)
         let start = Moment.now()
         let outcome = transactions.isEmpty ? .success([]) : outcome(of: transactions)
         if !transactions.isEmpty { groupTimes.observe(Moment.now().since(start)) }
@@ -285,7 +309,7 @@ public final class Journal: Sendable {
         }
         var index = 0
         for entry in entries {
-            switch entry {
+            switch entry.work {
             case .barrier(let body): body()
             case .transaction(_, let acknowledge):
                 acknowledge(outcome.map { $0[index] })

@@ -85,6 +85,7 @@ public final class TLSContext: @unchecked Sendable {
         let service = Array("tandem".utf8)
         SSL_CTX_set_session_id_context(pointer, service, UInt32(service.count))
         SSL_CTX_set_timeout(pointer, Self.ticketLifetimeSeconds)
+        SSL_CTX_set_session_ticket_cb(pointer, nil, SessionTicket.takeUp, nil)
     }
 
     private static let ticketLifetimeSeconds = 3_600

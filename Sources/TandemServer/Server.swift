@@ -131,19 +131,22 @@ public final class Server: Service {
         health.enter(.draining)
         logger.info("draining", metadata: ["connections": "\(connections.count)"])
         let (connections, service, journal) = (connections, service, engine.journal)
-        await withTaskGroup(of: Void.self) { tasks in
-            let seconds = configuration.shutdownTimeoutSeconds
-            tasks.addTask {
-                // Calls under way are in the journal's queue, or wait for one that is.
-                while service.inFlight > 0, journal.fault == nil, !Task.isCancelled {
-                    await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
-                }
-                await connections.closeAll()
+        let (ended, end) = AsyncStream<Void>.makeStream()
+        // Nobody's child: where storage does not answer it does not end, and nobody may wait for it.
+        let answers = Task {
+            // Calls under way are in the journal's queue, or wait for one that is.
+            while service.inFlight > 0, journal.fault == nil, !Task.isCancelled {
+                await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
             }
-            tasks.addTask { try? await Task.sleep(for: .seconds(seconds)) }
-            await tasks.next()
-            tasks.cancelAll()
+            await connections.closeAll()
+            end.finish()
         }
+        let timer = group.next().scheduleTask(in: .seconds(Int64(configuration.shutdownTimeoutSeconds))) {
+            end.finish()
+        }
+        for await _ in ended {}
+        timer.cancel()
+        answers.cancel()
         let isWhole = engine.journal.stop(by: max(deadline, .now + .seconds(1)))
         if isWhole { try? await group.shutdownGracefully() }
         records.audit?.flush()

@@ -13,6 +13,12 @@ final class LoadConnection: ChannelInboundHandler {
 
     enum Phase { case idle, warmingUp, measuring, draining }
 
+    private struct UnderWay {
+        var request: LoadRequest
+        /// When it was meant to be sent, and when it was.
+        var start, sent: NIODeadline
+    }
+
     private(set) var script: Script
     private(set) var measured = Measurements()
     private(set) var failure: String?
@@ -24,7 +30,7 @@ final class LoadConnection: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var started = NIODeadline.uptimeNanoseconds(0)
     /// By the id of their last call.
-    private var underWay: [Int: (request: LoadRequest, start: NIODeadline)] = [:]
+    private var underWay: [Int: UnderWay] = [:]
     private var lastID = 0
     private var drained: EventLoopPromise<Void>?
     private var isPumping = false
@@ -93,7 +99,10 @@ final class LoadConnection: ChannelInboundHandler {
     private func pump() {
         guard isSending, let context, failure == nil, plan.rate == nil else { return }
         var buffer: ByteBuffer?
-        while underWay.count < plan.pipeline { write(start: .now(), into: &buffer, context) }
+        while underWay.count < plan.pipeline {
+            let now = NIODeadline.now()
+            write(start: now, sent: now, into: &buffer, context)
+        }
         if let buffer { context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil) }
     }
 
@@ -104,7 +113,7 @@ final class LoadConnection: ChannelInboundHandler {
         let now = NIODeadline.now()
         // The server takes 1,024 calls a connection; what is due beyond waits here, and its wait counts.
         while due <= now, underWay.count < 1_000 {
-            write(start: due, into: &buffer, context)
+            write(start: due, sent: now, into: &buffer, context)
             due = due + interval
         }
         if let buffer { context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil) }
@@ -112,10 +121,12 @@ final class LoadConnection: ChannelInboundHandler {
         context.eventLoop.scheduleTask(deadline: max(due, now + .milliseconds(1))) { bound.value.tick() }
     }
 
-    private func write(start: NIODeadline, into buffer: inout ByteBuffer?, _ context: ChannelHandlerContext) {
+    private func write(
+        start: NIODeadline, sent: NIODeadline, into buffer: inout ByteBuffer?, _ context: ChannelHandlerContext
+    ) {
         let request = script.next()
         lastID += request.calls
-        underWay[lastID] = (request, start)
+        underWay[lastID] = UnderWay(request: request, start: start, sent: sent)
         if buffer == nil { buffer = context.channel.allocator.buffer(capacity: 4_096) }
         guard var bytes = buffer else { return }
         buffer = nil  // leaves one owner, so that the bytes are appended in place
@@ -140,25 +151,27 @@ final class LoadConnection: ChannelInboundHandler {
         if plan.ignoresAnswers { return try answerOldest() }
         let answers = try LoadAnswer.parse(message)
         // A batch is known by the id of its last call.
-        guard let id = answers.map(\.id).max(), let (request, start) = underWay.removeValue(forKey: id) else {
+        guard let id = answers.map(\.id).max(), let finished = underWay.removeValue(forKey: id) else {
             throw LoadFailure(description: "it answers no call: \(String(decoding: message, as: UTF8.self))")
         }
-        let (refused, reason) = script.finish(request, answers)
-        finish(request, start, refused, reason)
+        let (refused, reason) = script.finish(finished.request, answers)
+        finish(finished, refused, reason)
     }
 
     private func answerOldest() throws {
-        guard let id = underWay.keys.min(), let (request, start) = underWay.removeValue(forKey: id) else {
+        guard let id = underWay.keys.min(), let finished = underWay.removeValue(forKey: id) else {
             throw LoadFailure(description: "it answers no call")
         }
-        finish(request, start, 0, nil)
+        finish(finished, 0, nil)
     }
 
-    private func finish(_ request: LoadRequest, _ start: NIODeadline, _ refused: Int, _ reason: String?) {
+    private func finish(_ finished: UnderWay, _ refused: Int, _ reason: String?) {
         let now = NIODeadline.now()
         if phase == .measuring {
             let second = Int((now - started).nanoseconds / 1_000_000_000)
-            measured.record(request, latency: now - start, at: second, refused: refused, reason)
+            measured.record(
+                finished.request, latency: now - finished.start, sinceSent: now - finished.sent, at: second,
+                refused: refused, reason)
         }
         if phase == .draining, underWay.isEmpty { finishDraining() }
     }

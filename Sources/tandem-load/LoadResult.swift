@@ -14,6 +14,11 @@ struct LoadResult: Sendable {
 
     var callsPerSecond: Double { Double(measurements.calls) / (Double(elapsed.nanoseconds) / 1e9) }
 
+    /// Calls that were not refused.
+    var servedPerSecond: Double {
+        Double(measurements.calls - measurements.refused) / (Double(elapsed.nanoseconds) / 1e9)
+    }
+
     var table: String {
         var lines = [
             "workload      \(plan.workload.rawValue), \(plan.transport.rawValue), \(loop)",
@@ -25,10 +30,10 @@ struct LoadResult: Sendable {
             lines.append("refused       \(count) \(reason)")
         }
         lines.append("latency       of a request, in milliseconds")
-        for percentile in Self.percentiles {
-            let name = percentile == 100 ? "max" : "p\(Self.plain(percentile))"
-            let value = Self.fixed(Double(measurements.latency.valueAtPercentile(percentile)) / 1_000, 3)
-            lines.append("  \(name)" + String(repeating: " ", count: 12 - name.count) + value)
+        lines += Self.lines(measurements.latency)
+        if measurements.refused > 0 {
+            lines.append("refused after milliseconds since it was sent")
+            lines += Self.lines(measurements.refusalLatency)
         }
         lines.append(
             faults.isEmpty
@@ -38,16 +43,28 @@ struct LoadResult: Sendable {
         return lines.joined(separator: "\n")
     }
 
+    private static func lines(_ latency: Histogram<UInt64>) -> [String] {
+        percentiles.map { percentile in
+            let name = percentile == 100 ? "max" : "p\(plain(percentile))"
+            let value = fixed(Double(latency.valueAtPercentile(percentile)) / 1_000, 3)
+            return "  \(name)" + String(repeating: " ", count: 12 - name.count) + value
+        }
+    }
+
+    private static func microseconds(_ latency: Histogram<UInt64>) -> JSONValue {
+        var object: JSONValue = [:]
+        for percentile in percentiles {
+            object[plain(percentile)] = .number(String(latency.valueAtPercentile(percentile)))
+        }
+        return object
+    }
+
     private var loop: String {
         plan.rate.map { "open loop of \(Self.fixed($0, 0)) requests/s over \(plan.connections) connections" }
             ?? "closed loop of \(plan.connections) connections with \(plan.pipeline) requests each"
     }
 
     var json: JSONValue {
-        var latency: JSONValue = [:]
-        for percentile in Self.percentiles {
-            latency[Self.plain(percentile)] = .number(String(measurements.latency.valueAtPercentile(percentile)))
-        }
         var reasons: JSONValue = [:]
         for (reason, count) in measurements.reasons { reasons[reason] = .number(String(count)) }
         return [
@@ -57,7 +74,9 @@ struct LoadResult: Sendable {
             "seconds": .number(Self.fixed(Double(elapsed.nanoseconds) / 1e9, 3)),
             "calls": .number(String(measurements.calls)), "refused": .number(String(measurements.refused)),
             "reasons": reasons, "callsPerSecond": .number(Self.fixed(callsPerSecond, 1)),
-            "latencyMicroseconds": latency,
+            "servedPerSecond": .number(Self.fixed(servedPerSecond, 1)),
+            "latencyMicroseconds": Self.microseconds(measurements.latency),
+            "refusalMicroseconds": Self.microseconds(measurements.refusalLatency),
             "perSecond": .array(measurements.perSecond.map { .number(String($0)) }),
             "faults": .array(faults.map { .string($0) }),
         ]

@@ -35,7 +35,11 @@ struct LoadRun {
             before = calls
         }
         let elapsed = NIODeadline.now() - started
-        for connection in connections { try await connection.drain() }
+        // All at once: while one is waited for, none may send more.
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            for connection in connections { tasks.addTask { try await connection.drain() } }
+            try await tasks.waitForAll()
+        }
 
         var result = LoadResult(plan: plan, elapsed: elapsed)
         var held: [String: [UInt8]] = [:]
@@ -116,7 +120,7 @@ struct LoadRun {
                         let now = NIODeadline.now()
                         await connection.close()
                         measured.record(
-                            LoadRequest(kind: .read, message: []), latency: now - start,
+                            LoadRequest(kind: .read, message: []), latency: now - start, sinceSent: now - start,
                             at: Int((now - started).nanoseconds / 1_000_000_000), refused: 0, nil)
                     }
                     return measured

@@ -5,6 +5,8 @@ import NIOCore
 struct Measurements: Sendable {
     /// Microseconds from a request's start to its answer; in an open loop from the start that was intended.
     var latency = Histogram<UInt64>(highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: .three)
+    /// Microseconds from when a request that was refused had been sent to the refusal.
+    var refusalLatency = Histogram<UInt64>(highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: .three)
     /// Calls that were answered, refusals included, in each second since the measuring began.
     var perSecond: [Int] = []
     var calls = 0
@@ -12,9 +14,11 @@ struct Measurements: Sendable {
     var reasons: [String: Int] = [:]
 
     mutating func record(
-        _ request: LoadRequest, latency elapsed: TimeAmount, at second: Int, refused: Int, _ reason: String?
+        _ request: LoadRequest, latency elapsed: TimeAmount, sinceSent: TimeAmount, at second: Int, refused: Int,
+        _ reason: String?
     ) {
-        latency.record(UInt64(clamping: max(1, elapsed.nanoseconds / 1_000)))
+        latency.record(Self.microseconds(elapsed))
+        if refused > 0 { refusalLatency.record(Self.microseconds(sinceSent)) }
         calls += request.calls
         self.refused += refused
         if let reason { reasons[reason, default: 0] += refused }
@@ -22,8 +26,13 @@ struct Measurements: Sendable {
         perSecond[second] += request.calls
     }
 
+    private static func microseconds(_ time: TimeAmount) -> UInt64 {
+        UInt64(clamping: max(1, time.nanoseconds / 1_000))
+    }
+
     mutating func add(_ other: Measurements) {
         latency.add(other.latency)
+        refusalLatency.add(other.refusalLatency)
         calls += other.calls
         refused += other.refused
         reasons.merge(other.reasons, uniquingKeysWith: +)

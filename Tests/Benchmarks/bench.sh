@@ -36,6 +36,8 @@ section() {
     Tests/Benchmarks/end-to-end.sh ${quick:+2 1}
     section "The tail at half of the throughput of a closed loop"
     Tests/Benchmarks/tail.sh ${quick:+3}
+    section "Three times the load that the server can carry"
+    Tests/Benchmarks/overload.sh ${quick:+3}
     section "A start after kill -9"
     Tests/Benchmarks/recovery.sh ${quick:+100000 5000 1} | sed 's/^/    /'
     "$(swift build -c release "${package[@]}" --show-bin-path)/ratios" $quick

@@ -27,11 +27,11 @@ work=$(mktemp -d)
 export CONTAINERS_STORAGE_CONF=$work/storage.conf
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$work/images" "$work/run" >"$work/storage.conf"
 podman() { command podman --runtime runc --cgroup-manager cgroupfs "$@"; }
-build() { nice -n 10 buildah bud --isolation chroot --network host --pull-never "$@"; }
+build() { nice -n 10 buildah bud --format docker --isolation chroot --network host --pull-never "$@"; }
 # The server's own port on loopback: containers share the network of this machine, as the test may not make another.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 run=(--network host --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --read-only --cap-drop all
-    --security-opt no-new-privileges)
+    --security-opt no-new-privileges --no-healthcheck) # nothing here would run them: podman leaves that to systemd
 end() {
     podman rm --all --force --time 1 >/dev/null 2>&1 || true
     rm -rf "$work"
@@ -133,9 +133,9 @@ given=$(addresses)
 [ "${given##* }" = False ] || fail "an address before it was asked for: $given"
 podman exec first /bin/true && podman exec first touch /etc/x 2>/dev/null && fail "the root file system can be written"
 stop first
-# An upgrade: another image, the same volume.
+# An upgrade: another image, the same volume. (A new REVISION would do, but buildah then takes its layer of before.)
 build --layers "${lent[@]}" -f "$work/source/docker/Dockerfile" --ignorefile "$work/source/docker/Dockerfile.dockerignore" \
-    --target server --build-arg REVISION=next -t localhost/tandem-server "$work/source" >"$work/log" 2>&1 || fail "the upgrade"
+    --target server --label org.opencontainers.image.revision=next -t localhost/tandem-server "$work/source" >"$work/log" 2>&1 || fail "the upgrade"
 [ "$(inspect '{{index .Labels "org.opencontainers.image.revision"}}')" = next ] || fail "the upgrade's labels"
 server second tandem-data
 [ "$(addresses)" = "${given% *} True" ] || fail "after the upgrade $(addresses), before it $given"

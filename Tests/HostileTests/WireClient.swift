@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import OpenSSLTLS
 import Synchronization
+import TandemAPI
 import TestSupport
 
 /// A client of the stream that does as it is told: it reads only when it is asked to, and sends any bytes.
@@ -84,6 +85,21 @@ final class WireClient: Sendable {
         try? channel.writeAndFlush(ByteBuffer(string: text)).wait()
     }
 
+    /// Goes away, whatever is still to be read: with a goodbye, or by a reset. Returns once the socket is closed.
+    func leave(abruptly: Bool) throws {
+        let channel = channel
+        if abruptly {
+            try (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).wait()
+        } else {
+            try channel.close(mode: .output).wait()
+        }
+        // Below TLS, which would wait for the server's goodbye; where that has come by now, the channel is closed already.
+        try? channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.context(handlerType: TLSHandler.self).close(promise: nil)
+        }.wait()
+        try channel.closeFuture.wait()
+    }
+
     /// On its way; may wait for the server to read.
     func begin(_ text: String) {
         channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
@@ -99,6 +115,11 @@ final class WireClient: Sendable {
     }
 
     var isClosed: Bool { received.isClosed.load(ordering: .sequentiallyConsistent) }
+
+    /// The next answer; nil where there is none, as above.
+    func receiveAnswer() -> JSONValue? {
+        receive().flatMap { try? JSONValue(parsing: String(buffer: $0)) }
+    }
 
     /// Whether the server ends the connection within half a minute.
     func isClosedByServer() -> Bool {

@@ -1,10 +1,11 @@
 import Dispatch
 import Foundation
-import Ledger
 import Metrics
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import Ledger
 
 @Suite("The journal")
 struct JournalTests {
@@ -82,6 +83,35 @@ struct JournalTests {
         submit(4)
         await flush(journal)
         #expect(outcomes.all.last == "4 kept")
+        journal.stop()
+    }
+
+    @Test("late is the first that waits now, not one that was served; who looks before he asks is told the same")
+    func measuresTheFirst() {
+        let clock = Mutex<UInt64>(0)
+        func pass(milliseconds: Int) { clock.withLock { $0 += UInt64(milliseconds) * 1_000_000 } }
+        let journal = Journal(
+            store: FaultyLedger(), runsOwnThread: false, now: { Moment(nanoseconds: clock.withLock { $0 }) })
+        let refused = Log<LedgerError.Code>()
+        func submit(_ version: UInt64) {
+            journal.submit(transaction(version)) { if case .failure(let error) = $0 { refused.add(error.code) } }
+        }
+        for version in 0..<UInt64(Journal.maximumGroup) { submit(version) }
+        pass(milliseconds: Journal.maximumWaitMilliseconds - 500)
+        submit(1)
+        journal.step()
+        pass(milliseconds: 1_000)
+        submit(2)
+        #expect(refused.all.isEmpty)
+        #expect(!journal.isCongested)
+        pass(milliseconds: Journal.maximumWaitMilliseconds)
+        submit(3)
+        #expect(refused.all == [.queueFull])
+        #expect(journal.isCongested)
+        journal.step()
+        #expect(!journal.isCongested)
+        submit(4)
+        #expect(refused.all == [.queueFull])
         journal.stop()
     }
 

@@ -90,10 +90,3 @@ struct TransactionMaker {
         return record
     }
 }
-
-/// What came in, in its order. Thread-safe.
-final class Log<Entry: Sendable>: Sendable {
-    private let entries = Mutex<[Entry]>([])
-    var all: [Entry] { entries.withLock { $0 } }
-    func add(_ entry: Entry) { entries.withLock { $0.append(entry) } }
-}

@@ -1,9 +1,11 @@
+import COpenSSL
 import Foundation
 import NIOCore
 import NIOPosix
-import OpenSSLTLS
 import TestSupport
 import Testing
+
+@testable import OpenSSLTLS
 
 /// The handler on a real socket, with OpenSSL's own program at the other end.
 @Suite("With openssl s_client", .serialized)
@@ -20,6 +22,54 @@ struct InteroperationTests {
         #expect(first.output.contains("admin/false"), "\(first.output) \(first.errors)")
         let second = echo.ask(["-sess_in", ticket])
         #expect(second.output.contains("admin/true"), "\(second.output) \(second.errors)")
+    }
+
+    @Test(
+        "a ticket is not taken up once its certificate has expired: the handshake goes its whole way, and fails by it",
+        arguments: [TLSVersion.tls13, .tls12])
+    func forgetsExpired(_ version: TLSVersion) throws {
+        let context = try TLSContext.server(version: version)
+        let echo = try EchoServer(context)
+        let directory = ScratchDirectory()
+        let identity = [
+            "-cert", Certificates.shared.certificate("admin"), "-key", Certificates.shared.key("admin"),
+        ]
+        let speak = version == .tls12 ? ["-tls1_2"] : []
+        let ticket = "\(directory.path)/ticket"
+        let first = echo.ask(["-sess_out", ticket] + identity + speak)
+        #expect(first.output.contains("admin/false"), "\(first.output) \(first.errors)")
+        #expect(echo.ask(["-sess_in", ticket] + speak).output.contains("admin/true"))
+        // Certificates are issued for a year; the clock that they are held to goes on by ten.
+        X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context.pointer), time(nil) + 10 * 365 * 86_400)
+        let stranger = echo.ask(["-sess_in", ticket] + speak)
+        #expect(stranger.output.contains("nobody/false"), "\(stranger.output) \(stranger.errors)")
+        let late = echo.ask(["-sess_in", ticket] + identity + speak)
+        #expect(!late.output.contains("/"), "\(late.output) \(late.errors)")
+    }
+
+    @Test("nor is one once the list of revocations has run out")
+    func forgetsWithoutList() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("listed", user: "listed")
+        let (list, ticket) = ("\(directory.path)/revoked.pem", "\(directory.path)/ticket")
+        authority.writeRevocations(list)
+        let context = try TLSContext(
+            server: TLSServerConfiguration(
+                identity: .of("server"), clientCAFile: Certificates.shared.ca, clientCRLFile: list,
+                applicationProtocols: ["jsonrpc"]))
+        let echo = try EchoServer(context)
+        let identity = [
+            "-cert", Certificates.shared.certificate("listed"), "-key", Certificates.shared.key("listed"),
+        ]
+        #expect(echo.ask(["-sess_out", ticket] + identity).output.contains("listed/false"))
+        #expect(echo.ask(["-sess_in", ticket]).output.contains("listed/true"))
+        // Lists are made for 30 days, this certificate for many years.
+        X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context.pointer), time(nil) + 60 * 86_400)
+        #expect(echo.ask(["-sess_in", ticket]).output.contains("nobody/false"))
+        #expect(!echo.ask(["-sess_in", ticket] + identity).output.contains("/"))
+        X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context.pointer), time(nil))
+        #expect(echo.ask(["-sess_in", ticket]).output.contains("listed/true"))
     }
 
     @Test("TLS 1.2 where it is allowed, and only there; never a renegotiation")

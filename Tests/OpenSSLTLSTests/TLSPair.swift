@@ -16,6 +16,12 @@ final class TLSPair {
         self.server = EmbeddedChannel(handlers: [TLSHandler(context: server), serverEvents], loop: loop)
     }
 
+    deinit {
+        // A channel and its handlers keep one another until it is closed; whoever waits for the other's last word gives up.
+        for channel in [client, server] { channel.close(promise: nil) }
+        client.embeddedEventLoop.advanceTime(by: .hours(1))
+    }
+
     /// A pair as a user would set it up: certificates both ways.
     convenience init(
         role: String? = "admin", client offer: [String] = ["jsonrpc"],

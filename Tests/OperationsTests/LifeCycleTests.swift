@@ -118,6 +118,51 @@ struct LifeCycleTests {
         #expect(server.stop() == 0)
     }
 
+    /// Keeps a server's storage from answering.
+    enum Hold: CaseIterable {
+        /// As a disk that hangs.
+        case hangs
+        /// By another program, which the server would wait for for five seconds.
+        case isLocked
+    }
+
+    @Test(
+        "told to stop while storage does not answer: it ends in time with 1, says why, and loses nothing acknowledged",
+        .enabled(if: StalledStorage.isAllowed), arguments: Hold.allCases)
+    func leavesHungStorage(_ hold: Hold) throws {
+        func params(_ name: String) -> JSONValue { ["service": ["metadata": ["name": .string(name)], "spec": [:]]] }
+        let directory = ScratchDirectory()
+        var server = try ServerProcess(directory.path, ServerProcess.ranges + ["--shutdown-timeout=1"])
+        let kept = try LineStream(port: server.port).call(.allocateServiceIPs, params("kept"))?["result"]?["service"]
+        let hung = hold == .hangs ? try StalledStorage(server) : nil
+        let holder = hold == .isLocked ? try DatabaseHolder("\(directory.path)/tandem.db") : nil
+        let stream = try LineStream(port: server.port)
+        let request: JSONValue = [
+            "jsonrpc": "2.0", "id": 1, "method": "AllocateServiceIPs", "params": params("waiting"),
+        ]
+        stream.send(request.text.description)
+        let isWaiting = (0..<1_000).contains { _ in
+            MetricsReader(port: server.port).value("tandem_journal_lag_seconds") != 0
+        }
+        #expect(isWaiting)
+        server.send(SIGTERM)
+        // One second to answer, one to tidy up, two for storage; the rest is for a machine that is slow.
+        let status = try #require(server.exitStatus(within: 30))
+        #expect(status == 1)
+        #expect(stream.receive()?["result"] == nil)
+        let lines = server.log.text.split(separator: "\n")
+        #expect(
+            lines.last?.hasPrefix("tandemd: storage did not answer within the 1 s of --shutdown-timeout") == true,
+            "\(server.log.text)")
+        hung?.goOn()
+        holder?.letGo()
+        server = try ServerProcess(directory.path)
+        let next = try LineStream(port: server.port)
+        #expect(kept != nil && next.call(.allocateServiceIPs, params("kept"))?["result"]?["service"] == kept)
+        #expect(next.call(.allocateServiceIPs, params("waiting"))?["result"]?["replayed"] != true)
+        #expect(server.stop() == 0)
+    }
+
     @Test(
         "a user without any privilege is served as root is",
         .enabled(if: getuid() == 0 && Project.tool("setpriv") != nil))

@@ -170,7 +170,7 @@ struct ManifestTests {
             try? FileManager.default.removeItem(atPath: "\(copy)/certs/\(name)")
             try FileManager.default.copyItem(atPath: source, toPath: "\(copy)/certs/\(name)")
         }
-        let built = Command.run("kubectl", ["kustomize", copy])
+        let built = Command.run(try #require(Project.tool("kubectl")), ["kustomize", copy])
         #expect(built.status == 0, "\(built.errors)")
         let all = try objects(built.output)
         let kinds = all.compactMap { $0["kind"] as? String }.sorted()

@@ -95,6 +95,17 @@ public final class ServerProcess {
         process.waitUntilExit()
     }
 
+    /// The exit status, once the process has ended; nil where it runs on for so long.
+    public func exitStatus(within seconds: Double) -> Int32? {
+        let hasEnded = DispatchSemaphore(value: 0)
+        let process = process
+        Thread.detachNewThread {
+            process.waitUntilExit()
+            hasEnded.signal()
+        }
+        return hasEnded.wait(timeout: .now() + seconds) == .success ? process.terminationStatus : nil
+    }
+
     /// SIGTERM; returns the exit status.
     public func stop(_ signal: Int32 = SIGTERM) -> Int32 {
         kill(process.processIdentifier, signal)
@@ -111,6 +122,8 @@ public final class ServerLog: @unchecked Sendable {
     /// Where `next` goes on.
     private var position = 0
     private var hasEnded = false
+    /// Seconds without a further line after which there is none to be waited for.
+    private static let patience = 60.0
 
     init(_ handle: FileHandle) {
         Thread.detachNewThread { [self] in
@@ -127,7 +140,7 @@ public final class ServerLog: @unchecked Sendable {
         }
     }
 
-    /// The first entry of the kind, once it is there; nil where the log has ended without one.
+    /// The first entry of the kind, once it is there; nil where the log has ended without one, or says nothing more.
     public func entry(where isWanted: (JSONValue) -> Bool) -> JSONValue? {
         condition.withLock {
             var next = 0
@@ -136,8 +149,7 @@ public final class ServerLog: @unchecked Sendable {
                     if let entry = try? JSONValue(parsing: lines[next]), isWanted(entry) { return entry }
                     next += 1
                 }
-                if hasEnded { return nil }
-                condition.wait()
+                guard !hasEnded, condition.wait(until: Date(timeIntervalSinceNow: Self.patience)) else { return nil }
             }
         }
     }
@@ -150,7 +162,7 @@ public final class ServerLog: @unchecked Sendable {
         }
     }
 
-    /// The next line that is wanted; nil where the log has ended without one.
+    /// The next line that is wanted; nil where the log has ended without one, or says nothing more.
     func next(where isWanted: (String) -> Bool) -> String? {
         condition.withLock {
             while true {
@@ -158,8 +170,7 @@ public final class ServerLog: @unchecked Sendable {
                     position += 1
                     if isWanted(lines[position - 1]) { return lines[position - 1] }
                 }
-                if hasEnded { return nil }
-                condition.wait()
+                guard !hasEnded, condition.wait(until: Date(timeIntervalSinceNow: Self.patience)) else { return nil }
             }
         }
     }

@@ -40,6 +40,7 @@ struct LoadTests {
         let json = try JSONValue(parsing: String(contentsOfFile: "\(report).json", encoding: .utf8))
         let calls = try #require(json["calls"]?.intValue)
         #expect(calls > 0)
+        #expect(json["servedPerSecond"] == json["callsPerSecond"])
         #expect(json["refused"] == 0, "\(json["reasons"]?.text.description ?? "")")
         #expect(json["perSecond"]?.arrayValue?.compactMap(\.intValue).reduce(0, +) == calls)
         let html = try String(contentsOfFile: "\(report).html", encoding: .utf8)

@@ -132,48 +132,17 @@ struct StorageFaultTests {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
         #expect(allocate(server, "before")?["result"] != nil)
-        var holder = try Holder("\(directory.path)/tandem.db")
+        var holder = try DatabaseHolder("\(directory.path)/tandem.db")
         expectUnavailable(allocate(server, "held"), "locked by another program")
         expectUnready(server, "locked by another program")
         holder.letGo()
         #expect(allocate(server, "held")?["result"] != nil)
         #expect(Curl(port: server.port, role: nil).request("/readyz").status == 200)
         #expect(server.stop() == 0)
-        holder = try Holder("\(directory.path)/tandem.db", "EXCLUSIVE")
+        holder = try DatabaseHolder("\(directory.path)/tandem.db", "EXCLUSIVE")
         let said = try refusedStart(directory.path)
         #expect(said.contains("locked by another program"), "\(said)")
         holder.letGo()
-    }
-
-    /// A process with a transaction open on a database.
-    private final class Holder {
-        private let process = Process()
-        private let input = Pipe()
-
-        init(_ file: String, _ kind: String = "IMMEDIATE") throws {
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            let mode = kind == "EXCLUSIVE" ? "PRAGMA locking_mode=EXCLUSIVE;" : ""
-            process.arguments = [
-                "python3", "-c",
-                """
-                import sqlite3, sys
-                db = sqlite3.connect(sys.argv[1], isolation_level=None)
-                db.executescript('\(mode) BEGIN \(kind); PRAGMA user_version = 1')
-                print('held', flush=True)
-                sys.stdin.read()
-                """, file,
-            ]
-            let output = Pipe()
-            process.standardInput = input
-            process.standardOutput = output
-            try process.run()
-            #expect(LineReader(output.fileHandleForReading).next() == "held")
-        }
-
-        func letGo() {
-            try? input.fileHandleForWriting.close()
-            process.waitUntilExit()
-        }
     }
 
     @Test("a damaged page: the start is refused with the table and the cure, and the cure works")

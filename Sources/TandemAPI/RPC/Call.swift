@@ -30,6 +30,14 @@ public struct Call: Sendable {
         self.method = method
         self.body = body
     }
+
+    /// It would change what is stored.
+    public var isChange: Bool {
+        switch body {
+        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: !isDryRun
+        default: false
+        }
+    }
 }
 
 /// What `AllocatePodIPs` asks for.

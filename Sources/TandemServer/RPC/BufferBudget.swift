@@ -40,20 +40,3 @@ final class BufferBudget: Sendable {
             isRetryable: true)
     }
 }
-
-/// What a handler keeps of messages that are not whole, as its session is told of it. On the connection's event loop.
-struct UnfinishedBytes {
-    private let session: RPCSession
-    private var bytes = 0
-
-    init(_ session: RPCSession) {
-        self.session = session
-    }
-
-    /// Notes how much it is now. Not nil where that is too much: then the handler must let go of it.
-    mutating func note(_ now: Int) -> APIError? {
-        session.hold(now - bytes)
-        bytes = now
-        return session.budget.refusal(of: now)
-    }
-}

@@ -49,13 +49,6 @@ extension APIError.Status {
 }
 
 extension Call {
-    fileprivate var isChange: Bool {
-        switch body {
-        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: !isDryRun
-        default: false
-        }
-    }
-
     /// What the call is about, such as `Service shop/web`; empty where it is about nothing in particular.
     fileprivate var object: String {
         switch body {

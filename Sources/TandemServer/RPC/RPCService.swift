@@ -6,12 +6,6 @@ import TandemAPI
 
 /// Runs messages of any connection against the engine: authorises, limits, counts, times out. Thread-safe.
 final class RPCService: Sendable {
-    /// Calls under way on one connection.
-    static let maximumInFlight = 1024
-
-    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
-    static let maximumHeldBytes = 16 << 20
-
     private let engine: Engine
     private let metrics: CallMetrics
     private let health: Health
@@ -95,6 +89,7 @@ final class RPCService: Sendable {
             self.calls.wrappingSubtract(1, ordering: .relaxed)
             let refusal = session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
+            if let failure = refusal ?? result.failure, failure.isOverload { session.noteOverload() }
             if let start { self.metrics.end(method, start) }
             // What became of the call, though its answer may be too large to be kept for the client.
             self.records.note(request, method, session, result)
@@ -112,6 +107,11 @@ final class RPCService: Sendable {
             finish(.failure(error))
         }
     }
+}
+
+extension APIError {
+    /// A limit was reached that is there to hold down load, not one of a range of addresses.
+    fileprivate var isOverload: Bool { status == .resourceExhausted && isRetryable }
 }
 
 extension Result {

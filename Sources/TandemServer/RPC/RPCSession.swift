@@ -5,12 +5,20 @@ import TandemAPI
 
 /// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
 final class RPCSession: Sendable {
+    /// Calls under way on one connection.
+    static let maximumInFlight = 1024
+
+    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
+    static let maximumHeldBytes = 16 << 20
+
     let identity: Identity?
     private let peer: SocketAddress?
     private let eventLoop: any EventLoop
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
     private let held = Atomic<Int>(0)
+    /// A call was refused because of a limit since the last look.
+    private let overload = Atomic<Bool>(false)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
     let budget: BufferBudget
@@ -44,6 +52,13 @@ final class RPCSession: Sendable {
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
 
+    func noteOverload() { overload.store(true, ordering: .relaxed) }
+
+    /// Whether a call was refused because of a limit since this was asked last.
+    func takeOverload() -> Bool {
+        overload.load(ordering: .relaxed) && overload.exchange(false, ordering: .relaxed)
+    }
+
     // MARK: What the server keeps for the client
 
     /// So many bytes more are kept, or fewer: of messages that are not whole, of calls under way, of answers that the client
@@ -60,10 +75,10 @@ final class RPCSession: Sendable {
     /// Throws RESOURCE_EXHAUSTED while too much is kept: for this client, or for all where it is one of those that hold it.
     func checkHeld() throws(APIError) {
         let held = held.load(ordering: .relaxed)
-        guard held < RPCService.maximumHeldBytes else {
+        guard held < Self.maximumHeldBytes else {
             throw APIError(
                 .resourceExhausted, reason: "TooMuchUnread",
-                "\(RPCService.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
+                "\(Self.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
                     + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
         }
         if let refusal = budget.refusal(of: held) { throw refusal }
@@ -79,11 +94,11 @@ final class RPCSession: Sendable {
     /// limit by its own length, or none of a full size could ever come in.
     func enter(_ calls: Int) -> Result<Void, APIError> {
         let before = inFlight.wrappingAdd(calls, ordering: .relaxed).oldValue
-        guard before >= RPCService.maximumInFlight else { return .success(()) }
+        guard before >= Self.maximumInFlight else { return .success(()) }
         return .failure(
             APIError(
                 .resourceExhausted, reason: "TooManyInFlight",
-                "\(RPCService.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
+                "\(Self.maximumInFlight) calls are under way on this connection; wait for answers, or open another",
                 isRetryable: true))
     }
 
@@ -91,21 +106,25 @@ final class RPCSession: Sendable {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 
-    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell.
+    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
+    /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
     func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
         guard let milliseconds = call.timeoutMilliseconds else { return answer }
         let first = FirstOnly(answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
-            first.tell(
+            // What its answer takes off, which is not the end of it.
+            self.inFlight.wrappingAdd(1, ordering: .relaxed)
+            let isTold = first.tell(
                 .failure(
                     APIError(
                         .deadlineExceeded, reason: "Timeout",
                         "\(call.method.rawValue) took longer than \(milliseconds) ms; "
                             + "ask again: a retry finds whatever was committed", isRetryable: true)))
+            if !isTold { self.leave() }
         }
         return { result in
             deadline.cancel()
-            first.tell(result)
+            if !first.tell(result) { self.leave() }
         }
     }
 }
@@ -118,11 +137,13 @@ private final class FirstOnly: Sendable {
         self.answer = Mutex(answer)
     }
 
-    func tell(_ result: Result<CallResult, APIError>) {
+    /// Whether it was the first.
+    func tell(_ result: Result<CallResult, APIError>) -> Bool {
         let answer = answer.withLock { answer in
             defer { answer = nil }
             return answer
         }
         answer?(result)
+        return answer != nil
     }
 }

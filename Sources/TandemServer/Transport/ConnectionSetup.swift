@@ -30,6 +30,7 @@ struct ConnectionSetup: Sendable {
             identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, budget: budget)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
+        try pipeline.addHandler(OverloadPause(session))
         try pipeline.addHandler(BackPressureHandler())
         switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {
         case .stream:

@@ -1,12 +1,16 @@
-import ServerSupport
-import TestSupport
+public import TestSupport
 
 /// The real `tandemctl`, asking a server on a port of loopback.
-struct Ctl {
-    var port: Int
-    var role = "admin"
+public struct Ctl {
+    public var port: Int
+    public var role: String
 
-    func run(_ arguments: [String], input: String? = nil) -> Command.Result {
+    public init(port: Int, role: String = "admin") {
+        self.port = port
+        self.role = role
+    }
+
+    public func run(_ arguments: [String], input: String? = nil) -> Command.Result {
         let certificates = Certificates.shared
         let connection = [
             "--server", "127.0.0.1:\(port)", "--ca-file", certificates.ca, "--cert-file",
@@ -15,7 +19,7 @@ struct Ctl {
         return Command.run(ServerProcess.program("tandemctl"), arguments + connection, input: input)
     }
 
-    func callAsFunction(_ words: String, input: String? = nil) -> Command.Result {
+    public func callAsFunction(_ words: String, input: String? = nil) -> Command.Result {
         run(words.split(separator: " ").map(String.init), input: input)
     }
 }

@@ -1,15 +1,14 @@
 import Foundation
-import TestSupport
 
 /// The authority of the tests' certificates, for such as `certs/generate.sh` does not make: expired, revoked, for another
 /// purpose. By `openssl ca`; what it issues lies beside the others, so that clients find it as a role.
-struct CertificateAuthority {
+public struct CertificateAuthority {
     private let directory: String
-    private let certificate: String
+    public let certificate: String
     private let key: String
 
     /// Issues for the tests' own authority, unless it is told to be another.
-    init(_ scratch: ScratchDirectory, other: Bool = false) {
+    public init(_ scratch: ScratchDirectory, other: Bool = false) {
         directory = scratch.path + "/ca-\(UUID().uuidString)"
         let shared = Certificates.shared
         (certificate, key) =
@@ -47,7 +46,7 @@ struct CertificateAuthority {
     }
 
     /// Makes a client's certificate under a role's name, valid in the years given.
-    func issue(
+    public func issue(
         _ role: String, user: String = "admin", group: String = "tandem:admin", purpose: String = "clientAuth",
         years: ClosedRange<Int> = 2020...2090
     ) {
@@ -65,12 +64,12 @@ struct CertificateAuthority {
         ])
     }
 
-    func revoke(_ role: String) {
+    public func revoke(_ role: String) {
         run(["ca", "-config", "\(directory)/ca.cnf", "-revoke", Certificates.shared.certificate(role)])
     }
 
     /// The list as it is now, put in place of the file in one step.
-    func writeRevocations(_ file: String) {
+    public func writeRevocations(_ file: String) {
         run(["ca", "-config", "\(directory)/ca.cnf", "-gencrl", "-out", "\(file).new"])
         rename("\(file).new", file)
     }
