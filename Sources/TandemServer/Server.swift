@@ -47,6 +47,7 @@ public final class Server: Service {
             auditLog: records.audit, audit: audit)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
+            pace: RefusalPace(eventLoops: configuration.eventLoops),
             operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
                 exposition.text()
             }, connections: connections,

@@ -3,31 +3,38 @@
 # times that, and one that asks for half of it at once behind. The namespace keeps its size, so that memory tells of load alone.
 # Fails where a call that was acknowledged is missing, or an address has two owners.
 #
-#   Tests/Benchmarks/overload.sh [SECONDS]
+#   Tests/Benchmarks/overload.sh [SECONDS [CONNECTIONS]]
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-10}
+connections=${2:-128}
 . Tests/Benchmarks/server.sh
 start_tandemd 9446
-value() { sed -E 's/.*"'"$1"'":\{?("[0-9.]+":)*([0-9]+).*/\2/' "$work/result.json"; }
-# What is at one percentile of the member $1.
-percentile() { sed -E 's/.*"'"$1"'":\{[^}]*"'"$2"'":([0-9]+).*/\1/' "$work/result.json"; }
+# The member $1 of result $2, and what is at percentile $2 of member $1 of result $3.
+value() { sed -E 's/.*"'"$1"'":([0-9]+).*/\1/' "$2"; }
+percentile() { awk -v us="$(sed -E 's/.*"'"$1"'":\{[^}]*"'"$2"'":([0-9]+).*/\1/' "$3")" 'BEGIN { printf "%.0f ms", us / 1000 }'; }
 memory() { awk '/VmRSS/ { print int($2 / 1024) }' "/proc/$tandemd/status"; }
-# phase NAME ASKED ARGUMENTS...
-phase() {
-    local name=$1 asked=$2
-    shift 2
-    load 9446 --workload churn --fill 0.2 --connections 64 --duration "$seconds" --quiet --json "$work/result.json" "$@"
-    served=$(value servedPerSecond)
-    peak=${peak:-$served}
-    awk -v name="$name" -v asked="$asked" -v served="$served" -v peak="$peak" -v refused="$(value refused)" -v seconds="$seconds" \
-        -v p50="$(percentile refusalMicroseconds 50)" -v p99="$(percentile refusalMicroseconds 99)" -v memory="$(memory)" 'BEGIN {
-        printf "| %s | %s | %d | %d %% | %d | %s | %d MB |\n", name, asked, served, served * 100 / peak, refused / seconds,
-            refused > 0 ? sprintf("%d ms, %d ms", p50 / 1000, p99 / 1000) : "", memory
-    }'
+# refused FILE: when it was, at the middle and the 99th percentile, in milliseconds since the call was sent.
+refused() {
+    [ "$(value refused "$1")" = 0 ] || echo "$(percentile refusalMicroseconds 50 "$1"), $(percentile refusalMicroseconds 99 "$1")"
 }
-echo "| load | asked for a second | served a second | of the most | refused a second | refused after, p50, p99 | memory |"
-echo "| --- | --- | --- | --- | --- | --- | --- |"
-phase 'closed loop, 64 connections with 64 requests each' '' --pipeline 64
+# phase NAME ASKED ARGUMENTS...: a row. Beside the load four clients have one call under way each, as controllers do.
+phase() {
+    local name=$1 asked=$2 served
+    shift 2
+    load 9446 --connections 4 --pipeline 1 --duration "$seconds" --quiet --json "$work/few.json" &
+    load 9446 --workload churn --fill 0.2 --connections "$connections" --duration "$seconds" --quiet \
+        --json "$work/many.json" "$@"
+    # Those four look through all objects while the others still change them: what they see is not of one moment.
+    wait $! || true
+    served=$(value servedPerSecond "$work/many.json")
+    peak=${peak:-$served}
+    echo "| $name | $asked | $served | $((served * 100 / peak)) % | $(($(value refused "$work/many.json") / seconds)) |" \
+        "$(refused "$work/many.json") | $(($(value refused "$work/few.json") * 100 / $(value calls "$work/few.json"))) % |" \
+        "$(refused "$work/few.json") | $(memory) MB |"
+}
+echo "| load | asked for a second | served a second | of the most | refused a second | after | of four others' calls refused | after | memory |"
+echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+phase "closed loop, $connections connections with 32 requests each" '' --pipeline 32
 phase 'three times that' $((peak * 3)) --rate $((peak * 3))
 phase 'half, at once behind' $((peak / 2)) --rate $((peak / 2)) --warm-up 0

@@ -14,39 +14,84 @@ struct OverloadPauseTests {
         func read(context: ChannelHandlerContext) { count += 1 }
     }
 
-    @Test("a connection is read on at once, and a moment later where a call of it met a limit")
-    func pauses() throws {
-        let loop = EmbeddedEventLoop()
-        let channel = EmbeddedChannel(loop: loop)
-        let session = RPCSession(
-            identity: nil, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
+    private struct Connection {
+        let channel: EmbeddedChannel
+        let session: RPCSession
         let reads = Reads()
-        try channel.pipeline.syncOperations.addHandlers([reads, OverloadPause(session)])
-        channel.read()
-        #expect(reads.count == 1)
 
-        session.noteOverload()
-        channel.read()
-        loop.advanceTime(by: OverloadPause.length - .nanoseconds(1))
-        channel.read()
-        #expect(reads.count == 1)
+        init(on loop: EmbeddedEventLoop, _ pace: RefusalPace) throws {
+            channel = EmbeddedChannel(loop: loop)
+            session = RPCSession(
+                identity: nil, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
+            try channel.pipeline.syncOperations.addHandlers([reads, OverloadPause(session, pace)])
+        }
+
+        func refuse(_ calls: Int) {
+            for _ in 0..<calls { session.noteRefusal() }
+        }
+    }
+
+    private let loop = EmbeddedEventLoop()
+
+    @Test("a connection is read on at once, and once its refusals are paid for where calls of it met a limit")
+    func pauses() throws {
+        let connection = try Connection(on: loop, RefusalPace(eventLoops: 1))
+        connection.channel.read()
+        #expect(connection.reads.count == 1)
+
+        connection.refuse(10)
+        connection.channel.read()
+        loop.advanceTime(by: RefusalPace.each * 10 - .nanoseconds(1))
+        connection.channel.read()
+        #expect(connection.reads.count == 1)
         loop.advanceTime(by: .nanoseconds(1))
-        #expect(reads.count == 2)
-        channel.read()
-        #expect(reads.count == 3)
+        #expect(connection.reads.count == 2)
+        connection.channel.read()
+        #expect(connection.reads.count == 3)
+    }
+
+    @Test(
+        "the more wait the longer each does, who had little refused the least; twice the event loops take half the time"
+    )
+    func shares() throws {
+        let pace = RefusalPace(eventLoops: 2)
+        let many = try Connection(on: loop, pace)
+        many.refuse(100)
+        many.channel.read()
+        let few = try Connection(on: loop, pace)
+        few.refuse(1)
+        few.channel.read()
+        loop.advanceTime(by: RefusalPace.each)
+        #expect(few.reads.count == 1)
+        #expect(many.reads.count == 0)
+        loop.advanceTime(by: RefusalPace.each * 49)
+        #expect(many.reads.count == 1)
+        // Nobody waits any more: as long as at first.
+        many.refuse(100)
+        many.channel.read()
+        loop.advanceTime(by: RefusalPace.each * 50)
+        #expect(many.reads.count == 2)
+    }
+
+    @Test("nobody waits longer than a second, however much was refused")
+    func isBounded() throws {
+        let pace = RefusalPace(eventLoops: 1)
+        let connections = try (0..<100).map { _ in try Connection(on: loop, pace) }
+        for connection in connections {
+            connection.refuse(1_000)
+            connection.channel.read()
+        }
+        loop.advanceTime(by: RefusalPace.longestPause)
+        #expect(connections.allSatisfy { $0.reads.count == 1 })
     }
 
     @Test("a connection that is closed during its pause is let go")
     func isClosedDuringPause() throws {
-        let loop = EmbeddedEventLoop()
-        let channel = EmbeddedChannel(loop: loop)
-        let session = RPCSession(
-            identity: nil, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
-        try channel.pipeline.syncOperations.addHandler(OverloadPause(session))
-        session.noteOverload()
-        channel.read()
-        channel.close(promise: nil)
-        loop.advanceTime(by: OverloadPause.length)
-        #expect(!channel.isActive)
+        let connection = try Connection(on: loop, RefusalPace(eventLoops: 1))
+        connection.refuse(1)
+        connection.channel.read()
+        connection.channel.close(promise: nil)
+        loop.advanceTime(by: RefusalPace.longestPause)
+        #expect(!connection.channel.isActive)
     }
 }

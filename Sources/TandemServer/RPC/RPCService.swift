@@ -89,7 +89,7 @@ final class RPCService: Sendable {
             self.calls.wrappingSubtract(1, ordering: .relaxed)
             let refusal = session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
-            if let failure = refusal ?? result.failure, failure.isOverload { session.noteOverload() }
+            if let failure = refusal ?? result.failure, failure.isOverload { session.noteRefusal() }
             if let start { self.metrics.end(method, start) }
             // What became of the call, though its answer may be too large to be kept for the client.
             self.records.note(request, method, session, result)

@@ -17,8 +17,8 @@ final class RPCSession: Sendable {
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
     private let held = Atomic<Int>(0)
-    /// A call was refused because of a limit since the last look.
-    private let overload = Atomic<Bool>(false)
+    /// Calls refused because of a limit since the last look.
+    private let refusals = Atomic<Int>(0)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
     let budget: BufferBudget
@@ -52,11 +52,11 @@ final class RPCSession: Sendable {
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
 
-    func noteOverload() { overload.store(true, ordering: .relaxed) }
+    func noteRefusal() { refusals.wrappingAdd(1, ordering: .relaxed) }
 
-    /// Whether a call was refused because of a limit since this was asked last.
-    func takeOverload() -> Bool {
-        overload.load(ordering: .relaxed) && overload.exchange(false, ordering: .relaxed)
+    /// How many calls were refused because of a limit since this was asked last.
+    func takeRefusals() -> Int {
+        refusals.load(ordering: .relaxed) == 0 ? 0 : refusals.exchange(0, ordering: .relaxed)
     }
 
     // MARK: What the server keeps for the client

@@ -10,6 +10,7 @@ struct ConnectionSetup: Sendable {
     let limits: ConnectionLimits
     let service: RPCService
     let budget: BufferBudget
+    let pace: RefusalPace
     let operations: Operations
     let connections: Connections
     /// Who calls where no certificates are asked for.
@@ -30,7 +31,7 @@ struct ConnectionSetup: Sendable {
             identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, budget: budget)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
-        try pipeline.addHandler(OverloadPause(session))
+        try pipeline.addHandler(OverloadPause(session, pace))
         try pipeline.addHandler(BackPressureHandler())
         switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {
         case .stream:

@@ -1,31 +1,29 @@
 import NIOCore
 
-/// Reads no more from a connection for a moment after a call of it was refused because of a limit.
-///
-/// To refuse a call costs a good part of serving one: its bytes are decrypted and decoded, and an answer goes back. A server
-/// that refused as fast as clients can send would do little else; so what they send further waits in their own sockets, a
-/// refusal's length, and most of the processor's time stays with the calls that are served.
+/// Reads no more from a connection for a moment after calls of it were refused because of a limit: what the client sends
+/// further waits in its own socket, and most of the processor's time stays with the calls that are served.
 final class OverloadPause: ChannelOutboundHandler {
     typealias OutboundIn = NIOAny
 
-    /// With one record read at a time, each connection can have some hundred calls refused a second.
-    static let length = TimeAmount.milliseconds(200)
-
     private let session: RPCSession
+    private let pace: RefusalPace
     private var isPausing = false
 
-    init(_ session: RPCSession) {
+    init(_ session: RPCSession, _ pace: RefusalPace) {
         self.session = session
+        self.pace = pace
     }
 
     func read(context: ChannelHandlerContext) {
         guard !isPausing else { return }
-        guard session.takeOverload() else { return context.read() }
+        let refusals = session.takeRefusals()
+        guard refusals > 0 else { return context.read() }
         isPausing = true
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.length) {
+        context.eventLoop.scheduleTask(in: pace.beginPause(for: refusals)) {
             let (handler, context) = bound.value
             handler.isPausing = false
+            handler.pace.endPause()
             context.read()
         }
     }
