@@ -164,7 +164,8 @@ let package = Package(
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "ServiceDecisions", nio,
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing",
+                "ServiceDecisions", nio,
                 nioEmbedded,
             ]),
     ]

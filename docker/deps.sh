@@ -44,14 +44,18 @@ command -v swift >/dev/null || {
     echo "Swift 6.1 or newer is missing; install it from https://www.swift.org/install/linux/" >&2
     exit 1
 }
+# Fetches what it can of `files`, and leaves the rest there. Needs no root where the lists of packages are there; else once
+# they are.
 fetch() {
+    rest=
     mkdir -p "$tools"
-    (cd "$tools" && apt-get download -qq "$@" 2>/dev/null && for package in *.deb; do
-        dpkg-deb -x "$package" . && rm "$package"
-    done)
+    for package in $files; do
+        (cd "$tools" && apt-get download -qq "$package" 2>/dev/null && dpkg-deb -x "$package"_*.deb . && rm "$package"_*.deb) ||
+            rest="$rest $package"
+    done
+    files=$rest
 }
-# Works without being root where the lists of packages are there; else once they are.
-if [ -n "$files" ] && fetch $files; then files=; fi
+[ -z "$files" ] || fetch
 [ -n "$missing$wanted$files" ] || exit 0
 
 as_root=
@@ -59,6 +63,8 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=sudo
     command -v sudo >/dev/null || as_root=none
 fi
+# Nobody is asked for a password for what tests can be skipped without.
+if [ -z "$missing" ] && [ "$as_root" = sudo ] && ! sudo -n true 2>/dev/null; then as_root=none; fi
 if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
     [ -n "$missing" ] || {
         echo "Without these packages some tests are skipped:$wanted$files" >&2
@@ -77,5 +83,7 @@ $as_root apt-get update -qq || true
     echo "The installation failed; run it by hand: apt-get install$missing" >&2
     exit 1
 }
-[ -z "$files" ] || fetch $files || echo "Without these packages some tests are skipped:$files" >&2
-[ -z "$wanted" ] || install $wanted || echo "Without these packages some tests are skipped:$wanted" >&2
+[ -z "$files" ] || fetch
+skipped=$files
+for package in $wanted; do install "$package" 2>/dev/null || skipped="$skipped $package"; done
+[ -z "$skipped" ] || echo "Without these packages some tests are skipped:$skipped" >&2

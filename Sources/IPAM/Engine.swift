@@ -68,7 +68,7 @@ public final class Engine: Sendable {
         case .listPods(let query): answer(listPods(query))
         case .lookupIP(let address): answer(.success(lookup(address).result))
         case .getPools: answer(.success(PoolStatus.result(poolStatuses())))
-        case .discover: answer(.success(CallResult(OpenRPC.document)))
+        case .discover: answer(.success(.openRPC))
         }
     }
 

@@ -28,7 +28,7 @@ struct LimitTests {
     @Test("a connection without a whole message is closed, though a byte comes now and then; one at work is not")
     func closesIdleConnections() throws {
         let directory = ScratchDirectory()
-        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--idle-timeout=1"])
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--idle-timeout=3"])
         // The start of a message that never ends.
         let head = "POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
         for (protocols, start, call) in [(["jsonrpc"], " ", list + "\n"), (["http/1.1"], head, post(list))] {
@@ -296,6 +296,28 @@ struct LimitTests {
         let known = try WireClient(port: server.port, role: "viewer")
         known.begin(String(repeating: " ", count: 70_000) + list + "\n")
         #expect(known.receive()?.occurrences(of: "result") == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("who shows no certificate has few answers kept for him, and takes no room from the others")
+    func limitsStrangersAnswers() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let discover = #"{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}"#
+        let batch = "[" + Array(repeating: discover, count: 1_000).joined(separator: ",") + "]\n"
+        let stranger = try WireClient(port: server.port, role: nil)
+        stranger.begin(batch)
+        let answer = try #require(stranger.receive())
+        #expect((1...30).contains(answer.occurrences(of: #""openrpc":"1.3.2""#)))
+        #expect(answer.occurrences(of: #""reason":"TooMuchUnread","retryable":true"#) > 900)
+        // One that does not read holds them, but nothing of what the others share.
+        let deaf = try WireClient(port: server.port, role: nil, reads: false)
+        deaf.begin(String(repeating: batch, count: 5))
+        for _ in 0..<10 {
+            let metrics = Curl(port: server.port).request("/metrics").body
+            #expect(metrics.contains("\ntandem_buffered_bytes 0\n"))
+        }
+        withExtendedLifetime(deaf) {}
         #expect(server.stop() == 0)
     }
 

@@ -124,6 +124,50 @@ struct DocumentationTests {
         }
     }
 
+    @Test(
+        "make targets, scripts and tests that pages name are there, and what needs a container engine is tried elsewhere"
+    )
+    func namesLead() throws {
+        let root = Project.root
+        let makefile = try Project.text("Makefile")
+        let sources = (FileManager.default.enumerator(atPath: "\(root)/Tests")?.allObjects as? [String] ?? []).filter {
+            $0.hasSuffix(".swift")
+        }
+        let suites = Set(sources.map { (($0 as NSString).lastPathComponent as NSString).deletingPathExtension })
+        let folders = Set(sources.compactMap { $0.split(separator: "/").first.map(String.init) })
+        var found = (targets: 0, files: 0, suites: 0)
+        for page in try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(Self.folder)") {
+            guard page.hasSuffix(".md") else { continue }
+            let text = try Project.text("\(Self.folder)/\(page)")
+            for match in text.matches(of: /(?:`|\n    )make ([a-z-]+)/) {
+                found.targets += 1
+                #expect(makefile.contains("\n\(match.output.1):"), "\(page): make \(match.output.1)")
+            }
+            for match in text.matches(of: /[ `](Tests\/[A-Za-z\/-]+\.(?:sh|swift|pml)|docker\/[a-z\/-]+\.yaml)/) {
+                found.files += 1
+                #expect(
+                    FileManager.default.fileExists(atPath: "\(root)/\(match.output.1)"), "\(page): \(match.output.1)")
+            }
+            for match in text.matches(of: /`(?:([A-Za-z]+Tests)\/)?([A-Za-z]+Tests)`/) {
+                found.suites += 1
+                #expect(suites.union(folders).contains(String(match.output.2)), "\(page): \(match.output.2)")
+                #expect(match.output.1.map { folders.contains(String($0)) } ?? true, "\(page): \(match.output.0)")
+            }
+        }
+        #expect(found.targets > 10 && found.files > 5 && found.suites > 20, "\(found)")
+        // The image test builds as the first does; `compose` and `kustomizes` have the other two read what they are given.
+        let consoles = try Project.text("\(Self.folder)/Operating.md").components(separatedBy: "\n```console\n")
+        #expect(consoles.count == 2)
+        #expect(
+            consoles.last?.hasPrefix(
+                """
+                docker build -f docker/Dockerfile -t tandem .
+                docker compose -p tandem -f docker/compose.yaml up --build
+                kubectl apply -k docker/kubernetes
+                ```
+                """) == true)
+    }
+
     @Test("docc builds the pages without a warning", .enabled(if: Project.tool("docc") != nil))
     func doccIsPleased() {
         let directory = ScratchDirectory()

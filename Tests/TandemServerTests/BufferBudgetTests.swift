@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import NIOPosix
 import TandemAPI
 import TestSupport
@@ -62,5 +63,33 @@ struct BufferBudgetTests {
         #expect(refusal?.status == .resourceExhausted && refusal?.isRetryable == true)
         holder.release(100)
         #expect(unfinished.note(own + 1) == nil)
+    }
+
+    @Test("a call whose caller gave up is kept, and counts, until the engine is done with it")
+    func countsWhoGaveUp() {
+        let (own, bytes) = (BufferBudget.ownBytes, 1 << 20)
+        let loop = EmbeddedEventLoop()
+        let budget = BufferBudget(maximumBytes: 16 << 20)
+        let session = RPCSession(identity: nil, eventLoop: loop, peer: nil, budget: budget)
+        for isInTime in [true, false] {
+            var call = Call(.getPools, .getPools)
+            call.timeoutMilliseconds = 5
+            let told = Log<Bool>()
+            // As the service has it: the bytes and the place go with the answer.
+            _ = session.enter(1)
+            session.hold(bytes)
+            let finish = session.timed(call, of: bytes) { result in
+                if case .success = result { told.add(true) } else { told.add(false) }
+                session.hold(-bytes)
+                session.leave()
+            }
+            if !isInTime { loop.advanceTime(by: .milliseconds(5)) }
+            #expect(told.all == (isInTime ? [] : [false]))
+            #expect(budget.heldBytes == bytes - own && !session.isIdle)
+            finish(.success(.openRPC))
+            loop.advanceTime(by: .milliseconds(5))
+            #expect(told.all == [isInTime])
+            #expect(budget.heldBytes == 0 && session.isIdle)
+        }
     }
 }

@@ -1,5 +1,7 @@
+import Addressing
 import NIOCore
 import NIOEmbedded
+import TandemAPI
 import Testing
 
 @testable import TandemServer
@@ -86,6 +88,14 @@ struct OverloadPauseTests {
         }
         loop.advanceTime(by: RefusalPace.longestPause)
         #expect(connections.allSatisfy { $0.reads.count == 1 })
+    }
+
+    @Test("a full range is no overload: its release must not wait")
+    func knowsOverload() throws {
+        let range = try #require(CIDR("10.96.0.0/24"))
+        #expect(!APIError.rangeFull(range, for: "cluster IP").isOverload)
+        #expect(!APIError.unavailable("not now").isOverload)
+        #expect(APIError(.resourceExhausted, reason: "QueueFull", "", isRetryable: true).isOverload)
     }
 
     @Test("a connection that is closed during its pause is let go")

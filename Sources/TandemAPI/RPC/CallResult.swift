@@ -18,6 +18,9 @@ public struct CallResult: Sendable {
         json = value.text.bytes
     }
 
+    /// The OpenRPC document, written once: anybody may ask for it.
+    public static let openRPC = CallResult(OpenRPC.document)
+
     public static func service(_ document: [UInt8], isReplayed: Bool = false) -> CallResult {
         CallResult { writer in
             writer.key("service")

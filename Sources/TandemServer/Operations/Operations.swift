@@ -25,7 +25,7 @@ final class Operations: Sendable {
         case "/readyz": body = { Self.checks(self.health.readiness, "readyz", isVerbose) }
         case "/healthz": body = { Self.checks(self.health.readiness, "healthz", isVerbose) }
         case "/openrpc.json":
-            body = { HTTPAnswer(.ok, HTTPAnswer.json, OpenRPC.document.text.bytes) }
+            body = { HTTPAnswer(.ok, HTTPAnswer.json, CallResult.openRPC.json) }
         case "/metrics": body = { self.metricsAnswer(identity) }
         default:
             return .text(

@@ -52,7 +52,7 @@ final class RPCService: Sendable {
         case .single(let request):
             let room = session.enter(1)
             session.hold(bytes)
-            run(request, from: session, room) { result in
+            run(request, of: bytes, from: session, room) { result in
                 let answer = request.id.map { RPCReply(id: $0, result) }
                 session.hold((answer?.bytes.count ?? 0) - bytes)
                 session.leave()
@@ -67,7 +67,7 @@ final class RPCService: Sendable {
                 reply(answer)
             }
             for (index, request) in requests.enumerated() {
-                run(request, from: session, room) { result in
+                run(request, of: bytes / requests.count, from: session, room) { result in
                     let answer = request.id.map { RPCReply(id: $0, result) }
                     session.hold(answer?.bytes.count ?? 0)
                     session.leave()
@@ -78,20 +78,21 @@ final class RPCService: Sendable {
     }
 
     private func run(
-        _ request: RPCRequest, from session: RPCSession, _ room: Result<Void, APIError>,
+        _ request: RPCRequest, of bytes: Int, from session: RPCSession, _ room: Result<Void, APIError>,
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
-        let method = (try? request.call.get())?.method
+        let call = try? request.call.get()
+        let (method, isChange) = (call?.method, call?.isChange ?? false)
         let start = engine.stageStart()
         calls.wrappingAdd(1, ordering: .relaxed)
         let finish: Engine.Answer = { result in
             let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
-            let refusal = session.refusal(of: result)
+            // Of what was changed a retry might not be told again: that is answered, however large.
+            let refusal = isChange ? nil : session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
             if let failure = refusal ?? result.failure, failure.isOverload { session.noteRefusal() }
             if let start { self.metrics.end(method, start) }
-            // What became of the call, though its answer may be too large to be kept for the client.
             self.records.note(request, method, session, result)
             if let refusal { self.records.noteRefused(request, method, session, refusal) }
             answer(refusal.map { .failure($0) } ?? result)
@@ -102,7 +103,7 @@ final class RPCService: Sendable {
             let call = try request.call.get()
             let scope = try Authorizer.authorize(call, by: session.identity)
             if call.method != .discover { try health.checkServing() }
-            engine.perform(call, onlyNode: scope.onlyNode, session.timed(call, finish))
+            engine.perform(call, onlyNode: scope.onlyNode, session.timed(call, of: bytes, finish))
         } catch {
             finish(.failure(error))
         }
@@ -111,7 +112,7 @@ final class RPCService: Sendable {
 
 extension APIError {
     /// A limit was reached that is there to hold down load, not one of a range of addresses.
-    fileprivate var isOverload: Bool { status == .resourceExhausted && isRetryable }
+    var isOverload: Bool { status == .resourceExhausted && isRetryable && fullRange == nil }
 }
 
 extension Result {

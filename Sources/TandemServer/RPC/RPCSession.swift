@@ -8,8 +8,9 @@ final class RPCSession: Sendable {
     /// Calls under way on one connection.
     static let maximumInFlight = 1024
 
-    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused.
-    static let maximumHeldBytes = 16 << 20
+    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused. Whoever
+    /// has not said who he is may have the server keep little.
+    var maximumHeldBytes: Int { identity == nil ? 4 * BufferBudget.ownBytes : 16 << 20 }
 
     let identity: Identity?
     private let peer: SocketAddress?
@@ -75,11 +76,11 @@ final class RPCSession: Sendable {
     /// Throws RESOURCE_EXHAUSTED while too much is kept: for this client, or for all where it is one of those that hold it.
     func checkHeld() throws(APIError) {
         let held = held.load(ordering: .relaxed)
-        guard held < Self.maximumHeldBytes else {
+        guard held < maximumHeldBytes else {
             throw APIError(
                 .resourceExhausted, reason: "TooMuchUnread",
-                "\(Self.maximumHeldBytes >> 20) MiB of answers wait to be read from this connection; "
-                    + "read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
+                "\(maximumHeldBytes >> 10) KiB of calls under way and of answers that wait to be read are kept for this "
+                    + "connection; read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
         }
         if let refusal = budget.refusal(of: held) { throw refusal }
     }
@@ -106,25 +107,36 @@ final class RPCSession: Sendable {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 
+    /// A call of so many bytes is under way though its caller was answered, and then no more.
+    private func keepUnderWay(_ bytes: Int) {
+        inFlight.wrappingAdd(1, ordering: .relaxed)
+        hold(bytes)
+    }
+
+    private func letGo(_ bytes: Int) {
+        leave()
+        release(bytes)
+    }
+
     /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
     /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
-    func timed(_ call: Call, _ answer: @escaping Engine.Answer) -> Engine.Answer {
+    func timed(_ call: Call, of bytes: Int, _ answer: @escaping Engine.Answer) -> Engine.Answer {
         guard let milliseconds = call.timeoutMilliseconds else { return answer }
         let first = FirstOnly(answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
             // What its answer takes off, which is not the end of it.
-            self.inFlight.wrappingAdd(1, ordering: .relaxed)
+            self.keepUnderWay(bytes)
             let isTold = first.tell(
                 .failure(
                     APIError(
                         .deadlineExceeded, reason: "Timeout",
                         "\(call.method.rawValue) took longer than \(milliseconds) ms; "
                             + "ask again: a retry finds whatever was committed", isRetryable: true)))
-            if !isTold { self.leave() }
+            if !isTold { self.letGo(bytes) }
         }
         return { result in
             deadline.cancel()
-            if !first.tell(result) { self.leave() }
+            if !first.tell(result) { self.letGo(bytes) }
         }
     }
 }

@@ -10,6 +10,8 @@ struct ConnectionSetup: Sendable {
     let limits: ConnectionLimits
     let service: RPCService
     let budget: BufferBudget
+    /// For those who show no certificate: what they leave unread takes nothing from the others.
+    let strangersBudget = BufferBudget(maximumBytes: 16 << 20)
     let pace: RefusalPace
     let operations: Operations
     let connections: Connections
@@ -28,7 +30,8 @@ struct ConnectionSetup: Sendable {
         let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
         let session = RPCSession(
-            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress, budget: budget)
+            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress,
+            budget: identity == nil ? strangersBudget : budget)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
         try pipeline.addHandler(OverloadPause(session, pace))

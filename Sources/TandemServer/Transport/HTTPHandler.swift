@@ -171,6 +171,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
         // Counted as a call, so that a client which only reads is not taken for an idle one.
         if case .failure = session.enter(1) {
+            session.leave()
             return send(context, .text(.tooManyRequests, "too many calls\n"), to: head)
         }
         backups.copy(on: eventLoop).flatMap { copy in
