@@ -164,7 +164,7 @@ let package = Package(
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing",
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Metrics",
                 "ServiceDecisions", nio,
                 nioEmbedded,
             ]),

@@ -9,6 +9,9 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-10}
 connections=${2:-128}
 . Tests/Benchmarks/server.sh
+# Refusals are logged as they are where nothing is said about it.
+log_level=info
+server_log=$work/log
 start_tandemd 9446
 # The member $1 of result $2, and what is at percentile $2 of member $1 of result $3.
 value() { sed -E 's/.*"'"$1"'":([0-9]+).*/\1/' "$2"; }

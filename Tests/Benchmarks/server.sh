@@ -12,7 +12,7 @@ export TANDEM_CA_FILE=$certs/ca.crt TANDEM_CERT_FILE=$certs/admin.crt TANDEM_KEY
 start_tandemd() {
     taskset -c 0 "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --secure-port="$1" \
         --event-loops=1 --data-dir="$work/data-$1" --tls-cert-file="$certs/server.crt" \
-        --tls-private-key-file="$certs/server.key" --client-ca-file="$certs/ca.crt" --log-level=error &
+        --tls-private-key-file="$certs/server.key" --client-ca-file="$certs/ca.crt" --log-level="${log_level:-error}" 2>"${server_log:-/dev/stderr}" &
     tandemd=$!
     until curl -sf --cacert "$certs/ca.crt" "https://127.0.0.1:$1/readyz" >/dev/null; do sleep 0.1; done
 }

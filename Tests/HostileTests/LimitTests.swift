@@ -309,7 +309,8 @@ struct LimitTests {
         stranger.begin(batch)
         let answer = try #require(stranger.receive())
         #expect((1...30).contains(answer.occurrences(of: #""openrpc":"1.3.2""#)))
-        #expect(answer.occurrences(of: #""reason":"TooMuchUnread","retryable":true"#) > 900)
+        let refused = answer.occurrences(of: #""reason":"TooMuchUnread","retryable":true"#)
+        #expect(refused > 900)
         // One that does not read holds them, but nothing of what the others share.
         let deaf = try WireClient(port: server.port, role: nil, reads: false)
         deaf.begin(String(repeating: batch, count: 5))
@@ -319,6 +320,10 @@ struct LimitTests {
         }
         withExtendedLifetime(deaf) {}
         #expect(server.stop() == 0)
+        // A line a second stands for all of them.
+        let lines = server.log.text.matches(of: /"reason":"TooMuchUnread"/).count
+        #expect((1..<refused / 10).contains(lines), "\(lines)")
+        #expect(server.log.text.contains(/"calls":"?1"?[,}]/))
     }
 
     @Test("100,000 levels of nesting, wherever they are, are refused; the connection goes on")

@@ -1,13 +1,21 @@
 import Addressing
 import Logging
+import Metrics
 import TandemAPI
 
-/// What is written down of calls: a line in the log of each that was refused, and an entry in the audit log of each that
+/// What is written down of calls: a line in the log of each that was refused (of those that met a limit, one a second for
+/// all, unless the level is debug), and an entry in the audit log of each that
 /// would change something. Thread-safe; never blocks.
 struct CallRecords: Sendable {
     let logger: Logger
     /// nil where none is kept.
     let audit: AuditLog?
+    private let tally = RefusalTally()
+
+    init(logger: Logger, audit: AuditLog?) {
+        self.logger = logger
+        self.audit = audit
+    }
 
     /// Before the answer goes.
     func note(
@@ -25,10 +33,15 @@ struct CallRecords: Sendable {
     func noteRefused(_ request: RPCRequest?, _ method: Method?, _ session: RPCSession, _ error: APIError) {
         let level = error.status.logLevel
         guard level >= logger.logLevel else { return }
-        var metadata: Logger.Metadata = [
-            "status": "\(error.status.name)", "reason": "\(error.reason)", "error": "\(error.message)",
-            "peer": "\(session.peerText)",
-        ]
+        var metadata: Logger.Metadata = [:]
+        if error.isOverload, logger.logLevel > .debug {
+            guard let calls = tally.note(.now()) else { return }
+            metadata["calls"] = "\(calls)"
+        }
+        metadata["status"] = "\(error.status.name)"
+        metadata["reason"] = "\(error.reason)"
+        metadata["error"] = "\(error.message)"
+        metadata["peer"] = "\(session.peerText)"
         if let method { metadata["method"] = "\(method.rawValue)" }
         if let id = request?.id { metadata["id"] = "\(id.description.prefix(100))" }
         if let identity = session.identity { metadata["user"] = "\(identity.user)" }
