@@ -21,7 +21,7 @@ for page in range(2000):
 print(int(sorted(times)[1980] * 1e6))
 PROBE
 }
-percentile() { sed -E 's/.*"'"$1"'":([0-9.]+).*/\1/' "$work/result.json"; }
+percentile() { sed -E 's/.*"latencyMicroseconds":\{[^}]*"'"$1"'":([0-9]+).*/\1/' "$work/result.json"; }
 
 before=$(fsync_p99)
 start_tandemd 9445
