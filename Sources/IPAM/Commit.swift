@@ -69,15 +69,12 @@ extension APIError {
     init(_ error: LedgerError) {
         self =
             error.code == .queueFull
-            ? .congested
+            ? APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
             : .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
     }
 
-    /// One value for all, as it is given most when there is the least time.
-    static let congested = APIError(
-        .resourceExhausted, reason: "QueueFull",
-        "storage is behind: \(Journal.maximumQueue) changes wait for it, or one for more than "
-            + "\(Journal.maximumWaitMilliseconds) ms; try again in a moment", isRetryable: true)
+    /// What a change is refused with while the journal is congested.
+    static let congested = APIError(Journal.congestion)
 
     static let refusedTooOften = APIError.unavailable(
         "other servers were first with every address tried; try again", reason: "Contention")

@@ -18,6 +18,12 @@ public final class Journal: Sendable {
     /// Transactions in one group: what a client at the end of a long queue waits for stays bounded.
     static let maximumGroup = 4_096
 
+    /// What a further transaction is refused with then. One value for all, as it is given most when there is the least time.
+    public static let congestion = LedgerError(
+        .queueFull,
+        "storage is behind: \(maximumQueue) changes wait for it, or one for more than \(maximumWaitMilliseconds) ms; "
+            + "try again in a moment")
+
     public struct Statistics: Sendable {
         /// Groups committed.
         public var groups: UInt64 = 0
@@ -64,15 +70,14 @@ public final class Journal: Sendable {
         func refusal(_ now: Moment) -> LedgerError? {
             if let fault { return LedgerError(fault.code, fault.message) }
             if isStopping { return LedgerError(.stopped, "the server is shutting down") }
-            guard transactions < Journal.maximumQueue else {
-                return LedgerError(
-                    .queueFull, "\(Journal.maximumQueue) changes wait for storage already; try again in a moment")
-            }
-            guard let first = queue.first, now.since(first.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
-            else { return nil }
-            return LedgerError(
-                .queueFull,
-                "changes wait for storage for more than \(Journal.maximumWaitMilliseconds) ms; try again in a moment")
+            return isCongested(now) ? Journal.congestion : nil
+        }
+
+        /// Too many wait, or the first of them has waited for too long.
+        func isCongested(_ now: Moment) -> Bool {
+            if transactions >= Journal.maximumQueue { return true }
+            guard let first = queue.first else { return false }
+            return now.since(first.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
         }
     }
 
@@ -290,7 +295,7 @@ public final class Journal: Sendable {
 
     /// Nothing is refused any more as soon as what is left in the queue allows it.
     private func noteCongestion(_ state: borrowing State) {
-        guard isCongested, state.refusal(now())?.code != .queueFull else { return }
+        guard isCongested, !state.isCongested(now()) else { return }
         congested.store(false, ordering: .relaxed)
     }
 
