@@ -4,8 +4,8 @@ import Metrics
 import TandemAPI
 
 /// What is written down of calls: a line in the log of each that was refused (of those that met a limit, one a second for
-/// all, unless the level is debug), and an entry in the audit log of each that
-/// would change something. Thread-safe; never blocks.
+/// all, unless the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never
+/// blocks.
 struct CallRecords: Sendable {
     let logger: Logger
     /// nil where none is kept.

@@ -217,12 +217,10 @@ final class HTTPHandler: ChannelDuplexHandler {
         if keepsAlive { resume(context) } else { close(context) }
     }
 
-    /// Behind everything that is still on its way to a slow reader.
     private func close(_ context: ChannelHandlerContext) {
         guard !isClosing else { return }
         isClosing = true
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil) }
+        context.closeBehindAnswers()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

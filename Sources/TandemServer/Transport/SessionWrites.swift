@@ -14,4 +14,10 @@ extension ChannelHandlerContext {
             session.release(bytes)
         }
     }
+
+    /// Closes behind everything that is still on its way to a slow reader.
+    func closeBehindAnswers() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        writeAndFlush(NIOAny(ByteBuffer())).whenComplete { _ in bound.value.close(promise: nil) }
+    }
 }

@@ -51,11 +51,7 @@ final class StreamHandler: ChannelInboundHandler {
             context.send(buffer, to: session)
         }
         guard isInputClosed, unanswered == 0 else { return }
-        // Behind everything that is still on its way to a slow reader.
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            bound.value.close(promise: nil)
-        }
+        context.closeBehindAnswers()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
