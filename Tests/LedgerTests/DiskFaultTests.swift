@@ -167,28 +167,11 @@ struct DiskFaultTests {
         let store = try SQLiteLedger(directory: directory.path)
         var maker = TransactionMaker(seed: 3)
         _ = try store.commit([maker.next()])
-        let reader = Process()
-        reader.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        reader.arguments = [
-            "python3", "-c",
-            """
-            import sqlite3, sys
-            db = sqlite3.connect(sys.argv[1], isolation_level=None)
-            db.executescript('BEGIN; SELECT count(*) FROM journal')
-            print('reading', flush=True)
-            sys.stdin.read()
-            """, "\(directory.path)/tandem.db",
-        ]
-        let (input, output) = (Pipe(), Pipe())
-        reader.standardInput = input
-        reader.standardOutput = output
-        try reader.run()
-        _ = output.fileHandleForReading.availableData
+        let reader = try DatabaseHolder("\(directory.path)/tandem.db", .reading)
         _ = try store.commit([maker.next()])
         let refused = #expect(throws: LedgerError.self) { try store.resolve() }
         #expect(refused?.code == .locked && refused?.outcome == .unknown)
-        try input.fileHandleForWriting.close()
-        reader.waitUntilExit()
+        reader.letGo()
         #expect(try store.resolve() == false)
         store.close()
     }

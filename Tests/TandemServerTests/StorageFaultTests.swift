@@ -139,7 +139,7 @@ struct StorageFaultTests {
         #expect(allocate(server, "held")?["result"] != nil)
         #expect(Curl(port: server.port, role: nil).request("/readyz").status == 200)
         #expect(server.stop() == 0)
-        holder = try DatabaseHolder("\(directory.path)/tandem.db", "EXCLUSIVE")
+        holder = try DatabaseHolder("\(directory.path)/tandem.db", .everything)
         let said = try refusedStart(directory.path)
         #expect(said.contains("locked by another program"), "\(said)")
         holder.letGo()

@@ -1,23 +1,31 @@
 import Foundation
-import TestSupport
 
-/// Another program with a transaction open on a database: nobody else can write there until it lets go.
+/// Another program with a transaction open on a database, until it lets go.
 public final class DatabaseHolder {
     public struct NotHeld: Error {}
+
+    /// What it keeps others from.
+    public enum Hold: String {
+        /// The log can't be copied whole.
+        case reading = "BEGIN; SELECT count(*) FROM journal"
+        /// Nobody else can write.
+        case writing = "BEGIN IMMEDIATE; PRAGMA user_version = 1"
+        /// Nobody else can even read.
+        case everything = "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 1"
+    }
 
     private let process = Process()
     private let input = Pipe()
 
-    /// Returns once it holds the database; with `EXCLUSIVE` so that nobody else can even read.
-    public init(_ file: String, _ kind: String = "IMMEDIATE") throws {
+    /// Returns once it holds the database.
+    public init(_ file: String, _ hold: Hold = .writing) throws {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        let mode = kind == "EXCLUSIVE" ? "PRAGMA locking_mode=EXCLUSIVE;" : ""
         process.arguments = [
             "python3", "-c",
             """
             import sqlite3, sys
             db = sqlite3.connect(sys.argv[1], isolation_level=None)
-            db.executescript('\(mode) BEGIN \(kind); PRAGMA user_version = 1')
+            db.executescript('\(hold.rawValue)')
             print('held', flush=True)
             sys.stdin.read()
             """, file,
