@@ -65,7 +65,7 @@ let package = Package(
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", "Metrics", grdb, sqlite]),
-        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger"]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger", "COpenSSL"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),

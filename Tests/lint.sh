@@ -24,7 +24,7 @@ Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
 Ledger        Addressing Metrics Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger Dispatch Foundation Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
 TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization

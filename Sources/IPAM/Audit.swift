@@ -6,18 +6,19 @@ import Synchronization
 
 /// Holds the committed objects, their indexes and the pools to one another while calls go on: each address that an object
 /// has must be marked in its pool and lead back to the object, no two objects may have one, and what is marked must belong to
-/// an object.
+/// an object or cool.
 ///
-/// It looks without anybody's turn, since nearly always all is well; what does not fit is looked at again under the turn of
-/// its object, when no call can be half-way through. One thread at a time may use it.
+/// It looks without anybody's turn, since nearly always all is well. An object that does not fit is looked at again under its
+/// turn, when no call can be half-way through; a mark without an object is a fault only if it stays. One thread at a time may
+/// use it.
 public final class Audit {
     /// What one step did.
     public struct Step: Sendable {
         /// Objects looked at.
         public var objects = 0
-        /// Contradictions that no earlier step told of, each a sentence.
+        /// Contradictions that no earlier step told of, each a sentence; in one pass at most `maximumLines`.
         public var newFaults: [String] = []
-        /// Those that are known of now: of the pass before and this one.
+        /// Those that are known of now, `maximumFaults` at most: of the pass before and this one.
         public var faults = 0
         /// Everything has been seen; the next step starts anew.
         public var endsPass = false
@@ -27,30 +28,39 @@ public final class Audit {
 
     private enum Place {
         case services(PageToken?)
-        case nodes(PageToken?)
-        case marks
+        /// The nodes behind the token; of the node that is being looked at the pods behind the place.
+        case nodes(PageToken?, NodePods.Place?)
+        case rangeMarks
+        case nodeMarks(PageToken?)
         case confirming
     }
 
     /// Objects a step.
-    private static let servicesPerStep = 256
+    private static let objectsPerStep = 256
+    /// Nodes whose marks are looked at in a step, two bitmaps each.
     private static let nodesPerStep = 16
     /// An address is marked before its object is there, so that a mark without one is a fault only if it stays: it must be
     /// found so many times, each after all commits that were due the time before. A call under way is over long before.
     private static let confirmations = 20
     private static let maximumSuspects = 1_024
+    /// Contradictions that are remembered, and counted.
+    public static let maximumFaults = 1_024
+    /// Contradictions that are told of in one pass: where books are broken, a few say as much as all.
+    public static let maximumLines = 32
 
     private let engine: Engine
     private var place = Place.services(nil)
     /// Addresses that this pass saw Services hold.
     private var addressesSeen = 0
-    private var suspects: [CIDR] = []
+    private var suspects: [Suspect] = []
     private var confirmed = 0
     /// Found under turns, on whatever thread gave them.
     private let found = Found()
     private var told: Set<String> = []
     private var current: Set<String> = []
+    private var lines = 0
 
+    /// What others found for the audit.
     private final class Found: Sendable {
         private struct State {
             var faults: [String] = []
@@ -63,7 +73,7 @@ public final class Audit {
         func end(_ faults: [String]) {
             state.withLock { state in
                 state.waiting -= 1
-                state.faults += faults
+                state.faults += faults.prefix(Audit.maximumFaults - min(Audit.maximumFaults, state.faults.count))
             }
         }
         var isWaiting: Bool { state.withLock { $0.waiting > 0 } }
@@ -80,77 +90,105 @@ public final class Audit {
     }
 
     /// Goes on for a few hundred objects. Never blocks; takes well under a millisecond but for the walk over the marks of
-    /// large ranges, once a pass.
+    /// large ranges and full nodes, once a pass.
     public func step() -> Step {
         var step = Step()
         // Where a commit's outcome is not known, marks stay without an object for good: nothing can be told any more.
         guard engine.journal.fault == nil else { return step }
         switch place {
         case .services(let token): lookAtServices(after: token, &step)
-        case .nodes(let token): lookAtNodes(after: token, &step)
-        case .marks: lookAtMarks()
+        case .nodes(let token, let pod): lookAtNodes(after: token, pod, &step)
+        case .rangeMarks: lookAtRangeMarks()
+        case .nodeMarks(let token): lookAtNodeMarks(after: token)
         case .confirming: confirm(&step)
         }
-        for fault in found.take() {
-            current.insert(fault)
-            if told.insert(fault).inserted { step.newFaults.append(fault) }
-        }
-        step.faults = told.count
+        for fault in found.take() { tell(fault, &step) }
         if step.endsPass {
             told = current
-            current = []
-            step.faults = told.count
+            (current, lines) = ([], 0)
         }
+        step.faults = told.count
         return step
     }
 
-    // MARK: Services
+    private func tell(_ fault: String, _ step: inout Step) {
+        if current.count < Self.maximumFaults { current.insert(fault) }
+        guard told.count < Self.maximumFaults, told.insert(fault).inserted else { return }
+        lines += 1
+        switch lines {
+        case ...Self.maximumLines: step.newFaults.append(fault)
+        case Self.maximumLines + 1:
+            step.newFaults.append("and more than \(Self.maximumLines): the rest of this pass is counted only")
+        default: break
+        }
+    }
+
+    // MARK: Objects
 
     private func lookAtServices(after token: PageToken?, _ step: inout Step) {
-        let page = engine.registry.services.page(
-            after: token, limit: Self.servicesPerStep, where: { _ in true }, { [$0] })
+        let page = engine.registry.services.page(after: token, limit: Self.objectsPerStep)
         let (engine, found) = (engine, found)
         if token == nil { addressesSeen = 0 }
         for service in page.items {
-            let (faults, count) = engine.faultsAndCount(of: service)
-            addressesSeen += count
-            guard !faults.isEmpty else { continue }
+            addressesSeen += service.holdings.count
+            guard !engine.faults(of: service).isEmpty else { continue }
             found.begin()
             engine.serviceTurns.take(service.key) { turn in
-                found.end(engine.registry.services[service.key].map { engine.faultsAndCount(of: $0).faults } ?? [])
+                found.end(engine.registry.services[service.key].map { engine.faults(of: $0) } ?? [])
                 turn.giveBack()
             }
         }
         step.objects += page.items.count
-        place = page.next.map { .services($0) } ?? .nodes(nil)
+        place = page.next.map { .services($0) } ?? .nodes(nil, nil)
     }
 
-    // MARK: Nodes and their pods
-
-    private func lookAtNodes(after token: PageToken?, _ step: inout Step) {
-        let page = engine.registry.nodes.page(after: token, limit: Self.nodesPerStep, where: { _ in true }, { [$0] })
-        let (engine, found) = (engine, found)
-        for node in page.items {
-            let pods = node.listedPods()
-            step.objects += 1 + pods.count
-            guard !engine.faults(of: node, pods).isEmpty else { continue }
-            found.begin()
-            // Alone: no pod of the node can come or go meanwhile.
-            engine.nodeTurns.take(node.name) { turn in
-                found.end(
-                    engine.registry.nodes[node.name].map { engine.faults(of: $0, $0.listedPods()) } ?? [])
-                turn.giveBack()
-            }
+    private func lookAtNodes(after token: PageToken?, _ pod: NodePods.Place?, _ step: inout Step) {
+        guard let node = engine.registry.nodes.page(after: token, limit: 1).items.first else {
+            place = .rangeMarks
+            return
         }
-        place = page.next.map { .nodes($0) } ?? .marks
+        if pod == nil {
+            step.objects += 1
+            if !engine.faults(of: node).isEmpty { lookAgain(node) { engine, node in engine.faults(of: node) } }
+        }
+        let pods = node.pods(after: pod, limit: Self.objectsPerStep)
+        for pod in pods where !engine.faults(of: pod).isEmpty && engine.isCurrent(pod) {
+            lookAgain(node) { engine, _ in engine.isCurrent(pod) ? engine.faults(of: pod) : [] }
+        }
+        step.objects += pods.count
+        place =
+            pods.count == Self.objectsPerStep
+            ? .nodes(token, pods.last.map { NodePods.Place(behind: $0) }) : .nodes(PageToken(key: node.name), nil)
+    }
+
+    /// Alone: no pod of the node can come or go meanwhile.
+    private func lookAgain(_ node: StoredNode, _ faults: @escaping @Sendable (Engine, StoredNode) -> [String]) {
+        let (engine, found) = (engine, found)
+        found.begin()
+        engine.nodeTurns.take(node.name) { turn in
+            found.end(engine.registry.nodes[node.name].map { faults(engine, $0) } ?? [])
+            turn.giveBack()
+        }
     }
 
     // MARK: Marks without an object
 
-    private func lookAtMarks() {
+    private func lookAtRangeMarks() {
         // The owners are asked one by one only where the index has more or fewer entries than objects have addresses.
         let asksOwners = engine.registry.serviceAddresses.count != addressesSeen
-        suspects = engine.marksWithoutObject(limit: Self.maximumSuspects, asksOwners: asksOwners)
+        suspects = engine.rangeMarksWithoutObject(limit: Self.maximumSuspects, asksOwners: asksOwners)
+        place = .nodeMarks(nil)
+    }
+
+    private func lookAtNodeMarks(after token: PageToken?) {
+        let page = engine.registry.nodes.page(after: token, limit: Self.nodesPerStep)
+        for node in page.items where suspects.count < Self.maximumSuspects {
+            suspects += node.marksWithoutPod(limit: Self.maximumSuspects - suspects.count)
+        }
+        if let next = page.next {
+            place = .nodeMarks(next)
+            return
+        }
         confirmed = 0
         place = .confirming
         startCommitsDue()
@@ -162,7 +200,7 @@ public final class Audit {
         confirmed += 1
         guard suspects.isEmpty || confirmed >= Self.confirmations else { return startCommitsDue() }
         found.begin()
-        found.end(suspects.map { "\($0.rangeText) is marked as taken, but no object holds it" })
+        found.end(suspects.map(\.fault))
         suspects = []
         place = .services(nil)
         step.endsPass = true
@@ -175,12 +213,25 @@ public final class Audit {
     }
 }
 
+/// A mark that no object was found for.
+private enum Suspect {
+    /// Of a range of the cluster: an address as a range of one, or a pod CIDR.
+    case range(CIDR)
+    case podAddress(IPAddress, StoredNode)
+
+    var fault: String {
+        switch self {
+        case .range(let range): "\(range.rangeText) is marked as taken, but no object holds it"
+        case .podAddress(let address, let node):
+            "\(address) of Node \(node.name) is marked as taken, but no pod holds it"
+        }
+    }
+}
+
 extension Engine {
     /// How a Service contradicts the index and the pools.
-    fileprivate func faultsAndCount(of service: StoredService) -> (faults: [String], addresses: Int) {
-        guard let decoded = try? service.decoded() else { return (["Service \(service.key) can't be read"], 0) }
-        let held = holdings(of: decoded)
-        let faults = held.flatMap { held -> [String] in
+    fileprivate func faults(of service: StoredService) -> [String] {
+        service.holdings.flatMap { held -> [String] in
             var faults: [String] = []
             if let owner = registry.serviceAddresses[held.address], owner != service.key {
                 faults.append("\(held.address) has two owners: Service \(service.key) and Service \(owner)")
@@ -195,11 +246,10 @@ extension Engine {
             }
             return faults
         }
-        return (faults, held.count)
     }
 
-    /// How a Node and its pods contradict the index and the pools.
-    fileprivate func faults(of node: StoredNode, _ pods: [StoredPod]) -> [String] {
+    /// How a Node's CIDRs contradict the index and the pools.
+    fileprivate func faults(of node: StoredNode) -> [String] {
         var faults: [String] = []
         for cidr in node.podCIDRs {
             let owner = registry.podCIDRs[cidr]
@@ -210,71 +260,100 @@ extension Engine {
                 faults.append("\(cidr) of Node \(node.name) is not marked as taken")
             }
         }
-        var owners: [IPAddress: StoredPod] = [:]
-        for pod in pods {
-            for address in pod.addresses {
-                if let other = owners.updateValue(pod, forKey: address) {
-                    faults.append("\(address) has two owners: Pod \(pod.key) and Pod \(other.key)")
-                }
-                guard let pool = node.pool(containing: address) else {
-                    faults.append(
-                        node.pools.isEmpty
-                            ? "\(address) of Pod \(pod.key): Node \(node.name) has no pod CIDR"
-                            : "\(address) of Pod \(pod.key) lies in no pod CIDR of Node \(node.name)")
-                    continue
-                }
-                if pool.state(of: address) != .allocated {
-                    faults.append("\(address) of Pod \(pod.key) is not marked as taken")
-                }
-            }
-        }
-        for pool in node.pools where pool.allocatedCount != owners.keys.count(where: pool.cidr.contains) {
-            pool.forEachAllocated { address in
-                if owners[address] == nil {
-                    faults.append("\(address) of Node \(node.name) is marked as taken, but no pod holds it")
-                }
-            }
-        }
         return faults
     }
 
-    /// Addresses and pod CIDRs of the cluster's ranges. O(memory of the pools + what is taken).
-    fileprivate func marksWithoutObject(limit: Int, asksOwners: Bool) -> [CIDR] {
-        var suspects: [CIDR] = []
+    /// How a Pod contradicts its node's index and pools.
+    fileprivate func faults(of pod: StoredPod) -> [String] {
+        let node = pod.node
+        return pod.addresses.compactMap { address in
+            if let other = node.holder(of: address), other !== pod {
+                return "\(address) has two owners: Pod \(pod.key) and Pod \(other.key)"
+            }
+            guard let pool = node.pool(containing: address) else {
+                return node.pools.isEmpty
+                    ? "\(address) of Pod \(pod.key): Node \(node.name) has no pod CIDR"
+                    : "\(address) of Pod \(pod.key) lies in no pod CIDR of Node \(node.name)"
+            }
+            if pool.state(of: address) != .allocated { return "\(address) of Pod \(pod.key) is not marked as taken" }
+            return node.cooling.isCooling(address) ? "\(address) of Pod \(pod.key) cools, but the pod holds it" : nil
+        }
+    }
+
+    /// Whether the pod is still the one of its identity.
+    fileprivate func isCurrent(_ pod: StoredPod) -> Bool { registry.pod(pod.identity).map { $0 === pod } ?? false }
+
+    /// Addresses and pod CIDRs of the cluster's ranges. O(memory of the pools + marks).
+    fileprivate func rangeMarksWithoutObject(limit: Int, asksOwners: Bool) -> [Suspect] {
+        var suspects: [Suspect] = []
         for pool in pools.clusterIP + pools.loadBalancer {
             pool.forEachAllocated { address in
                 guard suspects.count < limit else { return }
                 if registry.serviceAddresses[address] == nil || asksOwners && !isHeld(address) {
-                    suspects.append(CIDR(address))
+                    suspects.append(.range(CIDR(address)))
                 }
             }
         }
         for pool in pools.nodeCIDR {
             pool.forEachAllocated { cidr in
-                if suspects.count < limit, registry.podCIDRs[cidr] == nil { suspects.append(cidr) }
+                if suspects.count < limit, registry.podCIDRs[cidr] == nil { suspects.append(.range(cidr)) }
             }
         }
         return suspects
     }
 
-    fileprivate func isMarkWithoutObject(_ range: CIDR) -> Bool {
+    fileprivate func isMarkWithoutObject(_ suspect: Suspect) -> Bool {
         // The mark first: an object that comes between the two looks is seen by the second.
-        if let pool = pools.subnetPool(containing: range) {
-            return pool.state(of: range) == .allocated && registry.podCIDRs[range] == nil
+        switch suspect {
+        case .podAddress(let address, let node):
+            return registry.nodes[node.name] === node && node.isMarkWithoutPod(address)
+        case .range(let range):
+            if let pool = pools.subnetPool(containing: range) {
+                return pool.state(of: range) == .allocated && registry.podCIDRs[range] == nil
+            }
+            let address = range.network
+            let pool =
+                pools.addressPool(.clusterIP, containing: address)
+                ?? pools.addressPool(.loadBalancer, containing: address)
+            return pool?.state(of: address) == .allocated && !isHeld(address)
         }
-        let address = range.network
-        let pool =
-            pools.addressPool(.clusterIP, containing: address) ?? pools.addressPool(.loadBalancer, containing: address)
-        return pool?.state(of: address) == .allocated && !isHeld(address)
     }
 
     /// By the Service that the index leads to.
     private func isHeld(_ address: IPAddress) -> Bool {
-        guard let owner = registry.serviceAddresses[address], let service = registry.services[owner],
-            let decoded = try? service.decoded()
-        else { return false }
-        return holdings(of: decoded).contains { $0.address == address }
+        guard let owner = registry.serviceAddresses[address], let service = registry.services[owner] else {
+            return false
+        }
+        return service.holdings.contains { $0.address == address }
     }
+}
+
+extension StoredNode {
+    /// Addresses that are marked, that no pod holds and that do not cool. O(memory of the pools) where the counts agree, as they
+    /// nearly always do; else O(marks log pods) more.
+    fileprivate func marksWithoutPod(limit: Int) -> [Suspect] {
+        var suspects: [Suspect] = []
+        for pool in pools {
+            let family = pool.cidr.family
+            let held = pods.withLock { $0.held(family) }
+            guard pool.allocatedCount != held + cooling.count(family) else { continue }
+            pool.forEachAllocated { address in
+                guard suspects.count < limit, isMarkWithoutPod(address) else { return }
+                suspects.append(.podAddress(address, self))
+            }
+        }
+        return suspects
+    }
+
+    fileprivate func isMarkWithoutPod(_ address: IPAddress) -> Bool {
+        // The mark first, then what may stand for it, in the order in which a release hands it on.
+        pool(containing: address)?.state(of: address) == .allocated && holder(of: address) == nil
+            && !cooling.isCooling(address) && holder(of: address) == nil
+    }
+}
+
+extension StoredPod {
+    fileprivate static func !== (left: StoredPod, right: StoredPod) -> Bool { !(left === right) }
 }
 
 extension CIDR {

@@ -8,59 +8,81 @@ import TandemAPI
 /// must not reach a new one.
 ///
 /// An address that cools is still taken in its pool. It leaves by a change of the ledger alone, which forgets that it cools:
-/// with the pod that gets it, or once its time is over. Thread-safe; the locks are held for one look, O(addresses that cool).
+/// with the pod that gets it, or once its time is over. Thread-safe; the lock is held for one look or change, O(log n).
 final class CoolingAddresses: Sendable {
-    struct Entry: Sendable {
-        var address: IPAddress
+    struct Entry: Sendable, Comparable {
         /// In seconds of `Environment.uptime`.
         var end: Int
+        var address: IPAddress
+
+        static func < (left: Entry, right: Entry) -> Bool { (left.end, left.address) < (right.end, right.address) }
     }
 
-    /// The next one to be ready first.
-    private let entries = Mutex<[Entry]>([])
+    /// Those of one family: by address, and the next one to be ready first.
+    private struct Cooling {
+        var ends: [IPAddress: Int] = [:]
+        var order = SortedList<Entry, Void>()
 
-    func add(_ entry: Entry) {
-        entries.withLock { entries in
-            // Nearly always the last: all cool for the same time.
-            let place = entries.lastIndex { $0.end <= entry.end }.map { $0 + 1 } ?? 0
-            entries.insert(entry, at: place)
+        mutating func add(_ entry: Entry) {
+            if let old = ends.updateValue(entry.end, forKey: entry.address) {
+                order.remove(Entry(end: old, address: entry.address))
+            }
+            order.insert(entry)
+        }
+
+        mutating func take(_ address: IPAddress) -> Entry? {
+            guard let end = ends.removeValue(forKey: address) else { return nil }
+            let entry = Entry(end: end, address: address)
+            order.remove(entry)
+            return entry
+        }
+
+        /// The next one to be ready, if that is no later than `latest`.
+        mutating func takeFirst(by latest: Int) -> Entry? {
+            guard let entry = order[order.start]?.key, entry.end <= latest else { return nil }
+            return take(entry.address)
         }
     }
 
+    private let cooling = Mutex((ipv4: Cooling(), ipv6: Cooling()))
+
+    private func with<Result: Sendable>(_ family: IPFamily, _ body: (inout Cooling) -> Result) -> Result {
+        cooling.withLock { family == .ipv4 ? body(&$0.ipv4) : body(&$0.ipv6) }
+    }
+
+    func add(_ entry: Entry) { with(entry.address.family) { $0.add(entry) } }
+
     /// Takes out those whose time is over, `limit` at most: a change stays small.
     func takeReady(_ uptime: Int, limit: Int) -> [Entry] {
-        entries.withLock { entries in
-            let count = min(limit, entries.firstIndex { $0.end > uptime } ?? entries.count)
-            defer { entries.removeFirst(count) }
-            return Array(entries[..<count])
+        var ready: [Entry] = []
+        for family in IPFamily.allCases {
+            with(family) { cooling in
+                while ready.count < limit, let entry = cooling.takeFirst(by: uptime) { ready.append(entry) }
+            }
+        }
+        return ready
+    }
+
+    /// Whether the time of any is over.
+    func hasReady(_ uptime: Int) -> Bool {
+        IPFamily.allCases.contains { family in
+            with(family) { $0.order[$0.order.start].map { $0.key.end <= uptime } ?? false }
         }
     }
 
     /// Takes out the one of a family that has cooled longest.
-    func takeOldest(_ family: IPFamily) -> Entry? {
-        take { $0.address.family == family }
-    }
+    func takeOldest(_ family: IPFamily) -> Entry? { with(family) { $0.takeFirst(by: .max) } }
 
-    func take(_ address: IPAddress) -> Entry? {
-        take { $0.address == address }
-    }
+    func take(_ address: IPAddress) -> Entry? { with(address.family) { $0.take(address) } }
 
-    private func take(_ isWanted: (Entry) -> Bool) -> Entry? {
-        entries.withLock { entries in
-            guard let index = entries.firstIndex(where: isWanted) else { return nil }
-            return entries.remove(at: index)
-        }
-    }
+    func isCooling(_ address: IPAddress) -> Bool { with(address.family) { $0.ends[address] != nil } }
 
-    func isCooling(_ address: IPAddress) -> Bool {
-        entries.withLock { $0.contains { $0.address == address } }
-    }
+    func count(_ family: IPFamily) -> Int { with(family) { $0.ends.count } }
 
-    func count(_ family: IPFamily) -> Int {
-        entries.withLock { entries in entries.count { $0.address.family == family } }
-    }
+    var count: Int { cooling.withLock { $0.ipv4.ends.count + $0.ipv6.ends.count } }
 
-    var all: [Entry] { entries.withLock { $0 } }
+    /// O(n).
+    var all: [IPAddress] { cooling.withLock { Array($0.ipv4.ends.keys) + Array($0.ipv6.ends.keys) } }
 }
 
 /// What the ledger keeps of an address that cools: where, and since when.
@@ -97,22 +119,25 @@ extension Engine {
         let end = environment.uptime() + cluster.podIPReuseDelaySeconds
         let cooled = addresses.filter { node.pool(containing: $0) != nil }
         return (
-            cooled.map { .cooling(node.cooling, CoolingAddresses.Entry(address: $0, end: end)) },
+            cooled.map { .cooling(node.cooling, CoolingAddresses.Entry(end: end, address: $0)) },
             cooled.map { CoolingRecord.put($0, on: node, now: environment.now(), version: version) }
         )
     }
 
     /// Takes some of those whose time is over along with a change of their node: they are free once it is kept.
-    func thaw(_ node: StoredNode, in change: inout Change, version: UInt64) {
-        for entry in node.cooling.takeReady(environment.uptime(), limit: Self.thawedAtOnce) {
+    func thaw(_ node: StoredNode, in change: inout Change, version: UInt64, limit: Int = 32) {
+        free(node.cooling.takeReady(environment.uptime(), limit: limit), of: node, in: &change, version: version)
+    }
+
+    /// What was taken out of the node's cooling addresses is free once the change is kept, and else cools on.
+    func free(_ entries: [CoolingAddresses.Entry], of node: StoredNode, in change: inout Change, version: UInt64) {
+        for entry in entries {
             guard let pool = node.pool(containing: entry.address) else { continue }
             change.records.append(CoolingRecord.removal(entry.address, version: version))
             change.claimed.append(.cooling(node.cooling, entry))
             change.freed.append(.address(pool, entry.address))
         }
     }
-
-    private static var thawedAtOnce: Int { 32 }
 }
 
 extension Recovery {
@@ -131,6 +156,6 @@ extension Recovery {
         else { return }
         guard pool.claim(address) == .claimed else { throw RecoveryFault.twoOwners(key, "cooling/\(key)", nil) }
         let age = min(max(0, environment.now() - (json["releasedAt"]?.intValue ?? 0)), delay)
-        node.cooling.add(CoolingAddresses.Entry(address: address, end: environment.uptime() + delay - age))
+        node.cooling.add(CoolingAddresses.Entry(end: environment.uptime() + delay - age, address: address))
     }
 }

@@ -44,22 +44,26 @@ public final class Engine: Sendable {
             clusterFamilies: cluster.serviceRanges.map(\.network.family),
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
         pools = Pools(cluster)
-        registry = Registry()
+        registry = Registry(podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs))
         let recovery = Recovery(
             pools: pools, registry: registry, environment: environment, reuseDelay: cluster.podIPReuseDelaySeconds)
         versions = Atomic(try recovery.run(store))
         journal = Journal(store: store, runsOwnThread: !stepsByHand)
     }
 
-    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node.
-    public func perform(_ call: Call, onlyNode: String? = nil, _ answer: @escaping Answer) {
+    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait for another one
+    /// goes on where `executor` has it; without one on the thread that it waited for.
+    public func perform(
+        _ call: Call, onlyNode: String? = nil, on executor: Executor? = nil, _ answer: @escaping Answer
+    ) {
         if call.isChange, journal.isCongested { return answer(.failure(.congested)) }
+        let caller = Caller(isDryRun: call.isDryRun, onlyNode: onlyNode, executor: executor, answer: answer)
         switch call.body {
-        case .allocateServiceIPs(let service): allocate(service, isDryRun: call.isDryRun, answer)
-        case .updateServiceIPs(let service): update(service, isDryRun: call.isDryRun, answer)
-        case .allocateNodeCIDRs(let node): allocate(node, isDryRun: call.isDryRun, answer)
-        case .allocatePodIPs(let request): allocate(request, isDryRun: call.isDryRun, answer)
-        case .release(let target): perform(target, isDryRun: call.isDryRun, onlyNode: onlyNode, answer)
+        case .allocateServiceIPs(let service): allocate(service, for: caller)
+        case .updateServiceIPs(let service): update(service, for: caller)
+        case .allocateNodeCIDRs(let node): allocate(node, for: caller)
+        case .allocatePodIPs(let request): allocate(request, for: caller)
+        case .release(let target): release(target, for: caller)
         case .getService(let metadata): answer(getService(metadata))
         case .listServices(let query): answer(listServices(query))
         case .getNode(let metadata): answer(getNode(metadata))
@@ -67,7 +71,7 @@ public final class Engine: Sendable {
         case .getPod(let metadata): answer(getPod(metadata, onlyNode: onlyNode))
         case .listPods(let query): answer(listPods(query))
         case .lookupIP(let address): answer(.success(lookup(address).result))
-        case .getPools: answer(.success(PoolStatus.result(poolStatuses())))
+        case .getPools(let query): answer(getPools(query))
         case .discover: answer(.success(.openRPC))
         }
     }

@@ -6,41 +6,35 @@ import TandemAPI
 
 /// `AllocateNodeCIDRs`: one pod CIDR per family of the cluster, all or none.
 extension Engine {
-    func allocate(_ asked: Node, isDryRun: Bool, _ answer: @escaping Answer) {
-        nodeTurns.take(asked.metadata.name) { turn in
-            self.register(asked, isDryRun: isDryRun, attempts: Engine.attempts) { result in
-                answer(result)
-                turn.giveBack()
-            }
+    func allocate(_ asked: Node, for caller: Caller) {
+        nodeTurns.take(asked.metadata.name, on: caller.executor) { turn in
+            self.register(asked, attempts: Engine.attempts, for: caller.holding(turn))
         }
     }
 
-    private func register(_ asked: Node, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
+    private func register(_ asked: Node, attempts: Int, for caller: Caller) {
         do throws(APIError) {
             let requested = try nodeRules.podCIDRs(askedBy: asked)
             if let stored = registry.nodes[asked.metadata.name] {
                 guard stored.isAnswer(to: asked, requested) else { throw .alreadyExists("node", asked.metadata) }
-                return answer(.success(.node(stored.document, isReplayed: true)))
+                return caller.succeed(.node(stored.document, isReplayed: true))
             }
             let claimed = try claimNode(asked, requested: requested)
-            guard !isDryRun else {
+            guard !caller.isDryRun else {
                 claimed.giveBack()
-                return answer(.success(.node(claimed.stored.document)))
+                return caller.succeed(.node(claimed.stored.document))
             }
             let registry = registry
             let change = Change(
                 records: [claimed.record], claimed: claimed.holds, apply: { registry.put(claimed.stored) })
             commit(change) { outcome in
-                switch outcome {
-                case .kept: answer(.success(.node(claimed.stored.document)))
-                case .refused where attempts > 1:
-                    self.register(asked, isDryRun: isDryRun, attempts: attempts - 1, answer)
-                case .refused: answer(.failure(.refusedTooOften))
-                case .failed(let error): answer(.failure(error))
+                if case .refused = outcome, attempts > 1 {
+                    return self.register(asked, attempts: attempts - 1, for: caller)
                 }
+                caller.answer(outcome.result(.node(claimed.stored.document)))
             }
         } catch {
-            answer(.failure(error))
+            caller.fail(error)
         }
     }
 
@@ -51,9 +45,7 @@ extension Engine {
     /// Takes the CIDRs of a node that has none yet; the node's turn is held alone.
     func claimNode(_ asked: Node, requested: [CIDR]) throws(APIError) -> ClaimedNode {
         guard !pools.nodeCIDR.isEmpty else {
-            throw APIError(
-                .failedPrecondition, reason: "NoClusterCIDR",
-                "nodes can't get pod CIDRs: the server was started without --cluster-cidr")
+            throw .noClusterCIDR("nodes can't get pod CIDRs")
         }
         var holds: [Hold] = []
         do throws(APIError) {
@@ -122,5 +114,13 @@ extension StoredNode {
     fileprivate func isAnswer(to asked: Node, _ requested: [CIDR]) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
         return requested.allSatisfy(podCIDRs.contains)
+    }
+}
+
+extension APIError {
+    static func noClusterCIDR(_ message: String) -> APIError {
+        APIError(
+            .failedPrecondition, reason: "NoClusterCIDR",
+            "\(message): the server was started without --cluster-cidr")
     }
 }

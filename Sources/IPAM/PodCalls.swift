@@ -7,26 +7,35 @@ import TandemAPI
 /// `AllocatePodIPs`: one address per family from the pod's node, all or none; a node without CIDRs gets them in the
 /// same commit.
 extension Engine {
-    func allocate(_ request: PodRequest, isDryRun: Bool, _ answer: @escaping Answer) {
+    func allocate(_ request: PodRequest, for caller: Caller) {
         let asked: AskedPod
         let start = stageStart()
         do throws(APIError) {
             asked = try AskedPod(request, rules: podRules)
             stages.end(.decide, start)
         } catch {
-            return answer(.failure(error))
+            return caller.fail(error)
         }
-        let nodeName = request.pod.nodeName
-        // Pods of one node go side by side; the node itself can't go away meanwhile.
-        nodeTurns.take(nodeName, shared: true) { nodeTurn in
-            if let node = self.registry.nodes[nodeName] {
-                return self.allocate(asked, on: node, registering: nil, isDryRun: isDryRun) { result in
-                    answer(result)
-                    nodeTurn.giveBack()
-                }
+        // The turns of the name and of the container come before the node's: a release knows those, and need not know the node
+        // to come behind this call.
+        podTurns.take(PodIdentity.turn(of: asked.pod.metadata), on: caller.executor) { turn in
+            let caller = caller.holding(turn)
+            guard asked.identity.isAttached else { return self.takeNode(asked, for: caller) }
+            self.podTurns.take(asked.identity.origin, on: caller.executor) { turn in
+                self.takeNode(asked, for: caller.holding(turn))
             }
-            nodeTurn.giveBack()
-            self.registerThenAllocate(asked, isDryRun: isDryRun, answer)
+        }
+    }
+
+    private func takeNode(_ asked: AskedPod, for caller: Caller) {
+        let nodeName = asked.pod.nodeName
+        // Pods of one node go side by side; the node itself can't go away meanwhile.
+        nodeTurns.take(nodeName, shared: true, on: caller.executor) { turn in
+            if let node = self.registry.nodes[nodeName] {
+                return self.allocate(asked, on: node, registering: nil, for: caller.holding(turn))
+            }
+            turn.giveBack()
+            self.registerThenAllocate(asked, for: caller)
         }
     }
 
@@ -34,16 +43,13 @@ extension Engine {
         PodRules(podFamilies: cluster.podFamilies)
     }
 
-    private func registerThenAllocate(_ asked: AskedPod, isDryRun: Bool, _ answer: @escaping Answer) {
+    private func registerThenAllocate(_ asked: AskedPod, for caller: Caller) {
         let nodeName = asked.pod.nodeName
-        nodeTurns.take(nodeName) { nodeTurn in
-            let finish: Answer = { result in
-                answer(result)
-                nodeTurn.giveBack()
-            }
+        nodeTurns.take(nodeName, on: caller.executor) { turn in
+            let caller = caller.holding(turn)
             // Another pod may have registered it while this call waited.
             if let node = self.registry.nodes[nodeName] {
-                return self.allocate(asked, on: node, registering: nil, isDryRun: isDryRun, finish)
+                return self.allocate(asked, on: node, registering: nil, for: caller)
             }
             do throws(APIError) {
                 guard self.cluster.autoRegisterNodes else {
@@ -53,38 +59,25 @@ extension Engine {
                             + "register it with AllocateNodeCIDRs first")
                 }
                 let node = try self.claimNode(Node(metadata: ObjectMeta(name: nodeName)), requested: [])
-                self.allocate(asked, on: node.stored, registering: node, isDryRun: isDryRun, finish)
+                self.allocate(asked, on: node.stored, registering: node, for: caller)
             } catch {
-                finish(.failure(error))
+                caller.fail(error)
             }
         }
     }
 
-    /// Under the node's turn. `registering` is the node where this call brings it into being.
+    /// Under the turns of the pod and of its node. `registering` is the node where this call brings it into being.
     private func allocate(
-        _ asked: AskedPod, on node: StoredNode, registering: ClaimedNode?, isDryRun: Bool, _ answer: @escaping Answer
-    ) {
-        podTurns.take(asked.identity.origin) { turn in
-            self.allocate(
-                asked, on: node, registering: registering, isDryRun: isDryRun, attempts: Engine.attempts
-            ) { result in
-                answer(result)
-                turn.giveBack()
-            }
-        }
-    }
-
-    /// Under the node's and the pod's turn.
-    private func allocate(
-        _ asked: AskedPod, on node: StoredNode, registering: ClaimedNode?, isDryRun: Bool, attempts: Int,
-        _ answer: @escaping Answer
+        _ asked: AskedPod, on node: StoredNode, registering: ClaimedNode?, attempts: Int = Engine.attempts,
+        for caller: Caller
     ) {
         do throws(APIError) {
             if let stored = registry.pod(asked.identity) {
                 registering?.giveBack()
                 guard stored.isAnswer(to: asked, podRules) else { throw .alreadyExists("pod", asked.pod.metadata) }
-                return answer(.success(stored.result(stored.document, isReplayed: true)))
+                return caller.succeed(stored.result(stored.document, isReplayed: true))
             }
+            guard !asked.families.isEmpty else { throw .noClusterCIDR("pods can't get addresses") }
             let start = stageStart()
             var holds: [Hold] = []
             do throws(APIError) {
@@ -96,10 +89,10 @@ extension Engine {
                 throw error
             }
             let (stored, document) = try makePod(asked, on: node, addresses: holds.map(\.range.network))
-            if isDryRun {
+            if caller.isDryRun {
                 for hold in holds { hold.giveBack() }
                 registering?.giveBack()
-                return answer(.success(stored.result(document, isReplayed: false)))
+                return caller.succeed(stored.result(document, isReplayed: false))
             }
             let registry = registry
             var change = Change(
@@ -115,16 +108,15 @@ extension Engine {
             thaw(node, in: &change, version: stored.version)
             commit(change) { outcome in
                 switch outcome {
-                case .kept: answer(.success(stored.result(document, isReplayed: false)))
+                case .kept: caller.succeed(stored.result(document, isReplayed: false))
                 case .refused where attempts > 1 && registering == nil:
-                    self.allocate(
-                        asked, on: node, registering: nil, isDryRun: isDryRun, attempts: attempts - 1, answer)
-                case .refused: answer(.failure(.refusedTooOften))
-                case .failed(let error): answer(.failure(error))
+                    self.allocate(asked, on: node, registering: nil, attempts: attempts - 1, for: caller)
+                case .refused: caller.fail(.refusedTooOften)
+                case .failed(let error): caller.fail(error)
                 }
             }
         } catch {
-            answer(.failure(error))
+            caller.fail(error)
         }
     }
 

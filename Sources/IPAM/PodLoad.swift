@@ -9,30 +9,48 @@ import Synchronization
 /// than all else. So a pod is only made and put on three lists when it comes, one of a few nodes, and one of a shard of each
 /// index; in the end each list is worked off in one go.
 final class PodLoad: Sendable {
-    private final class List: Sendable {
-        private let entries = Mutex<[PodTable.Entry]>([])
+    /// A pod on its way, under the key that it is put in order by.
+    private struct Entry<Key: FixedWidthInteger & Sendable>: Sendable {
+        let key: Key
+        let pod: StoredPod
+    }
 
-        func add(_ entry: PodTable.Entry) { entries.withLock { $0.append(entry) } }
+    private final class List<Key: FixedWidthInteger & Sendable>: Sendable {
+        private let entries = Mutex<[Entry<Key>]>([])
+
+        func add(_ key: Key, _ pod: StoredPod) { entries.withLock { $0.append(Entry(key: key, pod: pod)) } }
 
         /// Leaves it empty, without a copy.
-        func takeAll() -> [PodTable.Entry] {
+        func takeAll() -> [Entry<Key>] {
             entries.withLock { entries in
-                var taken: [PodTable.Entry] = []
+                var taken: [Entry<Key>] = []
                 swap(&taken, &entries)
                 return taken
             }
+        }
+
+        /// In the order of the keys; `isBefore` decides between two of one key.
+        func takeSorted(_ isBefore: (StoredPod, StoredPod) -> Bool) -> SortedList<Key, StoredPod> {
+            let entries = takeAll()
+            // Keys and places are sorted, not pods: to count references would touch every pod's memory again and again.
+            var order = entries.indices.map { (key: entries[$0].key, place: UInt32($0)) }
+            order.sort { left, right in
+                left.key < right.key
+                    || left.key == right.key && isBefore(entries[Int(left.place)].pod, entries[Int(right.place)].pod)
+            }
+            return SortedList(count: order.count) { (order[$0].key, entries[Int(order[$0].place)].pod) }
         }
     }
 
     private let nodes: [StoredNode]
     private let places: [String: Int32]
-    private let byNode = (0..<PodIndex.shardCount).map { _ in List() }
-    private let byName = (0..<PodIndex.shardCount).map { _ in List() }
-    private let byOrigin = (0..<PodIndex.shardCount).map { _ in List() }
+    private let byNode = (0..<podShardCount).map { _ in List<Int32>() }
+    private let byName = (0..<podShardCount).map { _ in List<UInt64>() }
+    private let byOrigin = (0..<podShardCount).map { _ in List<UInt32>() }
 
     init(_ registry: Registry) {
         var nodes: [StoredNode] = []
-        registry.nodes.visit { nodes.append($1) }
+        registry.nodes.visit { nodes.append($0) }
         self.nodes = nodes
         places = Dictionary(uniqueKeysWithValues: nodes.indices.map { (nodes[$0].name, Int32($0)) })
     }
@@ -44,23 +62,24 @@ final class PodLoad: Sendable {
 
     /// From any thread.
     func add(_ pod: StoredPod, at place: Int32) {
-        let name = pod.withNameKey(PodHash.init(nameKey:))
-        let origin = pod.withOrigin(PodHash.init(origin:))
-        byName[name.shard].add(PodTable.Entry(slot: name.slot, place: place, pod: pod))
-        let entry = PodTable.Entry(slot: origin.slot, place: place, pod: pod)
-        byOrigin[origin.shard].add(entry)
-        byNode[Int(place) % byNode.count].add(entry)
+        let name = pod.withNameOrder(\.key)
+        let origin = pod.withOriginOrder(\.key)
+        byName[PodIndex<UInt64>.shard(name)].add(name, pod)
+        byOrigin[PodIndex<UInt32>.shard(origin)].add(origin, pod)
+        byNode[Int(place) % byNode.count].add(place, pod)
     }
 
     /// Once, when all are there: marks their addresses as taken and shows them in the registry. Throws where an address has
     /// two owners.
     func finish(_ registry: Registry) throws {
         let fault = Mutex<RecoveryFault?>(nil)
-        DispatchQueue.concurrentPerform(iterations: PodIndex.shardCount) { shard in
+        DispatchQueue.concurrentPerform(iterations: podShardCount) { shard in
             registry.fillPods(
-                shard, byName: byName[shard].takeAll(), byOrigin: byOrigin[shard].takeAll())
+                shard,
+                byName: byName[shard].takeSorted { left, right in right.withNameOrder { $0.isBefore(left) } },
+                byOrigin: byOrigin[shard].takeSorted { left, right in right.withOriginOrder { $0.isBefore(left) } })
             do throws(RecoveryFault) {
-                try fillNodes(shard)
+                try fillNodes(shard, registry)
             } catch {
                 fault.withLock { $0 = error }
             }
@@ -68,32 +87,24 @@ final class PodLoad: Sendable {
         if let fault = fault.withLock({ $0 }) { throw fault }
     }
 
-    private func fillNodes(_ shard: Int) throws(RecoveryFault) {
-        var entries = byNode[shard].takeAll()
-        var pods: [[PodTable.Entry]] = Array(repeating: [], count: nodes.count / byNode.count + 1)
-        for index in entries.indices {
-            var entry = PodTable.Entry(slot: entries[index].slot, place: entries[index].place, pod: nil)
-            swap(&entry.pod, &entries[index].pod)
-            pods[Int(entry.place) / byNode.count].append(entry)
-        }
+    private func fillNodes(_ shard: Int, _ registry: Registry) throws(RecoveryFault) {
+        var pods: [[StoredPod]] = Array(repeating: [], count: nodes.count / byNode.count + 1)
+        for entry in byNode[shard].takeAll() { pods[Int(entry.key) / byNode.count].append(entry.pod) }
         for row in pods.indices where !pods[row].isEmpty {
             let node = nodes[row * byNode.count + shard]
             try node.claim(pods[row])
-            var all: [PodTable.Entry] = []
-            swap(&all, &pods[row])
-            let table = PodTable(all)
-            node.pods.withLock { $0 = table }
+            registry.podUsage.change(node) { $0 = NodePods(pods[row]) }
+            pods[row] = []
         }
     }
 }
 
 extension StoredNode {
-    fileprivate func claim(_ entries: [PodTable.Entry]) throws(RecoveryFault) {
-        for index in entries.indices {
-            guard let pod = entries[index].pod else { continue }
+    fileprivate func claim(_ pods: [StoredPod]) throws(RecoveryFault) {
+        for (index, pod) in pods.enumerated() {
             for address in pod.addresses where pool(containing: address)?.claim(address) != .claimed {
-                let other = entries[..<index].first { $0.pod?.addresses.contains(address) == true }
-                throw RecoveryFault.twoOwners(address.description, pod.key, other?.pod?.key)
+                let other = pods[..<index].first { $0.addresses.contains(address) }
+                throw RecoveryFault.twoOwners(address.description, pod.key, other?.key)
             }
         }
     }

@@ -1,4 +1,4 @@
-import Addressing
+public import Addressing
 import Allocation
 import DualStack
 public import TandemAPI
@@ -19,96 +19,53 @@ extension Engine {
         return .success(.node(stored.document))
     }
 
-    /// Of several incarnations under one name the newest, unless a uid says which.
+    /// Of several incarnations under one name the newest, unless a uid says which; for a node's agent, of those on its node.
     func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
-        let pod = registry.pods(named: metadata).last { metadata.uid == nil || metadata.uid == $0.uid }
-        guard let pod else { return .failure(.notFound(kind: "pod", name: metadata.name)) }
-        if let onlyNode, pod.node.name != onlyNode {
-            return .failure(
-                APIError(
-                    .permissionDenied, reason: "Forbidden",
-                    "a pod of node \"\(pod.node.name)\" can't be read by node \"\(onlyNode)\""))
+        let newest = registry.newestPod(named: metadata)
+        func isWanted(_ pod: StoredPod) -> Bool {
+            (metadata.uid == nil || pod.uid == metadata.uid) && (onlyNode == nil || pod.node.name == onlyNode)
         }
+        // Nearly always the newest; else all are looked at.
+        let pod = newest.flatMap { isWanted($0) ? $0 : registry.newestPod(named: metadata, where: isWanted) }
+        guard let pod else { return .failure(.notFound(kind: "pod", name: metadata.name)) }
         return .success(.pod(pod.document))
     }
 
     // MARK: Lists
 
     func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
-        page(registry.services, query, key: \.key, document: \.document)
+        paged(query) { token in
+            let prefix = query.namespace.map { "\($0)/" } ?? ""
+            return registry.services.page(after: token, limit: query.limit, prefix: prefix)
+                .result(\.document) { PageToken(key: $0.key) }
+        }
     }
 
     func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
-        page(registry.nodes, query, key: \.name, document: \.document)
+        paged(query) { token in
+            registry.nodes.page(after: token, limit: query.limit).result(\.document) { PageToken(key: $0.name) }
+        }
     }
 
     func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
         guard let nodeName = query.nodeName else {
-            return paged(query) { token, prefix in
-                let page = registry.pods(after: token, limit: query.limit, prefix: prefix)
-                return Self.page(page.pods, next: page.next?.text, \.nameKey, \.document) { PageToken(key: $0).text }
+            return paged(query) { token in
+                registry.pods(after: token, limit: query.limit, namespace: query.namespace)
+                    .result(\.document) { PageToken(key: $0.nameKey, version: $0.version) }
             }
         }
-        // A node's pods are found by the node, not by walking through all; in the order of their identities.
-        let pods = (registry.nodes[nodeName]?.listedPods() ?? []).map { (key: $0.key, pod: $0) }
-            .filter { key, pod in
-                (query.continueToken.map { key > $0 } ?? true) && (query.namespace.map { $0 == pod.namespace } ?? true)
-            }
-            .sorted { $0.key < $1.key }
-        let page = pods.prefix(query.limit)
-        return .success(
-            Self.page(page, next: page.count < pods.count ? page.last?.key : nil, \.key, \.pod.document) { $0 })
-    }
-
-    private func page<Value>(
-        _ map: ShardedMap<String, Value>, _ query: ListQuery, key: (Value) -> String, document: (Value) -> [UInt8]
-    ) -> Result<CallResult, APIError> {
-        paged(query) { token, prefix in
-            let page = map.page(
-                after: token, limit: query.limit, where: { prefix.isEmpty || $0.hasPrefix(prefix) }, { [$0] })
-            return Self.page(page.items, next: page.next?.text, key, document) { PageToken(key: $0).text }
+        return paged(query) { token in
+            let page = registry.nodes[nodeName]?.page(after: token, limit: query.limit, namespace: query.namespace)
+            return (page ?? Page()).result(\.document, \.nodePlace)
         }
     }
 
-    /// Bytes after which a page ends, however many objects were asked for: objects may be large, and the whole answer lies in
-    /// memory until its client has read it.
-    static var maximumPageBytes: Int { 8 << 20 }
-
-    /// As many of `items` as a page holds, at least one; those of one key are never parted. `next` goes on behind all of them.
-    private static func page<Item>(
-        _ items: some Sequence<Item>, next: String?, _ key: (Item) -> String, _ document: (Item) -> [UInt8],
-        token: (String) -> String
-    ) -> CallResult {
-        var documents: [[UInt8]] = []
-        var bytes = 0
-        var last: String?
-        for item in items {
-            if bytes >= maximumPageBytes, let last, key(item) != last {
-                return .page(documents, continueToken: token(last))
-            }
-            let text = document(item)
-            documents.append(text)
-            bytes += text.count
-            last = key(item)
-        }
-        return .page(documents, continueToken: next)
-    }
-
-    /// `page` gets where to start behind, and what names must start with.
     private func paged(
-        _ query: ListQuery, _ page: (PageToken?, String) -> CallResult
+        _ query: ListQuery, _ page: (PageToken?) -> CallResult
     ) -> Result<CallResult, APIError> {
-        var token: PageToken?
-        if let text = query.continueToken {
-            token = PageToken(text)
-            guard token != nil else {
-                return .failure(
-                    APIError(
-                        .invalidArgument, reason: "InvalidParams",
-                        "params.continue: not a token that a List call gave; start again without it", code: -32602))
-            }
-        }
-        return .success(page(token, query.namespace.map { "\($0)/" } ?? ""))
+        guard let text = query.continueToken else { return .success(page(nil)) }
+        guard let token = PageToken(text) else { return .failure(.foreignToken) }
+        return .success(page(token))
     }
 
     // MARK: Addresses and pools
@@ -149,31 +106,138 @@ extension Engine {
         }
         let name = node.poolName(pool.cidr.network.family)
         if node.cooling.isCooling(address) { return AddressStatus(address, pool: name, state: .coolingDown) }
-        let holder = node.listedPods().first { $0.addresses.contains(address) }
         return AddressStatus(
-            address, pool: name, state: AddressStatus.State(pool.state(of: address)), owner: holder?.owner)
+            address, pool: name, state: AddressStatus.State(pool.state(of: address)),
+            owner: node.holder(of: address)?.owner)
     }
 
-    /// The cluster's ranges, then the nodes' in the order of their names. O(nodes).
-    public func poolStatuses() -> [PoolStatus] {
-        var statuses = pools.clusterIP.map { $0.status(ServicePool.clusterIP.name($0.cidr.network.family), "Service") }
-        statuses += pools.loadBalancer.map {
-            $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), "LoadBalancer")
+    func getPools(_ query: ListQuery) -> Result<CallResult, APIError> {
+        paged(query) { token in
+            let page = poolStatuses(query, after: token)
+            return PoolStatus.result(page.items, continueToken: page.next?.text)
         }
-        statuses += pools.nodeCIDR.map { pool in
-            PoolStatus(
-                name: pools.name(pool), kind: "NodeCIDR", cidr: pool.cluster, capacity: pool.capacity,
-                allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
+    }
+
+    /// Pools that the query asks for: the cluster's ranges first, then the nodes' in the order of their names; of a node
+    /// all or none. O(ranges + length of the page).
+    func poolStatuses(_ query: ListQuery, after token: PageToken?) -> Page<PoolStatus> {
+        var page = Page<PoolStatus>()
+        // A token with no name counts the ranges that were shown.
+        let shown = token.map { $0.key.isEmpty ? Int(clamping: $0.version) : .max } ?? 0
+        let wantsNodes = query.poolKind == nil || query.poolKind == .pod
+        var ranges = query.nodeName == nil ? rangeStatuses() : []
+        if let kind = query.poolKind { ranges.removeAll { $0.kind != kind } }
+        page.items = Array(ranges.dropFirst(shown).prefix(query.limit))
+        let rest = ranges.count - page.items.count - min(shown, ranges.count)
+        if rest > 0 || !page.items.isEmpty && page.items.count == query.limit && wantsNodes {
+            page.next = PageToken(key: "", version: UInt64(shown + page.items.count))
+            return page
         }
-        var nodes: [StoredNode] = []
-        registry.nodes.visit { _, node in nodes.append(node) }
-        for node in nodes.sorted(by: { $0.name < $1.name }) {
-            statuses += node.pools.map { pool in
-                let family = pool.cidr.network.family
-                return pool.status(node.poolName(family), "Pod", cooling: node.cooling.count(family))
+        guard wantsNodes else { return page }
+        if let name = query.nodeName {
+            page.items = registry.nodes[name]?.poolStatuses ?? []
+            return page
+        }
+        let last = token.flatMap { $0.key.isEmpty ? nil : $0 }
+        let nodes = registry.nodes.page(after: last, limit: query.limit)
+        page.next = nodes.next
+        for node in nodes.items {
+            page.items += node.poolStatuses
+            guard page.items.count >= query.limit, node !== nodes.items.last else { continue }
+            page.next = PageToken(key: node.name)
+            break
+        }
+        return page
+    }
+
+    /// Every pool. O(nodes): not for an event loop.
+    package func poolStatuses() -> [PoolStatus] {
+        var query = ListQuery()
+        query.limit = .max
+        return poolStatuses(query, after: nil).items
+    }
+
+    /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs. O(memory of their pools).
+    public func rangeStatuses() -> [PoolStatus] {
+        pools.clusterIP.map { $0.status(ServicePool.clusterIP.name($0.cidr.network.family), .service) }
+            + pools.loadBalancer.map {
+                $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), .loadBalancer)
+            }
+            + pools.nodeCIDR.map { pool in
+                PoolStatus(
+                    name: pools.name(pool), kind: .nodeCIDR, cidr: pool.cluster, capacity: pool.capacity,
+                    allocated: UInt128(pool.allocatedCount), nodeMaskSize: pool.nodePrefixLength)
+            }
+    }
+
+    /// What all pods hold, by cluster CIDR. O(cluster CIDRs).
+    public var podUsage: [PodRangeUsage] { registry.podUsage.ranges }
+
+    /// Nodes whose pod CIDR of the family has no address that no pod holds. O(1).
+    public func fullNodes(_ family: IPFamily) -> Int { registry.podUsage.fullNodes(family) }
+}
+
+/// Bytes after which a page ends, however many objects were asked for: objects may be large, and the whole answer lies in
+/// memory until its client has read it.
+private let maximumPageBytes = 8 << 20
+
+extension Page {
+    /// As many of the items as a page holds, at least one where there is one. `place` is where a list goes on behind an item.
+    fileprivate func result(_ document: (Item) -> [UInt8], _ place: (Item) -> PageToken) -> CallResult {
+        var documents: [[UInt8]] = []
+        var bytes = 0
+        for (index, item) in items.enumerated() {
+            let text = document(item)
+            documents.append(text)
+            bytes += text.count
+            if bytes >= maximumPageBytes, index + 1 < items.count {
+                return .page(documents, continueToken: place(item).text)
             }
         }
-        return statuses
+        return .page(documents, continueToken: next?.text)
+    }
+}
+
+extension APIError {
+    fileprivate static let foreignToken = APIError(
+        .invalidArgument, reason: "InvalidParams",
+        "params.continue: not a token that a List call gave; start again without it", code: -32602)
+}
+
+extension StoredPod {
+    /// Where the list of its node's pods goes on behind it.
+    fileprivate var nodePlace: PageToken {
+        PageToken(key: addresses.first?.description ?? "", version: version)
+    }
+}
+
+extension StoredNode {
+    /// A page of the node's pods, or of those of one namespace, in the order of their first addresses.
+    fileprivate func page(after token: PageToken?, limit: Int, namespace: String?) -> Page<StoredPod> {
+        var page = Page<StoredPod>()
+        var place = token.map { NodePods.Place(address: IPAddress($0.key), version: $0.version) }
+        var looks = 0
+        while true {
+            // A few at a time, as the lock is held meanwhile.
+            let slice = pods(after: place, limit: 256)
+            for pod in slice {
+                guard page.items.count < limit, looks < Page<StoredPod>.maximumLooks else {
+                    page.next = place.map { PageToken(key: $0.address?.description ?? "", version: $0.version) }
+                    return page
+                }
+                looks += 1
+                place = NodePods.Place(behind: pod)
+                if namespace == nil || pod.namespace == namespace { page.items.append(pod) }
+            }
+            if slice.count < 256 { return page }
+        }
+    }
+
+    fileprivate var poolStatuses: [PoolStatus] {
+        pools.map { pool in
+            let family = pool.cidr.network.family
+            return pool.status(poolName(family), .pod, cooling: cooling.count(family))
+        }
     }
 }
 
@@ -205,10 +269,10 @@ extension IPFamily {
 
 extension AddressPool {
     /// What cools is nobody's, and is there for whoever finds nothing else.
-    fileprivate func status(_ name: String, _ kind: String, cooling: Int = 0) -> PoolStatus {
+    fileprivate func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
         PoolStatus(
             name: name, kind: kind, cidr: cidr, capacity: capacity,
-            allocated: UInt128(max(0, allocatedCount - cooling)))
+            allocated: UInt128(max(0, allocatedCount - cooling)), coolingDown: UInt128(cooling))
     }
 }
 

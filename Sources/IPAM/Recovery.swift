@@ -36,6 +36,7 @@ final class Recovery: Sendable {
             case .cooling: try self.restoreCooling(object, environment, delay: reuseDelay)
             }
         }
+        registry.services.order()
         try pods.load()?.finish(registry)
         return version
     }
@@ -44,7 +45,8 @@ final class Recovery: Sendable {
         let document = Array(object.document)
         let service = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
         let stored = StoredService(
-            service, version: object.version, document: document, request: Array(object.context))
+            service, holding: holdings(of: service), version: object.version, document: document,
+            request: ServiceRequest(text: Array(object.context)))
         for holding in object.holdings {
             guard let address = holding.address else { continue }
             let pool = pools.addressPool(
@@ -58,7 +60,7 @@ final class Recovery: Sendable {
                 throw RecoveryFault.twoOwners(address.description, stored.key, other)
             }
         }
-        registry.put(stored, addresses: object.holdings.compactMap(\.address), freed: [])
+        registry.services.load(stored, stored.key)
     }
 
     private func restoreNode(_ object: RecoveredObject) throws {

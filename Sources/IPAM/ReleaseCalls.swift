@@ -5,183 +5,105 @@ import TandemAPI
 
 /// `Release`: gives back what one object holds. Releasing what is not there succeeds with an empty list.
 extension Engine {
-    func perform(_ target: Release, isDryRun: Bool, onlyNode: String?, _ answer: @escaping Answer) {
+    func release(_ target: Release, for caller: Caller) {
         switch target {
-        case .service(let metadata): release(service: metadata, isDryRun: isDryRun, answer)
-        case .node(let metadata, let force): release(node: metadata, force: force, isDryRun: isDryRun, answer)
+        case .service(let metadata): release(service: metadata, for: caller)
+        case .node(let metadata, let force): release(node: metadata, force: force, for: caller)
+        // The name's or the container's turn comes first: an allocation that came before is over then, whatever node it is on,
+        // and none comes between.
         case .pod(let metadata):
-            let pods = registry.pods(named: metadata).filter { metadata.uid == nil || metadata.uid == $0.uid }
-            release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
+            podTurns.take(PodIdentity.turn(of: metadata), on: caller.executor) { turn in
+                self.releasePods(.named(metadata), for: caller.holding(turn))
+            }
         case .attachment(let containerID, let ifName):
             let origin = PodIdentity.origin(containerID: containerID)
-            // Behind the calls on this container that are under way: a DEL that follows an ADD which nobody waited for
-            // finds what that allocated.
-            podTurns.take(origin) { turn in
-                turn.giveBack()
-                let attached = self.registry.pods(origin: origin)
-                let pods = attached.filter { ifName == nil || $0.identity.ifName == ifName }
-                self.release(pods, isDryRun: isDryRun, onlyNode: onlyNode, answer)
+            podTurns.take(origin, on: caller.executor) { turn in
+                self.releasePods(.attached(origin: origin, ifName: ifName), for: caller.holding(turn))
             }
         }
     }
 
     // MARK: Services
 
-    private func release(service metadata: ObjectMeta, isDryRun: Bool, _ answer: @escaping Answer) {
+    private func release(service metadata: ObjectMeta, for caller: Caller) {
         let key = StoredService.key(metadata.namespace, metadata.name)
-        serviceTurns.take(key) { turn in
-            let finish: Answer = { result in
-                answer(result)
-                turn.giveBack()
-            }
+        serviceTurns.take(key, on: caller.executor) { turn in
+            let caller = caller.holding(turn)
             guard let stored = self.registry.services[key], metadata.uid == nil || metadata.uid == stored.uid else {
-                return finish(.success(.released([])))
+                return caller.succeed(.released([]))
             }
-            do throws(APIError) {
-                self.release(stored, holding: holdings(of: try stored.decoded()), isDryRun: isDryRun, finish)
-            } catch {
-                finish(.failure(error))
-            }
+            self.release(stored, for: caller)
         }
     }
 
-    private func release(
-        _ stored: StoredService, holding: [ServiceHolding], isDryRun: Bool, _ answer: @escaping Answer
-    ) {
-        let result = CallResult.released(holding.map { Released(.address($0.address), owner: stored.owner) })
-        guard !isDryRun else { return answer(.success(result)) }
+    private func release(_ stored: StoredService, for caller: Caller) {
+        let result = CallResult.released(stored.holdings.map { Released(.address($0.address), owner: stored.owner) })
+        guard !caller.isDryRun else { return caller.succeed(result) }
         let registry = registry
         let change = Change(
             records: [LedgerRecord(kind: .service, key: stored.key, version: nextVersion(), change: .delete)],
-            freed: holding.compactMap { held in
+            freed: stored.holdings.compactMap { held in
                 pools.addressPool(held.pool, containing: held.address).map { .address($0, held.address) }
             },
-            apply: { registry.remove(stored, freed: holding.map(\.address)) })
-        commit(change) { outcome in answer(outcome.result(result)) }
+            apply: { registry.remove(stored) })
+        commit(change) { outcome in caller.answer(outcome.result(result)) }
+    }
+}
+
+/// What one piece of a large release may change: no commit beside it waits for long. A call is carried through all of its
+/// pieces, and where one fails a retry goes on with the others.
+struct ReleasePiece {
+    static let maximumRecords = 512
+    static let maximumBytes = 64 << 10
+
+    private var records = 0
+    private var bytes = 0
+
+    /// Whether there is room for a pod's removal and the cooling of its addresses; the first always has it.
+    mutating func add(_ pod: StoredPod) -> Bool {
+        let records = records + 1 + pod.addressCount
+        let bytes = bytes + pod.recordBytes
+        guard self.records == 0 || records <= Self.maximumRecords && bytes <= Self.maximumBytes else { return false }
+        (self.records, self.bytes) = (records, bytes)
+        return true
+    }
+}
+
+/// What a release has given back so far. The answer names the first of it alone, and counts the rest.
+struct ReleasedSoFar: Sendable {
+    /// Addresses and CIDRs that one answer names.
+    static let maximumNamed = 10_000
+
+    private var named: [Released] = []
+    private var more = 0
+
+    mutating func add(_ range: Released.What, of owner: @autoclosure () -> Owner) {
+        if named.count < Self.maximumNamed { named.append(Released(range, owner: owner())) } else { more += 1 }
     }
 
-    // MARK: Pods
-
-    /// Each pod under its node's and its own turn; all of them are looked up again then, since they may be gone.
-    private func release(
-        _ pods: [StoredPod], isDryRun: Bool, onlyNode: String?, _ answer: @escaping Answer
-    ) {
-        if let onlyNode, let foreign = pods.first(where: { $0.node.name != onlyNode }) {
-            return answer(
-                .failure(
-                    APIError(
-                        .permissionDenied, reason: "Forbidden",
-                        "a pod of node \"\(foreign.node.name)\" can't be released by node \"\(onlyNode)\"")))
+    mutating func add(_ pod: StoredPod) {
+        guard named.count < Self.maximumNamed else {
+            more += pod.addressCount
+            return
         }
-        releaseNext(of: pods[...], released: [], isDryRun: isDryRun, answer)
+        let owner = pod.owner
+        for address in pod.addresses { add(.address(address), of: owner) }
     }
 
-    private func releaseNext(
-        of pods: ArraySlice<StoredPod>, released: [Released], isDryRun: Bool, _ answer: @escaping Answer
-    ) {
-        guard let pod = pods.first else { return answer(.success(.released(released))) }
-        let proceed: @Sendable (Result<[Released], APIError>) -> Void = { result in
-            switch result {
-            case .success(let more):
-                self.releaseNext(of: pods.dropFirst(), released: released + more, isDryRun: isDryRun, answer)
-            case .failure(let error): answer(.failure(error))
-            }
-        }
-        nodeTurns.take(pod.node.name, shared: true) { nodeTurn in
-            self.podTurns.take(pod.identity.origin) { podTurn in
-                self.release(pod, isDryRun: isDryRun) { result in
-                    podTurn.giveBack()
-                    nodeTurn.giveBack()
-                    proceed(result)
-                }
-            }
-        }
-    }
-
-    private func release(
-        _ pod: StoredPod, isDryRun: Bool, _ done: @escaping @Sendable (Result<[Released], APIError>) -> Void
-    ) {
-        guard let current = registry.pod(pod.identity), current === pod else { return done(.success([])) }
-        let released = pod.released
-        guard !isDryRun else { return done(.success(released)) }
-        let registry = registry
-        let version = nextVersion()
-        let cooled = cool(pod.addresses, on: pod.node, version: version)
-        let change = Change(
-            records: [pod.removal(version: version)] + cooled.records, freed: cooled.freed,
-            apply: { registry.remove(pod) })
-        commit(change) { outcome in
-            switch outcome {
-            case .kept: done(.success(released))
-            case .refused: done(.failure(.refusedTooOften))
-            case .failed(let error): done(.failure(error))
-            }
-        }
-    }
-
-    // MARK: Nodes
-
-    private func release(node metadata: ObjectMeta, force: Bool, isDryRun: Bool, _ answer: @escaping Answer) {
-        // Alone: no pod of the node can come or go meanwhile.
-        nodeTurns.take(metadata.name) { turn in
-            let finish: Answer = { result in
-                answer(result)
-                turn.giveBack()
-            }
-            guard let node = self.registry.nodes[metadata.name], metadata.uid == nil || metadata.uid == node.uid
-            else { return finish(.success(.released([]))) }
-            do throws(APIError) {
-                try self.release(node, force: force, isDryRun: isDryRun, finish)
-            } catch {
-                finish(.failure(error))
-            }
-        }
-    }
-
-    private func release(
-        _ node: StoredNode, force: Bool, isDryRun: Bool, _ answer: @escaping Answer
-    ) throws(APIError) {
-        let pods = node.listedPods()
-        guard pods.isEmpty || force else {
-            throw APIError(
-                .failedPrecondition, reason: "NodeHasPods",
-                "node \"\(node.name)\" still has \(pods.count) pod\(pods.count == 1 ? "" : "s"); "
-                    + "release them first, or give \"force\": true to release them with it")
-        }
-        let result = CallResult.released(
-            pods.flatMap(\.released) + node.podCIDRs.map { Released(.subnet($0), owner: node.owner) })
-        guard !isDryRun else { return answer(.success(result)) }
-        let registry = registry
-        let version = nextVersion()
-        let change = Change(
-            records: pods.map { $0.removal(version: version) }
-                + node.cooling.all.map { CoolingRecord.removal($0.address, version: version) }
-                + [LedgerRecord(kind: .node, key: node.name, version: version, change: .delete)],
-            // The pods' addresses go with the pools of the node.
-            freed: node.podCIDRs.compactMap { cidr in
-                pools.subnetPool(containing: cidr).map { .subnet($0, cidr) }
-            },
-            apply: {
-                for pod in pods { registry.remove(pod) }
-                registry.remove(node)
-            })
-        commit(change) { outcome in answer(outcome.result(result)) }
-    }
+    var result: CallResult { .released(named, more: more) }
 }
 
 extension StoredPod {
-    fileprivate func removal(version: UInt64) -> LedgerRecord {
+    func removal(version: UInt64) -> LedgerRecord {
         LedgerRecord(kind: .pod, key: key, version: version, change: .delete)
     }
 
-    fileprivate var released: [Released] {
-        let owner = owner
-        return addresses.map { Released(.address($0), owner: owner) }
-    }
+    /// About as many as the records of its release have.
+    fileprivate var recordBytes: Int { withKey(\.count) + addressCount * (node.name.utf8.count + 100) + 20 }
 }
 
 extension CommitOutcome {
-    fileprivate func result(_ success: CallResult) -> Result<CallResult, APIError> {
+    func result(_ success: CallResult) -> Result<CallResult, APIError> {
         switch self {
         case .kept: .success(success)
         case .refused: .failure(.refusedTooOften)

@@ -6,40 +6,36 @@ import TandemAPI
 
 /// `AllocateServiceIPs` and `UpdateServiceIPs`: decide, claim, commit.
 extension Engine {
-    func allocate(_ asked: Service, isDryRun: Bool, _ answer: @escaping Answer) {
+    func allocate(_ asked: Service, for caller: Caller) {
         let key = StoredService.key(asked.metadata.namespace, asked.metadata.name)
-        serviceTurns.take(key) { turn in
-            self.create(asked, key: key, isDryRun: isDryRun, attempts: Engine.attempts) { result in
-                answer(result)
-                turn.giveBack()
-            }
+        let request = asked.request
+        serviceTurns.take(key, on: caller.executor) { turn in
+            self.create(asked, request, key: key, attempts: Engine.attempts, for: caller.holding(turn))
         }
     }
 
-    func update(_ asked: Service, isDryRun: Bool, _ answer: @escaping Answer) {
+    func update(_ asked: Service, for caller: Caller) {
         let key = StoredService.key(asked.metadata.namespace, asked.metadata.name)
-        serviceTurns.take(key) { turn in
-            self.replace(asked, key: key, isDryRun: isDryRun, attempts: Engine.attempts) { result in
-                answer(result)
-                turn.giveBack()
-            }
+        serviceTurns.take(key, on: caller.executor) { turn in
+            self.replace(asked, key: key, attempts: Engine.attempts, for: caller.holding(turn))
         }
     }
 
     // MARK: Under the Service's turn
 
-    private func create(_ asked: Service, key: String, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
-        let request = asked.canonicalRequest
+    private func create(
+        _ asked: Service, _ request: ServiceRequest, key: String, attempts: Int, for caller: Caller
+    ) {
         let stored = registry.services[key]
         if let stored, stored.isAnswer(to: asked, request) {
-            return answer(.success(.service(stored.document, isReplayed: true)))
+            return caller.succeed(.service(stored.document, isReplayed: true))
         }
         do throws(APIError) {
             // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
             let start = stageStart()
             let plan = try rules.create(asked)
             let decided = stages.end(.decide, start)
-            var claimed = try decide(plan, isDryRun: isDryRun)
+            var claimed = try decide(plan, isDryRun: caller.isDryRun)
             stages.end(.claim, decided)
             guard stored == nil else {
                 claimed.giveBack()
@@ -47,25 +43,25 @@ extension Engine {
             }
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
-            keep(claimed, request: request, isDryRun: isDryRun) { outcome in
+            keep(claimed, request: request, isDryRun: caller.isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
-                    return self.create(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                    return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                answer(outcome.result { CallResult.service($0) })
+                caller.answer(outcome.result { CallResult.service($0) })
             }
         } catch {
-            answer(.failure(error))
+            caller.fail(error)
         }
     }
 
-    private func replace(_ asked: Service, key: String, isDryRun: Bool, attempts: Int, _ answer: @escaping Answer) {
+    private func replace(_ asked: Service, key: String, attempts: Int, for caller: Caller) {
         do throws(APIError) {
             guard let stored = registry.services[key] else {
                 throw .notFound(kind: "service", name: asked.metadata.name)
             }
             try stored.checkPreconditions(asked.metadata)
             let old = try stored.decoded()
-            var claimed = try decide(try rules.update(old, to: asked), isDryRun: isDryRun)
+            var claimed = try decide(try rules.update(old, to: asked), isDryRun: caller.isDryRun)
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = old.metadata.resourceVersion
@@ -73,16 +69,16 @@ extension Engine {
             if Documents.encode(claimed.decision.service.write) == stored.document {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 claimed.giveBack()
-                return answer(.success(.service(stored.document, released: [])))
+                return caller.succeed(.service(stored.document, released: []))
             }
-            keep(claimed, request: stored.request, isDryRun: isDryRun) { outcome in
+            keep(claimed, request: stored.request, isDryRun: caller.isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
-                    return self.replace(asked, key: key, isDryRun: isDryRun, attempts: attempts - 1, answer)
+                    return self.replace(asked, key: key, attempts: attempts - 1, for: caller)
                 }
-                answer(outcome.result { CallResult.service($0, released: released) })
+                caller.answer(outcome.result { CallResult.service($0, released: released) })
             }
         } catch {
-            answer(.failure(error))
+            caller.fail(error)
         }
     }
 
@@ -124,7 +120,7 @@ extension Engine {
 
     /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
     private func keep(
-        _ claimed: consuming ClaimedService, request: [UInt8], isDryRun: Bool,
+        _ claimed: consuming ClaimedService, request: ServiceRequest, isDryRun: Bool,
         _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
         if isDryRun {
@@ -135,8 +131,8 @@ extension Engine {
         claimed.decision.service.metadata.resourceVersion = String(version)
         let document = Documents.encode(claimed.decision.service.write)
         let stored = StoredService(
-            claimed.decision.service, version: version, document: document, request: request)
-        let held = claimed.decision.held.map(\.address)
+            claimed.decision.service, holding: claimed.decision.held, version: version, document: document,
+            request: request)
         let freed = claimed.decision.released.map(\.address)
         let registry = registry
         let change = Change(
@@ -144,14 +140,14 @@ extension Engine {
                 LedgerRecord(
                     kind: .service, key: stored.key, version: version,
                     change: .put(
-                        document: document, context: request,
+                        document: document, context: request.text,
                         holdings: claimed.decision.held.map(\.ledgerHolding)))
             ],
             claimed: claimed.holds,
             freed: claimed.decision.released.compactMap { released in
                 pools.addressPool(released.pool, containing: released.address).map { .address($0, released.address) }
             },
-            apply: { registry.put(stored, addresses: held, freed: freed) })
+            apply: { registry.put(stored, freed: freed) })
         commit(change) { outcome in
             switch outcome {
             case .kept: done(.kept(document))
@@ -205,24 +201,18 @@ extension ServiceHolding {
 }
 
 extension Service {
-    /// `spec` as it was asked, its members in one order: equal texts mean equal requests.
-    var canonicalRequest: [UInt8] {
+    fileprivate var request: ServiceRequest {
         var spec = spec
         spec.others.members.sort { $0.name < $1.name }
-        return Documents.encode(spec.write)
+        return ServiceRequest(text: Documents.encode(spec.write))
     }
 }
 
 extension StoredService {
     /// Whether this is what the request asks for: same uid where one is given, same members under `spec`.
-    fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
+    fileprivate func isAnswer(to asked: Service, _ request: ServiceRequest) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
-        if request == self.request { return true }
-        // Members inside members may have come in another order: compare what they mean. Off the common way.
-        guard let left = try? JSONValue(parsing: request), let right = try? JSONValue(parsing: self.request) else {
-            return false
-        }
-        return left == right
+        return self.request.means(request)
     }
 
     /// `metadata.uid` and `metadata.resourceVersion`, where given, must be the stored ones: compare and set.

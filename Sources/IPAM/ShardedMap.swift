@@ -3,7 +3,7 @@ import Synchronization
 
 /// A dictionary cut into shards, each behind a lock of its own that is held for one look-up and never across a call out.
 ///
-/// Thread-safe. Look-ups and updates are O(1); `page` is O(objects in a shard).
+/// Thread-safe. Look-ups and updates are O(1).
 final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
     private final class Shard: Sendable {
         let entries = Mutex<[Key: Value]>([:])
@@ -40,7 +40,7 @@ final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
     }
 }
 
-/// A key whose shard is the same in every run of the program, so that a page's token outlives a restart.
+/// A key that says which shard it is in.
 protocol ShardKey: Hashable, Sendable {
     var shardHash: UInt64 { get }
 }
@@ -78,50 +78,4 @@ extension IPAddress: ShardKey {
 
 extension CIDR: ShardKey {
     var shardHash: UInt64 { network.shardHash }
-}
-
-extension ShardedMap where Key == String {
-    /// Values in an order that stays the same over restarts: by shard, then by key. Starts behind `token`, and takes
-    /// what `isWanted` lets pass until `limit` is reached; then gives the token to go on from.
-    func page<Item>(
-        after token: PageToken?, limit: Int, where isWanted: (String) -> Bool, _ items: (Value) -> [Item]
-    ) -> (items: [Item], next: PageToken?) {
-        var result: [Item] = []
-        for index in (token?.shard ?? 0)..<shards.count {
-            let entries = shards[index].entries.withLock { $0 }
-            let start = index == token?.shard ? token?.key : nil
-            let keys = entries.keys.filter { key in isWanted(key) && start.map { key > $0 } ?? true }.sorted()
-            for key in keys {
-                guard let value = entries[key] else { continue }
-                result.append(contentsOf: items(value))
-                if result.count >= limit { return (result, PageToken(shard: index, key: key)) }
-            }
-        }
-        return (result, nil)
-    }
-}
-
-/// Where a page ended: clients get it as an opaque text and send it back.
-struct PageToken: Sendable, Equatable {
-    var shard: Int
-    var key: String
-
-    init(shard: Int, key: String) {
-        self.shard = shard
-        self.key = key
-    }
-
-    /// Behind the object of a key.
-    init(key: String) {
-        self.init(shard: Int(truncatingIfNeeded: key.shardHash) & 63, key: key)
-    }
-
-    init?(_ text: String) {
-        guard let dot = text.firstIndex(of: "."), let shard = Int(text[..<dot]), (0..<64).contains(shard) else {
-            return nil
-        }
-        self.init(shard: shard, key: String(text[text.index(after: dot)...]))
-    }
-
-    var text: String { "\(shard).\(key)" }
 }

@@ -13,11 +13,16 @@ final class StoredService: Sendable {
     let version: UInt64
     /// The object as it is served.
     let document: [UInt8]
-    /// `spec` as `AllocateServiceIPs` was asked, in canonical form: what a retry is known by.
-    let request: [UInt8]
+    /// What a retry of `AllocateServiceIPs` is known by.
+    let request: ServiceRequest
     let uid: String
+    /// Every address that it shows.
+    let holdings: [ServiceHolding]
 
-    init(_ service: Service, version: UInt64, document: [UInt8], request: [UInt8]) {
+    init(
+        _ service: Service, holding holdings: [ServiceHolding], version: UInt64, document: [UInt8],
+        request: ServiceRequest
+    ) {
         namespace = service.metadata.namespace
         name = service.metadata.name
         key = Self.key(namespace, name)
@@ -25,7 +30,10 @@ final class StoredService: Sendable {
         self.version = version
         self.document = document
         self.request = request
+        self.holdings = holdings
     }
+
+    var addresses: [IPAddress] { holdings.map(\.address) }
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
@@ -48,7 +56,7 @@ final class StoredNode: Sendable {
     /// In the order of `podCIDRs`.
     let pools: [AddressPool]
     /// The pods that hold addresses of this node, committed ones only.
-    let pods = Mutex(PodTable())
+    let pods = Mutex(NodePods())
     let cooling = CoolingAddresses()
 
     init(_ node: Node, podCIDRs: [CIDR], version: UInt64, document: [UInt8]) {
@@ -73,7 +81,26 @@ final class StoredNode: Sendable {
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.
     var gateways: [IPAddress] { pools.compactMap(\.gateway) }
 
-    func listedPods() -> [StoredPod] { pods.withLock { $0.all } }
+    var podCount: Int { pods.withLock { $0.count } }
+
+    /// The committed pod that holds the address. O(log n).
+    func holder(of address: IPAddress) -> StoredPod? { pods.withLock { $0.holder(of: address) } }
+
+    /// So many pods, in the order of their first addresses, from behind a place on.
+    func pods(after place: NodePods.Place?, limit: Int) -> [StoredPod] {
+        var found: [StoredPod] = []
+        pods.withLock { pods in
+            pods.visit(after: place) { pod in
+                found.append(pod)
+                return found.count < limit
+            }
+        }
+        return found
+    }
+
+    func pods(after pod: StoredPod?, limit: Int) -> [StoredPod] {
+        pods(after: pod.map { NodePods.Place(behind: $0) }, limit: limit)
+    }
 }
 
 /// What makes an allocation the same when it is asked for again: the attachment where given, else namespace, name, uid.
@@ -108,6 +135,12 @@ struct PodIdentity: Sendable, Hashable {
     var key: String { "\(origin)/\(ifName)" }
 
     static func origin(containerID: String) -> String { "container/\(containerID)" }
+
+    /// It is a container's interface's.
+    var isAttached: Bool { origin.hasPrefix("container/") }
+
+    /// The turn of all pods of one name; containers have turns of their own, by their origins.
+    static func turn(of metadata: ObjectMeta) -> String { "name/\(metadata.namespace)/\(metadata.name)" }
 }
 
 /// Objects as text and back.

@@ -167,6 +167,8 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
+    var addressCount: Int { Int(block.header.addressCount) }
+
     var addresses: [IPAddress] {
         let header = block.header
         return block.withUnsafeMutablePointerToElements { start in
@@ -188,9 +190,19 @@ struct StoredPod: @unchecked Sendable {
 
     /// `PodIdentity.origin`: the key up to its last slash.
     func withOrigin<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        withKey { key in
-            body(UnsafeRawBufferPointer(rebasing: key[..<(key.lastIndex(of: UInt8(ascii: "/")) ?? key.count)]))
-        }
+        withKey { key in body(UnsafeRawBufferPointer(rebasing: key[..<Self.originCount(key)])) }
+    }
+
+    private static func originCount(_ key: UnsafeRawBufferPointer) -> Int {
+        key.lastIndex(of: UInt8(ascii: "/")) ?? key.count
+    }
+
+    func withNameOrder<Result>(_ body: (PodNameOrder) -> Result) -> Result {
+        withNameKey { body(PodNameOrder($0, version: version)) }
+    }
+
+    func withOriginOrder<Result>(_ body: (PodOriginOrder) -> Result) -> Result {
+        withKey { key in body(PodOriginOrder(key, origin: Self.originCount(key))) }
     }
 
     func withKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {

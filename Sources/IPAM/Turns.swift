@@ -7,11 +7,13 @@ import TandemAPI
 /// outcome of everybody before. A shared turn is held together with other shared ones: pods share their node's turn,
 /// the node's own calls need it alone. Turns are given in the order in which they were asked for; nobody is overtaken.
 ///
-/// No thread ever blocks for a turn: the closure that waits runs later, on the thread that gave its turn back. To stay
-/// free of deadlock a call takes its turns in one order: node, then pod. Thread-safe.
+/// No thread ever blocks for a turn: the closure that waits runs later, where its call's executor has it, so that one client's
+/// work is not done on the thread that another one's commit ended on. To stay free of deadlock a call takes its turns in one
+/// order: a pod's name, its container, its node. Thread-safe.
 final class Turns: Sendable {
     private struct Waiter: Sendable {
         var isShared: Bool
+        var executor: Executor?
         var run: @Sendable (Turn) -> Void
     }
 
@@ -54,14 +56,18 @@ final class Turns: Sendable {
 
     private let lines = ShardedMap<String, Line>()
 
-    /// Runs `body` as soon as the turn is to be had: before this returns where nobody is ahead. `body` must see to it
-    /// that the turn is given back exactly once, whatever happens.
-    func take(_ name: String, shared isShared: Bool = false, _ body: @escaping @Sendable (Turn) -> Void) {
+    /// Runs `body` as soon as the turn is to be had: before this returns where nobody is ahead, else on the executor or, without
+    /// one, on the thread that gives its turn back. `body` must see to it that the turn is given back exactly once, whatever
+    /// happens.
+    func take(
+        _ name: String, shared isShared: Bool = false, on executor: Executor? = nil,
+        _ body: @escaping @Sendable (Turn) -> Void
+    ) {
         let isMine = lines.update(name) { line in
             // In place throughout: a copy of the line would copy everybody who waits.
             if line == nil { line = Line() }
             let isFree = line?.admitAtOnce(shared: isShared) ?? false
-            if !isFree { line?.waiters.append(Waiter(isShared: isShared, run: body)) }
+            if !isFree { line?.waiters.append(Waiter(isShared: isShared, executor: executor, run: body)) }
             return isFree
         }
         if isMine { body(Turn(turns: self, name: name, isShared: isShared)) } else { drain(name) }
@@ -93,7 +99,8 @@ final class Turns: Sendable {
                 return nil
             }
             guard let waiter else { return }
-            waiter.run(Turn(turns: self, name: name, isShared: waiter.isShared))
+            let turn = Turn(turns: self, name: name, isShared: waiter.isShared)
+            if let executor = waiter.executor { executor { waiter.run(turn) } } else { waiter.run(turn) }
         }
     }
 }

@@ -22,7 +22,7 @@ public struct ConsistencyCheck: Sendable {
         let services = try await client.list(.listServices)
         let nodes = try await client.list(.listNodes)
         let pods = try await client.list(.listPods)
-        let pools = try await client.list(.getPools)
+        let pools = try await client.pools()
         for service in services { check.add(service: service) }
         for node in nodes { check.add(node: node) }
         for pod in pods { check.add(pod: pod) }

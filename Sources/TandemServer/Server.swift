@@ -93,6 +93,7 @@ public final class Server: Service {
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         async let _ = certificates.run(hangups)
         async let _ = audit.run()
+        async let _ = BackgroundThaw(engine).run()
         health.enter(.serving)
         let address = Startup.text(configuration.bindAddress, port: port)
         logger.notice("ready", metadata: ["address": "\(address)"])

@@ -80,7 +80,7 @@ struct LoadRun {
     /// Brings the smaller Service range to where `churn` keeps it.
     private func fillUp(_ connections: [BoundConnection]) async throws {
         let client = try await TandemClient.connect(plan.server)
-        let pools = try await client.list(.getPools).filter { $0["kind"] == "Service" }
+        let pools = try await client.pools(.service)
         await client.close()
         let counts = pools.compactMap { pool -> (Double, Double)? in
             guard let capacity = pool["capacity"]?.stringValue.flatMap(Double.init),

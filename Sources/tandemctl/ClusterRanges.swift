@@ -10,18 +10,15 @@ struct ClusterRanges {
     var nodeMaskSizes: [IPFamily: Int] = [:]
 
     init(_ client: TandemClient) async throws {
-        let pools = try await client.call(.getPools)["pools"]?.arrayValue ?? []
-        for pool in pools {
-            guard let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }) else { continue }
-            switch pool["kind"]?.stringValue {
-            case "Service": service.append(range)
-            case "NodeCIDR":
-                cluster.append(range)
-                nodeMaskSizes[range.family] = pool["nodeMaskSize"]?.intValue
-            default: break
-            }
+        service = try await client.pools(.service).compactMap(Self.range)
+        for pool in try await client.pools(.nodeCIDR) {
+            guard let range = Self.range(of: pool) else { continue }
+            cluster.append(range)
+            nodeMaskSizes[range.family] = pool["nodeMaskSize"]?.intValue
         }
     }
+
+    private static func range(of pool: JSONValue) -> CIDR? { pool["cidr"]?.stringValue.flatMap { CIDR($0) } }
 
     /// The pod CIDRs of one node.
     static func podCIDRs(of node: String, _ client: TandemClient) async throws -> [CIDR] {

@@ -56,7 +56,7 @@ struct AuditTests {
         let engine = harness.engine
         let service = try #require(engine.registry.services["default/a"])
         let node = try #require(engine.registry.nodes["n1"])
-        let pod = try #require(node.listedPods().first)
+        let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
         let (own, other) = (IPAddress("10.96.0.1")!, IPAddress("10.96.0.5")!)
         let planted: [(expected: String, plant: () throws -> Void)] = [
             ("10.96.0.5 is marked as taken, but no object holds it", { _ = engine.pools.clusterIP[0].claim(other) }),
@@ -107,7 +107,7 @@ struct AuditTests {
     func findsPods() async throws {
         let harness = try await makeCluster()
         let node = try #require(harness.engine.registry.nodes["n1"])
-        let pod = try #require(node.listedPods().first)
+        let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
         harness.engine.registry.put(
             try StoredPod(
                 PodIdentity(origin: "twin", ifName: "eth0"), on: node, addresses: [pod.addresses[0]], version: 99,

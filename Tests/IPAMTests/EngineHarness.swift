@@ -117,7 +117,7 @@ final class EngineHarness: Sendable {
         // What is held of a range that is no longer configured is shown, but in no pool.
         let held = shown.keys.count { text in
             guard let range = CIDR(text) ?? IPAddress(text).map(CIDR.init(_:)) else { return false }
-            return pools.contains { $0.cidr.contains(range) && ($0.kind == "NodeCIDR") == text.contains("/") }
+            return pools.contains { $0.cidr.contains(range) && ($0.kind == .nodeCIDR) == text.contains("/") }
         }
         if used != held { faults.append("\(used) in use, \(held) in objects") }
         for (text, owner) in shown {

@@ -198,12 +198,21 @@ struct EngineTests {
         let harness = try EngineHarness(FaultyLedger())
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
         let name: JSONValue = ["pod": ["metadata": ["name": "p"]]]
-        #expect((await harness.call(.getPod, name, onlyNode: "n2")).error?.status == .permissionDenied)
-        #expect(
-            (await harness.call(.release, ["attachment": ["containerID": "c1"]], onlyNode: "n2")).error?.status
-                == .permissionDenied)
-        _ = try await harness.call(.getPod, name, onlyNode: "n1").get()
-        _ = try await harness.call(.release, ["attachment": ["containerID": "c1"]], onlyNode: "n1").get()
+        let container: JSONValue = ["attachment": ["containerID": "c1"]]
+        #expect((await harness.call(.getPod, name, onlyNode: "n2")).error?.status == .notFound)
+        for target in [name, container] {
+            #expect(try await harness.call(.release, target, onlyNode: "n2").get() == ["released": []])
+        }
+        // Of two nodes' pods of one name each agent sees its own.
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n2", container: "c2")).get()
+        for node in ["n1", "n2"] {
+            let found = try await harness.call(.getPod, name, onlyNode: node).get()
+            #expect(found["pod"]?["spec"]?["nodeName"] == .string(node))
+        }
+        let released = try await harness.call(.release, name, onlyNode: "n1").get()["released"]?.arrayValue
+        #expect(released?.count == 2)
+        #expect((await harness.call(.getPod, name, onlyNode: "n1")).error?.status == .notFound)
+        _ = try await harness.call(.getPod, name, onlyNode: "n2").get()
         harness.stop()
     }
 }

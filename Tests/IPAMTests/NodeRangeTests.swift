@@ -100,7 +100,7 @@ struct NodeRangeTests {
         let full = await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "none"]]]).error
         #expect(full?.reason == "RangeFull" && full?.fullRange?.family == .ipv6)
         #expect(
-            harness.engine.poolStatuses().filter { $0.kind == "NodeCIDR" }.map(\.name)
+            harness.engine.poolStatuses().filter { $0.kind == .nodeCIDR }.map(\.name)
                 == ["nodes-ipv6", "nodes-ipv4", "nodes-ipv6-2", "nodes-ipv4-2"])
         for address in pod { #expect(harness.engine.lookup(IPAddress(address)!).state == .allocated) }
         #expect(try await harness.faults() == [])

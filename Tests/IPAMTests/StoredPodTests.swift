@@ -87,47 +87,4 @@ struct StoredPodTests {
         #expect(!isPlain(""))
         #expect(!isPlain(plain.replacingOccurrences(of: "web", with: #"\u0077eb"#)))
     }
-
-    @Test("a table of pods finds, forgets and grows like a list", arguments: seeds)
-    func tabulates(_ seed: UInt64) throws {
-        var generator = SeededGenerator(seed: seed)
-        var table = PodTable()
-        var twin: [(slot: UInt32, pod: StoredPod)] = []
-        // Few hashes, at both ends and in the middle: long ways, ways around the end, and pods of one hash.
-        let slots: [UInt32] =
-            [0, 1, .max, .max - 1, 1 << 31] + (0..<20).map { _ in .random(in: 0 ... .max, using: &generator) }
-        for step in 0..<3_000 {
-            let isGrowing = step / 500 % 2 == 0
-            if twin.isEmpty || Int.random(in: 0..<10, using: &generator) < (isGrowing ? 7 : 3) {
-                let pod = try stored(#"{"metadata":{"name":"\#(step)"}}"#, [], version: UInt64(step))
-                let slot = slots.randomElement(using: &generator)!
-                table.insert(pod, slot)
-                twin.append((slot, pod))
-            } else {
-                let gone = twin.remove(at: Int.random(in: 0..<twin.count, using: &generator))
-                table.remove(gone.pod, gone.slot)
-                table.remove(gone.pod, gone.slot)
-            }
-            #expect(table.count == twin.count)
-            let slot = slots.randomElement(using: &generator)!
-            let found = table.pods(slot) { $0.version % 3 != 0 }.map(\.version).sorted()
-            #expect(
-                found == twin.filter { $0.slot == slot && $0.pod.version % 3 != 0 }.map(\.pod.version),
-                "seed \(seed), step \(step)")
-        }
-        #expect(table.all.map(\.version).sorted() == twin.map(\.pod.version))
-    }
-
-    @Test("ways through a table stay short while it fills and empties", arguments: seeds)
-    func keepsWaysShort(_ seed: UInt64) throws {
-        var generator = SeededGenerator(seed: seed)
-        var table = PodTable()
-        let pods = try (0..<5_000).map { _ in
-            (try stored(#"{"metadata":{"name":"x"}}"#, []), UInt32.random(in: 0 ... .max, using: &generator))
-        }
-        for (pod, slot) in pods { table.insert(pod, slot) }
-        #expect(table.longestWay < 400)
-        for (pod, slot) in pods[500...] { table.remove(pod, slot) }
-        #expect(table.longestWay < 20)
-    }
 }

@@ -303,7 +303,11 @@ public final class Simulation: @unchecked Sendable {
     /// Nothing is under way: what is taken in the pools is what is stored, one for one.
     private func holdBooks() {
         var taken: UInt128 = 0
-        for pool in engine.poolStatuses() { taken += pool.allocated }
+        let pools = engine.poolStatuses()
+        for pool in pools { taken += pool.allocated }
+        let inPods = pools.filter { $0.kind == .pod }.reduce(0) { $0 + Int($1.allocated) }
+        let counted = engine.podUsage.reduce(0) { $0 + $1.allocated }
+        if inPods != counted { complain("pods hold \(inPods) addresses, and \(counted) are counted") }
         if taken != UInt128(owners.count) { complain("\(taken) addresses are taken, and \(owners.count) are stored") }
     }
 }

@@ -63,6 +63,8 @@ struct AuthorizationTests {
             [
                 "rpc.discover", "AllocateNodeCIDRs n1", "GetNode n1", "AllocatePodIPs n1", "GetPod n1", "ListPods n1",
                 "Release pod n1", "Release attachment",
+                // Other nodes' pods are not there for it: not found, and nothing to release.
+                "GetPod n2", "Release pod n2",
             ]
         ),
         // A node's name outside the group of nodes, and the group without a node's name, are nobody.

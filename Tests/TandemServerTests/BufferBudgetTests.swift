@@ -72,7 +72,7 @@ struct BufferBudgetTests {
         let budget = BufferBudget(maximumBytes: 16 << 20)
         let session = RPCSession(identity: nil, eventLoop: loop, peer: nil, budget: budget)
         for isInTime in [true, false] {
-            var call = Call(.getPools, .getPools)
+            var call = Call(.getPools, .getPools(ListQuery()))
             call.timeoutMilliseconds = 5
             let told = Log<Bool>()
             // As the service has it: the bytes and the place go with the answer.

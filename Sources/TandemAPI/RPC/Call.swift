@@ -15,7 +15,7 @@ public struct Call: Sendable {
         case listPods(ListQuery)
         case release(Release)
         case lookupIP(IPAddress)
-        case getPools
+        case getPools(ListQuery)
         case discover
     }
 
@@ -54,12 +54,14 @@ public struct PodRequest: Sendable {
     }
 }
 
-/// What a `List…` call asks for.
+/// What a `List…` call or `GetPools` asks for.
 public struct ListQuery: Sendable {
     /// Objects a page, 1…5000.
     public var limit = 500
     public var namespace: String?
     public var nodeName: String?
+    /// Of `GetPools`.
+    public var poolKind: PoolStatus.Kind?
     /// Where the page before ended, as that page's answer gave it.
     public var continueToken: String?
 

@@ -76,6 +76,7 @@ private struct CallMembers {
         case .namespace: query.namespace = try reader.readNonEmptyString()
         case .nodeName: query.nodeName = try reader.readNonEmptyString()
         case .continueToken: query.continueToken = try reader.readNonEmptyString()
+        case .kind: query.poolKind = try reader.readPoolKind()
         case .limit: query.limit = try reader.readInt(in: ListQuery.limits)
         case .force: isForced = try reader.readBool()
         case .dryRun: isDryRun = try reader.readBool()
@@ -131,7 +132,7 @@ private struct CallMembers {
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
         case .lookupIP: .lookupIP(try needed(ip, .ip, method))
-        case .getPools: .getPools
+        case .getPools: .getPools(query)
         case .discover: .discover
         }
     }
@@ -203,5 +204,17 @@ extension JSONReader {
                 .type, at: start, "expected a number from \(range.lowerBound) to \(range.upperBound), found \(value)")
         }
         return value
+    }
+}
+
+extension JSONReader {
+    fileprivate mutating func readPoolKind() throws(JSONError) -> PoolStatus.Kind {
+        _ = try peek()
+        let start = position
+        guard let kind = PoolStatus.Kind(rawValue: try readString()) else {
+            let known = PoolStatus.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw JSONError(.type, at: start, "expected a kind of pool: \(known)")
+        }
+        return kind
     }
 }

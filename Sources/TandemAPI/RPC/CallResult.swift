@@ -80,14 +80,12 @@ public struct CallResult: Sendable {
             writer.beginArray()
             for document in documents { writer.text(document) }
             writer.endArray()
-            if let continueToken {
-                writer.key("continue")
-                writer.string(continueToken)
-            }
+            writer.continuation(continueToken)
         }
     }
 
-    public static func released(_ released: [Released]) -> CallResult {
+    /// `more` counts what was released and is not named.
+    public static func released(_ released: [Released], more: Int = 0) -> CallResult {
         CallResult { writer in
             writer.key("released")
             writer.beginArray()
@@ -106,11 +104,22 @@ public struct CallResult: Sendable {
                 writer.endObject()
             }
             writer.endArray()
+            if more > 0 {
+                writer.key("more")
+                writer.number(more)
+            }
         }
     }
 }
 
 extension JSONWriter {
+    /// Where the next page starts, if there is one.
+    fileprivate mutating func continuation(_ token: String?) {
+        guard let token else { return }
+        key("continue")
+        string(token)
+    }
+
     fileprivate mutating func replayed() {
         key("replayed")
         bool(true)
@@ -204,34 +213,48 @@ public struct AddressStatus: Sendable {
 
 /// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets.
 public struct PoolStatus: Sendable {
+    public enum Kind: String, Sendable, CaseIterable {
+        case service = "Service"
+        case loadBalancer = "LoadBalancer"
+        case nodeCIDR = "NodeCIDR"
+        case pod = "Pod"
+    }
+
     public var name: String
-    /// `Service`, `LoadBalancer`, `NodeCIDR` or `Pod`.
-    public var kind: String
+    public var kind: Kind
     public var cidr: CIDR
     public var capacity: UInt128
     public var allocated: UInt128
+    /// Given back, and not to be given out again yet: nobody's, and there for a claim that finds nothing else.
+    public var coolingDown: UInt128
     /// The prefix length of a node's CIDR; nil for pools of addresses.
     public var nodeMaskSize: Int?
 
     public init(
-        name: String, kind: String, cidr: CIDR, capacity: UInt128, allocated: UInt128, nodeMaskSize: Int? = nil
+        name: String, kind: Kind, cidr: CIDR, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0,
+        nodeMaskSize: Int? = nil
     ) {
         self.name = name
         self.kind = kind
         self.cidr = cidr
         self.capacity = capacity
         self.allocated = allocated
+        self.coolingDown = coolingDown
         self.nodeMaskSize = nodeMaskSize
     }
 
     public var available: UInt128 { capacity - min(allocated, capacity) }
 
-    public static func result(_ pools: [PoolStatus]) -> CallResult {
+    /// How much of the pool is allocated, in tenths of a percent, rounded down.
+    private var permille: Int { capacity == 0 ? 0 : Int(min(allocated, capacity) * 1000 / capacity) }
+
+    public static func result(_ pools: [PoolStatus], continueToken: String? = nil) -> CallResult {
         CallResult { writer in
             writer.key("pools")
             writer.beginArray()
             for pool in pools { pool.write(to: &writer) }
             writer.endArray()
+            writer.continuation(continueToken)
         }
     }
 
@@ -240,18 +263,20 @@ public struct PoolStatus: Sendable {
         writer.key("name")
         writer.string(name)
         writer.key("kind")
-        writer.string(kind)
+        writer.string(kind.rawValue)
         writer.key("family")
         writer.string(cidr.network.family.description)
         writer.key("cidr")
         writer.string(cidr.description)
         // Decimal strings: a /64 does not fit a double.
-        writer.key("capacity")
-        writer.string(capacity.description)
-        writer.key("allocated")
-        writer.string(allocated.description)
-        writer.key("available")
-        writer.string(available.description)
+        for (name, count) in [
+            ("capacity", capacity), ("allocated", allocated), ("available", available), ("coolingDown", coolingDown),
+        ] {
+            writer.key(name)
+            writer.string(count.description)
+        }
+        writer.key("percent")
+        writer.text(Array("\(permille / 10).\(permille % 10)".utf8))
         if let nodeMaskSize {
             writer.key("nodeMaskSize")
             writer.number(nodeMaskSize)

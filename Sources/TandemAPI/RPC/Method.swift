@@ -19,7 +19,7 @@ public enum Method: String, Sendable, CaseIterable {
 /// A member of `params`.
 public enum Parameter: String, Sendable, CaseIterable {
     case service, node, pod, attachment, ipFamilies
-    case namespace, nodeName, limit
+    case namespace, nodeName, limit, kind
     case continueToken = "continue"
     case force, ip
     case dryRun, timeoutMs
@@ -41,7 +41,7 @@ extension Method {
         case .listPods: "Returns Pods, by namespace, by node or all, page by page."
         case .release: "Gives back what one Service, Pod, attachment or Node holds."
         case .lookupIP: "Says which range an address lies in, its state and its owner."
-        case .getPools: "Returns the ranges and how much of each is in use."
+        case .getPools: "Returns the ranges and how much of each is in use, by kind, by node or all, page by page."
         case .discover: "Returns this service's OpenRPC document."
         }
     }
@@ -66,7 +66,8 @@ extension Method {
         case .listNodes: [.limit, .continueToken, .timeoutMs]
         case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]
         case .release: [.service, .pod, .attachment, .node, .force, .dryRun, .timeoutMs]
-        case .getService, .getNode, .getPod, .lookupIP, .getPools, .discover: [.timeoutMs]
+        case .getPools: [.kind, .nodeName, .limit, .continueToken, .timeoutMs]
+        case .getService, .getNode, .getPod, .lookupIP, .discover: [.timeoutMs]
         }
     }
 

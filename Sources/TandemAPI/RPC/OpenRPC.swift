@@ -58,7 +58,8 @@ public enum OpenRPC {
             "properties": [
                 "name": ["type": "string"], "kind": ["enum": ["Service", "LoadBalancer", "NodeCIDR", "Pod"]],
                 "family": ["enum": ["IPv4", "IPv6"]], "cidr": ["type": "string"], "capacity": decimal,
-                "allocated": decimal, "available": decimal, "nodeMaskSize": ["type": "integer"],
+                "allocated": decimal, "available": decimal, "coolingDown": decimal,
+                "percent": ["type": "number", "minimum": 0, "maximum": 100], "nodeMaskSize": ["type": "integer"],
             ],
         ],
     ]
@@ -117,14 +118,21 @@ extension Method {
         case .listServices: return page("Service")
         case .listNodes: return page("Node")
         case .listPods: return page("Pod")
-        case .release: return result(["released": ["type": "array", "items": OpenRPC.reference("Released")]])
+        case .release:
+            return result([
+                "released": ["type": "array", "items": OpenRPC.reference("Released")],
+                "more": ["type": "integer", "minimum": 1],
+            ])
         case .lookupIP:
             return result([
                 "ip": ["type": "string"], "pool": ["type": "string"],
                 "state": ["enum": .array(AddressStatus.State.allCases.map { .string($0.rawValue) })],
                 "owner": OpenRPC.reference("Owner"),
             ])
-        case .getPools: return result(["pools": ["type": "array", "items": OpenRPC.reference("Pool")]])
+        case .getPools:
+            return result([
+                "pools": ["type": "array", "items": OpenRPC.reference("Pool")], "continue": ["type": "string"],
+            ])
         case .discover: return ["type": "object"]
         }
     }
@@ -143,6 +151,7 @@ extension Parameter {
         case .attachment: OpenRPC.reference("Attachment")
         case .ipFamilies: ["type": "array", "items": ["enum": ["IPv4", "IPv6"]]]
         case .namespace, .nodeName, .continueToken, .ip: ["type": "string"]
+        case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
         case .force, .dryRun: ["type": "boolean", "default": false]
         case .timeoutMs: ["type": "integer", "minimum": 1, "maximum": 600_000]

@@ -15,7 +15,7 @@ struct Exposition: Sendable {
     let auditLog: AuditLog?
     let audit: BackgroundAudit
 
-    /// The metrics at this moment. O(nodes).
+    /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
     func text() -> String {
         var metrics = MetricsText()
         metrics.add(
@@ -95,11 +95,11 @@ struct Exposition: Sendable {
     }
 
     private func addPools(_ metrics: inout MetricsText) {
-        let pools = engine.poolStatuses()
-        addClusterIPs(&metrics, pools.filter { $0.kind == "Service" })
-        addNodeCIDRs(&metrics, pools.filter { $0.kind == "NodeCIDR" })
-        // A line a node would be too many: the pods' pools are one a family.
-        let totals = pools.filter { $0.kind != "Pod" }.map { PoolTotal($0) } + PoolTotal.ofPods(pools)
+        let ranges = engine.rangeStatuses()
+        addClusterIPs(&metrics, ranges.filter { $0.kind == .service })
+        addNodeCIDRs(&metrics, ranges.filter { $0.kind == .nodeCIDR })
+        // A line a node would be too many: the pods' pools are one a cluster CIDR.
+        let totals = ranges.map { PoolTotal($0) } + engine.podUsage.map { PoolTotal($0) }
         metrics.add(
             "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs) that can be handed out.",
             totals.map { ($0.labels, $0.capacity.description) })
@@ -108,10 +108,7 @@ struct Exposition: Sendable {
             totals.map { ($0.labels, $0.allocated.description) })
         metrics.add(
             "tandem_pod_pools_full", .gauge, "Nodes whose pod CIDR of the family has no address left.",
-            IPFamily.allCases.map { family in
-                let full = pools.filter { $0.kind == "Pod" && $0.cidr.network.family == family && $0.available == 0 }
-                return ([("family", family.description)], String(full.count))
-            })
+            IPFamily.allCases.map { ([("family", $0.description)], String(engine.fullNodes($0))) })
     }
 
     private func addClusterIPs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
@@ -162,30 +159,22 @@ struct Exposition: Sendable {
     }
 }
 
-/// A pool, or all pods' pools of a family, as the metrics show it.
+/// A range of the cluster, or all pods' pools in one, as the metrics show it.
 private struct PoolTotal {
-    var kind: String
-    var family: IPFamily
-    var cidr: String
+    var kind: PoolStatus.Kind
+    var cidr: CIDR
     var capacity: UInt128
     var allocated: UInt128
 
-    init(_ pool: PoolStatus) {
-        (kind, family, cidr) = (pool.kind, pool.cidr.network.family, pool.cidr.description)
-        (capacity, allocated) = (pool.capacity, pool.allocated)
+    init(_ range: PoolStatus) {
+        (kind, cidr, capacity, allocated) = (range.kind, range.cidr, range.capacity, range.allocated)
     }
 
-    static func ofPods(_ pools: [PoolStatus]) -> [PoolTotal] {
-        pools.filter { $0.kind == "NodeCIDR" }.map { range in
-            var total = PoolTotal(range)
-            (total.kind, total.capacity, total.allocated) = ("Pod", 0, 0)
-            for pool in pools where pool.kind == "Pod" && range.cidr.contains(pool.cidr.network) {
-                total.capacity += pool.capacity
-                total.allocated += pool.allocated
-            }
-            return total
-        }
+    init(_ pods: PodRangeUsage) {
+        (kind, cidr, capacity, allocated) = (.pod, pods.cidr, pods.capacity, UInt128(max(0, pods.allocated)))
     }
 
-    var labels: MetricsText.Labels { [("kind", kind), ("family", family.description), ("cidr", cidr)] }
+    var labels: MetricsText.Labels {
+        [("kind", kind.rawValue), ("family", cidr.family.description), ("cidr", cidr.description)]
+    }
 }

@@ -66,15 +66,31 @@ final class RPCService: Sendable {
                 session.hold((answer.map { $0.bytes.count - $0.partBytes } ?? 0) - bytes)
                 reply(answer)
             }
-            for (index, request) in requests.enumerated() {
-                run(request, of: bytes / requests.count, from: session, room) { result in
-                    let answer = request.id.map { RPCReply(id: $0, result) }
-                    session.hold(answer?.bytes.count ?? 0)
-                    session.leave()
-                    batch.finish(index, answer)
-                }
+            run(requests, from: 0, of: bytes / requests.count, from: session, room, batch)
+        }
+    }
+
+    /// Calls of a batch that run before the event loop does other work. More would keep the answers of other connections, and
+    /// fewer would cost turns of the loop.
+    private static let callsPerTurn = 16
+
+    /// Runs the calls of a batch from `start` on, some in each turn of the event loop.
+    private func run(
+        _ requests: [RPCRequest], from start: Int, of bytes: Int, from session: RPCSession,
+        _ room: Result<Void, APIError>, _ batch: BatchReply
+    ) {
+        let end = min(start + Self.callsPerTurn, requests.count)
+        for index in start..<end {
+            let request = requests[index]
+            run(request, of: bytes, from: session, room) { result in
+                let answer = request.id.map { RPCReply(id: $0, result) }
+                session.hold(answer?.bytes.count ?? 0)
+                session.leave()
+                batch.finish(index, answer)
             }
         }
+        guard end < requests.count else { return }
+        session.execute { self.run(requests, from: end, of: bytes, from: session, room, batch) }
     }
 
     private func run(
@@ -103,7 +119,8 @@ final class RPCService: Sendable {
             let call = try request.call.get()
             let scope = try Authorizer.authorize(call, by: session.identity)
             if call.method != .discover { try health.checkServing() }
-            engine.perform(call, onlyNode: scope.onlyNode, session.timed(call, of: bytes, finish))
+            engine.perform(
+                call, onlyNode: scope.onlyNode, on: session.executor, session.timed(call, of: bytes, finish))
         } catch {
             finish(.failure(error))
         }

@@ -31,6 +31,13 @@ final class RPCSession: Sendable {
         self.budget = budget
     }
 
+    /// Where this client's calls go on that had to wait.
+    var executor: Executor { execute }
+
+    /// Later, on the connection's event loop, with other connections' work in between.
+    @Sendable
+    func execute(_ body: @escaping @Sendable () -> Void) { eventLoop.execute(body) }
+
     deinit {
         budget.change(from: held.load(ordering: .relaxed), to: 0)
     }

@@ -1,0 +1,32 @@
+import TandemAPI
+
+/// Runs a closure where a client's work is done, such as the event loop of its connection: later, and in the order in which
+/// closures came.
+public typealias Executor = @Sendable (@escaping @Sendable () -> Void) -> Void
+
+/// Who waits for a call, and on which terms.
+struct Caller: Sendable {
+    /// Everything is decided and checked, nothing is kept.
+    var isDryRun: Bool
+    /// The one node that the caller may touch; nil for all.
+    var onlyNode: String?
+    /// Where the call goes on when it had to wait; nil for the thread that it waited for.
+    var executor: Executor?
+    /// To be run exactly once.
+    var answer: Engine.Answer
+
+    /// The same caller, whose answer also gives a turn back.
+    func holding(_ turn: Turn) -> Caller {
+        var caller = self
+        let answer = answer
+        caller.answer = { result in
+            answer(result)
+            turn.giveBack()
+        }
+        return caller
+    }
+
+    func succeed(_ result: CallResult) { answer(.success(result)) }
+
+    func fail(_ error: APIError) { answer(.failure(error)) }
+}

@@ -1,0 +1,55 @@
+import Synchronization
+
+/// Objects by their names, which are also kept in order: for look-ups, and for pages of all or of one namespace.
+///
+/// Thread-safe. A look-up is O(1), a change O(log n), a page O(log n + its length).
+final class NamedObjects<Object: Sendable>: Sendable {
+    private let objects = ShardedMap<String, Object>()
+    private let names = Mutex(SortedList<String, Void>())
+
+    subscript(name: String) -> Object? {
+        get { objects[name] }
+        set {
+            // The name first in, and last out: a page passes over a name that leads to nothing.
+            if newValue != nil { names.withLock { $0.insert(name) } }
+            objects[name] = newValue
+            if newValue == nil { names.withLock { _ = $0.remove(name) } }
+        }
+    }
+
+    var count: Int { objects.count }
+
+    /// Puts an object in that is found by its name alone until `order` is called: for a start, from several threads.
+    func load(_ object: Object, _ name: String) { objects[name] = object }
+
+    /// Puts the names of everything that was loaded in order. O(n log n).
+    func order() {
+        var loaded: [String] = []
+        loaded.reserveCapacity(objects.count)
+        objects.visit { name, _ in loaded.append(name) }
+        loaded.sort()
+        let list = SortedList<String, Void>(count: loaded.count) { (loaded[$0], ()) }
+        names.withLock { $0 = list }
+    }
+
+    /// Objects in the order of their names, from behind `token` on, as far as names start with `prefix`.
+    func page(after token: PageToken?, limit: Int, prefix: String = "") -> Page<Object> {
+        var found: [String] = []
+        var hasMore = false
+        names.withLock { names in
+            let place = token.map { $0.key }.map { $0 < prefix ? names.place(of: prefix) : names.next(after: $0) }
+            names.visit(from: place ?? names.place(of: prefix)) { name, _ in
+                guard name.utf8.starts(with: prefix.utf8) else { return false }
+                hasMore = found.count == limit
+                if !hasMore { found.append(name) }
+                return !hasMore
+            }
+        }
+        return Page(
+            items: found.compactMap { objects[$0] },
+            next: hasMore ? found.last.map { PageToken(key: $0) } : nil)
+    }
+
+    /// Every object, in no order; changes meanwhile may or may not be seen. O(n).
+    func visit(_ body: (Object) -> Void) { objects.visit { body($1) } }
+}
