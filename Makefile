@@ -34,7 +34,8 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	swift build -c release --product simulate
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
-	TANDEM_KILLS=50 TANDEM_SOAK=1 TANDEM_HISTORIES=2000 swift test --skip-build --filter 'CrashTests|LinearisabilityTests|ThreadStressTests|LimitTests'
+	TANDEM_KILLS=50 TANDEM_SOAK=1 TANDEM_HISTORIES=2000 TANDEM_PAIRS=500000 swift test --skip-build \
+		--filter 'CrashTests|LinearisabilityTests|ThreadStressTests|LimitTests|ReleaseTests'
 
 image-test: ## Build the images of docker/Dockerfile with buildah, and run them with podman (root; some minutes)
 	Tests/Container/image.sh

@@ -20,6 +20,8 @@ public final class Engine: Sendable {
     let environment: Environment
     public let stages = StageTimes()
     public let allocations: AllocationCounts
+    /// What one piece of a large release may change.
+    let recordsPerPiece: Int
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
@@ -31,13 +33,15 @@ public final class Engine: Sendable {
     /// Blocks for as long as the store takes to read: O(objects). Throws where the configuration can't serve what is
     /// stored, and where the store can't be read or contradicts itself.
     ///
-    /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`.
+    /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
+    /// is how many records of a large release go into one change.
     public init(
         cluster: ClusterConfiguration, store: any LedgerStore, environment: Environment = .system,
-        stepsByHand: Bool = false
+        stepsByHand: Bool = false, recordsPerPiece: Int = 512
     ) throws {
         if let fault = cluster.faults.first { throw fault }
         self.cluster = cluster
+        self.recordsPerPiece = recordsPerPiece
         self.environment = environment
         allocations = AllocationCounts(clusterCIDRs: cluster.clusterCIDRs)
         rules = ServiceRules(

@@ -40,10 +40,11 @@ private final class NodeRelease: Sendable {
 
     @Sendable
     func releaseNext(_ pieces: Pieces) {
-        let seen = node.pods(after: state.withLock { $0.last }, limit: ReleasePiece.maximumRecords)
-        var room = ReleasePiece()
+        let limit = engine.recordsPerPiece
+        let seen = node.pods(after: state.withLock { $0.last }, limit: limit)
+        var room = ReleasePiece(maximumRecords: limit)
         let pods = Array(seen.prefix { room.add($0) })
-        let leavesRoom = pods.count < ReleasePiece.maximumRecords / 4 && pods.count == seen.count
+        let leavesRoom = pods.count <= limit / 4 && pods.count == seen.count
         if caller.isDryRun {
             note(pods)
             if pods.isEmpty { return end() }
@@ -51,14 +52,14 @@ private final class NodeRelease: Sendable {
             return pieces.next()
         }
         let version = engine.nextVersion()
-        let isLast = leavesRoom && node.cooling.count <= ReleasePiece.maximumRecords / 2
+        let isLast = leavesRoom && node.cooling.count <= limit / 2
         var change = Change(records: [], apply: {})
         if isLast {
             change = lastChange(pods, version)
         } else if !pods.isEmpty {
             change = engine.removal(of: pods, version: version)
         } else {
-            let cooling = node.cooling.takeReady(.max, limit: ReleasePiece.maximumRecords)
+            let cooling = node.cooling.takeReady(.max, limit: limit)
             engine.free(cooling, of: node, in: &change, version: version)
         }
         engine.commit(change) { outcome in

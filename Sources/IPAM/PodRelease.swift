@@ -26,7 +26,11 @@ extension Engine {
 /// a pod meanwhile. One piece runs at a time.
 private final class PodRelease: Sendable {
     private struct State {
+        /// The last pod that was looked at, and whether there is none behind it.
         var last: StoredPod?
+        var hasSeenAll = false
+        /// What was looked at and is not released yet: each of one node.
+        var pieces: ArraySlice<[StoredPod]> = []
         var released = ReleasedSoFar()
     }
 
@@ -35,7 +39,7 @@ private final class PodRelease: Sendable {
     private let caller: Caller
     private let state = Mutex(State())
 
-    /// Pods looked at for one piece.
+    /// Pods looked at in one go.
     private static let looks = 512
 
     init(_ pods: ReleasedPods, of engine: Engine, for caller: Caller) {
@@ -46,24 +50,34 @@ private final class PodRelease: Sendable {
 
     @Sendable
     func releaseNext(_ pieces: Pieces) {
-        let seen = look(after: state.withLock { $0.last })
-        var room = ReleasePiece()
-        var piece: [StoredPod] = []
-        var last: StoredPod?
-        for pod in seen {
-            if isWanted(pod) {
-                guard piece.isEmpty || pod.node === piece[0].node, room.add(pod) else { break }
-                piece.append(pod)
-            }
-            last = pod
+        let piece = state.withLock { state in
+            if state.pieces.isEmpty { look(&state) }
+            return state.pieces.popFirst() ?? []
         }
-        state.withLock { $0.last = last }
-        let isLast = seen.count < Self.looks && last?.version == seen.last?.version
         release(piece) { result in
-            switch result {
-            case .failure(let error): self.caller.fail(error)
-            case .success where isLast: self.caller.succeed(self.state.withLock { $0.released.result })
-            case .success: pieces.next()
+            if case .failure(let error) = result { return self.caller.fail(error) }
+            let end = self.state.withLock { state in
+                state.hasSeenAll && state.pieces.isEmpty ? state.released.result : nil
+            }
+            if let end { self.caller.succeed(end) } else { pieces.next() }
+        }
+    }
+
+    /// Looks at the next pods, and makes pieces of those that are wanted.
+    private func look(_ state: inout State) {
+        let seen = look(after: state.last)
+        state.last = seen.last
+        state.hasSeenAll = seen.count < Self.looks
+        let byNode = Dictionary(grouping: seen.filter(isWanted)) { $0.node.name }
+        // In the order of the pods, whatever that of the dictionary.
+        let groups = byNode.values.sorted { $0[0].version < $1[0].version }
+        for group in groups {
+            var rest = group[...]
+            while !rest.isEmpty {
+                var room = ReleasePiece(maximumRecords: engine.recordsPerPiece)
+                let piece = rest.prefix { room.add($0) }
+                state.pieces.append(Array(piece))
+                rest = rest.dropFirst(piece.count)
             }
         }
     }

@@ -53,17 +53,21 @@ extension Engine {
 /// What one piece of a large release may change: no commit beside it waits for long. A call is carried through all of its
 /// pieces, and where one fails a retry goes on with the others.
 struct ReleasePiece {
-    static let maximumRecords = 512
     static let maximumBytes = 64 << 10
 
+    private let maximumRecords: Int
     private var records = 0
     private var bytes = 0
+
+    init(maximumRecords: Int) {
+        self.maximumRecords = maximumRecords
+    }
 
     /// Whether there is room for a pod's removal and the cooling of its addresses; the first always has it.
     mutating func add(_ pod: StoredPod) -> Bool {
         let records = records + 1 + pod.addressCount
         let bytes = bytes + pod.recordBytes
-        guard self.records == 0 || records <= Self.maximumRecords && bytes <= Self.maximumBytes else { return false }
+        guard self.records == 0 || records <= maximumRecords && bytes <= Self.maximumBytes else { return false }
         (self.records, self.bytes) = (records, bytes)
         return true
     }

@@ -98,7 +98,10 @@ struct ClientCall: Sendable {
             return ClientCall(
                 call: Call(.allocatePodIPs, .allocatePodIPs(request)), act: .allocate, object: object, node: nodeKey)
         default:
-            let target = Release.attachment(containerID: containers[index], ifName: nil)
+            // Each pod has a name of its own.
+            let target: Release =
+                chance >> 8 & 1 == 0
+                ? .attachment(containerID: containers[index], ifName: nil) : .pod(pods[index])
             return ClientCall(
                 call: Call(.release, .release(target)), act: .release, object: object, node: nodeKey)
         }

@@ -84,8 +84,9 @@ public final class Simulation: @unchecked Sendable {
         case 1: try restart()
         case 2...4: secondsSince1970 += Int(chance >> 32 % 200_000) - 100_000
         case 5...8: uptimeSeconds += Int(chance >> 32 % 20)
+        case 21...30: Thaw(engine).step()
         case 9...20: giveUp(Int(chance >> 32 % UInt64(Self.clientCount)))
-        case 21...340: engine.journal.step()
+        case 31...340: engine.journal.step()
         default: ask(Int(chance >> 32 % UInt64(Self.clientCount)))
         }
     }
@@ -133,7 +134,7 @@ public final class Simulation: @unchecked Sendable {
         cluster.podIPReuseDelaySeconds = seed & 1 == 0 ? 0 : 60
         engine = try Engine(
             cluster: cluster, store: SimulatedStore(disk: disk, simulation: self), environment: environment,
-            stepsByHand: true)
+            stepsByHand: true, recordsPerPiece: seed & 2 == 0 ? 512 : 8)
     }
 
     /// `kill -9`: the queue is gone, no answer reaches anybody, and a new process reads what is stored.
