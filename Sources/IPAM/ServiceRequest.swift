@@ -30,7 +30,7 @@ final class ServiceRequest: Sendable {
 
 /// 128 bits of SHA-256 of a JSON text's meaning: members sorted at every depth, strings without needless escapes, numbers in
 /// one form. Texts that mean the same have the same hash.
-struct CanonicalHash: Hashable, Sendable {
+struct CanonicalHash: Hashable, Sendable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
 
@@ -45,6 +45,14 @@ struct CanonicalHash: Hashable, Sendable {
         _ = SHA256(bytes, bytes.count, &digest)
         func word(_ start: Int) -> UInt64 { digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
         (high, low) = (word(0), word(8))
+    }
+
+    /// 32 hexadecimal digits.
+    var description: String {
+        [high, low].map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
     }
 }
 

@@ -50,6 +50,42 @@ struct AuditTests {
         harness.stop()
     }
 
+    @Test("an address that cools is no fault, and a pod that holds one is")
+    func knowsWhatCools() async throws {
+        var cluster = ClusterConfiguration.small
+        cluster.podIPReuseDelaySeconds = 60
+        let harness = try EngineHarness(FaultyLedger(), cluster)
+        for name in ["p", "q"] {
+            let pod: JSONValue = ["metadata": ["name": .string(name)], "spec": ["nodeName": "n1"]]
+            _ = try await harness.call(.allocatePodIPs, ["pod": pod]).get()
+        }
+        _ = try await harness.call(.release, ["pod": ["metadata": ["name": "p"]]]).get()
+        #expect(harness.engine.poolStatuses().contains { $0.coolingDown == 1 })
+        let audit = Audit(harness.engine)
+        #expect(await faults(audit) == [])
+        let node = try #require(harness.engine.registry.nodes["n1"])
+        let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
+        node.cooling.add(CoolingAddresses.Entry(end: 0, address: pod.addresses[0]))
+        #expect(await faults(audit) == ["\(pod.addresses[0]) of Pod \(pod.key) cools, but the pod holds it"])
+        harness.stop()
+    }
+
+    @Test("of very many contradictions some are told of and counted, and memory holds no more")
+    func tellsOfFew() async throws {
+        let cluster = ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/16")!])
+        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let pool = harness.engine.pools.clusterIP[0]
+        for _ in 0..<5_000 { _ = pool.claim(startingAt: .random(in: .min ... .max)) }
+        let audit = Audit(harness.engine)
+        let found = await faults(audit)
+        #expect(found.count == 2 * (Audit.maximumLines + 1) || found.count == Audit.maximumLines + 1)
+        #expect(found.last?.hasPrefix("and more than 32") == true)
+        var step = audit.step()
+        while !step.endsPass { step = audit.step() }
+        #expect(step.faults == Audit.maximumFaults)
+        harness.stop()
+    }
+
     @Test("finds each planted contradiction, and tells of it once", arguments: 0..<8)
     func findsContradictions(_ index: Int) async throws {
         let harness = try await makeCluster()
@@ -150,9 +186,11 @@ struct AuditTests {
         func set() { state.withLock { $0 = true } }
     }
 
-    @Test("calls that are half-way through are no faults")
-    func raisesNoFalseAlarm() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+    @Test("calls that are half-way through are no faults, whether or not addresses cool", arguments: [0, 60])
+    func raisesNoFalseAlarm(_ cooling: Int) async throws {
+        var cluster = ClusterConfiguration.small
+        cluster.podIPReuseDelaySeconds = cooling
+        let harness = try EngineHarness(FaultyLedger(), cluster)
         let isDone = Flag()
         await withTaskGroup(of: Void.self) { tasks in
             for worker in 0..<4 {

@@ -156,6 +156,73 @@ struct CoolingTests {
         harness.stop()
     }
 
+    /// Looks at every node once, and waits for what that commits.
+    private func thawOnce(_ harness: EngineHarness) async {
+        let thaw = Thaw(harness.engine)
+        while !thaw.step() {}
+        for _ in 0..<3 { await withCheckedContinuation { done in harness.engine.journal.flush { done.resume() } } }
+    }
+
+    @Test("are free once their time is over, though their node gets no pod, and not before")
+    func thawsIdleNodes() async throws {
+        let harness = try start()
+        defer { harness.stop() }
+        let addresses = try await add(harness, "p")
+        try await remove(harness, "p")
+        clock.pass(59)
+        await thawOnce(harness)
+        #expect(addresses.allSatisfy { state(harness, $0) == .coolingDown })
+        clock.pass(1)
+        await thawOnce(harness)
+        #expect(addresses.allSatisfy { state(harness, $0) == .free })
+        #expect(try await harness.faults() == [])
+        let commits = harness.engine.journal.statistics.records
+        await thawOnce(harness)
+        #expect(harness.engine.journal.statistics.records == commits, "nothing is written where nothing is ready")
+    }
+
+    @Test("go on cooling where the change that frees them is not kept, and are freed the next time")
+    func thawsAgain() async throws {
+        let isFailing = Atomic<Bool>(false)
+        let store = FaultyLedger { _ in isFailing.load(ordering: .relaxed) ? .notCommitted : nil }
+        let harness = try EngineHarness(store, cluster, environment: clock.environment())
+        defer { harness.stop() }
+        let address = try await add(harness, "p")[0]
+        try await remove(harness, "p")
+        clock.pass(60)
+        isFailing.store(true, ordering: .relaxed)
+        await thawOnce(harness)
+        #expect(state(harness, address) == .coolingDown)
+        isFailing.store(false, ordering: .relaxed)
+        await thawOnce(harness)
+        #expect(state(harness, address) == .free)
+        #expect(store.stored.allSatisfy { $0.kind == .node })
+    }
+
+    @Test("of many nodes each step looks at some, and several steps at all")
+    func thawsAllNodes() async throws {
+        var cluster = cluster
+        cluster.clusterCIDRs = [CIDR("10.128.0.0/9")!, CIDR("fd00:10:244::/48")!]
+        let harness = try EngineHarness(FaultyLedger(), cluster, environment: clock.environment())
+        defer { harness.stop() }
+        let count = Thaw.nodesPerStep * 2 + 3
+        for index in 0..<count {
+            let pod: JSONValue = [
+                "metadata": ["name": .string("p\(index)")], "spec": ["nodeName": .string("n\(index)")],
+            ]
+            _ = try await harness.call(.allocatePodIPs, ["pod": pod]).get()
+            try await remove(harness, "p\(index)")
+        }
+        func cooling() -> Int { harness.engine.poolStatuses().reduce(0) { $0 + Int($1.coolingDown) } }
+        #expect(cooling() == count * 2)
+        clock.pass(60)
+        let thaw = Thaw(harness.engine)
+        #expect(!thaw.step() && !thaw.step() && thaw.step())
+        await withCheckedContinuation { done in harness.engine.journal.flush { done.resume() } }
+        #expect(cooling() == 0)
+        #expect(try await harness.faults() == [])
+    }
+
     @Test("a pod that gets no address of one family gives back the one of the other")
     func isAllOrNone() async throws {
         let harness = try start()

@@ -146,7 +146,9 @@ struct ReleaseTests {
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod, attachment: attachment)))
     }
 
-    @Test("on a new node ADD, ADD, DEL leave the first pod alone, whether or not the release names an interface, or the pod")
+    @Test(
+        "on a new node ADD, ADD, DEL leave the first pod alone, whether or not the release names an interface, or the pod"
+    )
     func comesBehind() throws {
         for target in [
             Release.attachment(containerID: "c2", ifName: "eth0"), .attachment(containerID: "c2", ifName: nil),
@@ -159,7 +161,8 @@ struct ReleaseTests {
                 (Call(.release, .release(target)), "release"),
             ] {
                 engine.perform(call) { result in
-                    let count = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }?["released"]?.arrayValue
+                    let count = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }?["released"]?
+                        .arrayValue
                     answers.add(name + (count.map { " \($0.count)" } ?? ""))
                 }
             }

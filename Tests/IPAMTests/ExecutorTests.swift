@@ -1,0 +1,95 @@
+import Ledger
+import Synchronization
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import IPAM
+
+@Suite("Calls that wait go on where their own client's work is done")
+struct ExecutorTests {
+    /// Closures of one client, run when the test says so.
+    private final class Loop: Sendable {
+        private let waiting = Mutex<[@Sendable () -> Void]>([])
+
+        func execute(_ body: @escaping @Sendable () -> Void) { waiting.withLock { $0.append(body) } }
+
+        var count: Int { waiting.withLock { $0.count } }
+
+        /// Runs what has gathered, and nothing that comes meanwhile.
+        func run() {
+            let bodies = waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            for body in bodies { body() }
+        }
+    }
+
+    private func service(_ name: String, _ policy: String) -> Call {
+        var service = Service(metadata: ObjectMeta(namespace: "default", name: name))
+        service.spec.ipFamilyPolicy = policy
+        return Call(.allocateServiceIPs, .allocateServiceIPs(service))
+    }
+
+    @Test(
+        "what waited for another call's commit is decided on its own loop, in order, and no commit of others waits for it"
+    )
+    func decidesOnLoops() throws {
+        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        let (first, second) = (Loop(), Loop())
+        let answers = Log<String>()
+        func perform(_ call: Call, _ name: String, on loop: Loop) {
+            engine.perform(call, on: loop.execute) { result in
+                switch result {
+                case .success: answers.add(name)
+                case .failure(let error): answers.add("\(name): \(error.reason)")
+                }
+            }
+        }
+        perform(service("web", "SingleStack"), "creates", on: first)
+        perform(service("web", "SingleStack"), "replays", on: second)
+        perform(service("web", "RequireDualStack"), "asks for something else", on: first)
+        #expect(first.count == 0 && second.count == 0)
+        engine.journal.step()
+        // The commit answered its own call, and left the others to their loops, one at a time.
+        #expect(answers.all == ["creates"])
+        #expect(first.count == 0 && second.count == 1)
+        perform(service("other", "SingleStack"), "other", on: first)
+        engine.journal.step()
+        #expect(answers.all == ["creates", "other"])
+        second.run()
+        #expect(answers.all == ["creates", "other", "replays"])
+        #expect(first.count == 1)
+        first.run()
+        #expect(answers.all.last == "asks for something else: AlreadyExists")
+        engine.journal.stop()
+    }
+
+    @Test("a large release does a piece a turn of its client's loop")
+    func releasesByTurns() throws {
+        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true, recordsPerPiece: 4)
+        let loop = Loop()
+        for index in 0..<8 {
+            let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "p", uid: "u\(index)"), nodeName: "n1")
+            engine.perform(Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))) { _ in }
+            engine.journal.step()
+        }
+        let answers = Log<Bool>()
+        let metadata = ObjectMeta(namespace: "default", name: "p")
+        for isDryRun in [true, false] {
+            var call = Call(.release, .release(.pod(metadata)))
+            call.isDryRun = isDryRun
+            engine.perform(call, on: loop.execute) { _ in answers.add(isDryRun) }
+            var turns = 0
+            while answers.all.last != isDryRun {
+                engine.journal.step()
+                if loop.count > 0 { turns += 1 }
+                loop.run()
+            }
+            #expect(turns == 7)
+        }
+        #expect(engine.registry.newestPod(named: metadata) == nil)
+        engine.journal.stop()
+    }
+}
