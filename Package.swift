@@ -165,8 +165,7 @@ let package = Package(
             "TandemServerTests",
             [
                 "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Metrics",
-                "ServiceDecisions", nio,
-                nioEmbedded,
+                "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded,
             ]),
     ]
 )
