@@ -3,14 +3,20 @@ import GRDB
 
 /// Copies of a data directory's database: whole, consistent, and ready to be served again.
 public enum Backup {
-    /// Writes what is committed by now into a new file, while commits go on. Blocks; any thread.
+    /// A place for a copy in the data directory; whoever asked for it removes what is there. What is left of it after a crash
+    /// goes with the next start.
+    public static func temporaryFile(directory: String) -> String { DataFiles(directory: directory).newCopy() }
+
+    /// Writes what is committed by now into a new file, for its owner alone, while commits go on. Blocks; any thread.
     public static func write(directory: String, to file: String) throws(LedgerError) {
-        let source = "\(directory)/tandem.db"
+        try DataFiles.make(file)
+        let source = DataFiles(directory: directory).database
         try SQLiteLedger.converting(source, .notCommitted) {
             var configuration = Configuration()
             configuration.busyMode = .timeout(5)
+            configuration.readonly = true
             let queue = try DatabaseQueue(path: source, configuration: configuration)
-            try queue.writeWithoutTransaction { db in try db.execute(sql: "VACUUM INTO ?", arguments: [file]) }
+            try queue.inDatabase { db in try db.execute(sql: "VACUUM INTO ?", arguments: [file]) }
             try queue.close()
         }
     }
@@ -19,27 +25,38 @@ public enum Backup {
     public static func restore(from file: String, into directory: String) throws(LedgerError) {
         let lock = try DirectoryLock(directory)
         defer { withExtendedLifetime(lock) {} }
-        let target = "\(directory)/tandem.db"
-        guard !FileManager.default.fileExists(atPath: target) else {
+        let files = DataFiles(directory: directory)
+        let target = files.database
+        // A log that lies there would be taken for the new database's.
+        for path in [target, files.log] where FileManager.default.fileExists(atPath: path) {
             throw LedgerError(
-                .locked,
-                "\(target) is there already and was not touched; give an empty directory, or leave --restore out")
+                .locked, "\(path) is there already and was not touched; give an empty directory, or leave --restore out"
+            )
         }
         guard FileManager.default.isReadableFile(atPath: file) else {
             throw LedgerError(.unwritable, "\(file) is not there or can't be read")
         }
-        let copy = target + ".restoring"
-        try? FileManager.default.removeItem(atPath: copy)
-        try SQLiteLedger.converting(file, .notCommitted) {
-            var configuration = Configuration()
-            configuration.readonly = true
-            let queue = try DatabaseQueue(path: file, configuration: configuration)
-            try queue.read { db in try check(db, file) }
-            try queue.inDatabase { db in try db.execute(sql: "VACUUM INTO ?", arguments: [copy]) }
-            try queue.close()
-        }
-        guard sync(copy), rename(copy, target) == 0, sync(directory) else {
-            throw .system(.unwritable, "\(target) can't be written", errno)
+        files.removeUnfinished()
+        let copy = files.restoring
+        do throws(LedgerError) {
+            try DataFiles.make(copy)
+            try SQLiteLedger.converting(file, .notCommitted) {
+                var configuration = Configuration()
+                configuration.readonly = true
+                let queue = try DatabaseQueue(path: file, configuration: configuration)
+                try queue.inDatabase { db in
+                    try check(db, file)
+                    try Space.prepare(db)
+                    try db.execute(sql: "VACUUM INTO ?", arguments: [copy])
+                }
+                try queue.close()
+            }
+            guard sync(copy), rename(copy, target) == 0, sync(directory) else {
+                throw LedgerError.system(.unwritable, "\(target) can't be written", errno)
+            }
+        } catch {
+            unlink(copy)
+            throw error
         }
     }
 
@@ -47,10 +64,13 @@ public enum Backup {
         guard try Int64.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
             throw LedgerError(.notOurs, "\(file) is not a backup of tandemd")
         }
+        // First, as all that follows reads by what the file says of itself.
+        try Schema.verify(db, at: file)
         let faults = try String.fetchAll(db, sql: "PRAGMA integrity_check(1)")
         guard faults == ["ok"] else {
             throw LedgerError(.corrupt, "\(file) is damaged (\(faults.first ?? "")); use another backup")
         }
+        try Schema.verifyVersions(db, at: file)
     }
 
     /// Waits until a file, or a directory's list of them, is on the disk.

@@ -12,17 +12,21 @@ public final class Journal: Sendable {
 
     /// Transactions that may wait; one more is answered with `queueFull`.
     public static let maximumQueue = 65_536
+    /// The same in bytes as they will be stored; the one that reaches it still waits.
+    public static let maximumQueueBytes = 64 << 20
     /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
     /// behind would only make every caller wait longer, and callers who gave up would still be served.
     public static let maximumWaitMilliseconds = 2_000
     /// Transactions in one group: what a client at the end of a long queue waits for stays bounded.
     static let maximumGroup = 4_096
+    /// The same in bytes; a group has one transaction at least.
+    static let maximumGroupBytes = 16 << 20
 
     /// What a further transaction is refused with then. One value for all, as it is given most when there is the least time.
     public static let congestion = LedgerError(
         .queueFull,
-        "storage is behind: \(maximumQueue) changes wait for it, or one for more than \(maximumWaitMilliseconds) ms; "
-            + "try again in a moment")
+        "storage is behind: \(maximumQueue) changes or \(maximumQueueBytes >> 20) MiB of them wait for it, or one for more than "
+            + "\(maximumWaitMilliseconds) ms; try again in a moment")
 
     public struct Statistics: Sendable {
         /// Groups committed.
@@ -46,6 +50,8 @@ public final class Journal: Sendable {
         var work: Work
         /// When it came.
         var since: Moment
+        /// What it takes in storage.
+        var bytes = 0
 
         var transaction: LedgerTransaction? {
             if case .transaction(let transaction, _) = work { transaction } else { nil }
@@ -55,6 +61,8 @@ public final class Journal: Sendable {
     private struct State {
         var queue: [Entry] = []
         var transactions = 0
+        /// Of all that wait.
+        var bytes = 0
         var isAsleep = false
         var isStopping = false
         /// When a stop leaves the rest of the tidying to the next start.
@@ -73,9 +81,28 @@ public final class Journal: Sendable {
             return isCongested(now) ? Journal.congestion : nil
         }
 
-        /// Too many wait, or the first of them has waited for too long.
+        /// What is committed next: all that waits, or as much of it as goes into one group.
+        mutating func takeGroup() -> [Entry] {
+            guard queue.count > Journal.maximumGroup || bytes > Journal.maximumGroupBytes else {
+                defer { (queue, transactions, bytes) = ([], 0, 0) }
+                return queue
+            }
+            var (end, taken) = (0, 0)
+            while end < min(queue.count, Journal.maximumGroup) {
+                taken += queue[end].bytes
+                if end > 0, taken > Journal.maximumGroupBytes { break }
+                end += 1
+            }
+            let group = Array(queue[..<end])
+            queue.removeFirst(end)
+            transactions -= group.count { $0.transaction != nil }
+            bytes -= group.reduce(0) { $0 + $1.bytes }
+            return group
+        }
+
+        /// Too many wait, or too much, or the first of them has waited for too long.
         func isCongested(_ now: Moment) -> Bool {
-            if transactions >= Journal.maximumQueue { return true }
+            if transactions >= Journal.maximumQueue || bytes >= Journal.maximumQueueBytes { return true }
             guard let first = queue.first else { return false }
             return now.since(first.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
         }
@@ -123,13 +150,15 @@ public final class Journal: Sendable {
     /// Queues a transaction; the order of submissions is the order of commits. Runs `acknowledge` exactly once.
     public func submit(_ transaction: LedgerTransaction, _ acknowledge: @escaping Acknowledgement) {
         let now = now()
+        let bytes = transaction.encodedBytes
         let refusal: LedgerError? = state.withLock { state in
             if let refusal = state.refusal(now) {
                 if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
                 return refusal
             }
             state.transactions += 1
-            state.queue.append(Entry(work: .transaction(transaction, acknowledge), since: now))
+            state.bytes += bytes
+            state.queue.append(Entry(work: .transaction(transaction, acknowledge), since: now, bytes: bytes))
             return nil
         }
         if let refusal { acknowledge(.failure(refusal)) } else { rouse() }
@@ -139,12 +168,12 @@ public final class Journal: Sendable {
     /// it does the work that leads to one. Never waits.
     public var isCongested: Bool { congested.load(ordering: .relaxed) }
 
-    /// Runs `body` on the journal's thread once everything submitted before is acknowledged; at once where the journal
-    /// has stopped or failed.
+    /// Runs `body` on the journal's thread once everything submitted before is acknowledged or refused; at once where the
+    /// journal has stopped.
     public func flush(_ body: @escaping @Sendable () -> Void) {
         let now = now()
         let isQueued = state.withLock { state in
-            guard state.fault == nil, !state.isStopping else { return false }
+            guard !state.isStopping else { return false }
             state.queue.append(Entry(work: .barrier(body), since: now))
             return true
         }
@@ -268,15 +297,7 @@ public final class Journal: Sendable {
                 state.isAsleep = true
                 return nil
             }
-            guard state.queue.count > Self.maximumGroup else {
-                defer { state.queue = [] }
-                state.transactions = 0
-                state.committingSince = state.queue.first?.since
-                return .group(state.queue)
-            }
-            let group = Array(state.queue[..<Self.maximumGroup])
-            state.queue.removeFirst(Self.maximumGroup)
-            state.transactions -= group.count { $0.transaction != nil }
+            let group = state.takeGroup()
             state.committingSince = group.first?.since
             return .group(group)
         }
@@ -332,6 +353,10 @@ public final class Journal: Sendable {
             return .success(verdicts)
         } catch {
             impair(error)
+            if error.code == .moved {
+                fail(error)
+                return .failure(error)
+            }
             guard error.outcome == .unknown else { return .failure(error) }
             do throws(LedgerError) {
                 if try store.resolve() { return .success(transactions.map { _ in .committed }) }
@@ -354,8 +379,9 @@ public final class Journal: Sendable {
             return try store.maintain(isIdle: isIdle)
         } catch {
             // A checkpoint that can't be made costs time at the next start and room on the disk, not an address: what
-            // is journalled is safe. The next commit shows whether storage works. But on damaged pages nothing is built.
-            if error.code == .corrupt { fail(error) }
+            // is journalled is safe. The next commit shows whether storage works. But on damaged pages nothing is built, nor
+            // on files that are somewhere else.
+            if error.code == .corrupt || error.code == .moved { fail(error) }
             return false
         }
     }

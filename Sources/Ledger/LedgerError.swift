@@ -16,6 +16,8 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let notOurs = Code("notOurs")
         /// The database contradicts itself, or can't be read where it was written.
         public static let corrupt = Code("corrupt")
+        /// A file of the database was moved away, deleted or replaced while it was open.
+        public static let moved = Code("moved")
         /// The disk is full.
         public static let full = Code("full")
         /// Anything else that the disk or SQLite refused.

@@ -16,7 +16,7 @@ enum RecordCoding {
         var count = 0
         for transaction in transactions {
             count += transaction.records.count
-            for record in transaction.records { size += record.encodedBytes }
+            size += transaction.encodedBytes
         }
         return [UInt8](unsafeUninitializedCapacity: size) { buffer, written in
             var writer = ByteWriter(buffer)
@@ -90,6 +90,11 @@ enum RecordCoding {
         }
         return hash ^ hash >> 32
     }
+}
+
+extension LedgerTransaction {
+    /// What its records take in a row. O(records and holdings).
+    var encodedBytes: Int { records.reduce(0) { $0 + $1.encodedBytes } }
 }
 
 extension LedgerRecord {

@@ -10,99 +10,119 @@ import Synchronization
 ///
 /// Steps run on the journal's own thread between two commits, so that they meet no lock, and are short, so that no commit
 /// waits long. They need not reach the disk by themselves: the cut and what it stands for are lost together or kept
-/// together, and the next commit carries both to the disk.
+/// together, and the next commit carries both to the disk. So they have a connection of their own, which waits for none.
 extension SQLiteLedger {
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
-        let (backlog, arrived, weight) = state.withLock { state in
-            defer { state.maintained = state.sequence }
-            return (state.sequence - state.folded, state.sequence - state.maintained, state.logWeight)
+        let (backlog, arrived, weight, mayHaveRoom) = state.withLock { state in
+            defer { state.maintained = state.newest }
+            return (
+                state.newest - state.folded, state.newest - state.maintained, state.logWeight, state.mayHaveRoom
+            )
         }
-        let step = max(Self.stepSize, Int(arrived) * 2)
+        // Nobody commits, so that nobody else would see it.
+        if isIdle { try checkInPlace(.notCommitted) }
         if weight >= Self.logWeightLimit {
-            try checkpointLog()
-            return isIdle && backlog > 0
+            try copyLog(cutsIt: false)
+            return isIdle && (backlog.sequence > 0 || mayHaveRoom)
         }
-        if backlog > 0, isIdle || backlog > Int64(Self.maximumBacklog) {
-            try fold(step)
+        let isLate =
+            backlog.sequence > Int64(Self.maximumBacklog) || backlog.bytes > Self.maximumBacklogBytes
+        if backlog.sequence > 0, isIdle || isLate {
+            try fold(max(Self.stepSize, Int(arrived.sequence) * 2), bytes: max(Self.stepBytes, arrived.bytes * 2))
             return true
         }
-        if weight > 0, isIdle {
-            try checkpointLog()
+        guard isIdle else { return false }
+        if mayHaveRoom {
+            try giveBack()
+            return true
         }
+        if weight > 0 { try copyLog(cutsIt: true) }
         return false
     }
 
-    public var backlog: Int { state.withLock { Int($0.sequence - $0.folded) } }
+    public var backlog: Int { state.withLock { Int(($0.newest - $0.folded).sequence) } }
 
-    private func fold(_ limit: Int) throws(LedgerError) {
-        let queue = try opened()
+    private func fold(_ limit: Int, bytes: Int) throws(LedgerError) {
         let start = state.withLock { $0.folded }
         let path = path
-        let end = try Self.converting(path, .notCommitted) {
-            try queue.writeWithoutTransaction { db in
-                try db.execute(sql: "PRAGMA synchronous = NORMAL")
-                defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
-                var end = start
-                try db.inTransaction(.immediate) {
-                    let (records, last) = try Self.journal(db, after: start, limit: limit, path)
-                    end = last
-                    try Self.apply(Self.newest(of: records), to: db)
-                    try db.execute(sql: "DELETE FROM journal WHERE seq <= ?", arguments: [last])
-                    try db.execute(sql: "UPDATE meta SET value = ? WHERE name = 'seq'", arguments: [last])
-                    let version = records.map(\.version).max() ?? 0
-                    try db.execute(
-                        sql: "UPDATE meta SET value = max(value, ?) WHERE name = 'version'",
-                        arguments: [Int64(bitPattern: version)])
-                    return .commit
+        let end = try opened().fold { db in
+            var end = start
+            try db.inTransaction(.immediate) {
+                var newest: [RecordKey: LedgerRecord] = [:]
+                var count = 0
+                end = try Self.readJournal(db, after: start, path) { records, position in
+                    for record in records { newest[RecordKey(record)] = record }
+                    count += records.count
+                    return count < limit && position.bytes - start.bytes < bytes
                 }
-                return end
+                let version = newest.values.map(\.version).max() ?? 0
+                try Self.apply(Self.inOrder(newest), to: db)
+                try db.execute(sql: "DELETE FROM journal WHERE seq <= ?", arguments: [end.sequence])
+                try db.execute(sql: "UPDATE meta SET value = ? WHERE name = 'seq'", arguments: [end.sequence])
+                try db.execute(
+                    sql: "UPDATE meta SET value = max(value, ?) WHERE name = 'version'",
+                    arguments: [Int64(bitPattern: version)])
+                return .commit
             }
+            return end
         }
         state.withLock { state in
-            state.logWeight += Int(end - state.folded) / Self.foldedRowsPerGroup
+            let step = end - state.folded
+            state.logWeight += max(Int(step.sequence) / Self.foldedRowsPerGroup, step.bytes / Self.bytesPerGroup)
             state.folded = end
+            state.mayHaveRoom = true
         }
     }
 
-    /// Copies the write-ahead log into the database, as far as no reader holds it back.
-    private func checkpointLog() throws(LedgerError) {
-        let queue = try opened()
-        try Self.converting(path, .notCommitted) {
-            try queue.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA wal_checkpoint(PASSIVE)") }
+    private func giveBack() throws(LedgerError) {
+        let pages = try opened().fold { db in try Space.giveBack(db) }
+        state.withLock { state in
+            state.mayHaveRoom = pages > 0
+            // To move a page writes two.
+            state.logWeight += (pages * 2 * 4096 + Self.bytesPerGroup - 1) / Self.bytesPerGroup
+        }
+    }
+
+    /// Copies the write-ahead log into the database, as far as no reader holds it back. Where it is long, `cutsIt` gives its
+    /// room back.
+    private func copyLog(cutsIt: Bool) throws(LedgerError) {
+        let isLong = cutsIt && OpenFile.bytes(path + "-wal") > Self.keptLogBytes
+        try opened().fold { db in
+            try db.execute(sql: "PRAGMA wal_checkpoint(\(isLong ? "TRUNCATE" : "PASSIVE"))")
         }
         state.withLock { $0.logWeight = 0 }
     }
 
-    /// The records of whole rows behind `start` in their order, until there are `limit` or more, and the last row's number.
-    static func journal(
-        _ db: Database, after start: Int64, limit: Int, _ path: String
-    ) throws -> (records: [LedgerRecord], last: Int64) {
-        let select = try db.cachedStatement(
-            sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
-        var records: [LedgerRecord] = []
-        var last = start
-        let rows = try Row.fetchCursor(select, arguments: [start])
-        while records.count < limit, let row = try rows.next() {
-            last = row[0]
+    /// Hands over the records of each row behind `start` in their order, and where the row ends, until `body` wants no more.
+    /// Returns the end of the last.
+    static func readJournal(
+        _ db: Database, after start: Position, _ path: String,
+        _ body: (_ records: [LedgerRecord], _ end: Position) throws -> Bool
+    ) throws -> Position {
+        let select = try db.cachedStatement(sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
+        var end = start
+        let rows = try Row.fetchCursor(select, arguments: [start.sequence])
+        while let row = try rows.next() {
+            end.sequence = row[0]
             // Lent until the next row.
             let decoded = try row.withUnsafeData(atIndex: 1) { data in
-                data?.withUnsafeBytes { RecordCoding.decode($0) } ?? nil
+                end.bytes += data?.count ?? 0
+                return data?.withUnsafeBytes { RecordCoding.decode($0) } ?? nil
             }
             guard let transaction = decoded else {
                 throw LedgerError(
                     .corrupt,
-                    "\(path): row \(last) of the table journal is damaged; nothing was changed: restore a backup")
+                    "\(path): row \(end.sequence) of the table journal is damaged; nothing was changed: restore a backup"
+                )
             }
-            records += transaction.records
+            guard try body(transaction.records, end) else { break }
         }
-        return (records, last)
+        return end
     }
 
-    /// The last change of each object, in the order of kinds and keys.
-    static func newest(of records: [LedgerRecord]) -> [LedgerRecord] {
-        var newest: [RecordKey: LedgerRecord] = [:]
-        for record in records { newest[RecordKey(record)] = record }
-        return newest.values.sorted { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
+    /// In the order of kinds and keys.
+    private static func inOrder(_ records: [RecordKey: LedgerRecord]) -> [LedgerRecord] {
+        records.values.sorted { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
     }
 
     private static func apply(_ records: [LedgerRecord], to db: Database) throws {
@@ -123,6 +143,12 @@ extension SQLiteLedger {
                 String(decoding: context, as: UTF8.self), String(decoding: document, as: UTF8.self),
             ])
         }
+    }
+}
+
+extension SQLiteLedger.Position {
+    static func - (end: Self, start: Self) -> Self {
+        Self(sequence: end.sequence - start.sequence, bytes: end.bytes - start.bytes)
     }
 }
 

@@ -10,17 +10,24 @@ import Synchronization
 /// cores.
 extension SQLiteLedger {
     public func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 {
-        let queue = try opened()
+        let queue = try opened().commits
         let start = state.withLock { $0.folded }
         do {
             return try queue.inDatabase { db in
-                let (records, _) = try Self.journal(db, after: start, limit: .max, path)
-                let newer = NewerRecords(records)
-                for kind in ObjectKind.allCases {
-                    try recover(kind, unless: newer, db, body)
+                let stored = UInt64(
+                    clamping: try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0)
+                var newer = NewerRecords()
+                _ = try Self.readJournal(db, after: start, path) { records, _ in
+                    for record in records { newer.add(record) }
+                    return true
                 }
-                let stored = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0
-                return max(UInt64(bitPattern: stored), records.map(\.version).max() ?? 0)
+                guard newer.version <= Schema.maximumNumber else {
+                    throw damaged("the version \(newer.version) in the table journal is out of range")
+                }
+                for kind in ObjectKind.allCases {
+                    try recover(kind, unless: newer, upTo: stored, db, body)
+                }
+                return max(stored, newer.version)
             }
         } catch let error as DatabaseError {
             throw Self.converted(error, path, .notCommitted)
@@ -28,7 +35,7 @@ extension SQLiteLedger {
     }
 
     private func recover(
-        _ kind: ObjectKind, unless newer: NewerRecords, _ db: Database,
+        _ kind: ObjectKind, unless newer: NewerRecords, upTo version: UInt64, _ db: Database,
         _ body: @Sendable (RecoveredObject) throws -> Void
     ) throws {
         let select = try db.makeStatement(
@@ -40,10 +47,10 @@ extension SQLiteLedger {
                 while try Self.step(select, db) {
                     batch.append(select.sqliteStatement)
                     guard batch.isFull else { continue }
-                    try workers.hand(batch) { try self.recover($0, kind, unless: newer, body) }
+                    try workers.hand(batch) { try self.recover($0, kind, unless: newer, upTo: version, body) }
                     batch = RowBatch()
                 }
-                try workers.hand(batch) { try self.recover($0, kind, unless: newer, body) }
+                try workers.hand(batch) { try self.recover($0, kind, unless: newer, upTo: version, body) }
                 let records = newer.records.values.filter { $0.kind == kind }
                 for start in stride(from: 0, to: records.count, by: 1024) {
                     try workers.hand(records[start..<min(start + 1024, records.count)]) { records in
@@ -65,10 +72,14 @@ extension SQLiteLedger {
     }
 
     private func recover(
-        _ batch: RowBatch, _ kind: ObjectKind, unless newer: NewerRecords, _ body: (RecoveredObject) throws -> Void
+        _ batch: RowBatch, _ kind: ObjectKind, unless newer: NewerRecords, upTo newest: UInt64,
+        _ body: (RecoveredObject) throws -> Void
     ) throws {
         try batch.visit { version, key, holdings, context, document in
             guard !newer.contains(kind, key) else { return }
+            guard version <= newest else {
+                throw damaged("\(kind.table).version of \(String(decoding: key, as: UTF8.self)) was never given")
+            }
             guard let held = Holding.parse(holdings) else {
                 throw damaged("\(kind.table).holdings of \(String(decoding: key, as: UTF8.self)) can't be read")
             }
@@ -86,15 +97,17 @@ extension SQLiteLedger {
 /// The journal's last word on each object that it speaks of.
 private struct NewerRecords: Sendable {
     private(set) var records: [RecordKey: LedgerRecord] = [:]
+    /// The highest of all that came.
+    private(set) var version: UInt64 = 0
     /// Hashes of the keys: most rows of the tables are not among them, which is seen without making a string.
     private var hashes: Set<Int> = []
 
-    init(_ records: [LedgerRecord]) {
-        for record in records {
-            self.records[RecordKey(record)] = record
-            var key = record.key
-            hashes.insert(key.withUTF8 { Self.hash(UnsafeRawBufferPointer($0)) })
-        }
+    /// Takes the place of what came before on the same object.
+    mutating func add(_ record: LedgerRecord) {
+        records[RecordKey(record)] = record
+        version = max(version, record.version)
+        var key = record.key
+        hashes.insert(key.withUTF8 { Self.hash(UnsafeRawBufferPointer($0)) })
     }
 
     func contains(_ kind: ObjectKind, _ key: UnsafeRawBufferPointer) -> Bool {

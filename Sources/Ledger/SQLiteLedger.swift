@@ -5,97 +5,123 @@ import Synchronization
 /// A ledger in one SQLite database: an append-only journal that makes a change durable, and readable tables that a
 /// checkpoint brings up to it.
 ///
-/// Write-ahead logging with `synchronous=FULL`: a commit has reached the disk when it returns. Calls block, and come from
-/// one thread at a time.
+/// Write-ahead logging with `synchronous=FULL`: a commit has reached the disk when it returns, in the file that lies at its
+/// path. Calls block, and come from one thread at a time.
 public final class SQLiteLedger: LedgerStore {
     /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times
     /// what journalling them did, so that it is left to idle moments for as long as a recovery stays quick.
     static let maximumBacklog = 65_536
-    /// Records in one row of the journal: the transactions of a group are kept together, and so they may lie together; a
-    /// row each would cost more than all the rest of a commit. A transaction with more has a row of its own.
+    /// The same in bytes of the journal: of large objects far fewer may wait.
+    static let maximumBacklogBytes = 64 << 20
+    /// Records in one row of the journal, and its bytes: the transactions of a group are kept together, and so they may lie
+    /// together; a row each would cost more than all the rest of a commit. A transaction with more has a row of its own.
     static let recordsPerRow = 64
+    static let bytesPerRow = 1 << 20
     /// Records folded in one step, and two for each transaction since the step before where that is more, so that the
     /// backlog shrinks: a commit that comes meanwhile waits for a few milliseconds, or for as long as its own group takes.
     static let stepSize = 128
+    /// The same for bytes: a step ends with the first row that fills it.
+    static let stepBytes = 1 << 20
     /// Groups after which the write-ahead log is copied into the database even under load: commits wait for the copy, so
     /// that it must stay short. Benchmarks.md has what other numbers cost.
     static let logWeightLimit = 64
     /// Rows whose folding fills the log about as much as a group.
     static let foldedRowsPerGroup = 16
+    /// Bytes that weigh as much as a group.
+    static let bytesPerGroup = 1 << 20
+    /// A log that is longer than this is cut short once it is copied and nothing is to be done; to grow again costs time.
+    static let keptLogBytes = 16 << 20
+
+    /// How far something is, counted from the same beginning.
+    struct Position {
+        /// The number of a transaction; a row of the journal has that of its last one.
+        var sequence: Int64 = 0
+        /// Bytes of the journal's rows up to there.
+        var bytes = 0
+    }
 
     struct State {
-        var queue: DatabaseQueue?
-        /// The number of the newest transaction; a row of the journal has that of its last one.
-        var sequence: Int64 = 0
+        var connections: Connections?
+        /// The newest transaction.
+        var newest = Position()
         /// The newest transaction that the tables have caught up with.
-        var folded: Int64 = 0
-        /// The newest row when `maintain` was called last.
-        var maintained: Int64 = 0
+        var folded = Position()
+        /// The newest when `maintain` was called last.
+        var maintained = Position()
         /// How much the log has grown since it was copied, in groups.
         var logWeight = 0
+        /// Whether room may have become free in the file since that was last looked for.
+        var mayHaveRoom = true
         var lock: DirectoryLock?
     }
 
     let path: String
+    /// The database and the lock that keeps other servers out: what must lie at these paths until `close`.
+    private let files: [OpenFile]
     // Calls come from one thread at a time; the lock is never waited for.
     let state: Mutex<State>
 
     /// Opens or makes the database of a directory, which is made if need be, and holds the directory until `close`.
     public init(directory: String) throws(LedgerError) {
         let lock = try DirectoryLock(directory)
-        path = "\(directory)/tandem.db"
+        let files = DataFiles(directory: directory)
+        path = files.database
         state = Mutex(State(lock: lock))
-        let queue = try Self.open(path)
-        let (sequence, folded) = try Self.converting(path, .notCommitted) {
-            try queue.inDatabase { db in
-                let folded = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0
-                let newest = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM journal") ?? 0
-                return (max(newest, folded), folded)
+        files.removeUnfinished()
+        if OpenFile(files.database) == nil, OpenFile(files.log) != nil {
+            throw LedgerError(
+                .corrupt,
+                "\(files.log) is there, and its database \(files.database) is not: put that back; or, to start anew or with "
+                    + "--restore FILE, move the other away")
+        }
+        try DataFiles.make(files.database)
+        files.narrow()
+        self.files = try OpenFile.lying(at: [files.database, files.lock])
+        let connections = try Connections(path, self.files)
+        let (newest, folded) = try Self.converting(path, .notCommitted) {
+            try connections.commits.inDatabase { db in
+                try Space.rebuildIfSparse(db)
+                let folded = Position(
+                    sequence: try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0)
+                return (try Self.newest(db, folded), folded)
             }
         }
         state.withLock { state in
-            state.queue = queue
-            state.sequence = sequence
+            state.connections = connections
+            state.newest = newest
             state.folded = folded
-            state.maintained = sequence
+            state.maintained = newest
+            // Whatever the log holds is to be copied.
+            state.logWeight = 1
         }
     }
 
-    private static func open(_ path: String) throws(LedgerError) -> DatabaseQueue {
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(5)
-        configuration.allowsUnsafeTransactions = true  // a COMMIT that failed is rolled back by hand
-        configuration.prepareDatabase { db in
-            try db.execute(sql: "PRAGMA journal_mode = WAL")
-            // Every commit waits for the disk...
-            try db.execute(sql: "PRAGMA synchronous = FULL")
-            // ...and none for the log to be copied: that is done between commits.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
-            try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
-        }
-        return try converting(path, .notCommitted) {
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
-            try queue.writeWithoutTransaction { db in try Schema.prepare(db, at: path) }
-            return queue
-        }
+    /// The end of the journal, whose rows begin behind what is folded. O(rows).
+    private static func newest(_ db: Database, _ folded: Position) throws -> Position {
+        let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM journal") ?? folded.sequence
+        let bytes = try Int.fetchOne(db, sql: "SELECT sum(length(record)) FROM journal") ?? 0
+        return Position(sequence: last, bytes: folded.bytes + bytes)
     }
 
     // MARK: Commit
 
     public func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
-        let queue = try opened()
-        var sequence = state.withLock { $0.sequence }
+        let connections = try opened()
+        var newest = state.withLock { $0.newest }
+        let before = newest.bytes
         var isCommitting = false
         do {
-            try queue.writeWithoutTransaction { db in
+            try connections.commits.writeWithoutTransaction { db in
                 try db.cachedStatement(sql: "BEGIN IMMEDIATE").execute()
                 do {
                     let insert = try db.cachedStatement(sql: "INSERT INTO journal (seq, record) VALUES (?, ?)")
                     var rest = transactions[...]
                     while !rest.isEmpty {
                         let row = Self.nextRow(of: &rest)
-                        sequence += Int64(row.count)
-                        try insert.execute(arguments: [sequence, Data(RecordCoding.encode(row))])
+                        let record = Data(RecordCoding.encode(row))
+                        newest.sequence += Int64(row.count)
+                        newest.bytes += record.count
+                        try insert.execute(arguments: [newest.sequence, record])
                     }
                     if transactions.isEmpty {
                         // Written though it changes nothing.
@@ -112,21 +138,27 @@ public final class SQLiteLedger: LedgerStore {
             // Until COMMIT nothing can have been kept; what COMMIT itself did before it failed is not known. But where the
             // disk was full a write did not fit, and the log never got the last frame, without which no other counts.
             let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
-            throw Self.converted(error, path, isCommitting && !isFull ? .unknown : .notCommitted)
+            let outcome = isCommitting && !isFull ? LedgerError.Outcome.unknown : .notCommitted
+            try checkInPlace(outcome)
+            throw Self.converted(error, path, outcome)
         }
+        // Behind the commit: what is moved away from here on has the group in it.
+        try checkInPlace(.unknown)
         state.withLock { state in
-            state.sequence = sequence
-            state.logWeight += 1
+            state.newest = newest
+            state.logWeight += max(1, (newest.bytes - before) / Self.bytesPerGroup)
         }
         return transactions.map { _ in .committed }
     }
 
     /// Takes off as many transactions as go into one row: at least one.
     private static func nextRow(of rest: inout ArraySlice<LedgerTransaction>) -> ArraySlice<LedgerTransaction> {
-        var records = 0
+        var (records, bytes) = (0, 0)
         var end = rest.startIndex
-        while end < rest.endIndex, end == rest.startIndex || records + rest[end].records.count <= recordsPerRow {
+        while end < rest.endIndex {
             records += rest[end].records.count
+            bytes += rest[end].encodedBytes
+            if end > rest.startIndex, records > recordsPerRow || bytes > bytesPerRow { break }
             end += 1
         }
         defer { rest = rest[end...] }
@@ -134,47 +166,58 @@ public final class SQLiteLedger: LedgerStore {
     }
 
     public func resolve() throws(LedgerError) -> Bool {
-        state.withLock { $0.queue = nil }
-        let queue = try Self.open(path)
+        // The database that is opened by its path must be the one that the group was for.
+        try checkInPlace(.unknown)
+        let (old, folded) = state.withLock { state in
+            defer { state.connections = nil }
+            return (state.connections, state.folded)
+        }
+        old?.close(copiesLog: false)
+        let connections = try Connections(path, files)
         let newest = try Self.converting(path, .unknown) {
-            try queue.writeWithoutTransaction { db in
+            try connections.commits.writeWithoutTransaction { db in
                 // What the log holds must be on the disk before anybody is told of it: not in the log, whose pages the
                 // system may take for written since it failed to write them, but in the database, to the last page.
                 guard try Bool.fetchOne(db, sql: "PRAGMA wal_checkpoint(FULL)") == false else {
                     throw LedgerError(.locked, "\(path) is being read by another program", outcome: .unknown)
                 }
-                return try Int64.fetchOne(
-                    db,
-                    sql: "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), value) FROM meta WHERE name = 'seq'")
-                    ?? 0
+                return try Self.newest(db, folded)
             }
         }
         return state.withLock { state in
             // A group is kept whole or not at all, so that one new row speaks for all of it.
-            let isKept = newest > state.sequence
-            state.queue = queue
-            state.sequence = newest
+            let isKept = newest.sequence > state.newest.sequence
+            state.connections = connections
+            state.newest = newest
             return isKept
         }
     }
 
     public func close() {
-        let queue = state.withLock { state in
-            defer { state.queue = nil }
-            return state.queue
+        let connections = state.withLock { state in
+            defer { state.connections = nil }
+            return state.connections
         }
-        try? queue?.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
-        try? queue?.close()
+        connections?.close(copiesLog: true)
         state.withLock { $0.lock = nil }
     }
 
     // MARK: Inside
 
-    func opened() throws(LedgerError) -> DatabaseQueue {
-        guard let queue = state.withLock({ $0.queue }) else {
+    func opened() throws(LedgerError) -> Connections {
+        guard let connections = state.withLock({ $0.connections }) else {
             throw LedgerError(.stopped, "\(path) is closed")
         }
-        return queue
+        return connections
+    }
+
+    /// Throws where a file of the database, or the lock that keeps other servers out, is not at its path any more.
+    func checkInPlace(_ outcome: LedgerError.Outcome) throws(LedgerError) {
+        if let connections = state.withLock({ $0.connections }) {
+            try connections.checkInPlace(outcome)
+        } else {
+            try OpenFile.check(files, outcome)
+        }
     }
 
     static func converting<Value>(

@@ -140,21 +140,10 @@ enum Schema {
         """,
     ]
 
-    /// Brings a database to this version, in one transaction; refuses what is not ours, or is newer than this program.
-    static func prepare(_ db: Database, at path: String) throws {
+    /// Brings a database that `verify` let pass to this version, in one transaction.
+    static func migrate(_ db: Database) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-        let application = try Int64.fetchOne(db, sql: "PRAGMA application_id") ?? 0
-        let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") ?? 0
-        guard application == applicationID || (application == 0 && found == 0 && tables == 0) else {
-            throw LedgerError(.notOurs, "\(path) is a database of another program; give another directory")
-        }
-        guard found <= version else {
-            throw LedgerError(
-                .newerSchema,
-                "\(path) has schema version \(found), and this program knows versions up to \(version): "
-                    + "run the version that wrote it, or a newer one")
-        }
-        guard found < version || application == 0 else { return }
+        guard found < version else { return }
         try db.inTransaction(.immediate) {
             for migration in migrations[Int(found)...] { try db.execute(sql: migration) }
             try db.execute(sql: "PRAGMA user_version = \(version)")

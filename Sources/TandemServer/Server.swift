@@ -136,8 +136,8 @@ public final class Server: Service {
         let (ended, end) = AsyncStream<Void>.makeStream()
         // Nobody's child: where storage does not answer it does not end, and nobody may wait for it.
         let answers = Task {
-            // Calls under way are in the journal's queue, or wait for one that is.
-            while service.inFlight > 0, journal.fault == nil, !Task.isCancelled {
+            // Calls under way are in the journal's queue, or wait for one that is. A journal that has failed refuses them.
+            while service.inFlight > 0, !Task.isCancelled {
                 await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
             }
             await connections.closeAll()

@@ -1,5 +1,5 @@
-// A file system for SQLite that asks before it changes a file. Only the calls that change something are its own; all others
-// go straight to the system's. C, because SQLite asks for a table of C functions and files whose size it decides itself.
+// A file system for SQLite that asks before it reads or changes a file. Only those calls are its own; all others go straight to
+// the system's. C, because SQLite asks for a table of C functions and files whose size it decides itself.
 #include "CFaultyVFS.h"
 #include <sqlite3.h>
 #include <string.h>
@@ -27,7 +27,9 @@ static int ask(sqlite3_file *file, enum faulty_act act, const void *bytes, long 
 static int close_file(sqlite3_file *file) { return real(file)->pMethods->xClose(real(file)); }
 
 static int read_file(sqlite3_file *file, void *bytes, int amount, sqlite3_int64 offset) {
-    return real(file)->pMethods->xRead(real(file), bytes, amount, offset);
+    long long wanted = amount;
+    int result = ask(file, FAULTY_READ, NULL, offset, &wanted);
+    return result != SQLITE_OK ? result : real(file)->pMethods->xRead(real(file), bytes, amount, offset);
 }
 
 static int write_file(sqlite3_file *file, const void *bytes, int amount, sqlite3_int64 offset) {

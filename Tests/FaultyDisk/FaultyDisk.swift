@@ -59,6 +59,8 @@ public final class FaultyDisk: Sendable {
         var isOff = false
         var script: @Sendable (Int, Act) -> Fault? = { _, _ in nil }
         var powerFailsBefore: Int?
+        /// Reads that still succeed; nil for all.
+        var readsLeft: Int?
     }
 
     private let state = Mutex(State())
@@ -84,6 +86,24 @@ public final class FaultyDisk: Sendable {
     /// From this act on nothing reaches anything: the power is off. It itself is not carried out, or in part.
     public func losePower(before act: Int) {
         state.withLock { $0.powerFailsBefore = act }
+    }
+
+    /// After so many further reads none succeeds, until this is called again; nil for all. Reads are no acts.
+    public func failReads(after count: Int?) {
+        state.withLock { $0.readsLeft = count }
+    }
+
+    /// Whether a read has failed since `failReads`.
+    public var hasFailedReads: Bool { state.withLock { $0.readsLeft.map { $0 < 0 } ?? false } }
+
+    /// Runs statements on a connection of their own, as another program on the same disk would.
+    public static func execute(_ path: String, _ sql: String) {
+        var connection: OpaquePointer?
+        defer { sqlite3_close(connection) }
+        let result =
+            sqlite3_open(path, &connection) == SQLITE_OK
+            ? sqlite3_exec(connection, sql, nil, nil, nil) : SQLITE_CANTOPEN
+        precondition(result == SQLITE_OK, "\(sql): \(String(cString: sqlite3_errmsg(connection)))")
     }
 
     public var isOff: Bool { state.withLock { $0.isOff } }
@@ -114,6 +134,14 @@ public final class FaultyDisk: Sendable {
     }
 
     // MARK: Below SQLite
+
+    private func decideRead() -> Int32 {
+        state.withLock { state in
+            guard let left = state.readsLeft else { return SQLITE_OK }
+            state.readsLeft = left > 0 ? left - 1 : -1
+            return left > 0 ? SQLITE_OK : ExtendedCode.read
+        }
+    }
 
     private func decide(_ path: String, _ act: Act, _ change: Change?, _ amount: inout Int64) -> Int32 {
         state.withLock { state in
@@ -208,6 +236,7 @@ public final class FaultyDisk: Sendable {
                 let disk = Unmanaged<FaultyDisk>.fromOpaque(opaque).takeUnretainedValue()
                 let path = String(cString: name)
                 switch act {
+                case FAULTY_READ: return disk.decideRead()
                 case FAULTY_WRITE:
                     let bytes = Array(UnsafeRawBufferPointer(start: bytes, count: Int(amount.pointee)))
                     return disk.decide(path, .write, .write(offset: Int(offset), bytes: bytes), &amount.pointee)
@@ -223,6 +252,7 @@ public final class FaultyDisk: Sendable {
 
 /// SQLite's extended codes of I/O errors, whose macros Swift can't read.
 private enum ExtendedCode {
+    static let read = SQLITE_IOERR | 1 << 8
     static let write = SQLITE_IOERR | 3 << 8
     static let sync = SQLITE_IOERR | 4 << 8
     static let truncate = SQLITE_IOERR | 6 << 8

@@ -135,6 +135,41 @@ struct JournalTests {
         journal.stop()
     }
 
+    @Test("a queue is full by its bytes as well; a group has so many of them, and those that wait are kept")
+    func limitsItsBytes() {
+        let store = FaultyLedger()
+        let journal = Journal(store: store, runsOwnThread: false)
+        let (kept, refused) = (Log<UInt64>(), Log<LedgerError.Code>())
+        func submit(_ version: UInt64, bytes: Int) {
+            let record = LedgerRecord(
+                kind: .service, key: "a/\(version)", version: version,
+                change: .put(document: [UInt8](repeating: 32, count: bytes), context: [], holdings: []))
+            journal.submit(LedgerTransaction(records: [record])) { result in
+                switch result {
+                case .success: kept.add(version)
+                case .failure(let error): refused.add(error.code)
+                }
+            }
+        }
+        let room = Journal.maximumQueueBytes >> 20
+        for version in 0..<UInt64(room) { submit(version, bytes: 1 << 20) }
+        #expect(refused.all.isEmpty && !journal.isCongested)
+        submit(100, bytes: 1)
+        #expect(refused.all == [.queueFull] && journal.isCongested)
+        journal.step()
+        #expect(!journal.isCongested)
+        // Beside its document a record has a key, a version and the like.
+        #expect(kept.all == Array(0..<UInt64(Journal.maximumGroupBytes >> 20) - 1))
+        submit(101, bytes: 1 << 20)
+        while journal.step() || journal.statistics.queued > 0 {}
+        #expect(refused.all == [.queueFull] && kept.all == Array(0..<UInt64(room)) + [101])
+        // One that is larger than a group may be goes alone.
+        submit(102, bytes: Journal.maximumGroupBytes + 1)
+        journal.step()
+        #expect(kept.all.last == 102)
+        journal.stop()
+    }
+
     @Test(
         "an unknown outcome is looked up before anything is acknowledged",
         arguments: [(FaultyLedger.Fault.unknownButKept, true), (.unknownAndLost, false), (.notCommitted, false)])

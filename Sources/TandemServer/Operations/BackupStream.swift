@@ -6,7 +6,8 @@ import NIOPosix
 /// `GET /backup`: a copy of the database, made beside it and sent piece by piece.
 ///
 /// Threads of the pool wait for the disk, never the event loop; a piece is read when the one before is on its way, so
-/// that a slow reader holds no memory. The copy loses its name as soon as it is open: no crash leaves one behind.
+/// that a slow reader holds no memory. The copy loses its name as soon as it is open; one that a crash left unfinished goes
+/// with the next start.
 struct BackupStream: Sendable {
     private static let pieceBytes = 256 << 10
 
@@ -35,7 +36,7 @@ struct BackupStream: Sendable {
     func copy(on eventLoop: any EventLoop) -> EventLoopFuture<Copy> {
         let (directory, threads) = (directory, threads)
         return threads.runIfActive(eventLoop: eventLoop) {
-            let file = "\(directory)/tandem.db.backup-\(UInt64.random(in: .min ... .max))"
+            let file = Backup.temporaryFile(directory: directory)
             defer { unlink(file) }
             try Backup.write(directory: directory, to: file)
             let descriptor = open(file, O_RDONLY | O_CLOEXEC)

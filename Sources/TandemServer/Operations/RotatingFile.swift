@@ -25,6 +25,11 @@ struct RotatingFile: ~Copyable {
     private mutating func open() throws(SystemError) {
         descriptor = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw SystemError(message: String(cString: strerror(errno))) }
+        // One that was there may be open to others; what is no file, such as a pipe, is not this program's.
+        var status = stat()
+        if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o177 != 0 {
+            fchmod(descriptor, 0o600)
+        }
         bytes = max(0, Int(lseek(descriptor, 0, SEEK_END)))
     }
 

@@ -2,7 +2,7 @@
 #define C_FAULTY_VFS_H
 
 /// What SQLite is about to do to a file.
-enum faulty_act { FAULTY_WRITE, FAULTY_TRUNCATE, FAULTY_SYNC, FAULTY_DELETE };
+enum faulty_act { FAULTY_READ, FAULTY_WRITE, FAULTY_TRUNCATE, FAULTY_SYNC, FAULTY_DELETE };
 
 /// Says whose a file is that is about to be opened; NULL leaves it to the system altogether.
 typedef void *(*faulty_attach)(const char *path);

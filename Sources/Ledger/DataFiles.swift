@@ -1,0 +1,114 @@
+import Glibc
+
+/// The files of a data directory: their names, and that they are their owner's alone. Calls block.
+///
+/// Nothing here opens a database: to close any descriptor of one would end the locks that SQLite holds on it in this process.
+struct DataFiles: Sendable {
+    let directory: String
+
+    var database: String { "\(directory)/tandem.db" }
+    var log: String { database + "-wal" }
+    var lock: String { "\(directory)/tandem.lock" }
+    /// What a restore makes before it becomes the database.
+    var restoring: String { database + ".restoring" }
+
+    /// Where a copy of the database is made: one name for each.
+    func newCopy() -> String { "\(directory)/\(Self.copyPrefix)\(UInt64.random(in: .min ... .max))" }
+
+    private static let copyPrefix = "tandem.db.unfinished-"
+    /// The same of earlier versions. Dates have fewer digits than what these put behind it.
+    private static let oldCopyPrefix = "tandem.db.backup-"
+    private static let oldCopyDigits = 16
+
+    /// Makes an empty file that only its owner may read; what is there already is left as it is.
+    static func make(_ path: String) throws(LedgerError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 || errno == EEXIST else { throw .system(.unwritable, "\(path) can't be made", errno) }
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Takes from others what earlier versions, or a copy made by hand, let them read or write. Where the file system or
+    /// the file's owner does not allow that, the file stays as it is.
+    func narrow() {
+        for path in [database, log, database + "-shm", database + "-journal", lock] {
+            var status = stat()
+            guard stat(path, &status) == 0, status.st_mode & 0o177 != 0 else { continue }
+            chmod(path, 0o600)
+        }
+    }
+
+    /// Removes the copies that a process left unfinished when it was killed. Only for the directory's holder: whoever else
+    /// makes copies here is gone.
+    func removeUnfinished() {
+        guard let listing = opendir(directory) else { return }
+        defer { closedir(listing) }
+        var names: [String] = []
+        while let entry = readdir(listing) {
+            // Proof: the name ends with a zero byte inside the entry, which is there until the next call.
+            names.append(withUnsafePointer(to: &entry.pointee.d_name.0) { String(cString: $0) })
+        }
+        for name in names where isUnfinished(name) { unlink("\(directory)/\(name)") }
+    }
+
+    private func isUnfinished(_ name: String) -> Bool {
+        let name = name.hasSuffix("-journal") ? name.dropLast("-journal".count) : name[...]
+        if "\(directory)/\(name)" == restoring || name.hasPrefix(Self.copyPrefix) { return true }
+        let digits = name.dropFirst(Self.oldCopyPrefix.count)
+        return name.hasPrefix(Self.oldCopyPrefix) && digits.count >= Self.oldCopyDigits
+            && digits.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+}
+
+/// A file that is open, and what must lie at its path for as long as it is.
+///
+/// The inode of an open file is not given to another, so that a file that was moved away, deleted or replaced is always
+/// told apart from the one that was opened.
+struct OpenFile: Sendable, Equatable {
+    let path: String
+    private let device: dev_t
+    private let inode: ino_t
+
+    /// What lies at the path now; nil for nothing. One system call.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        self.path = path
+        device = status.st_dev
+        inode = status.st_ino
+    }
+
+    /// What lies at each of these paths now. Throws where nothing does.
+    static func lying(at paths: [String]) throws(LedgerError) -> [OpenFile] {
+        var files: [OpenFile] = []
+        for path in paths {
+            guard let file = OpenFile(path) else { throw .moved(path, .notCommitted) }
+            files.append(file)
+        }
+        return files
+    }
+
+    /// One system call.
+    private var isInPlace: Bool { OpenFile(path) == self }
+
+    /// Throws where one of them is not at its path any more. A system call for each.
+    static func check(_ files: [OpenFile], _ outcome: LedgerError.Outcome) throws(LedgerError) {
+        for file in files where !file.isInPlace { throw .moved(file.path, outcome) }
+    }
+
+    /// The length of what lies at a path; 0 for nothing.
+    static func bytes(_ path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+}
+
+extension LedgerError {
+    /// A file of the database is not at its path any more.
+    fileprivate static func moved(_ path: String, _ outcome: Outcome) -> LedgerError {
+        LedgerError(
+            .moved,
+            "\(path) was moved away, deleted or replaced while the server had it open: nothing is acknowledged into it any "
+                + "more; put back what was there, or give an empty directory and start with --restore FILE",
+            outcome: outcome)
+    }
+}

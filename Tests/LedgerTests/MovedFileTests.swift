@@ -1,0 +1,151 @@
+import FaultyDisk
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// Files of a database that are not at their paths any more while a server has them open.
+@Suite("Files that were moved, deleted or replaced")
+struct MovedFileTests {
+    enum Fate: CaseIterable {
+        case moved, deleted, replaced, directoryMoved, directoryReplaced
+    }
+
+    private let files = FileManager.default
+
+    private func befall(_ fate: Fate, _ name: String, of directory: String) throws {
+        let path = "\(directory)/\(name)"
+        switch fate {
+        case .moved: try files.moveItem(atPath: path, toPath: "\(directory)/away")
+        case .deleted: try files.removeItem(atPath: path)
+        case .replaced:
+            try files.copyItem(atPath: path, toPath: "\(directory)/copy")
+            #expect(rename("\(directory)/copy", path) == 0)
+        case .directoryMoved: try files.moveItem(atPath: directory, toPath: directory + ".away")
+        case .directoryReplaced:
+            try files.copyItem(atPath: directory, toPath: directory + ".copy")
+            try files.moveItem(atPath: directory, toPath: directory + ".away")
+            try files.moveItem(atPath: directory + ".copy", toPath: directory)
+        }
+    }
+
+    @Test(
+        "nothing is acknowledged any more, and nobody need commit for it to be seen",
+        arguments: Fate.allCases, ["tandem.db", "tandem.db-wal", "tandem.db-shm", "tandem.lock"])
+    func endsAcknowledgements(_ fate: Fate, _ name: String) throws {
+        for isIdle in [false, true] {
+            let scratch = ScratchDirectory()
+            let directory = "\(scratch.path)/data"
+            let journal = Journal(store: try SQLiteLedger(directory: directory), runsOwnThread: false)
+            var maker = TransactionMaker(seed: 6)
+            let outcomes = Log<LedgerError?>()
+            func submit() {
+                journal.submit(maker.next()) { result in
+                    if case .failure(let error) = result { outcomes.add(error) } else { outcomes.add(nil) }
+                }
+            }
+            submit()
+            while journal.step() {}
+            #expect(outcomes.all.count == 1 && outcomes.all[0] == nil && journal.impairment == nil)
+            try befall(fate, name, of: directory)
+            if !isIdle { submit() }
+            journal.step()
+            let fault = try #require(journal.fault)
+            #expect(fault.code == .moved)
+            let isWhole = fate == .directoryMoved || fate == .directoryReplaced
+            #expect(fault.message.contains("\(directory)/\(isWhole ? "tandem.db" : name) was moved away"), "\(fault)")
+            #expect(fault.message.contains("--restore FILE"))
+            submit()
+            #expect(outcomes.all.dropFirst().allSatisfy { $0?.code == .moved })
+            // Whether it was kept depends on what becomes of the file.
+            if !isIdle { #expect(outcomes.all[1]?.outcome == .unknown) }
+            #expect(outcomes.all.count == (isIdle ? 2 : 3))
+            journal.stop()
+        }
+    }
+
+    @Test("an outcome that is not known is not looked up in a database that was put in its place")
+    func resolvesInTheSameFile() throws {
+        let scratch = ScratchDirectory()
+        let disk = FaultyDisk(scratch)
+        defer { FaultyDisk.detach(scratch) }
+        let journal = Journal(store: try SQLiteLedger(directory: scratch.path), runsOwnThread: false)
+        let path = "\(scratch.path)/tandem.db"
+        disk.fail { _, act in
+            guard act == .sync else { return nil }
+            if !FileManager.default.fileExists(atPath: path + ".away") {
+                rename(path, path + ".away")
+                try? FileManager.default.copyItem(atPath: path + ".away", toPath: path)
+            }
+            return .inputOutput
+        }
+        var maker = TransactionMaker(seed: 6)
+        let outcomes = Log<LedgerError.Outcome?>()
+        journal.submit(maker.next()) { result in
+            if case .failure(let error) = result { outcomes.add(error.outcome) } else { outcomes.add(nil) }
+        }
+        journal.step()
+        #expect(outcomes.all == [.unknown])
+        #expect(journal.fault?.code == .moved)
+        disk.fail { _, _ in nil }
+        journal.stop()
+    }
+
+    @Test("what was acknowledged lies in the file that was moved away, and the files in its place are left alone")
+    func closesWithoutHarm() throws {
+        let (scratch, other) = (ScratchDirectory(), ScratchDirectory())
+        let store = try SQLiteLedger(directory: scratch.path)
+        var maker = TransactionMaker(seed: 6)
+        var twin = Twin()
+        for _ in 0..<20 {
+            let transaction = maker.next()
+            twin.apply(transaction)
+            _ = try store.commit([transaction])
+        }
+        // Another database, with a log that holds all that it was told.
+        let strange = try SQLiteLedger(directory: other.path)
+        var strangers = TransactionMaker(seed: 7)
+        var strangeTwin = Twin()
+        for _ in 0..<5 {
+            let transaction = strangers.next()
+            strangeTwin.apply(transaction)
+            _ = try strange.commit([transaction])
+        }
+        for name in ["tandem.db", "tandem.db-wal"] {
+            rename("\(scratch.path)/\(name)", "\(scratch.path)/away\(name.dropFirst("tandem.db".count))")
+            try files.copyItem(atPath: "\(other.path)/\(name)", toPath: "\(scratch.path)/\(name)")
+        }
+        #expect(#expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }?.code == .moved)
+        store.close()
+        strange.close()
+        let placed = try SQLiteLedger(directory: scratch.path)
+        #expect(try Twin(recovering: placed) == strangeTwin)
+        placed.close()
+        let back = ScratchDirectory()
+        try files.moveItem(atPath: "\(scratch.path)/away", toPath: "\(back.path)/tandem.db")
+        let found = try SQLiteLedger(directory: back.path)
+        #expect(try Twin(recovering: found) == twin)
+        found.close()
+    }
+
+    @Test("a log without its database is not taken for a new directory, nor for the log of a restored one")
+    func refusesLogsAlone() throws {
+        let scratch = ScratchDirectory()
+        let store = try SQLiteLedger(directory: scratch.path)
+        var maker = TransactionMaker(seed: 6)
+        _ = try store.commit([maker.next()])
+        let crashed = try scratch.copy()
+        let backup = "\(scratch.path)/backup"
+        try Backup.write(directory: scratch.path, to: backup)
+        store.close()
+        try files.removeItem(atPath: "\(crashed.path)/tandem.db")
+        let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: crashed.path) }
+        #expect(refused?.message.contains("tandem.db-wal is there, and its database") == true)
+        #expect(throws: LedgerError.self) { try Backup.restore(from: backup, into: crashed.path) }
+        #expect(!files.fileExists(atPath: "\(crashed.path)/tandem.db"))
+        try files.removeItem(atPath: "\(crashed.path)/tandem.db-wal")
+        try Backup.restore(from: backup, into: crashed.path)
+        try SQLiteLedger(directory: crashed.path).close()
+    }
+}

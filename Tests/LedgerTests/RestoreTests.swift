@@ -1,0 +1,164 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// What is served or restored is this program's, table by table, with numbers that can be counted on from.
+@Suite("What a file must be to be served or restored")
+struct RestoreTests {
+    private let files = FileManager.default
+
+    private func shell(_ path: String, _ sql: String) -> String {
+        let result = Command.run("sqlite3", [path, sql])
+        #expect(result.status == 0, "\(result.errors)")
+        return result.output
+    }
+
+    /// A backup with rows in every table and in the journal, and what is in it.
+    private func made(_ scratch: ScratchDirectory) throws -> (path: String, twin: Twin) {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        var maker = TransactionMaker(seed: 4)
+        var twin = Twin()
+        func commit(_ count: Int) throws {
+            for _ in 0..<count {
+                let transaction = maker.next()
+                twin.apply(transaction)
+                _ = try store.commit([transaction])
+            }
+        }
+        try commit(60)
+        while try store.maintain(isIdle: true) {}
+        try commit(3)
+        let path = "\(scratch.path)/backup.db"
+        try Backup.write(directory: directory.path, to: path)
+        store.close()
+        return (path, twin)
+    }
+
+    @Test("a whole backup is restored, and what is in it is served")
+    func restores() throws {
+        let scratch = ScratchDirectory()
+        let (backup, twin) = try made(scratch)
+        let data = "\(scratch.path)/data"
+        try Backup.restore(from: backup, into: data)
+        let store = try SQLiteLedger(directory: data)
+        #expect(try Twin(recovering: store) == twin)
+        store.close()
+    }
+
+    @Test("one of each earlier version is restored", arguments: 1...Int(Schema.version))
+    func restoresOlder(_ version: Int) throws {
+        let scratch = ScratchDirectory()
+        let backup = "\(scratch.path)/backup.db"
+        _ = shell(
+            backup,
+            Schema.migrations[..<version].joined(separator: "\n")
+                + "PRAGMA user_version = \(version); PRAGMA application_id = \(Schema.applicationID);"
+                + "INSERT INTO nodes (key, version, holdings, context, document) VALUES ('n1', 8, '', '', '{}');"
+                + "UPDATE meta SET value = 8 WHERE name = 'version'")
+        try Backup.restore(from: backup, into: "\(scratch.path)/data")
+        let store = try SQLiteLedger(directory: "\(scratch.path)/data")
+        #expect(try Twin(recovering: store).version == 8)
+        store.close()
+    }
+
+    @Test(
+        "what this program did not make is refused, by a restore and by a start, and nothing is changed",
+        arguments: [
+            ("CREATE TRIGGER t AFTER INSERT ON pods BEGIN DELETE FROM services; END", "the trigger t"),
+            ("CREATE TRIGGER t AFTER DELETE ON journal BEGIN SELECT 1; END", "(DROP TRIGGER t)"),
+            ("CREATE TABLE other (x)", "the table other"), ("CREATE VIEW other AS SELECT 1", "the view other"),
+            ("CREATE INDEX other ON pods (version)", "the index other"), ("DROP VIEW addresses", "the view addresses"),
+            ("DROP TABLE cooling", "the table cooling is missing"),
+            ("ALTER TABLE nodes ADD COLUMN other TEXT", "the table nodes is not as"),
+            ("PRAGMA user_version = 0", "schema version 0"), ("PRAGMA user_version = 2", "cooling"),
+            ("PRAGMA user_version = 99", "schema version 99"), ("PRAGMA application_id = 7", " is "),
+            ("UPDATE meta SET value = 9223372036854775807 WHERE name = 'seq'", "seq in the table meta"),
+            ("UPDATE meta SET value = -1 WHERE name = 'seq'", "seq in the table meta"),
+            ("UPDATE meta SET value = 9223372036854775807 WHERE name = 'version'", "version in the table meta"),
+            ("UPDATE meta SET value = 'x' WHERE name = 'seq'", "the table meta"),
+            ("DELETE FROM meta WHERE name = 'seq'", "the table meta"),
+            ("INSERT INTO meta VALUES ('other', 1)", "the table meta"),
+            ("UPDATE meta SET value = value + 2 WHERE name = 'seq'", "already"),
+            ("INSERT INTO journal VALUES (9223372036854775807, x'')", "the table journal has row"),
+            ("INSERT INTO journal VALUES (-1, x'')", "already"),
+            ("UPDATE nodes SET version = 9223372036854775807", "was never given"),
+            ("UPDATE nodes SET version = -1", "was never given"),
+        ])
+    func refuses(_ change: String, _ word: String) throws {
+        let scratch = ScratchDirectory()
+        let (backup, _) = try made(scratch)
+        _ = shell(backup, change)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: backup))
+        let data = "\(scratch.path)/data"
+        let unrestored = #expect(throws: LedgerError.self) { try Backup.restore(from: backup, into: data) }
+        #expect(unrestored?.message.contains(word) == true, "\(String(describing: unrestored))")
+        #expect(unrestored?.message.contains(backup) == true)
+        #expect(try files.contentsOfDirectory(atPath: data) == ["tandem.lock"])
+        #expect(try Data(contentsOf: URL(fileURLWithPath: backup)) == whole)
+        try whole.write(to: URL(fileURLWithPath: "\(data)/tandem.db"))
+        let unstarted = #expect(throws: LedgerError.self) {
+            let store = try SQLiteLedger(directory: data)
+            defer { store.close() }
+            _ = try Twin(recovering: store)
+        }
+        #expect(unstarted?.message.contains(word) == true, "\(String(describing: unstarted))")
+        if !word.contains("never given") {
+            #expect(try Data(contentsOf: URL(fileURLWithPath: "\(data)/tandem.db")) == whole)
+        }
+    }
+
+    @Test("what an administrator's ANALYZE leaves is no harm")
+    func takesStatistics() throws {
+        let scratch = ScratchDirectory()
+        let (backup, twin) = try made(scratch)
+        _ = shell(backup, "ANALYZE")
+        try Backup.restore(from: backup, into: "\(scratch.path)/data")
+        let store = try SQLiteLedger(directory: "\(scratch.path)/data")
+        #expect(try Twin(recovering: store) == twin)
+        store.close()
+    }
+
+    @Test("a version in the journal from which nothing can be counted on is noticed")
+    func refusesVersions() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        _ = try store.commit([
+            LedgerTransaction(records: [LedgerRecord(kind: .node, key: "n", version: .max, change: .delete)])
+        ])
+        let refused = #expect(throws: LedgerError.self) { try Twin(recovering: store) }
+        #expect(refused?.code == .corrupt && refused?.message.contains("out of range") == true)
+        store.close()
+    }
+
+    @Test(
+        "files are their owner's alone, those too that were others' to read; unfinished copies go, no other file does")
+    func keepsFilesPrivate() throws {
+        let scratch = ScratchDirectory()
+        let (backup, twin) = try made(scratch)
+        func mode(_ path: String) throws -> Int {
+            let attributes = try files.attributesOfItem(atPath: path)
+            return try #require(attributes[.posixPermissions] as? Int)
+        }
+        #expect(try mode(backup) == 0o600)
+        let data = "\(scratch.path)/data"
+        try Backup.restore(from: backup, into: data)
+        #expect(try mode(data) == 0o700)
+        #expect(try mode("\(data)/tandem.db") == 0o600)
+        for name in ["tandem.db", "tandem.lock"] { chmod("\(data)/\(name)", 0o644) }
+        let unfinished = [
+            "tandem.db.unfinished-7", "tandem.db.unfinished-7-journal", "tandem.db.backup-12345678901234567890",
+            "tandem.db.restoring",
+        ]
+        let others = ["tandem.db.backup-20261126140000", "tandem.db.backup-before-upgrade", "note"]
+        for name in unfinished + others { try Data().write(to: URL(fileURLWithPath: "\(data)/\(name)")) }
+        let store = try SQLiteLedger(directory: data)
+        let known = ["tandem.db", "tandem.db-shm", "tandem.db-wal", "tandem.lock"]
+        for name in known { #expect(try mode("\(data)/\(name)") == 0o600, "\(name)") }
+        #expect(try files.contentsOfDirectory(atPath: data).sorted() == (known + others).sorted())
+        #expect(try Twin(recovering: store) == twin)
+        store.close()
+    }
+}

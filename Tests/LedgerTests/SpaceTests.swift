@@ -1,0 +1,124 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Ledger
+
+/// Journal, log and file stay bounded in bytes, whatever the objects' size.
+@Suite("Room on the disk")
+struct SpaceTests {
+    private func put(_ number: Int, bytes: Int) -> LedgerTransaction {
+        LedgerTransaction(records: [
+            LedgerRecord(
+                kind: .pod, key: "container/\(number)/eth0", version: UInt64(number),
+                change: .put(
+                    document: Array("{}".utf8) + [UInt8](repeating: 32, count: bytes), context: [], holdings: []))
+        ])
+    }
+
+    private func delete(_ number: Int, version: Int) -> LedgerTransaction {
+        LedgerTransaction(records: [
+            LedgerRecord(
+                kind: .pod, key: "container/\(number)/eth0", version: UInt64(version), change: .delete)
+        ])
+    }
+
+    private func bytes(_ directory: ScratchDirectory, _ suffix: String = "") -> Int {
+        OpenFile.bytes("\(directory.path)/tandem.db\(suffix)")
+    }
+
+    private func number(_ directory: ScratchDirectory, _ sql: String) -> Int {
+        Int(Command.run("sqlite3", ["\(directory.path)/tandem.db", sql]).output.dropLast()) ?? -1
+    }
+
+    @Test("under load what waits to be folded is bounded in bytes, and the log with it")
+    func boundsBacklog() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        let count = (SQLiteLedger.maximumBacklogBytes >> 20) * 2
+        for number in 1...count {
+            _ = try store.commit([put(number, bytes: 1 << 20)])
+            _ = try store.maintain(isIdle: false)
+        }
+        #expect(
+            number(directory, "SELECT sum(length(record)) FROM journal") <= SQLiteLedger.maximumBacklogBytes + 4 << 20)
+        // A step is folded row by row: no row has more than it must.
+        #expect(number(directory, "SELECT max(length(record)) FROM journal") < 2 * SQLiteLedger.bytesPerRow)
+        #expect(bytes(directory, "-wal") < 256 << 20)
+        store.close()
+    }
+
+    @Test("the transactions of a group share rows of a bounded size")
+    func boundsRows() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        _ = try store.commit((1...20).map { put($0, bytes: SQLiteLedger.bytesPerRow / 3) })
+        #expect(number(directory, "SELECT max(length(record)) FROM journal") <= SQLiteLedger.bytesPerRow + 100)
+        #expect(number(directory, "SELECT count(*) FROM journal") == 10)
+        // A step of what does not come just now ends with the row that fills it.
+        _ = try store.maintain(isIdle: false)
+        #expect(try store.maintain(isIdle: true))
+        #expect(number(directory, "SELECT count(*) FROM journal") == 8)
+        store.close()
+    }
+
+    @Test("what large objects took goes back to the file system once they are gone, and a long log is cut")
+    func givesBack() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        let count = 60
+        for number in 1...count { _ = try store.commit([put(number, bytes: 1 << 20)]) }
+        while try store.maintain(isIdle: true) {}
+        #expect(bytes(directory) > count << 20)
+        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        // One is left in the middle, and is moved.
+        for number in 1...count where number != count / 2 {
+            _ = try store.commit([delete(number, version: count + number)])
+        }
+        var twin = Twin()
+        twin.apply(put(count / 2, bytes: 1 << 20))
+        twin.version = UInt64(2 * count)
+        var steps = 0
+        while try store.maintain(isIdle: true) { steps += 1 }
+        #expect(bytes(directory) < 8 << 20)
+        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        // In small steps.
+        #expect(steps > (count << 20) / (256 * 4096))
+        #expect(try Twin(recovering: store) == twin)
+        #expect(Command.run("sqlite3", ["\(directory.path)/tandem.db", "PRAGMA integrity_check"]).output == "ok\n")
+        store.close()
+    }
+
+    @Test("an earlier version's database is written anew at a start once most of it is free")
+    func rebuilds() throws {
+        let directory = ScratchDirectory()
+        let path = "\(directory.path)/tandem.db"
+        func make(_ sql: String) {
+            let result = Command.run("sqlite3", [path], input: sql)
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        make(
+            Schema.migrations.joined(separator: "\n")
+                + """
+                PRAGMA user_version = \(Schema.version); PRAGMA application_id = \(Schema.applicationID);
+                PRAGMA journal_mode = WAL;
+                WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+                INSERT INTO nodes (key, version, holdings, context, document)
+                SELECT 'n' || i, i, '', printf('%1048576s', ''), '{}' FROM n;
+                UPDATE meta SET value = 60 WHERE name = 'version';
+                """)
+        let full = bytes(directory)
+        var store = try SQLiteLedger(directory: directory.path)
+        store.close()
+        // Worth nothing: it is all in use.
+        #expect(number(directory, "PRAGMA auto_vacuum") == 0 && bytes(directory) >= full)
+        make("DELETE FROM nodes WHERE version > 9;")
+        store = try SQLiteLedger(directory: directory.path)
+        let found = try Twin(recovering: store)
+        #expect(found.objects.count == 9 && found.version == 60)
+        while try store.maintain(isIdle: true) {}
+        #expect(bytes(directory) < 16 << 20)
+        #expect(number(directory, "PRAGMA auto_vacuum") == 2)
+        store.close()
+    }
+}
