@@ -37,13 +37,13 @@ struct BackgroundQueueTests {
     func boundsCount() {
         let isTaken = DispatchSemaphore(value: 0)
         let mayGoOn = DispatchSemaphore(value: 0)
-        let queue = BackgroundQueue<Int>("test", limit: 3, maximumBytes: 1_000, bytes: { _ in 0 }) { _ in
+        let queue = BackgroundQueue<[UInt8]>("test", limit: 3, maximumBytes: 1_000, bytes: \.count) { _ in
             isTaken.signal()
             mayGoOn.wait()
         }
-        queue.submit(0)
+        queue.submit([])
         isTaken.wait()
-        #expect((1...5).map { queue.submit($0) } == [true, true, true, false, false])
+        #expect((1...5).map { queue.submit([$0]) } == [true, true, true, false, false])
         #expect(queue.dropped == 2)
         for _ in 0..<2 { mayGoOn.signal() }
         queue.flush()

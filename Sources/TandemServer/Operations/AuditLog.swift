@@ -110,7 +110,8 @@ final class AuditLog: Sendable {
     }
 
     private static func bounded(_ groups: [String]) -> [String] {
-        groups.prefix(maximumGroups).map { $0.cut(toBytes: maximumIDBytes) } + (groups.count > maximumGroups ? ["…"] : [])
+        groups.prefix(maximumGroups).map { $0.cut(toBytes: maximumIDBytes) }
+            + (groups.count > maximumGroups ? ["…"] : [])
     }
 }
 
