@@ -79,19 +79,29 @@ let package = Package(
                 lifecycle,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
+        library("YAMLDocuments", ["TandemAPI", yams]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
         executable(
             "tandemctl",
-            ["ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio, arguments, yams]),
+            [
+                "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments", nio,
+                arguments,
+                yams,
+            ]),
         executable(
             "tandem-load",
             [
                 "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "LineFraming", nio, nioPosix,
                 nioHTTP1, arguments, histogram,
             ]),
-        executable("tandemd", ["Addressing", "TandemServer", "IPAM", logging, lifecycle, signals, arguments, yams]),
+        executable(
+            "tandemd",
+            [
+                "Addressing", "TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", logging, lifecycle, signals,
+                arguments,
+            ]),
 
         .executableTarget(
             name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
@@ -141,6 +151,7 @@ let package = Package(
                 "Ledger",
                 "OpenSSLTLS", "LineFraming", nio, nioPosix,
             ]),
+        tests("YAMLDocumentsTests", ["TestSupport", "YAMLDocuments", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],

@@ -32,9 +32,10 @@ TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHT
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
+YAMLDocuments TandemAPI CYaml Yams
 tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
-tandemd       TandemServer TandemAPI IPAM Logging ArgumentParser Yams Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS NIOCore ArgumentParser Yams Foundation Glibc
+tandemd       TandemServer TandemAPI IPAM YAMLDocuments Logging ArgumentParser Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Yams Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

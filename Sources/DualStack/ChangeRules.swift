@@ -5,17 +5,17 @@ import TandemAPI
 /// "You can add or remove a secondary IP address family, but you cannot change the primary IP address family of an
 /// existing Service." The way through ExternalName is free: it gives up everything.
 extension ServiceDraft {
-    func changeFaults() -> [APIError.Cause] {
+    func changeFaults() -> APIError.Causes {
         guard let old = stored?.spec, old.takesFamilies, spec.takesFamilies else { return [] }
-        var faults: [APIError.Cause] = []
+        var faults: APIError.Causes = []
         if !(old.isHeadless && spec.isHeadless) { faults += clusterIPChangeFaults(old) }
         if !old.isHeadless, !spec.isHeadless { faults += familyChangeFaults(old) }
         return faults
     }
 
-    private func clusterIPChangeFaults(_ old: ServiceSpec) -> [APIError.Cause] {
+    private func clusterIPChangeFaults(_ old: ServiceSpec) -> APIError.Causes {
         let new = spec.clusterIPs
-        var faults: [APIError.Cause] = []
+        var faults: APIError.Causes = []
         if new.count == old.clusterIPs.count {
             for (index, ip) in old.clusterIPs.enumerated() where new[index] != ip {
                 faults.append(.invalid("spec.clusterIPs[\(index)]", new, Self.immutable))
@@ -31,9 +31,9 @@ extension ServiceDraft {
         return faults
     }
 
-    private func familyChangeFaults(_ old: ServiceSpec) -> [APIError.Cause] {
+    private func familyChangeFaults(_ old: ServiceSpec) -> APIError.Causes {
         let new = spec.ipFamilies
-        var faults: [APIError.Cause] = []
+        var faults: APIError.Causes = []
         if new.count == old.ipFamilies.count {
             // Kubernetes names the first entry whichever of them differs.
             for (family, oldFamily) in zip(new, old.ipFamilies) where family != oldFamily {
@@ -51,7 +51,7 @@ extension ServiceDraft {
         return faults
     }
 
-    private func releaseFault(_ what: String) -> [APIError.Cause] {
+    private func releaseFault(_ what: String) -> APIError.Causes {
         let policy = spec.ipFamilyPolicy ?? ""
         guard policy != FamilyPolicy.singleStack else { return [] }
         return [

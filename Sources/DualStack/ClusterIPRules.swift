@@ -5,7 +5,7 @@ import TandemAPI
 ///
 /// Whether an address lies in a range of the cluster is not asked here, but when it is claimed.
 extension ServiceDraft {
-    func clusterIPFaults() -> [APIError.Cause] {
+    func clusterIPFaults() -> APIError.Causes {
         guard spec.takesFamilies else { return [] }
         var faults = pairFaults()
         faults += familyListFaults()
@@ -17,7 +17,7 @@ extension ServiceDraft {
     }
 
     /// "Clients must ensure that clusterIPs[0] and clusterIP have the same value." Compared as text.
-    private func pairFaults() -> [APIError.Cause] {
+    private func pairFaults() -> APIError.Causes {
         guard let first = spec.clusterIPs.first else {
             return spec.clusterIP.isEmpty
                 ? [] : [.required("spec.clusterIPs", "must hold `clusterIP`, or both must be left out")]
@@ -33,14 +33,17 @@ extension ServiceDraft {
 
     /// "You can set `.spec.ipFamilies` to any of the following array values: ["IPv4"], ["IPv6"], ["IPv4","IPv6"],
     /// ["IPv6","IPv4"]": that is, each family once.
-    private func familyListFaults() -> [APIError.Cause] {
-        var faults: [APIError.Cause] = []
-        for (index, family) in spec.ipFamilies.enumerated() {
+    private func familyListFaults() -> APIError.Causes {
+        let families = spec.ipFamilies
+        var faults: APIError.Causes = []
+        // Hashed where there are more than there can be.
+        var seen: Set<String> = []
+        for (index, family) in families.enumerated() {
             if IPFamily(family) == nil {
                 faults.append(
                     .notSupported("spec.ipFamilies[\(index)]", family, IPFamily.allCases.map(\.description)))
             }
-            if spec.ipFamilies[..<index].contains(family) {
+            if families.count > 2 ? !seen.insert(family).inserted : families[..<index].contains(family) {
                 faults.append(.duplicate("spec.ipFamilies[\(index)]", family))
             }
         }
@@ -48,10 +51,10 @@ extension ServiceDraft {
     }
 
     /// "This field may hold a maximum of two entries (dual-stack IPs, in either order)." (field `clusterIPs`)
-    private func addressListFaults() -> [APIError.Cause] {
+    private func addressListFaults() -> APIError.Causes {
         let ips = spec.clusterIPs
         let addresses = ips.map(parsedAddress)
-        var faults: [APIError.Cause] = []
+        var faults: APIError.Causes = []
         var areReadable = true
 
         for (index, ip) in ips.enumerated() where addresses[index] == nil {

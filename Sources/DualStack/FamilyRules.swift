@@ -4,8 +4,8 @@ import TandemAPI
 /// `spec.ipFamilies`: which families a Service ends up with on this cluster.
 extension ServiceDraft {
     /// An address that is asked for brings its family with it, in the place that it has itself.
-    mutating func inferFamiliesFromIPs() -> [APIError.Cause] {
-        var faults: [APIError.Cause] = []
+    mutating func inferFamiliesFromIPs() -> APIError.Causes {
+        var faults: APIError.Causes = []
         for (index, ip) in spec.clusterIPs.enumerated() where index >= spec.ipFamilies.count {
             guard let family = parsedAddress(ip)?.family else { continue }
             if isConfigured(family) {
@@ -21,7 +21,7 @@ extension ServiceDraft {
 
     /// "The address family of a Service defaults to the address family of the first service cluster IP range." With
     /// PreferDualStack or RequireDualStack on a dual-stack cluster the missing family follows behind.
-    mutating func completeFamilies() -> [APIError.Cause] {
+    mutating func completeFamilies() -> APIError.Causes {
         if spec.isHeadlessWithoutSelector {
             // Its endpoints are none of the cluster's making, so that any cluster takes any families.
             fillFamilies(both: spec.ipFamilyPolicy != FamilyPolicy.singleStack)
@@ -35,8 +35,8 @@ extension ServiceDraft {
 
     /// "RequireDualStack (two IP families on dual-stack configured clusters, otherwise fail)" (field `ipFamilyPolicy`);
     /// "requested families must be available on the cluster" under every policy.
-    private func unconfiguredFaults() -> [APIError.Cause] {
-        var faults: [APIError.Cause] = []
+    private func unconfiguredFaults() -> APIError.Causes {
+        var faults: APIError.Causes = []
         if spec.ipFamilyPolicy == FamilyPolicy.requireDualStack, clusterFamilies.count < 2 {
             faults.append(
                 .invalid(

@@ -1,14 +1,16 @@
 import TandemAPI
 
 /// Faults in the words of kube-apiserver: a word for the reason, the value that was sent, and what would be right.
+///
+/// Of a value that leaves no room for the rest its beginning is quoted. O(length of what is made), however much was sent.
 extension APIError.Cause {
     static func invalid(_ field: String, _ value: String, _ detail: String) -> Self {
-        Self(field, .invalid, "Invalid value: \(JSONValue.string(value).text): \(detail)")
+        Self(field, .invalid, "Invalid value: ", quoted(value), ": \(detail)")
     }
 
     /// The value is a whole list, printed as JSON.
     static func invalid(_ field: String, _ values: [String], _ detail: String) -> Self {
-        Self(field, .invalid, "Invalid value: \(JSONValue.array(values.map(JSONValue.string)).text): \(detail)")
+        Self(field, .invalid, "Invalid value: ", quoted(values), ": \(detail)")
     }
 
     static func required(_ field: String, _ detail: String) -> Self {
@@ -20,17 +22,34 @@ extension APIError.Cause {
     }
 
     static func duplicate(_ field: String, _ value: String) -> Self {
-        Self(field, .duplicate, "Duplicate value: \(JSONValue.string(value).text)")
+        Self(field, .duplicate, "Duplicate value: ", quoted(value), "")
     }
 
     static func notSupported(_ field: String, _ value: String, _ supported: [String]) -> Self {
         let choices = supported.map { "\"\($0)\"" }.joined(separator: ", ")
-        let unsupported = JSONValue.string(value).text
-        return Self(field, .notSupported, "Unsupported value: \(unsupported): supported values: \(choices)")
+        return Self(field, .notSupported, "Unsupported value: ", quoted(value), ": supported values: \(choices)")
+    }
+
+    private init(_ field: String, _ reason: Reason, _ word: String, _ value: String, _ detail: String) {
+        let room = Self.maximumTextBytes - word.utf8.count - detail.utf8.count
+        self.init(field, reason, word + value.cut(toBytes: max(room, Self.shortestQuoteBytes)) + detail)
+    }
+
+    /// So much of a value is quoted even where the end of the message has to go for it.
+    private static let shortestQuoteBytes = 32
+
+    private static func quoted(_ value: String) -> String {
+        JSONValue.string(value.cut(toBytes: maximumTextBytes)).text.description
+    }
+
+    private static func quoted(_ values: [String]) -> String {
+        // An element takes three bytes at least, so that those behind are cut off in any case.
+        let first = values.prefix(maximumTextBytes).map { JSONValue.string($0.cut(toBytes: maximumTextBytes)) }
+        return JSONValue.array(first).text.description
     }
 }
 
-extension [APIError.Cause] {
+extension APIError.Causes {
     /// Throws what was found, all of it in one answer; does nothing where nothing was.
     func refuse(kind: ObjectKind, name: String) throws(APIError) {
         if !isEmpty { throw .invalid(kind: kind.rawValue, name: name, self) }

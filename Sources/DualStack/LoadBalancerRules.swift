@@ -16,7 +16,7 @@ struct LoadBalancerPlan: Sendable {
     }
 
     private var places: [Place] = []
-    private(set) var faults: [APIError.Cause] = []
+    private(set) var faults: APIError.Causes = []
 
     init(_ draft: ServiceDraft, families: [IPFamily]) {
         let spec = draft.spec
@@ -36,7 +36,7 @@ struct LoadBalancerPlan: Sendable {
     }
 
     private static func requested(
-        _ spec: ServiceSpec, _ families: [IPFamily], _ faults: inout [APIError.Cause]
+        _ spec: ServiceSpec, _ families: [IPFamily], _ faults: inout APIError.Causes
     ) -> IPAddress? {
         guard !spec.loadBalancerIP.isEmpty, !families.isEmpty else { return nil }
         let field = "spec.loadBalancerIP"

@@ -24,7 +24,8 @@ public struct NodeRules: Sendable {
             do throws(CIDR.ParseError) {
                 let cidr = try CIDR(parsing: text)
                 if let detail = fault(of: cidr, beside: asked) { faults.append(.invalid(field, text, detail)) }
-                asked.append(cidr)
+                // One a family is enough to be held against, however many follow.
+                if !asked.contains(where: { $0.family == cidr.family }) { asked.append(cidr) }
             } catch {
                 faults.append(.invalid(field, text, error.description))
             }

@@ -31,7 +31,7 @@ public struct PodRules: Sendable {
         return (families, requested)
     }
 
-    private func families(_ asked: [String]?, _ faults: inout [APIError.Cause]) -> [IPFamily] {
+    private func families(_ asked: [String]?, _ faults: inout APIError.Causes) -> [IPFamily] {
         guard let asked else { return podFamilies }
         if asked.isEmpty { faults.append(.required("ipFamilies", "name at least one family, or leave it out")) }
         var families: [IPFamily] = []
@@ -41,9 +41,11 @@ public struct PodRules: Sendable {
                 faults.append(.notSupported(field, name, podFamilies.map(\.description)))
                 continue
             }
-            if families.contains(family) {
+            guard !families.contains(family) else {
                 faults.append(.duplicate(field, name))
-            } else if !podFamilies.contains(family) {
+                continue
+            }
+            if !podFamilies.contains(family) {
                 faults.append(.invalid(field, name, "not configured on this cluster"))
             }
             families.append(family)
@@ -52,7 +54,7 @@ public struct PodRules: Sendable {
     }
 
     private func requested(
-        _ podIPs: [String], _ families: [IPFamily], _ faults: inout [APIError.Cause]
+        _ podIPs: [String], _ families: [IPFamily], _ faults: inout APIError.Causes
     ) -> [IPAddress] {
         var requested: [IPAddress] = []
         for (index, text) in podIPs.enumerated() {
@@ -61,9 +63,11 @@ public struct PodRules: Sendable {
                 faults.append(.invalid(field, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
                 continue
             }
-            if requested.contains(where: { $0.family == address.family }) {
+            guard !requested.contains(where: { $0.family == address.family }) else {
                 faults.append(.invalid(field, text, "may specify no more than one IP for each IP family"))
-            } else if !families.contains(address.family) {
+                continue
+            }
+            if !families.contains(address.family) {
                 faults.append(.invalid(field, text, "the pod gets no \(address.family) address"))
             }
             requested.append(address)
@@ -73,8 +77,8 @@ public struct PodRules: Sendable {
 
     /// As the CNI specification has them: a container's ID starts with a letter or digit; an interface's name is one that
     /// Linux takes.
-    private static func faults(of attachment: Attachment) -> [APIError.Cause] {
-        var faults: [APIError.Cause] = []
+    private static func faults(of attachment: Attachment) -> APIError.Causes {
+        var faults: APIError.Causes = []
         let id = Array(attachment.containerID.utf8)
         let isID = id.allSatisfy { byte in
             isAlphanumeric(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-")

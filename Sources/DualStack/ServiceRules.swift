@@ -56,7 +56,7 @@ public struct ServiceRules: Sendable {
 
 extension ServiceDraft {
     /// Throws what was found, all of it in one answer; does nothing where nothing was.
-    func refuse(_ faults: [APIError.Cause]) throws(APIError) {
+    func refuse(_ faults: APIError.Causes) throws(APIError) {
         try faults.refuse(kind: .service, name: service.metadata.name)
     }
 }

@@ -20,7 +20,7 @@ extension ServiceDraft {
         if spec.ipFamilyPolicy == old.ipFamilyPolicy { spec.ipFamilyPolicy = nil }
     }
 
-    func typeFaults() -> [APIError.Cause] {
+    func typeFaults() -> APIError.Causes {
         var faults = portFaults()
         if spec.isHeadless, spec.takesNodePorts, let type = spec.type {
             faults.append(
@@ -31,21 +31,23 @@ extension ServiceDraft {
     }
 
     /// An unknown type, and node ports where the type has none.
-    func lateTypeFaults() -> [APIError.Cause] {
+    func lateTypeFaults() -> APIError.Causes {
         guard let type = spec.type, ServiceType.all.contains(type) else {
             return [.notSupported("spec.type", spec.type ?? "", ServiceType.all)]
         }
         guard type == ServiceType.clusterIP, let ports = spec.ports else { return [] }
-        return ports.withNodePort.map {
-            .forbidden("spec.ports[\($0)].nodePort", "may not be used when `type` is 'ClusterIP'")
+        var faults: APIError.Causes = []
+        for index in ports.withNodePort {
+            faults.append(.forbidden("spec.ports[\(index)].nodePort", "may not be used when `type` is 'ClusterIP'"))
         }
+        return faults
     }
 
     /// A Service with an address of its own needs ports.
     ///
     /// One created without the member at all is a request for addresses and no more; it may be updated as it is. Such a
     /// request is not what an ExternalName Service was, so that leaving that type takes ports.
-    private func portFaults() -> [APIError.Cause] {
+    private func portFaults() -> APIError.Causes {
         guard spec.takesAddresses, (spec.ports?.count ?? 0) == 0 else { return [] }
         if spec.ports == nil {
             guard let old = stored?.spec else { return [] }
@@ -55,9 +57,9 @@ extension ServiceDraft {
     }
 
     /// "ExternalName: clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy may not be specified when creating."
-    private func externalNameFaults() -> [APIError.Cause] {
+    private func externalNameFaults() -> APIError.Causes {
         let detail = "may not be set for ExternalName services"
-        var faults: [APIError.Cause] = []
+        var faults: APIError.Causes = []
         if !spec.clusterIPs.isEmpty { faults.append(.forbidden("spec.clusterIPs", detail)) }
         if !spec.ipFamilies.isEmpty { faults.append(.forbidden("spec.ipFamilies", detail)) }
         if spec.ipFamilyPolicy != nil { faults.append(.forbidden("spec.ipFamilyPolicy", detail)) }

@@ -37,7 +37,7 @@ public final class Server: Service {
         let journal = engine.journal
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
-        let connections = Connections(maximum: configuration.limits.connections)
+        let connections = Startup.connections(configuration, logger)
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)
         let audit = BackgroundAudit(engine, logger)
@@ -54,7 +54,7 @@ public final class Server: Service {
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
-            let listener = try await Startup.bind(configuration, group, setup, connections)
+            let listener = try await Startup.bind(configuration, group, setup, connections, logger)
             return Server(
                 configuration, engine, service, group, listener, connections, health, records, certificates, audit,
                 logger)

@@ -43,11 +43,31 @@ enum Startup {
         }
     }
 
+    /// The connections that are let in: fewer than the flag says where the process may not open so many files.
+    static func connections(_ configuration: ServerConfiguration, _ logger: Logger) -> Connections {
+        let (asked, limit) = (configuration.limits.connections, OpenFiles.limit)
+        let maximum = OpenFiles.connections(asked, eventLoops: configuration.eventLoops, limit: limit)
+        if maximum < asked {
+            logger.warning(
+                "fewer connections are let in than --max-connections says: raise the limit of open files (ulimit -n)",
+                metadata: [
+                    "connections": "\(maximum)", "maxConnections": "\(asked)", "openFilesLimit": "\(limit)",
+                ])
+        }
+        return Connections(maximum: maximum)
+    }
+
     static func bind(
         _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup, _ setup: ConnectionSetup,
-        _ connections: Connections
+        _ connections: Connections, _ logger: Logger
     ) async throws -> any Channel {
         let bootstrap = ServerBootstrap(group: group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptPause(connections.metrics.acceptPauses, logger))
+                }
+            }
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)

@@ -1,7 +1,8 @@
 import Foundation
 import IPAM
+import TandemAPI
 import TandemServer
-import Yams
+import YAMLDocuments
 
 /// The YAML file of `--config`: flags by their names.
 enum SettingsFile {
@@ -12,14 +13,15 @@ enum SettingsFile {
         } catch {
             throw ConfigurationFault("config", "\(path) can't be read: \(error.localizedDescription)")
         }
-        let document: Any?
-        do {
-            document = try Yams.load(yaml: text)
+        let documents: [JSONValue]
+        do throws(YAMLFault) {
+            documents = try YAMLDocuments.read(text)
         } catch {
-            throw ConfigurationFault("config", "\(path) is not YAML: \(error)")
+            throw ConfigurationFault("config", "\(path) is no YAML that can be read: \(error)")
         }
-        guard let document else { return Settings() }
-        guard let members = document as? [String: Any] else {
+        guard documents.count <= 1 else { throw ConfigurationFault("config", "\(path) has more than one document") }
+        guard let document = documents.first, document != .null else { return Settings() }
+        guard let members = document.objectValue?.members else {
             throw ConfigurationFault("config", "\(path) must map flags to values, such as `secure-port: 8443`")
         }
         var values: [String: String] = [:]
@@ -33,14 +35,18 @@ enum SettingsFile {
     }
 
     /// A scalar as it would stand on the command line; a list as its elements with commas between.
-    private static func text(_ value: Any) -> String? {
+    private static func text(_ value: JSONValue) -> String? {
+        guard case .array(let list) = value else { return word(value) }
+        let words = list.compactMap(word)
+        return words.count == list.count ? words.joined(separator: ",") : nil
+    }
+
+    private static func word(_ value: JSONValue) -> String? {
         switch value {
-        case let text as String: text
-        case let flag as Bool: flag ? "true" : "false"
-        case let number as Int: String(number)
-        case let list as [Any]:
-            list.allSatisfy({ !($0 is [Any]) }) ? list.compactMap(Self.text).joined(separator: ",") : nil
-        default: nil
+        case .string(let text): text
+        case .bool(let flag): flag ? "true" : "false"
+        case .number(let digits): digits
+        case .null, .array, .object: nil
         }
     }
 }

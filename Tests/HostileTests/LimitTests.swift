@@ -136,6 +136,37 @@ struct LimitTests {
         #expect(server.stop() == 0)
     }
 
+    @Test("a fault in each of 40,000 elements, and names of 300 KB: the answer and what is logged of it are short")
+    func boundsRefusals() throws {
+        let directory = ScratchDirectory()
+        let audit = "\(directory.path)/audit.log"
+        let server = try ServerProcess("\(directory.path)/data", ServerProcess.ranges + ["--audit-log-path=\(audit)"])
+        let client = try WireClient(port: server.port)
+        let elements = (0..<40_000).map { "\"ip-\($0)\"" }.joined(separator: ",")
+        let long = String(repeating: "x", count: 300_000)
+        func call(_ id: String, _ service: String) throws -> ByteBuffer {
+            client.begin(
+                #"{"jsonrpc":"2.0","id":\#(id),"method":"AllocateServiceIPs","params":{"service":\#(service)}}"# + "\n")
+            return try #require(client.receive())
+        }
+        let many = try call(
+            "1", #"{"metadata":{"name":"web"},"spec":{"clusterIP":"ip-0","clusterIPs":[\#(elements)]}}"#)
+        #expect(many.readableBytes < 32 << 10)
+        #expect(many.occurrences(of: #""field":"spec.clusterIPs["#) == 32)
+        #expect(many.occurrences(of: #"\"web\" is invalid (the first 32 of 40001 faults): "#) == 1)
+        // The id comes back in full, as JSON-RPC has it.
+        let named = try call("\"\(long)\"", #"{"metadata":{"name":"\#(long)"}}"#)
+        #expect(named.readableBytes < 304_000)
+        let unknown = try call("2", #"{"metadata":{"name":"web"}},"\#(long)":{}"#)
+        #expect(unknown.readableBytes < 8 << 10)
+        #expect(server.stop() == 0)
+        let lines = server.log.text.split(separator: "\n")
+        #expect(lines.count { $0.contains("refused") } == 3)
+        #expect(lines.allSatisfy { $0.utf8.count < 4096 })
+        let audited = try String(contentsOfFile: audit, encoding: .utf8).split(separator: "\n")
+        #expect(audited.count == 2 && audited.allSatisfy { $0.utf8.count < 4096 })
+    }
+
     /// Objects of 9 MiB together, which is more than one page.
     private func fill(_ client: WireClient) throws {
         let text = String(repeating: "x", count: 95_000)

@@ -37,59 +37,34 @@ public struct APIError: Error, Sendable, Hashable {
         public var code: Int { -32000 - rawValue }
     }
 
-    /// One fault, named as kube-apiserver names it in `details.causes`.
-    public struct Cause: Sendable, Hashable {
-        public enum Reason: String, Sendable, CaseIterable {
-            case invalid = "FieldValueInvalid"
-            case required = "FieldValueRequired"
-            case notSupported = "FieldValueNotSupported"
-            case forbidden = "FieldValueForbidden"
-            case duplicate = "FieldValueDuplicate"
-        }
-
-        /// A path such as `spec.ipFamilies[0]`.
-        public var field: String
-        public var reason: Reason
-        /// What was wrong with which value, and what would be right.
-        public var message: String
-
-        public init(_ field: String, _ reason: Reason, _ message: String) {
-            self.field = field
-            self.reason = reason
-            self.message = message
-        }
-    }
-
     public var status: Status
     /// JSON-RPC's own code where the fault is one of the envelope (-32700 to -32600), else that of the status.
     public var code: Int
     /// Kubernetes' reason where it has one, else a CamelCase word.
     public var reason: String
-    public var message: String
+    public let message: String
     /// Whether the same call may succeed later without a change.
     public var isRetryable: Bool
     public var causes: [Cause] = []
     /// For `RangeFull`: which range has nothing left.
     public var fullRange: CIDR?
 
+    /// The most that a message is long, in bytes: it may quote what a client sent.
+    public static let maximumMessageBytes = 4096
+
+    /// Cuts a message that is longer than `maximumMessageBytes`.
     public init(_ status: Status, reason: String, _ message: String, isRetryable: Bool = false, code: Int? = nil) {
         self.status = status
         self.code = code ?? status.code
         self.reason = reason
-        self.message = message
+        self.message = message.cut(toBytes: Self.maximumMessageBytes)
         self.isRetryable = isRetryable
     }
 
-    /// The object is not valid: what kube-apiserver answers with 422. One entry of `causes` for each fault.
-    public static func invalid(kind: String, name: String, _ causes: [Cause]) -> APIError {
-        let faults = causes.map { "\($0.field): \($0.message)" }.joined(separator: "; ")
-        var error = APIError(.invalidArgument, reason: "Invalid", "\(kind) \"\(name)\" is invalid: \(faults)")
-        error.causes = causes
-        return error
-    }
-
     public static func notFound(kind: String, name: String) -> APIError {
-        APIError(.notFound, reason: "NotFound", "\(kind) \"\(name)\" not found")
+        APIError(
+            .notFound, reason: "NotFound",
+            "\(kind) \"\(name.cut(toBytes: Cause.maximumTextBytes))\" not found")
     }
 
     /// Nothing left to hand out in a range. Retryable: a release makes room.

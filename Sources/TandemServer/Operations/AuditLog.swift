@@ -16,10 +16,27 @@ final class AuditLog: Sendable {
         /// What the call is about, such as `Service shop/web`.
         var object: String
         var outcome: Result<CallResult, APIError>
+
+        /// What it keeps while it waits, roughly.
+        var bytes: Int {
+            let outcome =
+                switch outcome {
+                case .success(let result): result.json.count
+                case .failure(let error): error.message.utf8.count
+                }
+            return 512 + object.utf8.count + (id?.bytes.count ?? 0) + outcome
+        }
     }
 
-    /// Entries that may wait.
+    /// Entries that may wait, and what may be kept for them.
     private static let limit = 65_536
+    private static let maximumBytes = 16 << 20
+
+    /// What one line may hold of what a client chose: texts in bytes, lists in elements.
+    private static let maximumTextBytes = 1024
+    private static let maximumIDBytes = 256
+    private static let maximumGroups = 32
+    private static let maximumAddresses = 1024
 
     private let queue: BackgroundQueue<Entry>
 
@@ -27,7 +44,9 @@ final class AuditLog: Sendable {
     init(_ settings: ServerConfiguration.Audit, logger: Logger) throws(RotatingFile.SystemError) {
         let file = AuditFile(
             try RotatingFile(settings.path, maximumBytes: settings.maximumBytes, backups: settings.backups), logger)
-        queue = BackgroundQueue("tandem-audit", limit: Self.limit) { entries in
+        queue = BackgroundQueue(
+            "tandem-audit", limit: Self.limit, maximumBytes: Self.maximumBytes, bytes: \.bytes
+        ) { entries in
             for entry in entries { file.append(Self.line(entry)) }
         }
     }
@@ -40,22 +59,28 @@ final class AuditLog: Sendable {
     /// Returns when every entry is written, or after two seconds. Blocks.
     func flush() { queue.flush() }
 
-    private static func line(_ entry: Entry) -> [UInt8] {
+    /// What is cut ends in …; `more` counts the addresses that are left out.
+    static func line(_ entry: Entry) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         func member(_ name: String, _ value: String) {
             writer.key(name)
-            writer.string(value)
+            writer.string(value.cut(toBytes: maximumTextBytes))
         }
         member("time", entry.time)
         member("user", entry.identity?.user ?? "")
         writer.key("groups")
-        writer.strings(entry.identity?.groups ?? [])
+        writer.strings(bounded(entry.identity?.groups ?? []))
         if let peer = entry.peer { member("peer", peer) }
         member("method", entry.method.rawValue)
         if let id = entry.id {
             writer.key("id")
-            writer.text(id)
+            // A longer one is no longer JSON once it is cut.
+            if id.bytes.count <= maximumIDBytes {
+                writer.text(id)
+            } else {
+                writer.string(id.description.cut(toBytes: maximumIDBytes))
+            }
         }
         member("object", entry.object)
         switch entry.outcome {
@@ -67,9 +92,14 @@ final class AuditLog: Sendable {
                 writer.bool(true)
             }
             writer.key("allocated")
-            writer.strings(addresses.allocated)
+            writer.strings(Array(addresses.allocated.prefix(maximumAddresses)))
             writer.key("released")
-            writer.strings(addresses.released)
+            writer.strings(Array(addresses.released.prefix(maximumAddresses)))
+            let more = [addresses.allocated, addresses.released].reduce(0) { $0 + max(0, $1.count - maximumAddresses) }
+            if more > 0 {
+                writer.key("more")
+                writer.number(more)
+            }
         case .failure(let error):
             member("status", error.status.name)
             member("reason", error.reason)
@@ -77,6 +107,11 @@ final class AuditLog: Sendable {
         }
         writer.endObject()
         return writer.bytes + [UInt8(ascii: "\n")]
+    }
+
+    private static func bounded(_ groups: [String]) -> [String] {
+        groups.prefix(maximumGroups).map { $0.cut(toBytes: maximumIDBytes) }
+            + (groups.count > maximumGroups ? ["…"] : [])
     }
 }
 

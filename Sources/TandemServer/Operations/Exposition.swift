@@ -65,6 +65,10 @@ struct Exposition: Sendable {
             "tandem_connections_total", .counter, "Connections, by what became of them at first.",
             ConnectionMetrics.Event.allCases.map { ([("result", $0.rawValue)], String(counts.events[$0])) })
         metrics.add(
+            "tandem_accept_pauses_total", .counter,
+            "How often accepting stopped for a moment, as there was no file descriptor or memory for a connection.",
+            counts.acceptPauses[0])
+        metrics.add(
             "tandem_tls_handshakes_total", .counter, "TLS handshakes that were done, full or resumed.",
             ConnectionMetrics.Handshake.allCases.map { ([("kind", $0.rawValue)], String(counts.handshakes[$0])) })
         metrics.add(

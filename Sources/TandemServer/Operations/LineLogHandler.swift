@@ -1,7 +1,8 @@
 import Logging
 import TandemAPI
 
-/// One line an event: the time, the level, the message, then the metadata in the order of their names.
+/// One line an event: the time, the level, the message, then the metadata in the order of their names. As text
+/// `2026-11-24T08:46:47.123Z notice ready address=127.0.0.1:8443`, or as a JSON object.
 struct LineLogHandler: LogHandler {
     let format: ServerConfiguration.LogFormat
     var metadata: Logger.Metadata = [:]
@@ -16,47 +17,51 @@ struct LineLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
+    /// The most that a line is long, its break included, and one value in it as it is written, in bytes. What is cut ends in
+    /// …; members that have no room at all are counted by a last one, `more`.
+    static let maximumLineBytes = 4096
+    static let maximumValueBytes = 512
+
     func log(event: LogEvent) {
-        let members = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        let line =
+        LogWriter.standardError.line(
+            line(event.level, event.message, metadata.merging(event.metadata ?? [:]) { $1 }))
+    }
+
+    /// A line with its break.
+    func line(_ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
+        let message = message.description.cut(toBytes: Self.maximumValueBytes)
+        var line =
             switch format {
-            case .json: Self.json(event, members)
-            case .text: Self.text(event, members)
+            case .json:
+                "{\"time\":\"\(Timestamp.now())\",\"level\":\"\(level)\",\"message\":\(Self.quoted(message))"
+            case .text: "\(Timestamp.now()) \(level) \(Self.isOneLine(message) ? message : Self.quoted(message))"
             }
-        LogWriter.standardError.line(line + "\n")
+        var left = 0
+        for (name, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            let member = member(name, value.description)
+            let isFitting = line.utf8.count + member.utf8.count <= Self.maximumLineBytes - Self.endBytes
+            if isFitting { line += member } else { left += 1 }
+        }
+        if left > 0 { line += member("more", String(left)) }
+        return line + (format == .json ? "}\n" : "\n")
     }
 
-    private typealias Members = [(key: String, value: Logger.MetadataValue)]
+    /// For `more` and the end of the line.
+    private static let endBytes = 32
 
-    /// `{"time":…,"level":…,"message":…,…}`
-    private static func json(_ event: LogEvent, _ members: Members) -> String {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("time")
-        writer.string(Timestamp.now())
-        writer.key("level")
-        writer.string(event.level.rawValue)
-        writer.key("message")
-        writer.string(event.message.description)
-        for (name, value) in members {
-            writer.key(name)
-            writer.string(value.description)
+    /// As text ` name=value`; a value that is no plain word is quoted as in JSON, so that what a client sent can't make a line
+    /// of its own.
+    private func member(_ name: String, _ value: String) -> String {
+        switch format {
+        case .json: return ",\(Self.quoted(name)):\(Self.quoted(value))"
+        case .text:
+            let value = value.cut(toBytes: Self.maximumValueBytes)
+            return " \(name)=\(Self.isWord(value) ? value : Self.quoted(value))"
         }
-        writer.endObject()
-        return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// `2026-11-24T08:46:47.123Z notice ready address=127.0.0.1:8443`; a value that is no plain word is quoted as in JSON,
-    /// so that what a client sent can't make a line of its own.
-    private static func text(_ event: LogEvent, _ members: Members) -> String {
-        var line = "\(Timestamp.now()) \(event.level.rawValue) "
-        let message = event.message.description
-        line += message.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } ? message : quoted(message)
-        for (name, value) in members {
-            let text = value.description
-            line += " \(name)=\(isWord(text) ? text : quoted(text))"
-        }
-        return line
+    private static func isOneLine(_ text: String) -> Bool {
+        text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
     }
 
     private static func isWord(_ text: String) -> Bool {
@@ -66,9 +71,14 @@ struct LineLogHandler: LogHandler {
             }
     }
 
+    /// A JSON string of at most `maximumValueBytes` between its quotes. An escape takes up to six bytes, so that a text which
+    /// is full of them is cut shorter.
     private static func quoted(_ text: String) -> String {
-        var writer = JSONWriter()
-        writer.string(text)
-        return String(decoding: writer.bytes, as: UTF8.self)
+        var room = maximumValueBytes
+        while true {
+            let quoted = JSONValue.string(text.cut(toBytes: room)).text.description
+            guard quoted.utf8.count > maximumValueBytes + 2 else { return quoted }
+            room /= 2
+        }
     }
 }

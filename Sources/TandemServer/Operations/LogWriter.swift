@@ -4,10 +4,13 @@ import Glibc
 final class LogWriter: Sendable {
     static let standardError = LogWriter()
 
-    /// Lines that may wait.
+    /// Lines that may wait, and what may be kept for them.
     private static let limit = 10_000
+    private static let maximumBytes = 4 << 20
 
-    private let queue = BackgroundQueue<String>("tandem-log", limit: limit) { lines in
+    private let queue = BackgroundQueue<String>(
+        "tandem-log", limit: limit, maximumBytes: maximumBytes, bytes: \.utf8.count
+    ) { lines in
         write(lines.joined())
     }
 

@@ -43,7 +43,7 @@ struct CallRecords: Sendable {
         metadata["error"] = "\(error.message)"
         metadata["peer"] = "\(session.peerText)"
         if let method { metadata["method"] = "\(method.rawValue)" }
-        if let id = request?.id { metadata["id"] = "\(id.description.prefix(100))" }
+        if let id = request?.id { metadata["id"] = "\(id.description.cut(toBytes: 100))" }
         if let identity = session.identity { metadata["user"] = "\(identity.user)" }
         if let object = (try? request?.call.get())?.object, !object.isEmpty { metadata["object"] = "\(object)" }
         logger.log(level: level, "refused", metadata: metadata)

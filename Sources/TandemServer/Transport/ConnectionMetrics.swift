@@ -36,4 +36,6 @@ struct ConnectionMetrics: Sendable {
     let events = CountsBy<Event>()
     let handshakes = CountsBy<Handshake>()
     let failures = CountsBy<Failure>()
+    /// One count: how often accepting stopped for a moment.
+    let acceptPauses = Counters(1)
 }

@@ -1,0 +1,8 @@
+/// Why a text can't be read.
+public struct YAMLFault: Error, Hashable, CustomStringConvertible {
+    /// From 1.
+    public var line: Int
+    public var problem: String
+
+    public var description: String { "line \(line): \(problem)" }
+}

@@ -1,0 +1,105 @@
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+/// A real server that may open few files.
+@Suite("File descriptors", .serialized)
+struct DescriptorTests {
+    private func server(_ directory: ScratchDirectory, openFiles: Int, _ arguments: [String]) throws -> ServerProcess {
+        try ServerProcess(
+            command: ["sh", "-c", "ulimit -n \(openFiles); exec \"$@\"", "sh", ServerProcess.program]
+                + ServerProcess.tls + ServerProcess.ranges + arguments
+                + ["--data-dir=\(directory.path)", "--secure-port=0", "--log-format=json", "--event-loops=1"])
+    }
+
+    @Test("no more connections are let in than the limit of open files has room for; the start warns with both numbers")
+    func clampsConnections() throws {
+        let directory = ScratchDirectory()
+        let server = try server(directory, openFiles: 100, ["--handshake-timeout=600"])
+        let warning = try #require(server.log.entry { $0["level"] == "warning" })
+        #expect(
+            warning["maxConnections"] == "10000" && warning["openFilesLimit"] == "100"
+                && warning["connections"] == "33")
+        var held = try (0..<32).map { _ in try #require(TCPSocket(port: server.port)) }
+        // The last connection that there can be: there are files left for everything else.
+        let backup = Curl(port: server.port).request("/backup", ["-o", "/dev/null", "-D", "-"])
+        #expect(backup.status == 200)
+        // It may take the server a moment to see that curl has gone.
+        for _ in 0..<1_000 {
+            guard let socket = TCPSocket(port: server.port), !socket.isClosed(within: 1) else { continue }
+            held.append(socket)
+            break
+        }
+        #expect(held.count == 33)
+        #expect(try #require(TCPSocket(port: server.port)).isClosed(within: 20))
+        held.removeAll()
+        #expect(server.stop() == 0)
+        #expect(!server.log.text.contains("can't be accepted"))
+    }
+
+    @Test("a limit that is high enough is no reason for a warning")
+    func staysSilent() throws {
+        let directory = ScratchDirectory()
+        let server = try server(directory, openFiles: 100, ["--max-connections=33"])
+        #expect(server.startLog.count == 1)
+        #expect(server.stop() == 0)
+    }
+
+    @Test("out of descriptors: told once a second, at no cost; open connections are served, and it goes on by itself")
+    func pausesAccepting() throws {
+        let directory = ScratchDirectory()
+        let server = try server(directory, openFiles: 1_000, [])
+        var held = try (0..<3).map { _ in try #require(TCPSocket(port: server.port)) }
+        // Those are accepted once this one is served, which came last.
+        let client = try WireClient(port: server.port)
+        func isServed() -> Bool {
+            client.begin(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n")
+            return client.receiveAnswer()?["result"] != nil
+        }
+        #expect(isServed())
+        let files = try openFiles(of: server)
+        let lowestFree = try #require((0...).first { !files.contains($0) })
+        try setLimit(of: server, lowestFree)
+
+        // The kernel takes it; the server can't.
+        let waiting = try #require(TCPSocket(port: server.port))
+        let first = try #require(server.nextLogLine(with: "can't be accepted"))
+        #expect(first.contains("Too many open files") && first.contains(#""openFilesLimit":"\#(lowestFree)""#))
+        let (ticks, start) = (try processorTicks(of: server), ContinuousClock.now)
+        #expect(isServed())
+        let second = try JSONValue(parsing: try #require(server.nextLogLine(with: "can't be accepted")))
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        let attempts = try #require(second["attempts"]?.stringValue.flatMap { Int($0) })
+        // A loop that spins makes thousands, and takes all of the time.
+        #expect(attempts >= 1 && Double(attempts) <= seconds * 4 + 2, "\(attempts) in \(seconds) s")
+        let busy = Double(try processorTicks(of: server) - ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        #expect(busy < seconds / 2, "\(busy) s of \(seconds)")
+
+        // The limit stays; there is room for the one that waits and for two more.
+        held.removeAll()
+        let metrics = Curl(port: server.port).request("/metrics").body
+        let pauses = metrics.split(separator: "\n").first { $0.hasPrefix("tandem_accept_pauses_total ") }
+        #expect(pauses.flatMap { Int($0.split(separator: " ")[1]) } ?? 0 > attempts)
+        withExtendedLifetime(waiting) {}
+        #expect(server.stop() == 0)
+    }
+
+    private func setLimit(of server: ServerProcess, _ files: Int) throws {
+        let result = Command.run("prlimit", ["--pid", String(server.processID), "--nofile=\(files):"])
+        try #require(result.status == 0, "\(result.errors)")
+    }
+
+    private func openFiles(of server: ServerProcess) throws -> Set<Int> {
+        Set(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(server.processID)/fd").compactMap { Int($0) })
+    }
+
+    /// User and system time so far.
+    private func processorTicks(of server: ServerProcess) throws -> Int {
+        let line = try String(contentsOfFile: "/proc/\(server.processID)/stat", encoding: .utf8)
+        // Behind the name, which may hold anything, the 12th and 13th.
+        let fields = line[try #require(line.lastIndex(of: ")"))...].split(separator: " ")
+        return try #require(Int(fields[12])) + #require(Int(fields[13]))
+    }
+}

@@ -1,0 +1,58 @@
+import Logging
+import TandemAPI
+import Testing
+
+@testable import TandemServer
+
+@Suite("Lines of the logs")
+struct LogLineTests {
+    private static let long = String(repeating: "x", count: 100_000)
+
+    /// The second takes six bytes each once it is written as JSON; many of the third are one `Character`.
+    @Test(
+        "a line is short whatever a client sent, and says what was cut",
+        arguments: [ServerConfiguration.LogFormat.text, .json], ["x", "\u{1}", "\u{301}"])
+    func boundsLines(_ format: ServerConfiguration.LogFormat, _ part: String) throws {
+        let value = String(repeating: part, count: 100_000)
+        let handler = LineLogHandler(format: format)
+        let names = ["error", "id", "object", "user"]
+        let line = handler.line(
+            .info, "\(value)", Dictionary(uniqueKeysWithValues: names.map { ($0, "\(value)") }))
+        #expect(line.utf8.count <= LineLogHandler.maximumLineBytes)
+        #expect(line.last == "\n" && line.dropLast().allSatisfy { $0 != "\n" })
+        #expect(line.contains("…"))
+        // A long value pushes no other out.
+        for name in names { #expect(line.contains(name)) }
+        #expect(!line.contains("more"))
+        if format == .json {
+            let entry = try JSONValue(parsing: line)
+            #expect(entry["user"]?.stringValue?.hasSuffix("…") == true)
+        }
+    }
+
+    @Test("members that have no room are counted", arguments: [ServerConfiguration.LogFormat.text, .json])
+    func countsMembers(_ format: ServerConfiguration.LogFormat) {
+        let metadata: [(String, Logger.MetadataValue)] = (10..<30).map { ("name\($0)", "\(Self.long)") }
+        let line = LineLogHandler(format: format).line(.info, "m", Dictionary(uniqueKeysWithValues: metadata))
+        #expect(line.utf8.count <= LineLogHandler.maximumLineBytes)
+        let shown = metadata.count { line.contains($0.0) }
+        #expect(shown > 5 && line.contains("more") && line.contains(String(metadata.count - shown)))
+    }
+
+    @Test("a line of the audit log is short whatever a client sent")
+    func boundsAuditLines() throws {
+        let addresses = (0..<2_000).map { JSONValue.string("10.0.\($0 / 256).\($0 % 256)") }
+        var entry = AuditLog.Entry(
+            time: "t", method: .release, id: JSONValue.string(Self.long).text,
+            identity: Identity(user: Self.long, groups: Array(repeating: Self.long, count: 100)), peer: "p",
+            object: Self.long, outcome: .success(CallResult(["released": .array(addresses)])))
+        let released = try JSONValue(parsing: AuditLog.line(entry))
+        #expect(released["released"]?.arrayValue?.count == 1_024 && released["more"] == 976)
+        #expect(released["object"]?.stringValue?.hasSuffix("…") == true)
+        #expect(AuditLog.line(entry).count < 64 << 10)
+        #expect(entry.bytes > 2 * Self.long.utf8.count)
+        entry.outcome = .failure(APIError(.internal, reason: "x", Self.long))
+        #expect(AuditLog.line(entry).count < 16 << 10)
+        #expect(try JSONValue(parsing: AuditLog.line(entry))["error"]?.stringValue?.hasSuffix("…") == true)
+    }
+}

@@ -1,0 +1,119 @@
+import TandemAPI
+import TestSupport
+import Testing
+import YAMLDocuments
+
+@Suite("YAML documents")
+struct YAMLDocumentsTests {
+    private func fault(_ text: String) -> YAMLFault? {
+        do { _ = try YAMLDocuments.read(text) } catch { return error }
+        return nil
+    }
+
+    private static let readable: [(text: String, values: [JSONValue])] = [
+        ("", []),
+        ("# nothing\n", []),
+        ("---\n---\na\n", [.null, "a"]),
+        ("a: 1\n---\nb: 2\n", [["a": 1], ["b": 2]]),
+        ("[yes, no, true, ~, null]", [[true, false, true, .null, .null]]),
+        ("['', \"1\", !!str 1, x]", [["", "1", "1", "x"]]),
+        ("[1, 0x10, 1_000, 1.50, 1e3, .5]", [[1, 16, 1000, .number("1.50"), .number("1e3"), .number("0.5")]]),
+        ("1: a\n\"b c\": {}\n", [["1": "a", "b c": [:]]]),
+        ("a: |\n  x\n  *y\n", [["a": "x\n*y\n"]]),
+        ("a: &x {b: 1}\nc: [*x, *x]\n", [["a": ["b": 1], "c": [["b": 1], ["b": 1]]]]),
+        // Of two anchors with one name each counts for what follows it.
+        ("[&x 1, *x, &x 2, *x]", [[1, 1, 2, 2]]),
+        ("[&k a, {*k : 1}]", [["a", ["a": 1]]]),
+        ("&k a: *k\n", [["a": "a"]]),
+        ("base: &b {x: 1, y: 2}\nall: {<<: *b, y: 3}\n", [["base": ["x": 1, "y": 2], "all": ["x": 1, "y": 3]]]),
+        ("{<<: [{x: 1}, {x: 2, y: 2}], z: 3}", [["x": 1, "y": 2, "z": 3]]),
+    ]
+
+    @Test("documents, scalars, anchors and merge keys")
+    func reads() throws {
+        for (text, values) in Self.readable { #expect(try YAMLDocuments.read(text) == values, "\(text)") }
+    }
+
+    @Test("what is no YAML, or no JSON, is refused with its line")
+    func refuses() {
+        let long = String(repeating: "k", count: 1_000)
+        for (text, line, problem) in [
+            ("a: 1\nb: [\n", 3, ""), ("a: 1\nb: .inf\n", 2, "JSON has no number like .inf"),
+            ("a: 1\n[x]: 2\n", 2, "a key that is no text"), ("a: 1\n\na: 2\n", 3, "the key a is there twice"),
+            ("a: *b\n", 1, "the alias *b leads nowhere"), ("&a [*a]", 1, "the alias *a leads nowhere"),
+            ("a: &a\n  b: *a\n", 2, "the alias *a leads nowhere"),
+            ("&a x\n--- \n*a\n", 3, "the alias *a leads nowhere"),
+            ("<<: 1\n", 1, "<< merges mappings alone"), ("\(long): 1\n\(long): 1\n", 2, "the key kkk"),
+        ] {
+            let fault = fault(text)
+            #expect(fault?.line == line, "\(text.prefix(40))")
+            #expect(fault?.problem.hasPrefix(problem) == true, "\(fault?.problem ?? "")")
+            #expect(fault?.problem.utf8.count ?? 0 < 200)
+        }
+    }
+
+    /// Nine aliases of nine aliases and so on: 9^levels elements.
+    private func bomb(_ levels: Int) -> String {
+        var text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+        for level in 1..<levels {
+            text += "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ","))]\n"
+        }
+        return text
+    }
+
+    @Test("aliases of aliases are refused however they are used", .timeLimit(.minutes(1)))
+    func refusesBombs() {
+        let aliases = Array(repeating: "*a", count: 100).joined(separator: ",")
+        let flat = "a: &a \(String(repeating: "x", count: 1 << 20))\nb: [\(aliases)]\n"
+        func mapping(_ level: Int) -> String {
+            let members = (0..<9).map { "k\($0): \(level == 0 ? "x" : "*a\(level - 1)")" }
+            return "a\(level): &a\(level) {\(members.joined(separator: ","))}\n"
+        }
+        let merging = (0..<9).map(mapping).joined() + "all: {<<: *a8}\n"
+        for text in [
+            bomb(9), bomb(30), flat, merging, bomb(9) + "? *a8\n: x\n", bomb(9) + "? [*a8]\n: x\n",
+            // Each by itself is allowed.
+            Array(repeating: bomb(6), count: 100).joined(separator: "---\n"),
+        ] {
+            #expect(fault(text)?.problem.hasPrefix("excessive aliasing") == true, "\(text.prefix(40))")
+        }
+        // What people write is far from it: labels and a template in each of 2,000 objects.
+        let object = "labels: &l {a: b, c: d}\nselector: *l\nspec: &s {image: x, env: [*l, *l]}\nother: *s\n"
+        #expect(fault(Array(repeating: object, count: 2_000).joined(separator: "---\n")) == nil)
+        #expect(fault(bomb(5)) == nil)
+    }
+
+    @Test("depth is limited, of what is written and of what aliases make of it")
+    func limitsDepth() throws {
+        let deepest = YAMLDocuments.maximumDepth
+        func nested(_ depth: Int) -> [String] {
+            [
+                String(repeating: "[", count: depth) + String(repeating: "]", count: depth),
+                String(repeating: "{a: ", count: depth) + "x" + String(repeating: "}", count: depth),
+                String(repeating: "- ", count: depth) + "x",
+                (0..<depth).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
+                (1..<depth).reduce("- &a0 [x]\n") { text, level in text + "- &a\(level) [*a\(level - 1)]\n" }
+                    .split(separator: "\n").dropLast().joined(separator: "\n"),
+            ]
+        }
+        for text in nested(deepest) { #expect(fault(text) == nil) }
+        // What is read can be sent.
+        for text in nested(deepest) {
+            #expect(throws: Never.self) { try JSONValue(parsing: YAMLDocuments.read(text)[0].text.bytes) }
+        }
+        for depth in [deepest + 1, deepest + 2, 900] {
+            for text in nested(depth) {
+                #expect(fault(text)?.problem.contains("more than 64 deep") == true, "\(depth)")
+            }
+        }
+        for part in ["[", "{a: ", "- ", "? "] { #expect(fault(String(repeating: part, count: 100_000)) != nil) }
+    }
+
+    @Test("a large scalar is read as it is", .timeLimit(.minutes(1)))
+    func readsLargeScalars() throws {
+        let digits = String(repeating: "1", count: 4 << 20)
+        let blank = String(repeating: "a b ", count: 1 << 20) + "c"
+        for text in [digits, blank] { #expect(try YAMLDocuments.read("a: \(text)\n") == [["a": .string(text)]]) }
+        #expect(try YAMLDocuments.read("a: \"\(blank)\"\n") == [["a": .string(blank)]])
+    }
+}
