@@ -208,7 +208,7 @@ extension Service {
     /// `spec` as it was asked, its members in one order: equal texts mean equal requests.
     var canonicalRequest: [UInt8] {
         var spec = spec
-        spec.others.members.sort { $0.name < $1.name }
+        spec.others.sort()
         return Documents.encode(spec.write)
     }
 }

@@ -116,7 +116,7 @@ enum Documents {
         _ document: [UInt8], _ read: (inout JSONReader) throws(JSONError) -> Object
     ) throws(APIError) -> Object {
         do throws(JSONError) {
-            return try JSONReader.read(document, read)
+            return try JSONReader.read(document, isLimited: false, read)
         } catch {
             throw APIError(.internal, reason: "InternalError", "a stored object can't be read: \(error)")
         }

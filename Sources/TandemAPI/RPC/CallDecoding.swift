@@ -10,6 +10,7 @@ extension Call {
             var reader = JSONReader(text)
             do throws(JSONError) {
                 try members.read(&reader, for: method)
+                try reader.checkMembers()
             } catch {
                 let path = error.path(in: text)
                 throw .invalidParams((path.isEmpty ? "params" : "params.\(path)") + ": \(error.message)")
@@ -24,6 +25,7 @@ extension Call {
         var members = CallMembers()
         do {
             try members.read(&reader, for: method)
+            try reader.checkMembers()
             return try members.call(of: method)
         } catch {
             return nil
@@ -54,8 +56,8 @@ private struct CallMembers {
 
     mutating func read(_ reader: inout JSONReader, for method: Method) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             guard let parameter = Parameter(key), method.takes(parameter) else {
                 let known = (method.required + method.optional).map(\.rawValue).joined(separator: ", ")
                 throw JSONError(
@@ -94,8 +96,8 @@ private struct CallMembers {
     private mutating func readAttachment(_ reader: inout JSONReader) throws(JSONError) {
         let start = reader.position
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "containerID": containerID = try reader.readStringOrNull() ?? ""
             case "ifName": ifName = try reader.readNonEmptyString()
