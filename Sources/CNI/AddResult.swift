@@ -8,7 +8,7 @@ struct AddResult {
     let gateways: [IPAddress]
     let isReplayed: Bool
 
-    /// From the answer to `AllocatePodIPs`; nil where that is not what the contract says.
+    /// From the answer to `AllocatePodIPs`; nil where that is not what the contract says: of each family one address at most.
     init?(_ answer: JSONValue) {
         let ips = (answer["pod"]?["status"]?["podIPs"]?.arrayValue ?? []).map { $0["ip"]?.stringValue }
         addresses = ips.compactMap { $0.flatMap { IPAddress($0) } }
@@ -18,7 +18,7 @@ struct AddResult {
         }
         isReplayed = answer["replayed"] == true
         let podCIDRs = podCIDRs
-        guard !ips.isEmpty, addresses.count == ips.count,
+        guard (1...IPFamily.allCases.count).contains(ips.count), addresses.count == ips.count,
             addresses.allSatisfy({ address in podCIDRs.contains { $0.contains(address) } })
         else { return nil }
     }

@@ -95,8 +95,8 @@ extension Plugin {
         var pod: JSONValue = ["metadata": metadata, "spec": ["nodeName": .string(node)]]
         if !addresses.isEmpty {
             // The same address may be asked for in more than one way.
-            var distinct: [IPAddress] = []
-            for address in addresses where !distinct.contains(address) { distinct.append(address) }
+            var seen: Set<IPAddress> = []
+            let distinct = addresses.filter { seen.insert($0).inserted }
             pod["status"] = ["podIPs": .array(distinct.map { ["ip": .string($0.description)] })]
         }
         return ["pod": pod, "attachment": attachment.json]

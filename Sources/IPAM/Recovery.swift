@@ -46,7 +46,7 @@ final class Recovery: Sendable {
         let service = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
         let stored = StoredService(
             service, holding: holdings(of: service), version: object.version, document: document,
-            request: ServiceRequest(text: Array(object.context)))
+            request: StoredRequest(text: Array(object.context)))
         for holding in object.holdings {
             guard let address = holding.address else { continue }
             let pool = pools.addressPool(

@@ -24,7 +24,7 @@ extension Engine {
     // MARK: Under the Service's turn
 
     private func create(
-        _ asked: Service, _ request: ServiceRequest, key: String, attempts: Int, for caller: Caller
+        _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
     ) {
         let stored = registry.services[key]
         if let stored, stored.isAnswer(to: asked, request) {
@@ -43,7 +43,7 @@ extension Engine {
             }
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
-            keep(claimed, request: request, isDryRun: caller.isDryRun) { outcome in
+            keep(claimed, request: StoredRequest(text: request), isDryRun: caller.isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
@@ -120,14 +120,14 @@ extension Engine {
 
     /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
     private func keep(
-        _ claimed: consuming ClaimedService, request: ServiceRequest, isDryRun: Bool,
+        _ claimed: consuming ClaimedService, request: @autoclosure () -> StoredRequest, isDryRun: Bool,
         _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
         if isDryRun {
             claimed.giveBack()
             return done(.kept(Documents.encode(claimed.decision.service.write)))
         }
-        let version = nextVersion()
+        let (request, version) = (request(), nextVersion())
         claimed.decision.service.metadata.resourceVersion = String(version)
         let document = Documents.encode(claimed.decision.service.write)
         let stored = StoredService(
@@ -201,16 +201,17 @@ extension ServiceHolding {
 }
 
 extension Service {
-    fileprivate var request: ServiceRequest {
+    /// `spec` as it was asked, its members in one order.
+    fileprivate var request: [UInt8] {
         var spec = spec
-        spec.others.members.sort { $0.name < $1.name }
-        return ServiceRequest(text: Documents.encode(spec.write))
+        spec.others.sort()
+        return Documents.encode(spec.write)
     }
 }
 
 extension StoredService {
     /// Whether this is what the request asks for: same uid where one is given, same members under `spec`.
-    fileprivate func isAnswer(to asked: Service, _ request: ServiceRequest) -> Bool {
+    fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
         return self.request.means(request)
     }

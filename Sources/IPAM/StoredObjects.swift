@@ -14,14 +14,14 @@ final class StoredService: Sendable {
     /// The object as it is served.
     let document: [UInt8]
     /// What a retry of `AllocateServiceIPs` is known by.
-    let request: ServiceRequest
+    let request: StoredRequest
     let uid: String
     /// Every address that it shows.
     let holdings: [ServiceHolding]
 
     init(
         _ service: Service, holding holdings: [ServiceHolding], version: UInt64, document: [UInt8],
-        request: ServiceRequest
+        request: StoredRequest
     ) {
         namespace = service.metadata.namespace
         name = service.metadata.name
@@ -149,7 +149,7 @@ enum Documents {
         _ document: [UInt8], _ read: (inout JSONReader) throws(JSONError) -> Object
     ) throws(APIError) -> Object {
         do throws(JSONError) {
-            return try JSONReader.read(document, read)
+            return try JSONReader.read(document, isLimited: false, read)
         } catch {
             throw APIError(.internal, reason: "InternalError", "a stored object can't be read: \(error)")
         }

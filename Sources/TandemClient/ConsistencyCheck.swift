@@ -26,6 +26,7 @@ public struct ConsistencyCheck: Sendable {
         for service in services { check.add(service: service) }
         for node in nodes { check.add(node: node) }
         for pod in pods { check.add(pod: pod) }
+        check.compareNodes()
         check.compare(with: pools)
         for (address, owner) in check.owners.sorted(by: { $0.key < $1.key }) {
             let status = try await client.call(.lookupIP, ["ip": .string(address.description)])
@@ -58,13 +59,20 @@ public struct ConsistencyCheck: Sendable {
 
     private mutating func add(node: JSONValue) {
         let name = node["metadata"]?["name"]?.stringValue ?? ""
-        let cidrs = Self.strings(node["spec"]?["podCIDRs"]).compactMap { CIDR($0) }
-        for (other, ranges) in nodes {
-            for range in ranges where cidrs.contains(where: { $0.overlaps(range) }) {
-                faults.append("Nodes \(name) and \(other) both have \(range)")
+        nodes[name] = Self.strings(node["spec"]?["podCIDRs"]).compactMap { CIDR($0) }
+    }
+
+    /// Of two CIDRs that overlap one lies in the other: in order it comes first, and all that lie in it come next.
+    private mutating func compareNodes() {
+        var outer: (cidr: CIDR, node: String)?
+        let held = nodes.flatMap { name, cidrs in cidrs.map { (cidr: $0, node: name) } }
+        for (cidr, node) in held.sorted(by: { ($0.cidr, $0.node) < ($1.cidr, $1.node) }) {
+            guard let outside = outer, outside.cidr.contains(cidr) else {
+                outer = (cidr, node)
+                continue
             }
+            if node != outside.node { faults.append("Nodes \(node) and \(outside.node) both have \(cidr)") }
         }
-        nodes[name] = cidrs
     }
 
     private mutating func add(pod: JSONValue) {
@@ -93,10 +101,13 @@ public struct ConsistencyCheck: Sendable {
         let serviceRanges = pools.filter { $0["kind"] == "Service" || $0["kind"] == "LoadBalancer" }.compactMap {
             $0["cidr"]?.stringValue.flatMap { CIDR($0) }
         }
-        for (address, owner) in owners.sorted(by: { $0.key < $1.key })
+        let sorted = owners.sorted { $0.key < $1.key }
+        for (address, owner) in sorted
         where owner.hasPrefix("Service ") && !serviceRanges.contains(where: { $0.contains(address) }) {
             faults.append("\(owner): \(address) lies in no range of Services; put the range back, or move the Service")
         }
+        let addresses = sorted.map(\.key)
+        let subnets = nodes.values.joined().sorted()
         for pool in pools {
             guard let name = pool["name"]?.stringValue, let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }),
                 let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
@@ -106,7 +117,8 @@ public struct ConsistencyCheck: Sendable {
             }
             let held =
                 pool["kind"] == "NodeCIDR"
-                ? nodes.values.joined().count { range.contains($0) } : owners.keys.count { range.contains($0) }
+                ? subnets.count(from: { $0 >= range }, to: { $0.network > range.last })
+                : addresses.count(from: { $0 >= range.first }, to: { $0 > range.last })
             if held != allocated { faults.append("pool \(name) counts \(allocated) allocated, objects hold \(held)") }
         }
     }
@@ -129,5 +141,21 @@ public struct ConsistencyCheck: Sendable {
 
     private static func strings(_ value: JSONValue?) -> [String] {
         (value?.arrayValue ?? []).compactMap(\.stringValue)
+    }
+}
+
+extension Array {
+    /// Of elements in order, how many lie between the first that is `start` and the first that is `end`. O(log count).
+    fileprivate func count(from start: (Element) -> Bool, to end: (Element) -> Bool) -> Int {
+        firstIndex(sorted: end) - firstIndex(sorted: start)
+    }
+
+    private func firstIndex(sorted isAfter: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }

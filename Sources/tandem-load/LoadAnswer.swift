@@ -14,16 +14,16 @@ struct LoadAnswer: Sendable {
         guard try reader.peek() == .array else { return [try LoadAnswer(&reader)] }
         var answers: [LoadAnswer] = []
         try reader.beginArray()
-        var isFirst = true
-        while try reader.nextElement(&isFirst) { answers.append(try LoadAnswer(&reader)) }
+        var count = 0
+        while try reader.nextElement(&count) { answers.append(try LoadAnswer(&reader)) }
         return answers
     }
 
     private init(_ reader: inout JSONReader) throws(JSONError) {
         id = -1
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "id": if try !reader.skipNull() { id = try reader.readInt() }
             case "error": error = try reader.readValue()["data"]?["reason"]?.stringValue ?? "Unknown"
@@ -35,8 +35,8 @@ struct LoadAnswer: Sendable {
 
     private mutating func readResult(_ reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "service", "pod": try readObject(&reader)
             default: try reader.skipValue()
@@ -46,8 +46,8 @@ struct LoadAnswer: Sendable {
 
     private mutating func readObject(_ reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "spec", "status": try readAddresses(&reader)
             default: try reader.skipValue()
@@ -57,8 +57,8 @@ struct LoadAnswer: Sendable {
 
     private mutating func readAddresses(_ reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "clusterIPs", "podIPs": addresses = try reader.readText().bytes
             default: try reader.skipValue()

@@ -14,10 +14,24 @@ extension FuzzTarget {
         precondition(!text.contains(UInt8(ascii: "\n")), "a line break would cut the message in two")
     }
 
-    /// Whatever comes, there is an answer that is JSON, on one line.
+    /// Whatever comes, there is an answer that is JSON, on one line. Who may make no call gets none, and the same answer
+    /// where there is no call.
     static func envelope(_ input: UnsafeRawBufferPointer) {
         let isJSON = (try? JSONValue(parsing: input)) != nil
-        switch RPCMessage(parsing: input) {
+        let message = RPCMessage(parsing: input)
+        let refused = RPCMessage(parsing: input) { _, target throws(APIError) in
+            _ = target()
+            throw Self.refusal
+        }
+        switch (message, refused) {
+        case (.invalid(let error), .invalid(let other)): precondition(error == other, "another fault for a stranger")
+        case (.single(let request), .single(let other)): checkRefused(other, for: request)
+        case (.batch(let requests), .batch(let others)):
+            precondition(requests.count == others.count, "another number of calls for a stranger")
+            for (request, other) in zip(requests, others) { checkRefused(other, for: request) }
+        default: preconditionFailure("another kind of message for a stranger")
+        }
+        switch message {
         case .invalid(let error):
             precondition(isJSON || error.code == -32700 || error.reason == "BatchTooLarge", "no JSON, and not told so")
             check(RPCReply(id: nil, .failure(error)))
@@ -29,6 +43,16 @@ extension FuzzTarget {
             precondition((1...RPCMessage.maximumBatch).contains(requests.count))
             for request in requests { check(request) }
         }
+    }
+
+    private static let refusal = APIError(.unauthenticated, reason: "Unauthorized", "")
+
+    private static func checkRefused(_ refused: RPCRequest, for request: RPCRequest) {
+        precondition(refused.id == request.id && refused.method == request.method, "another call for a stranger")
+        guard case .failure(let error) = refused.call else {
+            preconditionFailure("a call was made of what was refused")
+        }
+        if request.method != nil { precondition(error == refusal, "a call was refused for another reason") }
     }
 
     private static func check(_ request: RPCRequest) {

@@ -33,7 +33,8 @@ struct BatchTests {
         func answered() -> UInt64 { metrics.counts.reduce(0) { $0 + $1.count } }
 
         let replies = Log<[UInt8]>()
-        service.handle(text.withUnsafeBytes { service.parse($0) }, of: text.count, from: session) { reply in
+        service.handle(text.withUnsafeBytes { service.parse($0, from: session) }, of: text.count, from: session) {
+            reply in
             replies.add(reply?.bytes ?? [])
         }
         #expect(answered() == 16)

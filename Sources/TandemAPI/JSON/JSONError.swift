@@ -30,7 +30,8 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
 /// Walks a text up to an offset and says which member that offset lies in.
 enum JSONPathFinder {
     private enum Step {
-        case member(String)
+        /// Where its name lies in the text; empty before the first and between two.
+        case member(Range<Int>)
         case element(Int)
     }
 
@@ -43,7 +44,7 @@ enum JSONPathFinder {
             switch text[position] {
             case UInt8(ascii: "{"):
                 expectsKey.append(true)
-                steps.append(.member(""))
+                steps.append(.member(0..<0))
             case UInt8(ascii: "["):
                 expectsKey.append(false)
                 steps.append(.element(0))
@@ -52,7 +53,10 @@ enum JSONPathFinder {
                 _ = expectsKey.popLast()
             case UInt8(ascii: ","):
                 if case .element(let index)? = steps.last { steps[steps.count - 1] = .element(index + 1) }
-                if case .member? = steps.last { expectsKey[expectsKey.count - 1] = true }
+                if case .member? = steps.last {
+                    steps[steps.count - 1] = .member(0..<0)
+                    expectsKey[expectsKey.count - 1] = true
+                }
             case UInt8(ascii: "\""):
                 let start = position + 1
                 position = start
@@ -60,8 +64,7 @@ enum JSONPathFinder {
                     position += text[position] == UInt8(ascii: "\\") ? 2 : 1
                 }
                 if expectsKey.last == true {
-                    let end = min(position, text.count)
-                    steps[steps.count - 1] = .member(String(decoding: text[start..<max(start, end)], as: UTF8.self))
+                    steps[steps.count - 1] = .member(start..<max(start, min(position, text.count)))
                     expectsKey[expectsKey.count - 1] = false
                 }
             default: break
@@ -71,8 +74,10 @@ enum JSONPathFinder {
         var path = ""
         for step in steps {
             switch step {
-            case .member(""): break
-            case .member(let name): path += path.isEmpty ? name : "." + name
+            case .member(let name):
+                guard !name.isEmpty else { continue }
+                if !path.isEmpty { path += "." }
+                path += String(decoding: text[name], as: UTF8.self)
             case .element(let index): path += "[\(index)]"
             }
         }

@@ -1,10 +1,19 @@
 extension JSONValue {
-    /// RFC 7386: what `patch` makes of this value. Objects merge member by member, null deletes, all else replaces.
+    /// RFC 7386: what `patch` makes of this value. Objects merge member by member, null deletes, all else replaces. O(size of
+    /// both).
     public func merging(_ patch: JSONValue) -> JSONValue {
         guard case .object(let changes) = patch else { return patch }
-        var result = objectValue ?? JSONObject()
-        for (name, change) in changes.members {
-            result[name] = change == .null ? nil : (result[name] ?? .null).merging(change)
+        let base = objectValue ?? JSONObject()
+        var result = JSONObject()
+        for (name, value) in base.members {
+            guard let change = changes[name] else {
+                result[name] = value
+                continue
+            }
+            if change != .null { result[name] = value.merging(change) }
+        }
+        for (name, change) in changes.members where change != .null && base[name] == nil {
+            result[name] = JSONValue.null.merging(change)
         }
         return .object(result)
     }

@@ -6,27 +6,37 @@
 public struct JSONReader {
     /// Arrays and objects may lie in one another this deep.
     public static let maximumDepth = 64
+    /// One object may have so many members, at whatever depth, where the reader is limited.
+    public static let maximumMembers = 4096
 
     // Valid for as long as the closure that lent the bytes runs; the reader never leaves it.
     let text: UnsafeRawBufferPointer
     /// Offset of the next byte.
     public internal(set) var position = 0
     var depth = 0
+    /// For what a client sends: see `maximumMembers`, and `readString`.
+    let isLimited: Bool
+    /// Where the first object with too many members has the first that is too many. Reading goes on: what is not JSON is
+    /// told from what is merely too large.
+    var excess: Int?
 
-    public init(_ text: UnsafeRawBufferPointer) {
+    /// `isLimited` says that the text is a client's; not what was stored before there were limits, nor a server's answer.
+    public init(_ text: UnsafeRawBufferPointer, isLimited: Bool = true) {
         self.text = text
+        self.isLimited = isLimited
     }
 
     /// Reads one whole text with `body`, behind whose value nothing but white space may follow.
     public static func read<Value>(
-        _ text: [UInt8], _ body: (inout JSONReader) throws(JSONError) -> Value
+        _ text: [UInt8], isLimited: Bool = true, _ body: (inout JSONReader) throws(JSONError) -> Value
     ) throws(JSONError) -> Value {
         // `withUnsafeBytes` does not pass typed errors on; a result does.
         try text.withUnsafeBytes { buffer in
             Result { () throws(JSONError) in
-                var reader = JSONReader(buffer)
+                var reader = JSONReader(buffer, isLimited: isLimited)
                 let value = try body(&reader)
                 try reader.finish()
+                try reader.checkMembers()
                 return value
             }
         }.get()
@@ -72,6 +82,15 @@ public struct JSONReader {
         guard position == text.count else { throw syntax("expected the end of the text") }
     }
 
+    /// What is wrong where an object that was read or passed over has more members than it may.
+    var excessFault: JSONError? {
+        excess.map { JSONError(.type, at: $0, "an object has at most \(Self.maximumMembers) members") }
+    }
+
+    func checkMembers() throws(JSONError) {
+        if let excessFault { throw excessFault }
+    }
+
     // MARK: Scalars
 
     public mutating func readBool() throws(JSONError) -> Bool {
@@ -95,9 +114,17 @@ public struct JSONReader {
         return value
     }
 
+    /// Of a client, a string without too many marks in a row: `JSONStringScan.checkMarks`.
     public mutating func readString() throws(JSONError) -> String {
         try expect(.string)
-        return try scanString().string(in: text)
+        return try string(try scanString())
+    }
+
+    @inline(__always)
+    func string(_ scan: JSONStringScan) throws(JSONError) -> String {
+        let string = try scan.string(in: text)
+        if isLimited, !scan.isASCII { try scan.checkMarks(of: string) }
+        return string
     }
 
     // MARK: Containers
@@ -108,10 +135,12 @@ public struct JSONReader {
         try descend()
     }
 
-    /// The next key of the object entered last, or nil at its end, which is consumed.
-    public mutating func nextKey(_ isFirst: inout Bool) throws(JSONError) -> JSONKey? {
-        guard try nextItem(&isFirst, closing: UInt8(ascii: "}")) else { return nil }
+    /// The next key of the object entered last, or nil at its end, which is consumed. `count` of the members so far is 0 at
+    /// first, and stays with the object.
+    public mutating func nextKey(_ count: inout Int) throws(JSONError) -> JSONKey? {
+        guard try nextItem(&count, closing: UInt8(ascii: "}")) else { return nil }
         skipWhitespace()
+        if count > Self.maximumMembers, isLimited, excess == nil { excess = position }
         guard position < text.count, text[position] == UInt8(ascii: "\"") else {
             throw syntax("expected a member's name in quotes")
         }
@@ -128,9 +157,9 @@ public struct JSONReader {
         try descend()
     }
 
-    /// Whether another element follows in the array entered last; at its end, which is consumed, false.
-    public mutating func nextElement(_ isFirst: inout Bool) throws(JSONError) -> Bool {
-        try nextItem(&isFirst, closing: UInt8(ascii: "]"))
+    /// Whether another element follows in the array entered last; at its end, which is consumed, false. `count` as above.
+    public mutating func nextElement(_ count: inout Int) throws(JSONError) -> Bool {
+        try nextItem(&count, closing: UInt8(ascii: "]"))
     }
 
     /// Checks and passes over one value of any kind.
@@ -142,13 +171,20 @@ public struct JSONReader {
         case .string: _ = try scanString()
         case .array:
             try descend()
-            var isFirst = true
-            while try nextElement(&isFirst) { try skipValue() }
+            var count = 0
+            while try nextElement(&count) { try skipValue() }
         case .object:
             try descend()
-            var isFirst = true
-            while try nextKey(&isFirst) != nil { try skipValue() }
+            var count = 0
+            while try nextKey(&count) != nil { try skipValue() }
         }
+    }
+
+    /// As `skipValue`, however many members an object has: for what is not to be used in any case.
+    mutating func skipValueOfAnySize() throws(JSONError) {
+        let before = excess
+        try skipValue()
+        excess = before
     }
 
     /// The next value as it was written, without white space between its tokens.
@@ -176,7 +212,7 @@ public struct JSONReader {
         position += 1
     }
 
-    private mutating func nextItem(_ isFirst: inout Bool, closing: UInt8) throws(JSONError) -> Bool {
+    private mutating func nextItem(_ count: inout Int, closing: UInt8) throws(JSONError) -> Bool {
         skipWhitespace()
         guard position < text.count else { throw syntax("the text ends inside an array or object") }
         if text[position] == closing {
@@ -184,10 +220,8 @@ public struct JSONReader {
             depth -= 1
             return false
         }
-        if isFirst {
-            isFirst = false
-            return true
-        }
+        count &+= 1
+        if count == 1 { return true }
         guard text[position] == UInt8(ascii: ",") else {
             throw syntax("expected ',' or '\(Character(UnicodeScalar(closing)))'")
         }

@@ -5,12 +5,46 @@ struct JSONStringScan {
     /// Offsets of the bytes between the quotes.
     var start: Int
     var end: Int
-    var hasEscapes: Bool
+    var forms: Forms
+
+    /// What is not plain ASCII in it.
+    struct Forms: OptionSet {
+        let rawValue: UInt8
+        static let escapes = Forms(rawValue: 1)
+        /// Escapes of four digits, beside `escapes`.
+        static let unicodeEscapes = Forms(rawValue: 2)
+        static let multibytes = Forms(rawValue: 4)
+    }
+
+    var hasEscapes: Bool { forms.contains(.escapes) }
+    var isASCII: Bool { forms.rawValue <= Forms.escapes.rawValue }
 
     func string(in text: UnsafeRawBufferPointer) throws(JSONError) -> String {
         guard hasEscapes else { return String(decoding: text[start..<end], as: UTF8.self) }
         return try unescaped(in: text)
     }
+
+    /// The string where it may be one of the words that the envelope knows; nil where it is too long for any.
+    func word(in text: UnsafeRawBufferPointer) throws(JSONError) -> String? {
+        // By escapes each letter takes six bytes.
+        end - start <= 200 ? try string(in: text) : nil
+    }
+
+    /// Swift compares strings, and hashes them, in a time that grows as the square of the marks in a row (`e` with a
+    /// thousand accents): a string of more than `maximumMarks` is refused. So many no language needs (Unicode's UAX #15,
+    /// "Stream-Safe Text Format").
+    func checkMarks(of string: String) throws(JSONError) {
+        var marks = 0
+        for scalar in string.unicodeScalars {
+            marks = scalar.properties.canonicalCombiningClass == .notReordered ? 0 : marks + 1
+            guard marks <= Self.maximumMarks else {
+                throw JSONError(.type, at: start, "more than \(Self.maximumMarks) combining marks in a row")
+            }
+        }
+    }
+
+    /// Combining marks in a row.
+    static let maximumMarks = 30
 
     /// The scan has checked each escape's form, so that only surrogates can still be wrong.
     private func unescaped(in text: UnsafeRawBufferPointer) throws(JSONError) -> String {
@@ -80,24 +114,25 @@ extension JSONReader {
     mutating func scanString() throws(JSONError) -> JSONStringScan {
         position += 1
         let start = position
-        var hasEscapes = false
-        var hasUnicodeEscapes = false
+        var forms = JSONStringScan.Forms(rawValue: 0)
         while true {
             position += PlainRun.length(text, from: position, inASCII: true)
             guard position < text.count else { throw syntax("the text ends inside a string") }
             let byte = text[position]
             switch byte {
             case UInt8(ascii: "\""):
-                let scan = JSONStringScan(start: start, end: position, hasEscapes: hasEscapes)
+                let scan = JSONStringScan(start: start, end: position, forms: forms)
                 position += 1
                 // Only escapes of four digits can hide half a surrogate pair; decoding them finds it.
-                if hasUnicodeEscapes { _ = try scan.string(in: text) }
+                if forms.contains(.unicodeEscapes) { _ = try scan.string(in: text) }
                 return scan
             case UInt8(ascii: "\\"):
-                hasEscapes = true
-                if try scanEscape() { hasUnicodeEscapes = true }
+                forms.formUnion(.escapes)
+                if try scanEscape() { forms.formUnion(.unicodeEscapes) }
             case 0x00..<0x20: throw syntax("a control character in a string must be escaped")
-            default: try scanMultibyte(byte)
+            default:
+                forms.formUnion(.multibytes)
+                try scanMultibyte(byte)
             }
         }
     }
@@ -184,17 +219,18 @@ public struct JSONKey {
 
     @inline(__always)
     func matches(_ name: StaticString) -> Bool {
-        if scan.hasEscapes { return string == name.description }
+        if scan.hasEscapes { return equals(name.description) }
         let count = scan.end - scan.start
         guard count == name.utf8CodeUnitCount else { return false }
         for index in 0..<count where text[scan.start + index] != name.utf8Start[index] { return false }
         return true
     }
 
-    /// Whether this is `name`, letter for letter.
+    /// Whether this is `name`, byte for byte. O(length of `name`).
     func equals(_ name: String) -> Bool {
-        if scan.hasEscapes { return string == name }
-        return name.utf8.elementsEqual(text[scan.start..<scan.end])
+        guard scan.hasEscapes else { return name.utf8.elementsEqual(text[scan.start..<scan.end]) }
+        // An escape takes six bytes where it makes the fewest: one.
+        return scan.end - scan.start <= 6 * name.utf8.count && name.utf8.elementsEqual(string.utf8)
     }
 
     /// The name as a string.

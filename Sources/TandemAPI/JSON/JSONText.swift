@@ -42,27 +42,33 @@ extension JSONText: CustomStringConvertible {
 
 /// Members of an object that are kept as they came, in their order.
 public struct JSONMembers: Sendable, Hashable {
-    public struct Member: Sendable, Hashable {
-        public var name: String
-        public var value: JSONText
-    }
-
-    public var members: [Member] = []
+    private var values = NamedValues<JSONText>()
 
     public init() {}
 
+    public var members: [(name: String, value: JSONText)] { values.members }
     public var isEmpty: Bool { members.isEmpty }
 
     public subscript(name: String) -> JSONText? {
-        get { members.first { $0.name == name }?.value }
-        set {
-            let index = members.firstIndex { $0.name == name }
-            switch (index, newValue) {
-            case (let index?, let value?): members[index].value = value
-            case (let index?, nil): members.remove(at: index)
-            case (nil, let value?): members.append(Member(name: name, value: value))
-            case (nil, nil): break
+        get { values[name] }
+        set { values[name] = newValue }
+    }
+
+    /// Puts the members in the order of their names. O(n log n).
+    public mutating func sort() { values.sort() }
+
+    /// Equal where they would be written the same.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.members.count == right.members.count
+            && zip(left.members, right.members).allSatisfy {
+                NameBytes($0.name) == NameBytes($1.name) && $0.value == $1.value
             }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        for (name, value) in members {
+            hasher.combine(NameBytes(name))
+            hasher.combine(value)
         }
     }
 
@@ -70,10 +76,8 @@ public struct JSONMembers: Sendable, Hashable {
     mutating func keep(_ key: JSONKey, _ reader: inout JSONReader) throws(JSONError) {
         guard try !reader.skipNull() else { return }
         let value = try reader.readText()
-        if members.isEmpty {
-            members.append(Member(name: key.string, value: value))
-        } else {
-            self[key.string] = value
-        }
+        // Nothing more is kept of what is refused in any case.
+        try reader.checkMembers()
+        values[try reader.string(key.scan)] = value
     }
 }

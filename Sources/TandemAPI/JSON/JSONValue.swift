@@ -1,5 +1,5 @@
 /// A JSON value as a tree, for code that is off the hot path: merging, printing, tests.
-public enum JSONValue: Sendable, Hashable {
+public enum JSONValue: Sendable {
     case null
     case bool(Bool)
     /// As it was written: no precision is lost.
@@ -8,9 +8,11 @@ public enum JSONValue: Sendable, Hashable {
     case array([JSONValue])
     case object(JSONObject)
 
-    /// Parses one whole text. O(length).
+    /// Parses one whole text, however many members its objects have. O(length).
     public init(parsing text: some Sequence<UInt8>) throws(JSONError) {
-        self = try JSONReader.read(Array(text)) { reader throws(JSONError) in try reader.readValue() }
+        self = try JSONReader.read(Array(text), isLimited: false) { reader throws(JSONError) in
+            try reader.readValue()
+        }
     }
 
     public init(parsing text: String) throws(JSONError) {
@@ -43,22 +45,16 @@ public enum JSONValue: Sendable, Hashable {
 
 /// The members of an object in the order in which they were written; names are unique.
 public struct JSONObject: Sendable, Hashable {
-    public private(set) var members: [(name: String, value: JSONValue)] = []
+    private var values = NamedValues<JSONValue>()
 
     public init() {}
 
-    /// Of two members with one name the later one counts, as in every common reader.
+    public var members: [(name: String, value: JSONValue)] { values.members }
+
+    /// Of two members with one name the later one counts, as in every common reader. To set nil removes, in O(count).
     public subscript(name: String) -> JSONValue? {
-        get { members.first { $0.name == name }?.value }
-        set {
-            let index = members.firstIndex { $0.name == name }
-            switch (index, newValue) {
-            case (let index?, let value?): members[index].value = value
-            case (let index?, nil): members.remove(at: index)
-            case (nil, let value?): members.append((name, value))
-            case (nil, nil): break
-            }
-        }
+        get { values[name] }
+        set { values[name] = newValue }
     }
 
     /// Equal as JSON objects are: whatever the order.
@@ -67,7 +63,36 @@ public struct JSONObject: Sendable, Hashable {
     }
 
     public func hash(into hasher: inout Hasher) {
-        for name in members.map(\.name).sorted() { hasher.combine(name) }
+        // A sum, as the order does not count.
+        var sum = 0
+        for (name, _) in members { sum &+= NameBytes(name).hashValue }
+        hasher.combine(sum)
+    }
+}
+
+extension JSONValue: Hashable {
+    /// Strings are compared byte by byte.
+    public static func == (left: JSONValue, right: JSONValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.number(let left), .number(let right)): left == right
+        case (.string(let left), .string(let right)): NameBytes(left) == NameBytes(right)
+        case (.array(let left), .array(let right)): left == right
+        case (.object(let left), .object(let right)): left == right
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0)
+        case .bool(let value): hasher.combine(value)
+        case .number(let digits): hasher.combine(digits)
+        case .string(let text): hasher.combine(NameBytes(text))
+        case .array(let elements): hasher.combine(elements)
+        case .object(let object): hasher.combine(object)
+        }
     }
 }
 
@@ -100,14 +125,14 @@ extension JSONReader {
         case .array:
             var elements: [JSONValue] = []
             try beginArray()
-            var isFirst = true
-            while try nextElement(&isFirst) { elements.append(try readValue()) }
+            var count = 0
+            while try nextElement(&count) { elements.append(try readValue()) }
             return .array(elements)
         case .object:
             var object = JSONObject()
             try beginObject()
-            var isFirst = true
-            while let key = try nextKey(&isFirst) { object[key.string] = try readValue() }
+            var count = 0
+            while let key = try nextKey(&count) { object[key.string] = try readValue() }
             return .object(object)
         }
     }

@@ -15,8 +15,8 @@ public struct Node: Sendable, Hashable {
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
             case "kind": try reader.expectWord("Node", for: "kind")
@@ -31,8 +31,8 @@ public struct Node: Sendable, Hashable {
     private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
         var first: String?
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "podCIDR": first = try reader.readNonEmptyString()
             case "podCIDRs": podCIDRs = try reader.readStrings() ?? []

@@ -19,8 +19,8 @@ public struct ObjectMeta: Sendable, Hashable {
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "namespace": namespace = try reader.readStringOrNull() ?? ""
             case "name": name = try reader.readStringOrNull() ?? ""
@@ -73,8 +73,8 @@ extension JSONReader {
         guard try !skipNull() else { return nil }
         var values: [String] = []
         try beginArray()
-        var isFirst = true
-        while try nextElement(&isFirst) { values.append(try readString()) }
+        var count = 0
+        while try nextElement(&count) { values.append(try readString()) }
         return values
     }
 

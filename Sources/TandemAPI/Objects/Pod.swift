@@ -18,8 +18,8 @@ public struct Pod: Sendable, Hashable {
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
             case "kind": try reader.expectWord("Pod", for: "kind")
@@ -33,8 +33,8 @@ public struct Pod: Sendable, Hashable {
 
     private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "nodeName": nodeName = try reader.readStringOrNull() ?? ""
             default: try specOthers.keep(key, &reader)
@@ -46,8 +46,8 @@ public struct Pod: Sendable, Hashable {
     private mutating func readStatus(_ reader: inout JSONReader) throws(JSONError) {
         var first: String?
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "podIP": first = try reader.readNonEmptyString()
             case "podIPs": podIPs = try reader.skipNull() ? [] : try reader.readIPs()

@@ -94,8 +94,8 @@ public struct Service: Sendable, Hashable {
     public init(from reader: inout JSONReader) throws(JSONError) {
         self.init()
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
             case "kind": try reader.expectWord("Service", for: "kind")
@@ -147,8 +147,8 @@ public struct ServiceSpec: Sendable, Hashable {
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "type": type = try reader.readNonEmptyString()
             case "ipFamilyPolicy": ipFamilyPolicy = try reader.readStringOrNull()
@@ -220,18 +220,16 @@ public struct ServicePorts: Sendable, Hashable {
         count = 0
         withNodePort = []
         try reader.beginArray()
-        var isFirst = true
-        while try reader.nextElement(&isFirst) {
+        while try reader.nextElement(&count) {
             try reader.beginObject()
-            var isFirstMember = true
-            while let key = try reader.nextKey(&isFirstMember) {
+            var memberCount = 0
+            while let key = try reader.nextKey(&memberCount) {
                 if case "nodePort" = key {
-                    if try !reader.skipNull(), try reader.readInt() != 0 { withNodePort.append(count) }
+                    if try !reader.skipNull(), try reader.readInt() != 0 { withNodePort.append(count - 1) }
                 } else {
                     try reader.skipValue()
                 }
             }
-            count += 1
         }
         text = reader.text(from: start)
     }
@@ -248,8 +246,8 @@ public struct ServiceStatus: Sendable, Hashable {
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "loadBalancer": if try !reader.skipNull() { ingress = try Self.readIngress(&reader) }
             default: try others.keep(key, &reader)
@@ -261,8 +259,8 @@ public struct ServiceStatus: Sendable, Hashable {
     private static func readIngress(_ reader: inout JSONReader) throws(JSONError) -> [IPAddress] {
         var ingress: [IPAddress] = []
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             guard case "ingress" = key, try reader.peek() == .array else {
                 try reader.skipValue()
                 continue
@@ -309,11 +307,11 @@ extension JSONReader {
     mutating func readIPs() throws(JSONError) -> [String] {
         var texts: [String] = []
         try beginArray()
-        var isFirst = true
-        while try nextElement(&isFirst) {
+        var count = 0
+        while try nextElement(&count) {
             try beginObject()
-            var isFirstMember = true
-            while let key = try nextKey(&isFirstMember) {
+            var memberCount = 0
+            while let key = try nextKey(&memberCount) {
                 if case "ip" = key {
                     if let text = try readNonEmptyString() { texts.append(text) }
                 } else {

@@ -32,12 +32,7 @@ public struct Call: Sendable {
     }
 
     /// It would change what is stored.
-    public var isChange: Bool {
-        switch body {
-        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: !isDryRun
-        default: false
-        }
-    }
+    public var isChange: Bool { method.isChange && !isDryRun }
 }
 
 /// What `AllocatePodIPs` asks for.

@@ -10,8 +10,10 @@ extension Call {
             var reader = JSONReader(text)
             do throws(JSONError) {
                 try members.read(&reader, for: method)
+                try reader.checkMembers()
             } catch {
-                let path = error.path(in: text)
+                // Names in it are the client's: the message is to be there whole behind them.
+                let path = error.path(in: text).cut(toBytes: APIError.Cause.maximumTextBytes)
                 throw .invalidParams((path.isEmpty ? "params" : "params.\(path)") + ": \(error.message)")
             }
         }
@@ -24,6 +26,7 @@ extension Call {
         var members = CallMembers()
         do {
             try members.read(&reader, for: method)
+            try reader.checkMembers()
             return try members.call(of: method)
         } catch {
             return nil
@@ -54,12 +57,12 @@ private struct CallMembers {
 
     mutating func read(_ reader: inout JSONReader, for method: Method) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             guard let parameter = Parameter(key), method.takes(parameter) else {
                 let known = (method.required + method.optional).map(\.rawValue).joined(separator: ", ")
                 throw JSONError(
-                    .type, at: key.offset, "unknown member \"\(key.string)\"; \(method.rawValue) takes \(known)")
+                    .type, at: key.offset, "unknown member \"\(key.string.cut(toBytes: 100))\"; \(method.rawValue) takes \(known)")
             }
             if try reader.skipNull() { continue }
             try read(parameter, &reader)
@@ -95,14 +98,14 @@ private struct CallMembers {
     private mutating func readAttachment(_ reader: inout JSONReader) throws(JSONError) {
         let start = reader.position
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             switch key {
             case "containerID": containerID = try reader.readStringOrNull() ?? ""
             case "ifName": ifName = try reader.readNonEmptyString()
             default:
                 throw JSONError(
-                    .type, at: key.offset, "unknown member \"\(key.string)\"; an attachment has containerID and ifName")
+                    .type, at: key.offset, "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID and ifName")
             }
         }
         guard !containerID.isEmpty else { throw JSONError(.type, at: start, "an attachment needs a containerID") }

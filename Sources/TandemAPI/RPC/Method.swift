@@ -71,6 +71,15 @@ extension Method {
         }
     }
 
+    /// A call of it changes what is stored, unless it is a dry run.
+    public var isChange: Bool {
+        switch self {
+        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: true
+        case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .lookupIP, .getPools, .discover:
+            false
+        }
+    }
+
     func takes(_ parameter: Parameter) -> Bool {
         required.contains(parameter) || optional.contains(parameter)
     }

@@ -11,29 +11,39 @@ public enum RPCMessage: Sendable {
     /// Bytes of one message.
     public static let maximumBytes = 1 << 20
 
+    /// Whether a caller may call a method, decided before `params` are decoded: throws what he is to be told. What the call
+    /// is about is looked for only where the function asks for it.
+    ///
+    /// It is a first look, which spares the work: a call that was decoded is to be judged by its `target` once more.
+    public typealias Admission = (_ method: Method, _ target: () -> CallTarget) throws(APIError) -> Void
+
     /// Parses one message. The whole text is checked before anybody sees one of its calls, so that a text that is not
     /// JSON has no effect. Never throws: what is wrong becomes the answer.
-    public init(parsing text: UnsafeRawBufferPointer) {
+    ///
+    /// Of a call that `admit` refuses, `params` are only passed over. O(length).
+    public init(parsing text: UnsafeRawBufferPointer, admitting admit: Admission = { _, _ in }) {
         var reader = JSONReader(text)
         do throws(JSONError) {
             if try reader.peek() == .array {
                 var requests: [RPCRequest] = []
                 try reader.beginArray()
-                var isFirst = true
-                while try reader.nextElement(&isFirst) {
+                var count = 0
+                while try reader.nextElement(&count) {
                     guard requests.count < Self.maximumBatch else {
                         self = .invalid(.batchTooLarge)
                         return
                     }
-                    requests.append(try RPCRequest(from: &reader))
+                    requests.append(try RPCRequest(from: &reader, admit))
                 }
                 try reader.finish()
                 self = requests.isEmpty ? .invalid(.invalidRequest("the batch is empty")) : .batch(requests)
             } else {
-                let request = try RPCRequest(from: &reader)
+                let request = try RPCRequest(from: &reader, admit)
                 try reader.finish()
                 self = .single(request)
             }
+            // Beside `params`, where it is the call's own fault.
+            if let fault = reader.excessFault { self = .invalid(.invalidRequest("\(fault)")) }
         } catch {
             self = .invalid(APIError(.invalidArgument, reason: "ParseError", "not JSON: \(error)", code: -32700))
         }
@@ -44,28 +54,31 @@ public enum RPCMessage: Sendable {
 public struct RPCRequest: Sendable {
     /// As it was written, to be echoed exactly; nil for a notification, which is never answered.
     public var id: JSONText?
+    /// As the request names it, even where it can't be called so; nil where there is none of that name.
+    public var method: Method?
     public var call: Result<Call, APIError>
 
-    public init(id: JSONText?, call: Result<Call, APIError>) {
+    public init(id: JSONText?, method: Method?, call: Result<Call, APIError>) {
         self.id = id
+        self.method = method
         self.call = call
     }
 
     static let nullID = JSONText(unchecked: Array("null".utf8))
 
     /// Reads one request. Throws only where the text is not JSON; a request that is none becomes its own answer.
-    init(from reader: inout JSONReader) throws(JSONError) {
+    init(from reader: inout JSONReader, _ admit: RPCMessage.Admission) throws(JSONError) {
         guard try reader.peek() == .object else {
             try reader.skipValue()
-            self.init(id: Self.nullID, call: .failure(.notAnObject))
+            self.init(id: Self.nullID, method: nil, call: .failure(.notAnObject))
             return
         }
-        let envelope = try Envelope(from: &reader)
+        let envelope = try Envelope(from: &reader, admit)
         if let fault = envelope.fault {
             // It can't be told to be a notification, so that it is answered.
-            self.init(id: envelope.id ?? Self.nullID, call: .failure(.invalidRequest(fault)))
+            self.init(id: envelope.id ?? Self.nullID, method: nil, call: .failure(.invalidRequest(fault)))
         } else {
-            self.init(id: envelope.id, call: envelope.call(in: reader.text))
+            self.init(id: envelope.id, method: envelope.method, call: envelope.call(in: reader.text, admit))
         }
     }
 }
@@ -74,8 +87,8 @@ public struct RPCRequest: Sendable {
 private struct Envelope {
     var id: JSONText?
     private var hasVersion = false
-    private var methodName: String?
-    private var method: Method?
+    private var methodName: JSONStringScan?
+    private(set) var method: Method?
     private var paramsKind: JSONReader.Kind?
     /// Where `params` lies in the message's text.
     private var params: Range<Int>?
@@ -83,42 +96,62 @@ private struct Envelope {
     private var decoded: Call?
     private var hasWrongID = false
 
-    init(from reader: inout JSONReader) throws(JSONError) {
+    init(from reader: inout JSONReader, _ admit: RPCMessage.Admission) throws(JSONError) {
         try reader.beginObject()
-        var isFirst = true
-        while let key = try reader.nextKey(&isFirst) {
+        var count = 0
+        while let key = try reader.nextKey(&count) {
             let kind = try reader.peek()
             switch key {
             case "jsonrpc":
-                hasVersion = kind == .string ? try reader.readString() == "2.0" : false
-                if kind != .string { try reader.skipValue() }
+                hasVersion = try Self.readScan(kind, &reader)?.word(in: reader.text) == "2.0"
             case "method":
                 decoded = nil
-                methodName = kind == .string ? try reader.readString() : nil
-                method = methodName.flatMap(Method.init)
-                if kind != .string { try reader.skipValue() }
+                methodName = try Self.readScan(kind, &reader)
+                method = try methodName?.word(in: reader.text).flatMap(Method.init)
             case "id":
                 let text = try reader.readText()
                 switch kind {
                 case .string, .number, .null: id = text
                 default: hasWrongID = true
                 }
-            case "params": try readParams(kind, &reader)
+            case "params": try readParams(kind, &reader, admit)
             default: try reader.skipValue()
             }
         }
     }
 
-    private mutating func readParams(_ kind: JSONReader.Kind, _ reader: inout JSONReader) throws(JSONError) {
+    /// The next value where it is a string; else it is passed over.
+    private static func readScan(
+        _ kind: JSONReader.Kind, _ reader: inout JSONReader
+    ) throws(JSONError) -> JSONStringScan? {
+        if kind == .string { return try reader.scanString() }
+        try reader.skipValue()
+        return nil
+    }
+
+    private mutating func readParams(
+        _ kind: JSONReader.Kind, _ reader: inout JSONReader, _ admit: RPCMessage.Admission
+    ) throws(JSONError) {
         let start = reader
         paramsKind = kind
         decoded = nil
-        if let method, kind == .object { decoded = Call.decode(method, &reader) }
+        if let method, kind == .object, Self.isAdmitted(by: admit, method, start) {
+            decoded = Call.decode(method, &reader)
+        }
         if decoded == nil {
             reader = start
-            try reader.skipValue()
+            try reader.skipValueOfAnySize()
         }
         params = start.position..<reader.position
+    }
+
+    private static func isAdmitted(by admit: RPCMessage.Admission, _ method: Method, _ params: JSONReader) -> Bool {
+        do throws(APIError) {
+            try admit(method) { CallTarget(scanning: params, of: method) }
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Why this is no request.
@@ -132,14 +165,16 @@ private struct Envelope {
         return nil
     }
 
-    func call(in text: UnsafeRawBufferPointer) -> Result<Call, APIError> {
+    func call(in text: UnsafeRawBufferPointer, _ admit: RPCMessage.Admission) -> Result<Call, APIError> {
         if let decoded { return .success(decoded) }
-        guard paramsKind != .array else {
-            return .failure(.invalidParams("params is an object here: name each member"))
+        guard let method else {
+            return .failure(.methodNotFound((try? methodName?.string(in: text)) ?? ""))
         }
-        guard let method else { return .failure(.methodNotFound(methodName ?? "")) }
+        let params = params.map { UnsafeRawBufferPointer(rebasing: text[$0]) }
         return Result { () throws(APIError) in
-            try Call.decode(method, params.map { UnsafeRawBufferPointer(rebasing: text[$0]) })
+            try admit(method) { params.map { CallTarget(scanning: JSONReader($0), of: method) } ?? CallTarget() }
+            guard paramsKind != .array else { throw .invalidParams("params is an object here: name each member") }
+            return try Call.decode(method, params)
         }
     }
 }
@@ -154,7 +189,7 @@ extension APIError {
     static func methodNotFound(_ name: String) -> APIError {
         APIError(
             .notFound, reason: "MethodNotFound",
-            "no method \"\(name.prefix(100))\"; rpc.discover lists the methods", code: -32601)
+            "no method \"\(String(name.unicodeScalars.prefix(100)))\"; rpc.discover lists the methods", code: -32601)
     }
 
     static let batchTooLarge = APIError(

@@ -21,11 +21,12 @@ struct CallRecords: Sendable {
     func note(
         _ request: RPCRequest, _ method: Method?, _ session: RPCSession, _ outcome: Result<CallResult, APIError>
     ) {
-        if let audit, let call = try? request.call.get(), call.isChange {
+        if let audit, let method, request.wouldChange {
             audit.note(
                 AuditLog.Entry(
-                    time: Timestamp.now(), method: call.method, id: request.id, identity: session.identity,
-                    peer: session.peerText, object: call.object, outcome: outcome))
+                    time: Timestamp.now(), method: method, id: session.identity == nil ? nil : request.id,
+                    identity: session.identity,
+                    peer: session.peerText, object: (try? request.call.get())?.object ?? "", outcome: outcome))
         }
         if let error = outcome.failure { noteRefused(request, method, session, error) }
     }
@@ -43,7 +44,10 @@ struct CallRecords: Sendable {
         metadata["error"] = "\(error.message)"
         metadata["peer"] = "\(session.peerText)"
         if let method { metadata["method"] = "\(method.rawValue)" }
-        if let id = request?.id { metadata["id"] = "\(id.description.cut(toBytes: 100))" }
+        if let id = request?.id {
+            // No more is copied than is shown: it may be as long as the message.
+            metadata["id"] = "\(String(decoding: id.bytes.prefix(101), as: UTF8.self).cut(toBytes: 100))"
+        }
         if let identity = session.identity { metadata["user"] = "\(identity.user)" }
         if let object = (try? request?.call.get())?.object, !object.isEmpty { metadata["object"] = "\(object)" }
         logger.log(level: level, "refused", metadata: metadata)
@@ -57,6 +61,17 @@ extension APIError.Status {
         case .internal: .error
         case .unavailable, .resourceExhausted, .deadlineExceeded: .warning
         default: .info
+        }
+    }
+}
+
+extension RPCRequest {
+    /// Nothing but its method is known of a call that its client may not make: it is taken for no dry run.
+    fileprivate var wouldChange: Bool {
+        switch call {
+        case .success(let call): call.isChange
+        case .failure(let error):
+            method?.isChange ?? false && (error.status == .permissionDenied || error.status == .unauthenticated)
         }
     }
 }

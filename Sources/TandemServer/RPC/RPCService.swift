@@ -20,10 +20,12 @@ final class RPCService: Sendable {
         self.records = records
     }
 
-    /// Parses one message, as `RPCMessage` does.
-    func parse(_ bytes: UnsafeRawBufferPointer) -> RPCMessage {
+    /// Parses one message, as `RPCMessage` does. Nothing is decoded of a call that the client may not make.
+    func parse(_ bytes: UnsafeRawBufferPointer, from session: RPCSession) -> RPCMessage {
         let start = engine.stageStart()
-        let message = RPCMessage(parsing: bytes)
+        let message = RPCMessage(parsing: bytes) { method, target throws(APIError) in
+            _ = try Authorizer.authorize(method, target, by: session.identity)
+        }
         engine.endDecoding(start)
         return message
     }
@@ -97,8 +99,8 @@ final class RPCService: Sendable {
         _ request: RPCRequest, of bytes: Int, from session: RPCSession, _ room: Result<Void, APIError>,
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
-        let call = try? request.call.get()
-        let (method, isChange) = (call?.method, call?.isChange ?? false)
+        let method = request.method
+        let isChange = (try? request.call.get())?.isChange ?? false
         let start = engine.stageStart()
         calls.wrappingAdd(1, ordering: .relaxed)
         let finish: Engine.Answer = { result in
@@ -117,7 +119,8 @@ final class RPCService: Sendable {
             try room.get()
             try session.checkHeld()
             let call = try request.call.get()
-            let scope = try Authorizer.authorize(call, by: session.identity)
+            // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
+            let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
             engine.perform(
                 call, onlyNode: scope.onlyNode, on: session.executor, session.timed(call, of: bytes, finish))

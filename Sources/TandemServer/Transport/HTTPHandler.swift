@@ -116,7 +116,7 @@ final class HTTPHandler: ChannelDuplexHandler {
             let announced = head.headers.first(name: "content-length").flatMap(Int.init)
             if let announced, announced > session.maximumMessageBytes {
                 refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
-            } else if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
+            } else if head.word("expect")?.lowercased() == "100-continue" {
                 let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
                 context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
             }
@@ -138,6 +138,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         let message = body
         // Not merely cleared, which would keep its memory for as long as the client is silent.
         body = ByteBuffer()
+        guard head.uri.isASCII else { return send(context, .text(.badRequest, "a path is ASCII\n"), to: head) }
         let path = head.uri.prefix { $0 != "?" }
         if path == "/backup" { return sendBackup(context, head) }
         guard path == "/rpc" else {
@@ -149,9 +150,9 @@ final class HTTPHandler: ChannelDuplexHandler {
         guard head.isJSON else {
             return send(context, .text(.unsupportedMediaType, "send Content-Type: application/json\n"), to: head)
         }
-        let call = message.withUnsafeReadableBytes(service.parse)
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let (session, eventLoop) = (session, context.eventLoop)
+        let call = message.withUnsafeReadableBytes { service.parse($0, from: session) }
+        let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
         service.handle(call, of: message.readableBytes, from: session) { reply in
             eventLoop.execute {
                 let (handler, context) = bound.value
@@ -268,17 +269,23 @@ extension HTTPRequestHead {
     /// `application/json`, whatever its parameters; also what `curl -d` says when nobody tells it what it sends. From
     /// anything but curl that type is refused: a form in a browser can send it to a server that its user may call.
     fileprivate var isJSON: Bool {
-        guard let type = headers.first(name: "content-type") else { return true }
+        guard let type = word("content-type") else { return true }
         if type == "application/json" { return true }
         let media = type.prefix { $0 != ";" }.lowercased().trimmingSpaces
         return media == "application/json" || media == "application/json-rpc"
             || media == "application/x-www-form-urlencoded" && isFromCurl
     }
 
-    private var isFromCurl: Bool { headers.first(name: "user-agent")?.hasPrefix("curl/") ?? false }
+    private var isFromCurl: Bool { word("user-agent")?.hasPrefix("curl/") ?? false }
+
+    /// A header's value; empty where it is not ASCII.
+    fileprivate func word(_ name: String) -> String? { headers.first(name: name).map { $0.isASCII ? $0 : "" } }
 }
 
 extension String {
+    /// Of other text Swift's comparison takes a time that grows as the square of the marks in a row.
+    fileprivate var isASCII: Bool { utf8.allSatisfy { $0 < 0x80 } }
+
     fileprivate var trimmingSpaces: Substring {
         var text = self[...]
         while text.last == " " || text.last == "\t" { text.removeLast() }

@@ -60,7 +60,8 @@ final class StreamHandler: ChannelInboundHandler {
             switch lines.next() {
             case .line(let line):
                 session.noteProgress()
-                handle(line.withUnsafeReadableBytes(service.parse), of: line.readableBytes)
+                let message = line.withUnsafeReadableBytes { service.parse($0, from: session) }
+                handle(message, of: line.readableBytes)
             case .none:
                 if let refusal = unfinished.note(lines.storedBytes) { end(refusal) }
                 return

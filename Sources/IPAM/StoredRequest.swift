@@ -2,11 +2,11 @@ import COpenSSL
 import Synchronization
 import TandemAPI
 
-/// `spec` as `AllocateServiceIPs` was asked: what a retry is known by. Thread-safe.
+/// What a retry of a Service is known by: `spec` as `AllocateServiceIPs` was asked. Thread-safe.
 ///
-/// Most retries are the same text, which is seen at once. Else both are compared by a hash of their meaning, which is made when
-/// it is first asked for, and once: a comparison costs the length of what was asked now, however often another was.
-final class ServiceRequest: Sendable {
+/// Most retries are the same text, which is seen at once. Else both are compared by a hash of their meaning; that of the stored
+/// one is made when it is first asked for, and once: a comparison costs the length of what is asked now, however long the other is.
+final class StoredRequest: Sendable {
     /// The members of `spec` in one order, those inside them as they came; what the ledger keeps.
     let text: [UInt8]
     private let hash = Mutex<CanonicalHash?>(nil)
@@ -15,7 +15,6 @@ final class ServiceRequest: Sendable {
         self.text = text
     }
 
-    /// O(length) the first time, then O(1).
     private var canonicalHash: CanonicalHash {
         hash.withLock { hash in
             if let hash { return hash }
@@ -25,7 +24,8 @@ final class ServiceRequest: Sendable {
         }
     }
 
-    func means(_ other: ServiceRequest) -> Bool { text == other.text || canonicalHash == other.canonicalHash }
+    /// O(length of both) the first time, then of the other's.
+    func means(_ other: [UInt8]) -> Bool { text == other || canonicalHash == CanonicalHash(of: other) }
 }
 
 /// 128 bits of SHA-256 of a JSON text's meaning: members sorted at every depth, strings without needless escapes, numbers in

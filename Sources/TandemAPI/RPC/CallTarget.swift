@@ -1,0 +1,96 @@
+/// What a call is about, as far as it depends on that who may make it.
+public struct CallTarget: Sendable, Equatable {
+    /// What `Release` is to give back. Of several kinds where the request is wrong.
+    public struct Kinds: OptionSet, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let service = Kinds(rawValue: 1)
+        public static let pod = Kinds(rawValue: 2)
+        public static let attachment = Kinds(rawValue: 4)
+        public static let node = Kinds(rawValue: 8)
+    }
+
+    /// Empty for all methods but `Release`.
+    public var released: Kinds
+    /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`, or
+    /// `nodeName`.
+    public var nodeName: String?
+
+    public init(released: Kinds = [], nodeName: String? = nil) {
+        self.released = released
+        self.nodeName = nodeName
+    }
+}
+
+extension Call {
+    public var target: CallTarget {
+        switch body {
+        case .allocateNodeCIDRs(let node): CallTarget(nodeName: node.metadata.name)
+        case .getNode(let metadata): CallTarget(nodeName: metadata.name)
+        case .allocatePodIPs(let request): CallTarget(nodeName: request.pod.nodeName)
+        case .listPods(let query): CallTarget(nodeName: query.nodeName)
+        case .release(.service): CallTarget(released: .service)
+        case .release(.pod): CallTarget(released: .pod)
+        case .release(.attachment): CallTarget(released: .attachment)
+        case .release(.node): CallTarget(released: .node)
+        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .getPod, .lookupIP,
+            .getPools, .discover:
+            CallTarget()
+        }
+    }
+}
+
+extension CallTarget {
+    /// Looks for it in `params`, where the reader stands: one member is read, all others are passed over. What is not found,
+    /// since it is not there, or is no string, or the text is not JSON, is left empty. O(length).
+    init(scanning params: JSONReader, of method: Method) {
+        self.init()
+        var reader = params
+        switch method {
+        case .allocateNodeCIDRs, .getNode: try? scan(["node", "metadata", "name"], &reader)
+        case .allocatePodIPs: try? scan(["pod", "spec", "nodeName"], &reader)
+        case .listPods: try? scan(["nodeName"], &reader)
+        case .release: try? scanKinds(&reader)
+        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .getPod, .lookupIP,
+            .getPools, .discover:
+            break
+        }
+    }
+
+    /// Of members that come twice the later one counts, as in decoding; null is none.
+    private mutating func scan(
+        _ path: ArraySlice<StaticString>, _ reader: inout JSONReader
+    ) throws(JSONError) {
+        guard let name = path.first else {
+            if try reader.skipNull() { return }
+            nodeName = nil
+            nodeName = try reader.readString()
+            return
+        }
+        guard try reader.peek() == .object else { return try reader.skipValue() }
+        try reader.beginObject()
+        var count = 0
+        while let key = try reader.nextKey(&count) {
+            if name ~= key { try scan(path.dropFirst(), &reader) } else { try reader.skipValue() }
+        }
+    }
+
+    private mutating func scanKinds(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var count = 0
+        while let key = try reader.nextKey(&count) {
+            let kind: Kinds =
+                switch key {
+                case "service": .service
+                case "pod": .pod
+                case "attachment": .attachment
+                case "node": .node
+                default: []
+                }
+            if try !reader.skipNull() {
+                released.formUnion(kind)
+                try reader.skipValue()
+            }
+        }
+    }
+}
