@@ -17,7 +17,7 @@ extension Engine {
             let requested = try nodeRules.podCIDRs(askedBy: asked)
             if let stored = registry.nodes[asked.metadata.name] {
                 guard stored.isAnswer(to: asked, requested) else { throw .alreadyExists("node", asked.metadata) }
-                return caller.succeed(.node(stored.document, isReplayed: true))
+                return caller.succeed(.node(stored.document, holding: stored.podCIDRs, isReplayed: true))
             }
             let claimed = try claimNode(asked, requested: requested)
             guard !caller.isDryRun else {
@@ -31,7 +31,8 @@ extension Engine {
                 if case .refused = outcome, attempts > 1 {
                     return self.register(asked, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result(.node(claimed.stored.document)))
+                let node = claimed.stored
+                caller.answer(outcome.result(.node(node.document, holding: node.podCIDRs)))
             }
         } catch {
             caller.fail(error)

@@ -172,7 +172,8 @@ extension StoredPod {
 
     func result(_ document: [UInt8], isReplayed: Bool) -> CallResult {
         .pod(
-            document, node: node.name, podCIDRs: node.podCIDRs, gateways: node.gateways, isReplayed: isReplayed)
+            document, holding: addresses, node: node.name, podCIDRs: node.podCIDRs, gateways: node.gateways,
+            isReplayed: isReplayed)
     }
 
     /// The same pod, on the same node, and nothing asked for that it does not have.

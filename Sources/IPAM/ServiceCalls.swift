@@ -28,7 +28,7 @@ extension Engine {
     ) {
         let stored = registry.services[key]
         if let stored, stored.isAnswer(to: asked, request) {
-            return caller.succeed(.service(stored.document, isReplayed: true))
+            return caller.succeed(.service(stored.document, holding: stored.addresses, isReplayed: true))
         }
         do throws(APIError) {
             // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
@@ -47,7 +47,7 @@ extension Engine {
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0) })
+                caller.answer(outcome.result { CallResult.service($0, holding: $1) })
             }
         } catch {
             caller.fail(error)
@@ -69,13 +69,13 @@ extension Engine {
             if Documents.encode(claimed.decision.service.write) == stored.document {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 claimed.giveBack()
-                return caller.succeed(.service(stored.document, released: []))
+                return caller.succeed(.service(stored.document, holding: stored.addresses, released: []))
             }
             keep(claimed, request: stored.request, isDryRun: caller.isDryRun) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.replace(asked, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0, released: released) })
+                caller.answer(outcome.result { CallResult.service($0, holding: $1, released: released) })
             }
         } catch {
             caller.fail(error)
@@ -125,7 +125,7 @@ extension Engine {
     ) {
         if isDryRun {
             claimed.giveBack()
-            return done(.kept(Documents.encode(claimed.decision.service.write)))
+            return done(.kept(Documents.encode(claimed.decision.service.write), holding: []))
         }
         let (request, version) = (request(), nextVersion())
         claimed.decision.service.metadata.resourceVersion = String(version)
@@ -150,7 +150,7 @@ extension Engine {
             apply: { registry.put(stored, freed: freed) })
         commit(change) { outcome in
             switch outcome {
-            case .kept: done(.kept(document))
+            case .kept: done(.kept(document, holding: stored.addresses))
             case .refused: done(.refused)
             case .failed(let error): done(.failed(error))
             }
@@ -170,13 +170,13 @@ private struct ClaimedService: Sendable {
 
 private enum ServiceOutcome: Sendable {
     /// With the object as it is served.
-    case kept([UInt8])
+    case kept([UInt8], holding: [IPAddress])
     case refused
     case failed(APIError)
 
-    func result(_ success: ([UInt8]) -> CallResult) -> Result<CallResult, APIError> {
+    func result(_ success: ([UInt8], [IPAddress]) -> CallResult) -> Result<CallResult, APIError> {
         switch self {
-        case .kept(let document): .success(success(document))
+        case .kept(let document, let addresses): .success(success(document, addresses))
         case .refused: .failure(.refusedTooOften)
         case .failed(let error): .failure(error)
         }

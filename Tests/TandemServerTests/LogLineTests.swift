@@ -1,3 +1,4 @@
+import Addressing
 import Logging
 import TandemAPI
 import Testing
@@ -41,16 +42,21 @@ struct LogLineTests {
 
     @Test("a line of the audit log is short whatever a client sent")
     func boundsAuditLines() throws {
-        let addresses = (0..<2_000).map { JSONValue.string("10.0.\($0 / 256).\($0 % 256)") }
+        let released = (0..<2_000).compactMap { IPAddress("10.0.\($0 / 256).\($0 % 256)") }
         var entry = AuditLog.Entry(
             time: "t", method: .release, id: JSONValue.string(Self.long).text,
             identity: Identity(user: Self.long, groups: Array(repeating: Self.long, count: 100)), peer: "p",
-            object: Self.long, outcome: .success(CallResult(["released": .array(addresses)])))
-        let released = try JSONValue(parsing: AuditLog.line(entry))
-        #expect(released["released"]?.arrayValue?.count == 1_024 && released["more"] == 976)
-        #expect(released["object"]?.stringValue?.hasSuffix("…") == true)
+            object: Self.long, outcome: .success(AddressEffect(released: released.map { .address($0) }, more: 5)))
+        let line = try JSONValue(parsing: AuditLog.line(entry))
+        #expect(line["released"]?.arrayValue?.count == 1_024 && line["more"] == 981)
+        #expect(line["object"]?.stringValue?.hasSuffix("…") == true)
         #expect(AuditLog.line(entry).count < 64 << 10)
         #expect(entry.bytes > 2 * Self.long.utf8.count)
+        // Of an answer of a megabyte nothing is kept but its addresses.
+        let large = CallResult.service(
+            Array(repeating: UInt8(ascii: " "), count: 1 << 20), holding: [released[0]], isReplayed: true)
+        entry.outcome = .success(large.effect)
+        #expect(entry.bytes < 4 * Self.long.utf8.count)
         entry.outcome = .failure(APIError(.internal, reason: "x", Self.long))
         #expect(AuditLog.line(entry).count < 16 << 10)
         #expect(try JSONValue(parsing: AuditLog.line(entry))["error"]?.stringValue?.hasSuffix("…") == true)

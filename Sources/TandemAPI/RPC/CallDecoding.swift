@@ -62,7 +62,8 @@ private struct CallMembers {
             guard let parameter = Parameter(key), method.takes(parameter) else {
                 let known = (method.required + method.optional).map(\.rawValue).joined(separator: ", ")
                 throw JSONError(
-                    .type, at: key.offset, "unknown member \"\(key.string.cut(toBytes: 100))\"; \(method.rawValue) takes \(known)")
+                    .type, at: key.offset,
+                    "unknown member \"\(key.string.cut(toBytes: 100))\"; \(method.rawValue) takes \(known)")
             }
             if try reader.skipNull() { continue }
             try read(parameter, &reader)
@@ -105,7 +106,8 @@ private struct CallMembers {
             case "ifName": ifName = try reader.readNonEmptyString()
             default:
                 throw JSONError(
-                    .type, at: key.offset, "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID and ifName")
+                    .type, at: key.offset,
+                    "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID and ifName")
             }
         }
         guard !containerID.isEmpty else { throw JSONError(.type, at: start, "an attachment needs a containerID") }

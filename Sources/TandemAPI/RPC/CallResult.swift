@@ -5,32 +5,41 @@ public import Addressing
 /// Objects are kept as the text that is served, so that most results are put together from pieces.
 public struct CallResult: Sendable {
     public let json: [UInt8]
+    /// What a call that changes something answers with, once more, for those who keep a record of it.
+    public let effect: AddressEffect
 
-    public init(_ build: (inout JSONWriter) -> Void) {
+    public init(_ effect: AddressEffect = AddressEffect(), _ build: (inout JSONWriter) -> Void) {
         var writer = JSONWriter()
         writer.beginObject()
         build(&writer)
         writer.endObject()
         json = writer.bytes
+        self.effect = effect
     }
 
     public init(_ value: JSONValue) {
         json = value.text.bytes
+        effect = AddressEffect()
     }
 
     /// The OpenRPC document, written once: anybody may ask for it.
     public static let openRPC = CallResult(OpenRPC.document)
 
-    public static func service(_ document: [UInt8], isReplayed: Bool = false) -> CallResult {
-        CallResult { writer in
+    /// `addresses` are those that the Service holds now; not needed by those who only look.
+    public static func service(
+        _ document: [UInt8], holding addresses: [IPAddress] = [], isReplayed: Bool = false
+    ) -> CallResult {
+        CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("service")
             writer.text(document)
             if isReplayed { writer.replayed() }
         }
     }
 
-    public static func service(_ document: [UInt8], released: [IPAddress]) -> CallResult {
-        CallResult { writer in
+    public static func service(
+        _ document: [UInt8], holding addresses: [IPAddress], released: [IPAddress]
+    ) -> CallResult {
+        CallResult(AddressEffect(addresses: addresses, released: released.map { .address($0) })) { writer in
             writer.key("service")
             writer.text(document)
             writer.key("released")
@@ -38,8 +47,10 @@ public struct CallResult: Sendable {
         }
     }
 
-    public static func node(_ document: [UInt8], isReplayed: Bool = false) -> CallResult {
-        CallResult { writer in
+    public static func node(
+        _ document: [UInt8], holding podCIDRs: [CIDR] = [], isReplayed: Bool = false
+    ) -> CallResult {
+        CallResult(AddressEffect(podCIDRs: podCIDRs, isReplay: isReplayed)) { writer in
             writer.key("node")
             writer.text(document)
             if isReplayed { writer.replayed() }
@@ -48,9 +59,10 @@ public struct CallResult: Sendable {
 
     /// `gateways` in the order of `podCIDRs`.
     public static func pod(
-        _ document: [UInt8], node: String, podCIDRs: [CIDR], gateways: [IPAddress], isReplayed: Bool = false
+        _ document: [UInt8], holding addresses: [IPAddress], node: String, podCIDRs: [CIDR], gateways: [IPAddress],
+        isReplayed: Bool = false
     ) -> CallResult {
-        CallResult { writer in
+        CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("pod")
             writer.text(document)
             writer.key("node")
@@ -86,7 +98,7 @@ public struct CallResult: Sendable {
 
     /// `more` counts what was released and is not named.
     public static func released(_ released: [Released], more: Int = 0) -> CallResult {
-        CallResult { writer in
+        CallResult(AddressEffect(released: released.map(\.what), more: more)) { writer in
             writer.key("released")
             writer.beginArray()
             for item in released {
@@ -123,6 +135,29 @@ extension JSONWriter {
     fileprivate mutating func replayed() {
         key("replayed")
         bool(true)
+    }
+}
+
+/// Which addresses a call gave, or found given, and which it took back. A value of a few references.
+public struct AddressEffect: Sendable {
+    /// What the object holds now.
+    public let addresses: [IPAddress]
+    public let podCIDRs: [CIDR]
+    public let released: [Released.What]
+    /// Released as well, and not named.
+    public let more: Int
+    /// Nothing was changed: the call had been made before.
+    public let isReplay: Bool
+
+    public init(
+        addresses: [IPAddress] = [], podCIDRs: [CIDR] = [], released: [Released.What] = [], more: Int = 0,
+        isReplay: Bool = false
+    ) {
+        self.addresses = addresses
+        self.podCIDRs = podCIDRs
+        self.released = released
+        self.more = more
+        self.isReplay = isReplay
     }
 }
 

@@ -1,10 +1,11 @@
+import Addressing
 import Logging
 import Synchronization
 import TandemAPI
 
 /// Who asked for which change, when, and which addresses came or went: one JSON object a line, in a file that rotates.
 ///
-/// Thread-safe; `note` never blocks: a thread of its own reads the answers and writes. Calls that change nothing (reads, dry
+/// Thread-safe; `note` never blocks: a thread of its own writes. Calls that change nothing (reads, dry
 /// runs) are not noted; refused ones are.
 final class AuditLog: Sendable {
     struct Entry: Sendable {
@@ -15,13 +16,14 @@ final class AuditLog: Sendable {
         var peer: String?
         /// What the call is about, such as `Service shop/web`.
         var object: String
-        var outcome: Result<CallResult, APIError>
+        /// Of the answer no more than this is kept.
+        var outcome: Result<AddressEffect, APIError>
 
         /// What it keeps while it waits, roughly.
         var bytes: Int {
             let outcome =
                 switch outcome {
-                case .success(let result): result.json.count
+                case .success(let effect): (effect.addresses.count + effect.podCIDRs.count + effect.released.count) * 32
                 case .failure(let error): error.message.utf8.count
                 }
             return 512 + object.utf8.count + (id?.bytes.count ?? 0) + outcome
@@ -84,18 +86,19 @@ final class AuditLog: Sendable {
         }
         member("object", entry.object)
         switch entry.outcome {
-        case .success(let result):
+        case .success(let effect):
             member("status", "OK")
-            let addresses = AuditedAddresses(result)
-            if addresses.isReplay {
+            if effect.isReplay {
                 writer.key("replayed")
                 writer.bool(true)
             }
             writer.key("allocated")
-            writer.strings(Array(addresses.allocated.prefix(maximumAddresses)))
+            writer.strings(
+                effect.addresses.prefix(maximumAddresses).map(\.description)
+                    + effect.podCIDRs.prefix(maximumAddresses).map(\.description))
             writer.key("released")
-            writer.strings(Array(addresses.released.prefix(maximumAddresses)))
-            let more = [addresses.allocated, addresses.released].reduce(0) { $0 + max(0, $1.count - maximumAddresses) }
+            writer.strings(effect.released.prefix(maximumAddresses).map(\.text))
+            let more = effect.more + max(0, effect.released.count - maximumAddresses)
             if more > 0 {
                 writer.key("more")
                 writer.number(more)
@@ -135,28 +138,11 @@ private final class AuditFile: Sendable {
     }
 }
 
-/// The addresses that a call's answer shows: those that the object has now, and those that it gave back.
-private struct AuditedAddresses {
-    var allocated: [String] = []
-    var released: [String] = []
-    var isReplay = false
-
-    init(_ result: CallResult) {
-        guard let answer = result.json.withUnsafeBytes({ try? JSONValue(parsing: $0) }) else { return }
-        isReplay = answer["replayed"] == true
-        let service = answer["service"]
-        allocated += Self.strings(service?["spec"]?["clusterIPs"]).filter { $0 != "None" }
-        allocated += Self.strings(service?["status"]?["loadBalancer"]?["ingress"], "ip")
-        allocated += Self.strings(answer["pod"]?["status"]?["podIPs"], "ip")
-        if answer["pod"] == nil { allocated += Self.strings(answer["node"]?["spec"]?["podCIDRs"]) }
-        released =
-            Self.strings(answer["released"]) + Self.strings(answer["released"], "ip")
-            + Self.strings(answer["released"], "cidr")
-    }
-
-    private static func strings(_ list: JSONValue?) -> [String] { list?.arrayValue?.compactMap(\.stringValue) ?? [] }
-
-    private static func strings(_ list: JSONValue?, _ member: String) -> [String] {
-        list?.arrayValue?.compactMap { $0[member]?.stringValue } ?? []
+extension Released.What {
+    fileprivate var text: String {
+        switch self {
+        case .address(let address): address.description
+        case .subnet(let subnet): subnet.description
+        }
     }
 }

@@ -26,7 +26,8 @@ struct CallRecords: Sendable {
                 AuditLog.Entry(
                     time: Timestamp.now(), method: method, id: session.identity == nil ? nil : request.id,
                     identity: session.identity,
-                    peer: session.peerText, object: (try? request.call.get())?.object ?? "", outcome: outcome))
+                    peer: session.peerText, object: (try? request.call.get())?.object ?? "",
+                    outcome: outcome.map(\.effect)))
         }
         if let error = outcome.failure { noteRefused(request, method, session, error) }
     }
