@@ -28,8 +28,10 @@ public final class Audit {
 
     private enum Place {
         case services(PageToken?)
-        /// The nodes behind the token; of the node that is being looked at the pods behind the place.
-        case nodes(PageToken?, NodePods.Place?)
+        /// The nodes behind the token.
+        case nodes(PageToken?)
+        /// The pods of a node behind the place.
+        case pods(StoredNode, NodePods.Place?)
         case rangeMarks
         case nodeMarks(PageToken?)
         case confirming
@@ -97,7 +99,8 @@ public final class Audit {
         guard engine.journal.fault == nil else { return step }
         switch place {
         case .services(let token): lookAtServices(after: token, &step)
-        case .nodes(let token, let pod): lookAtNodes(after: token, pod, &step)
+        case .nodes(let token): lookAtNodes(after: token, &step)
+        case .pods(let node, let pod): lookAtPods(of: node, after: pod, &step)
         case .rangeMarks: lookAtRangeMarks()
         case .nodeMarks(let token): lookAtNodeMarks(after: token)
         case .confirming: confirm(&step)
@@ -139,26 +142,30 @@ public final class Audit {
             }
         }
         step.objects += page.items.count
-        place = page.next.map { .services($0) } ?? .nodes(nil, nil)
+        place = page.next.map { .services($0) } ?? .nodes(nil)
     }
 
-    private func lookAtNodes(after token: PageToken?, _ pod: NodePods.Place?, _ step: inout Step) {
-        guard let node = engine.registry.nodes.page(after: token, limit: 1).items.first else {
-            place = .rangeMarks
+    private func lookAtNodes(after token: PageToken?, _ step: inout Step) {
+        let page = engine.registry.nodes.page(after: token, limit: 1)
+        // A node that has just gone leaves its page empty, with others behind it.
+        guard let node = page.items.first else {
+            place = page.next.map { .nodes($0) } ?? .rangeMarks
             return
         }
-        if pod == nil {
-            step.objects += 1
-            if !engine.faults(of: node).isEmpty { lookAgain(node) { engine, node in engine.faults(of: node) } }
-        }
+        step.objects += 1
+        if !engine.faults(of: node).isEmpty { lookAgain(node) { engine, node in engine.faults(of: node) } }
+        lookAtPods(of: node, after: nil, &step)
+    }
+
+    private func lookAtPods(of node: StoredNode, after pod: NodePods.Place?, _ step: inout Step) {
         let pods = node.pods(after: pod, limit: Self.objectsPerStep)
         for pod in pods where !engine.faults(of: pod).isEmpty && engine.isCurrent(pod) {
             lookAgain(node) { engine, _ in engine.isCurrent(pod) ? engine.faults(of: pod) : [] }
         }
         step.objects += pods.count
+        let isWhole = pods.count < Self.objectsPerStep
         place =
-            pods.count == Self.objectsPerStep
-            ? .nodes(token, pods.last.map { NodePods.Place(behind: $0) }) : .nodes(PageToken(key: node.name), nil)
+            isWhole ? .nodes(PageToken(key: node.name)) : .pods(node, pods.last.map { NodePods.Place(behind: $0) })
     }
 
     /// Alone: no pod of the node can come or go meanwhile.

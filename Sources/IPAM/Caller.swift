@@ -4,7 +4,7 @@ import TandemAPI
 /// closures came.
 public typealias Executor = @Sendable (@escaping @Sendable () -> Void) -> Void
 
-/// Who waits for a call, and on which terms.
+/// The client that waits for a call, and its terms.
 struct Caller: Sendable {
     /// Everything is decided and checked, nothing is kept.
     var isDryRun: Bool
@@ -16,14 +16,22 @@ struct Caller: Sendable {
     var answer: Engine.Answer
 
     /// The same caller, whose answer also gives a turn back.
-    func holding(_ turn: Turn) -> Caller {
+    func holding(_ turn: Turn) -> Caller { finishing { turn.giveBack() } }
+
+    /// The same caller; `body` runs behind the answer.
+    func finishing(_ body: @escaping @Sendable () -> Void) -> Caller {
         var caller = self
         let answer = answer
         caller.answer = { result in
             answer(result)
-            turn.giveBack()
+            body()
         }
         return caller
+    }
+
+    /// Runs `body` where the client's work is done.
+    func execute(_ body: @escaping @Sendable () -> Void) {
+        if let executor { executor(body) } else { body() }
     }
 
     func succeed(_ result: CallResult) { answer(.success(result)) }

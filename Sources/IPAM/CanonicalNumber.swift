@@ -33,7 +33,7 @@ enum CanonicalNumber {
         guard !significant.isEmpty else { return [zero] }
         let (power, overflows) = exponent.addingReportingOverflow(zeros)
         // As far off as no number is: the digits keep their zeros.
-        guard !overflows else { return digits + Array("e\(exponent)".utf8) }
+        guard !overflows else { return (isNegative ? [UInt8(ascii: "-")] : []) + digits + Array("e\(exponent)".utf8) }
         return (isNegative ? [UInt8(ascii: "-")] : []) + significant + Array("e\(power)".utf8)
     }
 }

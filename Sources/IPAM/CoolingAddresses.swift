@@ -63,11 +63,19 @@ final class CoolingAddresses: Sendable {
         return ready
     }
 
-    /// Whether the time of any is over.
-    func hasReady(_ uptime: Int) -> Bool {
-        IPFamily.allCases.contains { family in
-            with(family) { $0.order[$0.order.start].map { $0.key.end <= uptime } ?? false }
+    /// How many are ready, up to a limit. O(limit).
+    func readyCount(_ uptime: Int, limit: Int) -> Int {
+        var count = 0
+        for family in IPFamily.allCases {
+            with(family) { cooling in
+                cooling.order.visit(from: cooling.order.start) { entry, _ in
+                    guard entry.end <= uptime, count < limit else { return false }
+                    count += 1
+                    return true
+                }
+            }
         }
+        return count
     }
 
     /// Takes out the one of a family that has cooled longest.
@@ -129,7 +137,7 @@ extension Engine {
         free(node.cooling.takeReady(environment.uptime(), limit: limit), of: node, in: &change, version: version)
     }
 
-    /// What was taken out of the node's cooling addresses is free once the change is kept, and else cools on.
+    /// Entries that were taken out of the node's cooling addresses are free once the change is kept, and else cool on.
     func free(_ entries: [CoolingAddresses.Entry], of node: StoredNode, in change: inout Change, version: UInt64) {
         for entry in entries {
             guard let pool = node.pool(containing: entry.address) else { continue }

@@ -7,8 +7,8 @@ public import TandemAPI
 /// The address manager: a registry of objects, the pools that their addresses come from, and the ledger that makes
 /// both durable.
 ///
-/// Thread-safe; no call blocks. A call runs on the caller's thread as far as its commit, and its answer comes on the
-/// journal's thread; calls that commit nothing are answered before `perform` returns.
+/// Thread-safe; no call blocks. A call runs on the caller's thread as far as its commit, unless it has to wait for another call,
+/// and its answer comes on the journal's thread; calls that only look are answered before `perform` returns.
 public final class Engine: Sendable {
     public typealias Answer = @Sendable (Result<CallResult, APIError>) -> Void
 
@@ -25,6 +25,7 @@ public final class Engine: Sendable {
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
+    let podArrivals = PodArrivals()
     /// The version given last, of any object.
     private let versions: Atomic<UInt64>
 

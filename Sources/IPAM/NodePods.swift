@@ -120,7 +120,7 @@ struct NodePods: Sendable {
 
     private func start(after place: Place) -> SortedList<UInt32, StoredPod>.Place {
         guard let address = place.address else {
-            return byAddress.place(of: Self.bareKey, where: Self.isBareBefore(place.version + 1))
+            return byAddress.place(of: Self.bareKey, where: Self.isBareBefore(place.version &+ 1))
         }
         let start = byAddress.place(of: Self.key(address), where: Self.isBefore(address))
         return holder(of: address) == nil ? start : byAddress.place(after: start)

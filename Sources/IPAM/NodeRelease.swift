@@ -94,11 +94,11 @@ private final class NodeRelease: Sendable {
     }
 
     private func end() {
-        let result = state.withLock { state in
+        let released = state.withLock { state in
             for cidr in node.podCIDRs { state.released.add(.subnet(cidr), of: node.owner) }
-            return state.released.result
+            return state.released
         }
-        caller.succeed(result)
+        released.answer(caller)
     }
 }
 

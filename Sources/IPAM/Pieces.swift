@@ -13,7 +13,7 @@ final class Pieces: Sendable {
     private let piece: @Sendable (Pieces) -> Void
 
     /// `piece` does the next one, and then calls `next`, at once or later, where there is another. All but the first run on the
-    /// executor, so that other work there comes between them; without one, on the thread that calls `next`.
+    /// executor, which lets other work come between them; without one, on the thread that calls `next`.
     init(on executor: Executor?, _ piece: @escaping @Sendable (Pieces) -> Void) {
         self.executor = executor
         self.piece = piece

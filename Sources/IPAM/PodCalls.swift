@@ -16,12 +16,19 @@ extension Engine {
         } catch {
             return caller.fail(error)
         }
-        // The turns of the name and of the container come before the node's: a release knows those, and need not know the node
-        // to come behind this call.
-        podTurns.take(PodIdentity.turn(of: asked.pod.metadata), on: caller.executor) { turn in
+        // The turns of the name and of the container come before the node's: a release knows one of them, and need not know the
+        // node to come behind this call.
+        let (name, origin) = (PodIdentity.turn(of: asked.pod.metadata), asked.identity.origin)
+        guard asked.identity.isAttached else {
+            return podTurns.take(name, on: caller.executor) { turn in
+                self.takeNode(asked, for: caller.holding(turn))
+            }
+        }
+        podArrivals.enter(origin, name)
+        let caller = caller.finishing { self.podArrivals.leave(origin, name) }
+        podTurns.take(name, on: caller.executor) { turn in
             let caller = caller.holding(turn)
-            guard asked.identity.isAttached else { return self.takeNode(asked, for: caller) }
-            self.podTurns.take(asked.identity.origin, on: caller.executor) { turn in
+            self.podTurns.take(origin, on: caller.executor) { turn in
                 self.takeNode(asked, for: caller.holding(turn))
             }
         }
@@ -34,8 +41,7 @@ extension Engine {
             if let node = self.registry.nodes[nodeName] {
                 return self.allocate(asked, on: node, registering: nil, for: caller.holding(turn))
             }
-            turn.giveBack()
-            self.registerThenAllocate(asked, for: caller)
+            self.registerThenAllocate(asked, insteadOf: turn, for: caller)
         }
     }
 
@@ -43,9 +49,9 @@ extension Engine {
         PodRules(podFamilies: cluster.podFamilies)
     }
 
-    private func registerThenAllocate(_ asked: AskedPod, for caller: Caller) {
+    private func registerThenAllocate(_ asked: AskedPod, insteadOf turn: Turn, for caller: Caller) {
         let nodeName = asked.pod.nodeName
-        nodeTurns.take(nodeName, on: caller.executor) { turn in
+        nodeTurns.takeAlone(insteadOf: turn, on: caller.executor) { turn in
             let caller = caller.holding(turn)
             // Another pod may have registered it while this call waited.
             if let node = self.registry.nodes[nodeName] {

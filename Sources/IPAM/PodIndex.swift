@@ -75,7 +75,8 @@ final class PodIndex<Key: FixedWidthInteger & UnsignedInteger & Sendable>: Senda
     }
 }
 
-/// A power of two: enough that a handful of threads seldom meet.
+/// A power of two. Pods of one namespace are in one shard of the order of names: changes come from one thread, the journal's, and
+/// readers hold a shard for a few hundred pods at a time.
 let podShardCount = 64
 
 /// Pods by name: the order of the lists that clients read. It is by a hash of the namespace, then by one of the name, so that a

@@ -57,9 +57,9 @@ private final class PodRelease: Sendable {
         release(piece) { result in
             if case .failure(let error) = result { return self.caller.fail(error) }
             let end = self.state.withLock { state in
-                state.hasSeenAll && state.pieces.isEmpty ? state.released.result : nil
+                state.hasSeenAll && state.pieces.isEmpty ? state.released : nil
             }
-            if let end { self.caller.succeed(end) } else { pieces.next() }
+            if let end { end.answer(self.caller) } else { pieces.next() }
         }
     }
 

@@ -64,7 +64,7 @@ final class PodUsage: Sendable {
 }
 
 extension PodUsage.State {
-    /// O(cluster CIDRs). What lies in none of them is in no range's count.
+    /// O(cluster CIDRs). A CIDR outside all of them is in no range's count.
     fileprivate mutating func change(_ cidr: CIDR, _ body: (inout PodRangeUsage) -> Void) {
         if let index = ranges.firstIndex(where: { $0.cidr.contains(cidr.network) }) { body(&ranges[index]) }
     }

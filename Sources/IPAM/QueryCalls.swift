@@ -21,14 +21,24 @@ extension Engine {
 
     /// Of several incarnations under one name the newest, unless a uid says which; for a node's agent, of those on its node.
     func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
-        let newest = registry.newestPod(named: metadata)
         func isWanted(_ pod: StoredPod) -> Bool {
             (metadata.uid == nil || pod.uid == metadata.uid) && (onlyNode == nil || pod.node.name == onlyNode)
         }
-        // Nearly always the newest; else all are looked at.
-        let pod = newest.flatMap { isWanted($0) ? $0 : registry.newestPod(named: metadata, where: isWanted) }
-        guard let pod else { return .failure(.notFound(kind: "pod", name: metadata.name)) }
-        return .success(.pod(pod.document))
+        guard let newest = registry.newestPod(named: metadata) else {
+            return .failure(.notFound(kind: "pod", name: metadata.name))
+        }
+        // Nearly always the newest; or one that is known by its name and uid. Else all are looked at.
+        if isWanted(newest) { return .success(.pod(newest.document)) }
+        let identity = PodIdentity(namespace: metadata.namespace, name: metadata.name, uid: metadata.uid ?? "")
+        if let pod = registry.pod(identity), isWanted(pod) { return .success(.pod(pod.document)) }
+        do throws(APIError) {
+            guard let pod = try registry.newestPod(named: metadata, where: isWanted) else {
+                throw .notFound(kind: "pod", name: metadata.name)
+            }
+            return .success(.pod(pod.document))
+        } catch {
+            return .failure(error)
+        }
     }
 
     // MARK: Lists
@@ -53,6 +63,9 @@ extension Engine {
                 registry.pods(after: token, limit: query.limit, namespace: query.namespace)
                     .result(\.document) { PageToken(key: $0.nameKey, version: $0.version) }
             }
+        }
+        if let token = query.continueToken.flatMap({ PageToken($0) }), !token.key.isEmpty, IPAddress(token.key) == nil {
+            return .failure(.foreignToken)
         }
         return paged(query) { token in
             let page = registry.nodes[nodeName]?.page(after: token, limit: query.limit, namespace: query.namespace)

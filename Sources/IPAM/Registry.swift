@@ -91,16 +91,23 @@ final class Registry: Sendable {
         }
     }
 
-    /// The newest incarnation of a name that is wanted. O(incarnations of the name).
-    func newestPod(named metadata: ObjectMeta, where isWanted: (StoredPod) -> Bool) -> StoredPod? {
+    /// The newest incarnation of a name that is wanted. O(incarnations of the name); throws where they are more than one call may
+    /// look at.
+    func newestPod(
+        named metadata: ObjectMeta, where isWanted: (StoredPod) -> Bool
+    ) throws(APIError) -> StoredPod? {
         var found: StoredPod?
         var version: UInt64 = 0
-        while true {
+        for _ in 0...Page<StoredPod>.maximumLooks / Self.slice {
             let pods = pods(named: metadata, after: version, limit: Self.slice)
             found = pods.last(where: isWanted) ?? found
             guard pods.count == Self.slice, let last = pods.last else { return found }
             version = last.version
         }
+        throw APIError(
+            .resourceExhausted, reason: "TooManyIncarnations",
+            "pod \"\(metadata.name.cut(toBytes: 253))\" has more than \(Page<StoredPod>.maximumLooks) incarnations; list the pods of "
+                + "its node or namespace instead, and release those that are gone")
     }
 
     /// Pods looked at under one lock.

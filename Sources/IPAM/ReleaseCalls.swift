@@ -17,8 +17,10 @@ extension Engine {
             }
         case .attachment(let containerID, let ifName):
             let origin = PodIdentity.origin(containerID: containerID)
-            podTurns.take(origin, on: caller.executor) { turn in
-                self.releasePods(.attached(origin: origin, ifName: ifName), for: caller.holding(turn))
+            afterArrivals(of: origin, for: caller) {
+                self.podTurns.take(origin, on: caller.executor) { turn in
+                    self.releasePods(.attached(origin: origin, ifName: ifName), for: caller.holding(turn))
+                }
             }
         }
     }
@@ -94,7 +96,16 @@ struct ReleasedSoFar: Sendable {
         for address in pod.addresses { add(.address(address), of: owner) }
     }
 
+    /// O(what is named).
     var result: CallResult { .released(named, more: more) }
+
+    /// Its answer is made in no time.
+    private var isSmall: Bool { named.count <= 16 }
+
+    /// Answers the caller; a large answer is made where the caller's work is done, not on the journal's thread.
+    func answer(_ caller: Caller) {
+        if isSmall { caller.succeed(result) } else { caller.execute { caller.succeed(result) } }
+    }
 }
 
 extension StoredPod {

@@ -123,7 +123,7 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
         count += 1
         var (chunk, offset) = (place.chunk, place.offset)
         if chunk == chunks.count {
-            // Behind all: what comes in order fills chunk after chunk.
+            // Behind all: entries that come in order fill chunk after chunk.
             guard let last = chunks.last, last.keys.count < Self.maximumChunk else {
                 chunks.append(Chunk(keys: [key], values: [value]))
                 lasts.append(key)

@@ -38,7 +38,7 @@ struct CanonicalHash: Hashable, Sendable, CustomStringConvertible {
     init(of text: [UInt8]) {
         var writer = JSONWriter()
         if let value = try? JSONValue(parsing: text) { writer.canonical(value) }
-        // What the ledger keeps is JSON; were it not, only the same text would be the same request.
+        // The ledger keeps JSON; were it anything else, only the same text would be the same request.
         let bytes = writer.bytes.isEmpty ? text : writer.bytes
         var digest = [UInt8](repeating: 0, count: 32)
         // Of the size that SHA-256 fills; both pointers are used within the call alone.

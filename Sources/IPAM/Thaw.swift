@@ -12,6 +12,8 @@ public final class Thaw: Sendable {
 
     /// Nodes looked at in one step, O(log n) each.
     public static let nodesPerStep = 1_024
+    /// Addresses that one step starts to free, or a few more: so many records come before a client's commit at most.
+    static let addressesPerStep = 2_048
     /// Addresses of one node that are freed in one change: few enough that no commit beside it waits long.
     static let addressesPerChange = 256
 
@@ -27,7 +29,16 @@ public final class Thaw: Sendable {
         let token = place.withLock { $0 }
         let page = engine.registry.nodes.page(after: token, limit: Self.nodesPerStep)
         let uptime = engine.environment.uptime()
-        for node in page.items where node.cooling.hasReady(uptime) { engine.thaw(node) }
+        var addresses = 0
+        for node in page.items {
+            let ready = node.cooling.readyCount(uptime, limit: Self.addressesPerChange)
+            guard ready > 0 else { continue }
+            engine.thaw(node)
+            addresses += ready
+            guard addresses >= Self.addressesPerStep else { continue }
+            place.withLock { $0 = PageToken(key: node.name) }
+            return false
+        }
         place.withLock { $0 = page.next }
         return page.next == nil
     }
@@ -41,11 +52,8 @@ extension Engine {
             var change = Change(records: [], apply: {})
             self.thaw(node, in: &change, version: self.nextVersion(), limit: Thaw.addressesPerChange)
             guard !change.records.isEmpty else { return turn.giveBack() }
-            self.commit(change) { outcome in
-                turn.giveBack()
-                // What was not kept is ready again: the next step finds it.
-                if case .kept = outcome, node.cooling.hasReady(self.environment.uptime()) { self.thaw(node) }
-            }
+            // An address that is not freed is ready again: a later round finds it, and those that were too many.
+            self.commit(change) { _ in turn.giveBack() }
         }
     }
 }

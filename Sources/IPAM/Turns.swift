@@ -39,12 +39,23 @@ final class Turns: Sendable {
             let waiter = waiters[next]
             guard waiter.isShared || sharedHolders == 0 else { return nil }
             next += 1
-            if next == waiters.count {
-                waiters.removeAll(keepingCapacity: true)
+            // Served ones are let go soon, also in a line that never runs empty: in all each is moved once at most.
+            if next == waiters.count || next > 32 && next > waiters.count / 2 {
+                waiters.removeFirst(next)
                 next = 0
             }
             if waiter.isShared { sharedHolders += 1 } else { isHeldAlone = true }
             return waiter
+        }
+
+        /// Puts a waiter in front of all others.
+        mutating func putFirst(_ waiter: Waiter) {
+            if next > 0 {
+                next -= 1
+                waiters[next] = waiter
+            } else {
+                waiters.insert(waiter, at: 0)
+            }
         }
 
         mutating func leave(shared isShared: Bool) {
@@ -80,6 +91,17 @@ final class Turns: Sendable {
             return line?.waiters.isEmpty == false
         }
         if hasWaiters { drain(turn.name) }
+    }
+
+    /// Gives a shared turn back and takes it alone, before every other call that waits: none that came later comes between.
+    func takeAlone(
+        insteadOf turn: Turn, on executor: Executor? = nil, _ body: @escaping @Sendable (Turn) -> Void
+    ) {
+        lines.update(turn.name) { line in
+            line?.leave(shared: turn.isShared)
+            line?.putFirst(Waiter(isShared: false, executor: executor, run: body))
+        }
+        drain(turn.name)
     }
 
     /// Hands out turns until nobody is next. Only one thread drains a line at a time, and a turn that is given back

@@ -126,6 +126,24 @@ struct LargeClusterTests {
         harness.stop()
     }
 
+    @Test("a token at the edge, or of another list, is refused or is behind everything, and harms nobody")
+    func bearsTokens() async throws {
+        let harness = try harness(pods: 3)
+        for token in ["18446744073709551615.", "18446744073709551615.10.0.0.5", "18446744073709551615.ns-1/p1", "0."] {
+            for params in [["nodeName": "n1"], ["namespace": "ns-1"], [:]] as [JSONValue] {
+                var params = params
+                params["continue"] = .string(token)
+                _ = await harness.call(.listPods, params)
+            }
+            for method in [TandemAPI.Method.listNodes, .listServices, .getPools] {
+                _ = await harness.call(method, ["continue": .string(token)])
+            }
+        }
+        let foreign = await harness.call(.listPods, ["nodeName": "n1", "continue": "11.ns-1/p1"])
+        #expect(foreign.error?.message.contains("params.continue") == true)
+        harness.stop()
+    }
+
     @Test(
         "17,000 interfaces of one container, and as many incarnations of a name, are found one by one",
         .timeLimit(.minutes(3)))
@@ -147,6 +165,12 @@ struct LargeClusterTests {
             #expect(registry.pods(named: name, after: pod.version - 1, limit: 1).first.map { $0 === pod } == true)
         }
         #expect(registry.newestPod(named: name)?.version == UInt64(count + 9))
+        // One call looks at 10,000 and says so, rather than at all.
+        let get: JSONValue = ["pod": ["metadata": ["name": "web", "uid": "other"]]]
+        #expect((await harness.call(.getPod, get)).error?.reason == "TooManyIncarnations")
+        #expect(
+            (await harness.call(.getPod, ["pod": ["metadata": ["name": "web"]]], onlyNode: "n2")).error?.status
+                == .resourceExhausted)
         for pod in pods.shuffled() { registry.remove(pod) }
         #expect(registry.newestPod(named: name) == nil && node.podCount == 0)
         #expect(registry.pods(origin: "container/c", after: nil, limit: 10).isEmpty)

@@ -174,6 +174,53 @@ struct ReleaseTests {
         }
     }
 
+    /// What kubelet does where an answer is late: another sandbox for the pod of the same name, and then the release of it.
+    @Test(
+        "a DEL comes behind its ADD also where that waits for another one of the same name", arguments: [true, false])
+    func comesBehindName(_ hasInterfaces: Bool) throws {
+        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        func add(_ container: String, _ interface: String) -> Call {
+            let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "p"), nodeName: "n1")
+            let attachment = Attachment(containerID: container, ifName: interface)
+            return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod, attachment: attachment)))
+        }
+        let answers = Log<Int>()
+        engine.perform(add(hasInterfaces ? "c2" : "c1", "eth0")) { _ in answers.add(0) }
+        engine.perform(add("c2", hasInterfaces ? "net1" : "eth0")) { _ in answers.add(0) }
+        engine.perform(Call(.release, .release(.attachment(containerID: "c2", ifName: nil)))) { result in
+            let json = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }
+            answers.add(json?["released"]?.arrayValue?.count ?? -1)
+        }
+        for _ in 0..<8 { engine.journal.step() }
+        #expect(answers.all == [0, 0, hasInterfaces ? 4 : 2])
+        #expect(engine.registry.pods(origin: "container/c2", after: nil, limit: 9).isEmpty)
+        #expect(engine.podArrivals.names("container/c2") == [])
+        engine.journal.stop()
+    }
+
+    @Test("a node's release does not overtake a pod that found its node gone")
+    func keepsNodesInOrder() throws {
+        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        let node = ObjectMeta(name: "n1")
+        engine.perform(Call(.allocateNodeCIDRs, .allocateNodeCIDRs(Node(metadata: node)))) { _ in }
+        engine.journal.step()
+        let released = Log<Int>()
+        func release() {
+            engine.perform(Call(.release, .release(.node(node, force: true)))) { result in
+                let json = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }
+                released.add(json?["released"]?.arrayValue?.count ?? -1)
+            }
+        }
+        release()
+        engine.perform(pod("p", node: "n1")) { _ in }
+        release()
+        for _ in 0..<8 { engine.journal.step() }
+        // Two CIDRs; then two CIDRs and the pod's two addresses.
+        #expect(released.all == [2, 4])
+        #expect(engine.registry.nodes["n1"] == nil)
+        engine.journal.stop()
+    }
+
     @Test("pairs of ADD and DEL that nobody waits between leave no pod behind, on nodes that come and go")
     func races() async throws {
         let pairs = ProcessInfo.processInfo.environment["TANDEM_PAIRS"].flatMap(Int.init) ?? 8_000
@@ -187,15 +234,17 @@ struct ReleaseTests {
                     var generator = SeededGenerator(seed: UInt64(thread))
                     for pair in 0..<pairs / threads {
                         let container = "c\(thread)-\(pair)"
+                        // Some names are other threads' as well.
+                        let name = "p\(pair % 5 == 0 ? 0 : thread)-\(pair % 7)"
                         let node = "n\(Int.random(in: 0..<4, using: &generator))"
                         let byName = Int.random(in: 0..<4, using: &generator) == 0
                         let release: Release =
                             byName
-                            ? .pod(ObjectMeta(namespace: "default", name: container))
+                            ? .pod(ObjectMeta(namespace: "default", name: name))
                             : .attachment(containerID: container, ifName: "eth0")
                         await withCheckedContinuation { continuation in
                             let counter = Counter(left: 2) { continuation.resume() }
-                            engine.perform(self.add(container, container, node: node)) { _ in counter.count() }
+                            engine.perform(self.add(container, name, node: node)) { _ in counter.count() }
                             engine.perform(Call(.release, .release(release))) { _ in counter.count() }
                         }
                         if pair % 64 == 0 {

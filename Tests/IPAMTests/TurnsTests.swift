@@ -79,6 +79,47 @@ struct TurnsTests {
         #expect(ran.count == 200_000)
     }
 
+    @Test("a line that never runs empty lets go of what it has served")
+    func letsGo() {
+        final class Token: Sendable {}
+        let turns = Turns()
+        let holder = Holder()
+        weak var first: Token?
+        turns.take("a", holder.hold("0"))
+        for index in 1...200 {
+            let token = Token()
+            if index == 1 { first = token }
+            turns.take("a") { [token] turn in
+                _ = token
+                holder.hold("\(index)")(turn)
+            }
+            // Two are there all the time.
+            if index > 1 { holder.giveBack("\(index - 2)") }
+        }
+        #expect(first == nil)
+        #expect(holder.names == ["199"])
+        holder.giveBack("199")
+        holder.giveBack("200")
+        #expect(holder.names == [])
+    }
+
+    @Test("a shared turn that is taken alone comes before those that came later")
+    func takesAlone() {
+        let turns = Turns()
+        let holder = Holder()
+        turns.take("n", shared: true, holder.hold("pod"))
+        turns.take("n", shared: true, holder.hold("other"))
+        turns.take("n", holder.hold("release"))
+        let pod = holder.turns.withLock { $0.removeFirst().turn }
+        turns.takeAlone(insteadOf: pod, holder.hold("register"))
+        #expect(holder.names == ["other"])
+        holder.giveBack("other")
+        #expect(holder.names == ["register"])
+        holder.giveBack("register")
+        #expect(holder.names == ["release"])
+        holder.giveBack("release")
+    }
+
     /// Plain variables, guarded by turns alone: a lost exclusion is a wrong sum, and a race under ThreadSanitizer.
     @Test("threads that take turns never meet on a name")
     func excludesThreads() async {

@@ -21,11 +21,11 @@ struct CallRecords: Sendable {
     func note(
         _ request: RPCRequest, _ method: Method?, _ session: RPCSession, _ outcome: Result<CallResult, APIError>
     ) {
-        if let audit, let method, request.wouldChange {
+        // A client without a certificate changes nothing, and there is no end of what it may ask.
+        if let audit, let method, request.wouldChange, let identity = session.identity {
             audit.note(
                 AuditLog.Entry(
-                    time: Timestamp.now(), method: method, id: session.identity == nil ? nil : request.id,
-                    identity: session.identity,
+                    time: Timestamp.now(), method: method, id: request.id, identity: identity,
                     peer: session.peerText, object: (try? request.call.get())?.object ?? "",
                     outcome: outcome.map(\.effect)))
         }

@@ -40,18 +40,24 @@ final class RPCService: Sendable {
     }
 
     /// Runs every call of a message that came in `bytes` bytes; `reply` gets the answer once all of them are done, or nil
-    /// where none is due. It runs exactly once, on any thread. The session holds the answer then: whoever takes it releases it.
+    /// where none is due. It runs exactly once, on any thread. The session holds the answer then, until it is released.
+    ///
+    /// False where a long batch goes on in later turns of the event loop; `begun` runs there once its last call has begun. A message
+    /// that came behind it is to wait for that: its calls would overtake those of the batch.
+    @discardableResult
     func handle(
-        _ message: RPCMessage, of bytes: Int, from session: RPCSession,
+        _ message: RPCMessage, of bytes: Int, from session: RPCSession, begun: @escaping @Sendable () -> Void = {},
         _ reply: @escaping @Sendable (RPCReply?) -> Void
-    ) {
+    ) -> Bool {
         switch message {
         case .invalid(let error):
             noteRefused(error, from: session)
             let answer = RPCReply(id: nil, .failure(error))
             session.hold(answer.bytes.count)
             reply(answer)
+            return true
         case .single(let request):
+            calls.wrappingAdd(1, ordering: .relaxed)
             let room = session.enter(1)
             session.hold(bytes)
             run(request, of: bytes, from: session, room) { result in
@@ -60,7 +66,10 @@ final class RPCService: Sendable {
                 session.leave()
                 reply(answer)
             }
+            return true
         case .batch(let requests):
+            // All of them from the start: a drain waits for those that have not begun as well.
+            calls.wrappingAdd(requests.count, ordering: .relaxed)
             let room = session.enter(requests.count)
             session.hold(bytes)
             let batch = BatchReply(count: requests.count) { answer in
@@ -68,21 +77,17 @@ final class RPCService: Sendable {
                 session.hold((answer.map { $0.bytes.count - $0.partBytes } ?? 0) - bytes)
                 reply(answer)
             }
-            run(requests, from: 0, of: bytes / requests.count, from: session, room, batch)
+            return run(requests, from: 0, of: bytes / requests.count, from: session, room, batch, begun)
         }
     }
 
-    /// Calls of a batch that run before the event loop does other work. More would keep the answers of other connections, and
-    /// fewer would cost turns of the loop.
-    private static let callsPerTurn = 16
-
-    /// Runs the calls of a batch from `start` on, some in each turn of the event loop.
+    /// Runs the calls of a batch from `start` on: some at once, and others when the event loop has looked at its sockets. Whether all
+    /// have begun by now; else `begun` will run.
     private func run(
         _ requests: [RPCRequest], from start: Int, of bytes: Int, from session: RPCSession,
-        _ room: Result<Void, APIError>, _ batch: BatchReply
-    ) {
-        let end = min(start + Self.callsPerTurn, requests.count)
-        for index in start..<end {
+        _ room: Result<Void, APIError>, _ batch: BatchReply, _ begun: @escaping @Sendable () -> Void
+    ) -> Bool {
+        let end = session.queue.runShare(from: start, to: requests.count) { index in
             let request = requests[index]
             run(request, of: bytes, from: session, room) { result in
                 let answer = request.id.map { RPCReply(id: $0, result) }
@@ -91,8 +96,11 @@ final class RPCService: Sendable {
                 batch.finish(index, answer)
             }
         }
-        guard end < requests.count else { return }
-        session.execute { self.run(requests, from: end, of: bytes, from: session, room, batch) }
+        guard end < requests.count else { return true }
+        session.queue.execute {
+            if self.run(requests, from: end, of: bytes, from: session, room, batch, begun) { begun() }
+        }
+        return false
     }
 
     private func run(
@@ -102,7 +110,6 @@ final class RPCService: Sendable {
         let method = request.method
         let isChange = (try? request.call.get())?.isChange ?? false
         let start = engine.stageStart()
-        calls.wrappingAdd(1, ordering: .relaxed)
         let finish: Engine.Answer = { result in
             let result = self.engine.confirmed(result)
             self.calls.wrappingSubtract(1, ordering: .relaxed)
@@ -123,7 +130,7 @@ final class RPCService: Sendable {
             let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
             engine.perform(
-                call, onlyNode: scope.onlyNode, on: session.executor, session.timed(call, of: bytes, finish))
+                call, onlyNode: scope.onlyNode, on: session.queue.execute, session.timed(call, of: bytes, finish))
         } catch {
             finish(.failure(error))
         }

@@ -23,20 +23,20 @@ final class RPCSession: Sendable {
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
     let budget: BufferBudget
+    /// Where this client's calls go on that had to wait, and the rest of a long batch.
+    let queue: LoopQueue
 
-    init(identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget) {
+    /// `queue` is that of the event loop.
+    init(
+        identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget,
+        queue: LoopQueue? = nil
+    ) {
+        self.queue = queue ?? LoopQueue(eventLoop)
         self.identity = identity
         self.peer = peer
         self.eventLoop = eventLoop
         self.budget = budget
     }
-
-    /// Where this client's calls go on that had to wait.
-    var executor: Executor { execute }
-
-    /// Later, on the connection's event loop, with other connections' work in between.
-    @Sendable
-    func execute(_ body: @escaping @Sendable () -> Void) { eventLoop.execute(body) }
 
     deinit {
         budget.change(from: held.load(ordering: .relaxed), to: 0)

@@ -13,6 +13,7 @@ struct ConnectionSetup: Sendable {
     /// For those who show no certificate: what they leave unread takes nothing from the others.
     let strangersBudget = BufferBudget(maximumBytes: 16 << 20)
     let pace: RefusalPace
+    let queues = LoopQueues()
     let operations: Operations
     let connections: Connections
     /// Who calls where no certificates are asked for.
@@ -31,7 +32,7 @@ struct ConnectionSetup: Sendable {
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
         let session = RPCSession(
             identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress,
-            budget: identity == nil ? strangersBudget : budget)
+            budget: identity == nil ? strangersBudget : budget, queue: queues.queue(of: channel.eventLoop))
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
         try pipeline.addHandler(OverloadPause(session, pace))

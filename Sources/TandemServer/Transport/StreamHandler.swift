@@ -3,8 +3,9 @@ import NIOCore
 import TandemAPI
 
 /// ALPN `jsonrpc`: a stream of messages, one per line, answered in any order, one per line.
-final class StreamHandler: ChannelInboundHandler {
+final class StreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
+    typealias OutboundIn = NIOAny
     typealias OutboundOut = ByteBuffer
 
     private let service: RPCService
@@ -16,6 +17,9 @@ final class StreamHandler: ChannelInboundHandler {
     private var unanswered = 0
     /// The client sends no more; it still gets what it asked for.
     private var isInputClosed = false
+    /// A long batch has not begun all of its calls: what comes behind it waits, unread.
+    private var isBeginning = false
+    private var isReadDue = false
 
     init(service: RPCService, session: RPCSession) {
         self.service = service
@@ -56,32 +60,61 @@ final class StreamHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         lines.append(Self.unwrapInboundIn(data))
-        while true {
+        handleLines(context)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if isBeginning { isReadDue = true } else { context.read() }
+    }
+
+    private func goOn(_ context: ChannelHandlerContext) {
+        // The connection may have ended meanwhile.
+        guard outbox != nil else { return }
+        isBeginning = false
+        handleLines(context)
+        guard !isBeginning, isReadDue else { return }
+        isReadDue = false
+        context.read()
+    }
+
+    private func handleLines(_ context: ChannelHandlerContext) {
+        while !isBeginning {
             switch lines.next() {
             case .line(let line):
                 session.noteProgress()
                 let message = line.withUnsafeReadableBytes { service.parse($0, from: session) }
-                handle(message, of: line.readableBytes)
+                handle(message, of: line.readableBytes, context)
             case .none:
-                if let refusal = unfinished.note(lines.storedBytes) { end(refusal) }
+                if let refusal = unfinished.note(lines.storedBytes) { end(refusal, context) }
                 return
-            case .tooLong: return end(.messageTooLarge(maximum: session.maximumMessageBytes))
+            case .tooLong: return end(.messageTooLarge(maximum: session.maximumMessageBytes), context)
             }
         }
     }
 
-    private func handle(_ message: RPCMessage, of bytes: Int) {
+    private func handle(_ message: RPCMessage, of bytes: Int, _ context: ChannelHandlerContext) {
         guard let outbox else { return }
         unanswered += 1
-        service.handle(message, of: bytes, from: session) { outbox.put($0) }
+        guard case .batch = message else {
+            _ = service.handle(message, of: bytes, from: session) { outbox.put($0) }
+            return
+        }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let hasBegun = service.handle(message, of: bytes, from: session) {
+            let (handler, context) = bound.value
+            handler.goOn(context)
+        } _: {
+            outbox.put($0)
+        }
+        isBeginning = !hasBegun
     }
 
     /// Where the next message starts can't be told: says why, then hangs up.
-    private func end(_ error: APIError) {
+    private func end(_ error: APIError, _ context: ChannelHandlerContext) {
         isInputClosed = true
         lines.close()
         _ = unfinished.note(0)
-        handle(.invalid(error), of: 0)
+        handle(.invalid(error), of: 0, context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
