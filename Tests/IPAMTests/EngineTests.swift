@@ -203,14 +203,16 @@ struct EngineTests {
         for target in [name, container] {
             #expect(try await harness.call(.release, target, onlyNode: "n2").get() == ["released": []])
         }
-        // Of two nodes' pods of one name each agent sees its own.
+        // Of two nodes' pods of one name each agent sees its own, of several the newest.
+        _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c0", uid: "newer")).get()
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n2", container: "c2")).get()
         for node in ["n1", "n2"] {
             let found = try await harness.call(.getPod, name, onlyNode: node).get()
             #expect(found["pod"]?["spec"]?["nodeName"] == .string(node))
+            #expect((found["pod"]?["metadata"]?["uid"] == "newer") == (node == "n1"))
         }
         let released = try await harness.call(.release, name, onlyNode: "n1").get()["released"]?.arrayValue
-        #expect(released?.count == 2)
+        #expect(released?.count == 4)
         #expect((await harness.call(.getPod, name, onlyNode: "n1")).error?.status == .notFound)
         _ = try await harness.call(.getPod, name, onlyNode: "n2").get()
         harness.stop()

@@ -35,7 +35,7 @@ struct LargeClusterTests {
         return EngineHarness(engine)
     }
 
-    @Test("look-ups and pages among 100,000 pods of one node", .timeLimit(.minutes(3)))
+    @Test("look-ups and pages among 100,000 pods of one node", .timeLimit(.minutes(10)))
     func looksUp() async throws {
         let count = 100_000
         let harness = try harness(pods: count)
@@ -146,7 +146,7 @@ struct LargeClusterTests {
 
     @Test(
         "17,000 interfaces of one container, and as many incarnations of a name, are found one by one",
-        .timeLimit(.minutes(3)))
+        .timeLimit(.minutes(10)))
     func findsAmongMany() async throws {
         let harness = try harness(pods: 0)
         let registry = harness.engine.registry

@@ -8,6 +8,31 @@ import Testing
 
 @Suite("Node CIDRs")
 struct NodeRangeTests {
+    @Test("nodes without an address left are counted as their pods come and go, and over a restart")
+    func countsFullNodes() async throws {
+        let store = FaultyLedger()
+        var harness = try EngineHarness(store)
+        func pod(_ index: Int) -> JSONValue {
+            ["pod": ["metadata": ["name": .string("p\(index)")], "spec": ["nodeName": "n1"]]]
+        }
+        for index in 0..<13 {
+            #expect(harness.engine.fullNodes(.ipv4) == 0)
+            _ = try await harness.call(.allocatePodIPs, pod(index)).get()
+        }
+        #expect(harness.engine.fullNodes(.ipv4) == 1 && harness.engine.fullNodes(.ipv6) == 0)
+        #expect(harness.engine.podUsage.map(\.allocated) == [13, 13])
+        harness.stop()
+        harness = try EngineHarness(store)
+        #expect(harness.engine.fullNodes(.ipv4) == 1 && harness.engine.podUsage.map(\.allocated) == [13, 13])
+        _ = try await harness.call(.release, pod(4)).get()
+        #expect(harness.engine.fullNodes(.ipv4) == 0 && harness.engine.podUsage.map(\.allocated) == [12, 12])
+        _ = try await harness.call(.allocatePodIPs, pod(4)).get()
+        _ = try await harness.call(.release, ["node": ["metadata": ["name": "n1"]], "force": true]).get()
+        #expect(harness.engine.fullNodes(.ipv4) == 0 && harness.engine.podUsage.map(\.allocated) == [0, 0])
+        #expect(harness.engine.podUsage.allSatisfy { $0.capacity == 0 })
+        harness.stop()
+    }
+
     private let directory = ScratchDirectory()
 
     private func start(_ cluster: ClusterConfiguration) throws -> EngineHarness {
