@@ -160,7 +160,7 @@ let package = Package(
         tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing", "Metrics"]),
+        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing", "Metrics", grdb]),
         tests(
             "IPAMTests", ["TestSupport", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),

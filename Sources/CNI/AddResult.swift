@@ -18,7 +18,7 @@ struct AddResult {
         }
         isReplayed = answer["replayed"] == true
         let podCIDRs = podCIDRs
-        guard (1...IPFamily.allCases.count).contains(ips.count), addresses.count == ips.count,
+        guard !ips.isEmpty, addresses.count == ips.count, Set(addresses.map(\.family)).count == ips.count,
             addresses.allSatisfy({ address in podCIDRs.contains { $0.contains(address) } })
         else { return nil }
     }

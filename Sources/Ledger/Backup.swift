@@ -3,8 +3,7 @@ import GRDB
 
 /// Copies of a data directory's database: whole, consistent, and ready to be served again.
 public enum Backup {
-    /// A place for a copy in the data directory; whoever asked for it removes what is there. What is left of it after a crash
-    /// goes with the next start.
+    /// A place for a copy in the data directory. The caller removes the copy; the next start removes one that a crash left.
     public static func temporaryFile(directory: String) -> String { DataFiles(directory: directory).newCopy() }
 
     /// Writes what is committed by now into a new file, for its owner alone, while commits go on. Blocks; any thread.

@@ -12,19 +12,22 @@ final class Connections: Sendable {
     /// What must lie at its path for as long as the connections are open.
     private let files: [OpenFile]
     private let path: String
+    /// The same without symbolic links.
+    private let real: String
+    /// Where the write-ahead log lies.
+    let log: String
     /// Opened when it is needed, and closed once it has failed: a transaction that could not be rolled back ends there.
     /// The lock is never waited for.
     private let folds = Mutex<DatabaseQueue?>(nil)
 
-    /// Opens the database that lies at the path, and brings it to this program's version where it is empty or older. It and
-    /// the others of `files` must stay at their paths, and so must its log.
+    /// Opens the database that lies at the path, and brings it to this program's version where it is empty or older; a file
+    /// must be there. It and the others of `files` must stay at their paths, and so must its log.
     init(_ path: String, _ files: [OpenFile]) throws(LedgerError) {
-        self.path = path
+        let real = DataFiles.real(path)
+        (self.path, self.real) = (path, real)
+        log = real + "-wal"
         commits = try SQLiteLedger.converting(path, .notCommitted) {
-            var configuration = Configuration()
-            configuration.busyMode = .timeout(5)
-            configuration.allowsUnsafeTransactions = true  // a COMMIT that failed is rolled back by hand
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            let queue = try Self.open(real, files, .timeout(5))
             try queue.writeWithoutTransaction { db in
                 try Schema.verify(db, at: path)
                 try Space.prepare(db)
@@ -36,8 +39,34 @@ final class Connections: Sendable {
             return queue
         }
         // Both are there since the log was first looked into.
-        self.files = files + (try OpenFile.lying(at: [path + "-wal", path + "-shm"]))
+        self.files = files + (try OpenFile.lying(at: [log, real + "-shm"]))
         try checkInPlace(.notCommitted)
+    }
+
+    /// Opens the database at a path without symbolic links, and makes none. Throws where one of `files` is not in its place.
+    private static func open(
+        _ real: String, _ files: [OpenFile], _ busyMode: Database.BusyMode
+    ) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.busyMode = busyMode
+        // A COMMIT that failed is rolled back by hand; and a ROLLBACK that failed leaves a transaction to the closing.
+        configuration.allowsUnsafeTransactions = true
+        let queue = Result { try DatabaseQueue(path: name(real), configuration: configuration) }
+        // First, as it says more of a file that is not there; and before anything is written.
+        try OpenFile.check(files, .notCommitted)
+        return try queue.get()
+    }
+
+    /// A file's name for SQLite that lets it make no file: as a URI, the only way that GRDB leaves. Where SQLite is built
+    /// without them only an empty file could be made, in the moment after the last look at the path.
+    private static func name(_ path: String) -> String {
+        guard sqlite3_compileoption_used("USE_URI") != 0 else { return path }
+        let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~".utf8)
+        let escaped = path.utf8.map { byte in
+            plain.contains(byte)
+                ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return "file:\(path.hasPrefix("/") ? "//" : "")\(escaped.joined())?mode=rw"
     }
 
     private static func prepare(_ db: Database) throws {
@@ -66,8 +95,7 @@ final class Connections: Sendable {
     private func foldingQueue() throws -> DatabaseQueue {
         if let queue = folds.withLock({ $0 }) { return queue }
         try checkInPlace(.notCommitted)
-        let queue = try DatabaseQueue(path: path)
-        try checkInPlace(.notCommitted)
+        let queue = try Self.open(real, files, .immediateError)
         try queue.writeWithoutTransaction { db in
             try Self.prepare(db)
             try db.execute(sql: "PRAGMA synchronous = NORMAL")

@@ -7,7 +7,7 @@ struct DataFiles: Sendable {
     let directory: String
 
     var database: String { "\(directory)/tandem.db" }
-    var log: String { database + "-wal" }
+    var log: String { Self.real(database) + "-wal" }
     var lock: String { "\(directory)/tandem.lock" }
     /// What a restore makes before it becomes the database.
     var restoring: String { database + ".restoring" }
@@ -16,9 +16,14 @@ struct DataFiles: Sendable {
     func newCopy() -> String { "\(directory)/\(Self.copyPrefix)\(UInt64.random(in: .min ... .max))" }
 
     private static let copyPrefix = "tandem.db.unfinished-"
-    /// The same of earlier versions. Dates have fewer digits than what these put behind it.
-    private static let oldCopyPrefix = "tandem.db.backup-"
-    private static let oldCopyDigits = 16
+
+    /// A path without symbolic links, where something lies at it; else the path itself. SQLite puts a database's other files
+    /// beside the one that a link names. Some system calls.
+    static func real(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
 
     /// Makes an empty file that only its owner may read; what is there already is left as it is.
     static func make(_ path: String) throws(LedgerError) {
@@ -30,15 +35,16 @@ struct DataFiles: Sendable {
     /// Takes from others what earlier versions, or a copy made by hand, let them read or write. Where the file system or
     /// the file's owner does not allow that, the file stays as it is.
     func narrow() {
-        for path in [database, log, database + "-shm", database + "-journal", lock] {
+        let real = Self.real(database)
+        for path in [real, real + "-wal", real + "-shm", real + "-journal", lock] {
             var status = stat()
             guard stat(path, &status) == 0, status.st_mode & 0o177 != 0 else { continue }
             chmod(path, 0o600)
         }
     }
 
-    /// Removes the copies that a process left unfinished when it was killed. Only for the directory's holder: whoever else
-    /// makes copies here is gone.
+    /// Removes the copies that a process left unfinished when it was killed. Only for the directory's holder: no other process
+    /// makes copies here any more.
     func removeUnfinished() {
         guard let listing = opendir(directory) else { return }
         defer { closedir(listing) }
@@ -50,12 +56,11 @@ struct DataFiles: Sendable {
         for name in names where isUnfinished(name) { unlink("\(directory)/\(name)") }
     }
 
+    /// Whether it is a name that this program gives to a copy, and no other: an administrator's files have similar ones.
     private func isUnfinished(_ name: String) -> Bool {
         let name = name.hasSuffix("-journal") ? name.dropLast("-journal".count) : name[...]
-        if "\(directory)/\(name)" == restoring || name.hasPrefix(Self.copyPrefix) { return true }
-        let digits = name.dropFirst(Self.oldCopyPrefix.count)
-        return name.hasPrefix(Self.oldCopyPrefix) && digits.count >= Self.oldCopyDigits
-            && digits.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        if "\(directory)/\(name)" == restoring { return true }
+        return UInt64(name.dropFirst(Self.copyPrefix.count)).map { name == "\(Self.copyPrefix)\($0)" } ?? false
     }
 }
 
@@ -68,31 +73,33 @@ struct OpenFile: Sendable, Equatable {
     private let device: dev_t
     private let inode: ino_t
 
-    /// What lies at the path now; nil for nothing. One system call.
-    init?(_ path: String) {
+    /// What lies at the path now; nil for nothing. Throws where the system can't tell. One system call.
+    init?(_ path: String, _ outcome: LedgerError.Outcome = .notCommitted) throws(LedgerError) {
         var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
+        if stat(path, &status) != 0 {
+            let reason = errno
+            if reason == ENOENT || reason == ENOTDIR { return nil }
+            throw .system(.inputOutput, "\(path) can't be looked at", reason, outcome)
+        }
         self.path = path
         device = status.st_dev
         inode = status.st_ino
     }
 
-    /// What lies at each of these paths now. Throws where nothing does.
+    /// What lies at each of these paths now. Throws where nothing does, or the system can't tell.
     static func lying(at paths: [String]) throws(LedgerError) -> [OpenFile] {
         var files: [OpenFile] = []
         for path in paths {
-            guard let file = OpenFile(path) else { throw .moved(path, .notCommitted) }
+            guard let file = try OpenFile(path) else { throw .moved(path, .notCommitted) }
             files.append(file)
         }
         return files
     }
 
-    /// One system call.
-    private var isInPlace: Bool { OpenFile(path) == self }
-
-    /// Throws where one of them is not at its path any more. A system call for each.
+    /// Throws where one of them is not at its path any more, and another error where the system can't tell. A system call
+    /// for each.
     static func check(_ files: [OpenFile], _ outcome: LedgerError.Outcome) throws(LedgerError) {
-        for file in files where !file.isInPlace { throw .moved(file.path, outcome) }
+        for file in files where try OpenFile(file.path, outcome) != file { throw .moved(file.path, outcome) }
     }
 
     /// The length of what lies at a path; 0 for nothing.

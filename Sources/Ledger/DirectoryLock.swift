@@ -61,7 +61,9 @@ final class DirectoryLock: Sendable {
 }
 
 extension LedgerError {
-    static func system(_ code: Code, _ message: String, _ errorNumber: Int32) -> LedgerError {
-        LedgerError(code, "\(message): \(String(cString: strerror(errorNumber)))")
+    static func system(
+        _ code: Code, _ message: String, _ errorNumber: Int32, _ outcome: Outcome = .notCommitted
+    ) -> LedgerError {
+        LedgerError(code, "\(message): \(String(cString: strerror(errorNumber)))", outcome: outcome)
     }
 }

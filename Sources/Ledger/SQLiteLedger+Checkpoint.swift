@@ -84,13 +84,18 @@ extension SQLiteLedger {
     }
 
     /// Copies the write-ahead log into the database, as far as no reader holds it back. Where it is long, `cutsIt` gives its
-    /// room back.
+    /// room back. A log that stays long, or is not copied whole, keeps some weight, so that a later idle step tries again.
     private func copyLog(cutsIt: Bool) throws(LedgerError) {
-        let isLong = cutsIt && OpenFile.bytes(path + "-wal") > Self.keptLogBytes
-        try opened().fold { db in
-            try db.execute(sql: "PRAGMA wal_checkpoint(\(isLong ? "TRUNCATE" : "PASSIVE"))")
+        let connections = try opened()
+        func isLong() -> Bool { OpenFile.bytes(connections.log) > Self.keptLogBytes }
+        let mode = cutsIt && isLong() ? "TRUNCATE" : "PASSIVE"
+        let isWhole = try connections.fold { db in
+            // Whether others kept it from ending; the log's pages; those of them that are copied.
+            let row = try Row.fetchOne(db, sql: "PRAGMA wal_checkpoint(\(mode))")
+            return row.map { $0[0] == 0 && $0[1] as Int == $0[2] } ?? false
         }
-        state.withLock { $0.logWeight = 0 }
+        let weight = isWhole && !isLong() ? 0 : 1
+        state.withLock { $0.logWeight = weight }
     }
 
     /// Hands over the records of each row behind `start` in their order, and where the row ends, until `body` wants no more.

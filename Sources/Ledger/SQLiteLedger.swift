@@ -68,7 +68,7 @@ public final class SQLiteLedger: LedgerStore {
         path = files.database
         state = Mutex(State(lock: lock))
         files.removeUnfinished()
-        if OpenFile(files.database) == nil, OpenFile(files.log) != nil {
+        if try OpenFile(files.database) == nil, try OpenFile(files.log) != nil {
             throw LedgerError(
                 .corrupt,
                 "\(files.log) is there, and its database \(files.database) is not: put that back; or, to start anew or with "
@@ -81,9 +81,7 @@ public final class SQLiteLedger: LedgerStore {
         let (newest, folded) = try Self.converting(path, .notCommitted) {
             try connections.commits.inDatabase { db in
                 try Space.rebuildIfSparse(db)
-                let folded = Position(
-                    sequence: try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0)
-                return (try Self.newest(db, folded), folded)
+                return try Self.ends(db)
             }
         }
         state.withLock { state in
@@ -91,16 +89,20 @@ public final class SQLiteLedger: LedgerStore {
             state.newest = newest
             state.folded = folded
             state.maintained = newest
-            // Whatever the log holds is to be copied.
+            // A log that an earlier process left is to be copied.
             state.logWeight = 1
         }
     }
 
-    /// The end of the journal, whose rows begin behind what is folded. O(rows).
-    private static func newest(_ db: Database, _ folded: Position) throws -> Position {
-        let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM journal") ?? folded.sequence
+    /// The end of the journal, and of what is folded, behind which its rows begin; bytes are counted from `foldedBytes`. O(rows).
+    private static func ends(_ db: Database, foldedBytes: Int = 0) throws -> (newest: Position, folded: Position) {
+        let folded = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0
+        let last = try Int64.fetchOne(db, sql: "SELECT max(seq) FROM journal") ?? 0
         let bytes = try Int.fetchOne(db, sql: "SELECT sum(length(record)) FROM journal") ?? 0
-        return Position(sequence: last, bytes: folded.bytes + bytes)
+        return (
+            Position(sequence: max(last, folded), bytes: foldedBytes + bytes),
+            Position(sequence: folded, bytes: foldedBytes)
+        )
     }
 
     // MARK: Commit
@@ -135,14 +137,14 @@ public final class SQLiteLedger: LedgerStore {
                 }
             }
         } catch {
-            // Until COMMIT nothing can have been kept; what COMMIT itself did before it failed is not known. But where the
+            // Until COMMIT nothing can have been kept; how far a COMMIT came before it failed is not known. But where the
             // disk was full a write did not fit, and the log never got the last frame, without which no other counts.
             let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
             let outcome = isCommitting && !isFull ? LedgerError.Outcome.unknown : .notCommitted
             try checkInPlace(outcome)
             throw Self.converted(error, path, outcome)
         }
-        // Behind the commit: what is moved away from here on has the group in it.
+        // Behind the commit: a file that is moved away from here on has the group in it.
         try checkInPlace(.unknown)
         state.withLock { state in
             state.newest = newest
@@ -168,20 +170,20 @@ public final class SQLiteLedger: LedgerStore {
     public func resolve() throws(LedgerError) -> Bool {
         // The database that is opened by its path must be the one that the group was for.
         try checkInPlace(.unknown)
-        let (old, folded) = state.withLock { state in
+        let (old, foldedBytes) = state.withLock { state in
             defer { state.connections = nil }
-            return (state.connections, state.folded)
+            return (state.connections, state.folded.bytes)
         }
         old?.close(copiesLog: false)
         let connections = try Connections(path, files)
-        let newest = try Self.converting(path, .unknown) {
+        let (newest, folded) = try Self.converting(path, .unknown) {
             try connections.commits.writeWithoutTransaction { db in
                 // What the log holds must be on the disk before anybody is told of it: not in the log, whose pages the
                 // system may take for written since it failed to write them, but in the database, to the last page.
                 guard try Bool.fetchOne(db, sql: "PRAGMA wal_checkpoint(FULL)") == false else {
                     throw LedgerError(.locked, "\(path) is being read by another program", outcome: .unknown)
                 }
-                return try Self.newest(db, folded)
+                return try Self.ends(db, foldedBytes: foldedBytes)
             }
         }
         return state.withLock { state in
@@ -189,6 +191,8 @@ public final class SQLiteLedger: LedgerStore {
             let isKept = newest.sequence > state.newest.sequence
             state.connections = connections
             state.newest = newest
+            // More than was known, where a fold was kept though its commit failed.
+            state.folded = folded
             return isKept
         }
     }

@@ -6,8 +6,8 @@ extension Schema {
     /// Numbers of transactions, and versions: far more than are ever given, and far enough from the end of counting.
     static let maximumNumber = Int64.max / 2
 
-    /// Throws where the database is neither empty nor one of this program's. O(1) but for the journal's first and last row;
-    /// changes nothing.
+    /// Throws where the database is neither empty nor one of this program's. O(1) but for the journal's first and last row.
+    /// The database stays as it is.
     static func verify(_ db: Database, at path: String) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         let application = try Int64.fetchOne(db, sql: "PRAGMA application_id") ?? 0
@@ -62,10 +62,11 @@ extension Schema {
         let names = Set(wanted.map(\.words))
         let strange = found.subtracting(wanted).min { $0.words < $1.words }
         if let strange, !names.contains(strange.words) {
+            let name = strange.name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
             throw LedgerError(
                 .notOurs,
                 "\(path) has \(strange.words), which this program did not make; nothing was changed: remove it "
-                    + "(DROP \(strange.type.uppercased()) \(strange.name)), or restore a backup that is whole")
+                    + "(DROP \(strange.type.uppercased()) \"\(name)\"), or restore a backup that is whole")
         }
         if let different = strange ?? wanted.subtracting(found).min(by: { $0.words < $1.words }) {
             throw LedgerError(

@@ -26,7 +26,8 @@ enum Space {
     static func rebuildIfSparse(_ db: Database) throws {
         let (free, total) = try pages(db)
         guard try mode(db) == 0, free > max(sparsePages, total / 2) else { return }
-        try? db.execute(sql: "VACUUM")
+        // The log has all of it then, which later would be copied between two commits.
+        try? db.execute(sql: "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     /// Gives some pages back, in one transaction of a bounded time; returns how many. The file gets shorter when the log is

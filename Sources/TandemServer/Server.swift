@@ -31,13 +31,13 @@ public final class Server: Service {
     /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         ProcessStatistics.begin()
+        let connections = try Startup.connections(configuration, logger)
         let certificates = try Startup.certificates(configuration, logger)
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
         let journal = engine.journal
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
-        let connections = Startup.connections(configuration, logger)
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)
         let audit = BackgroundAudit(engine, logger)

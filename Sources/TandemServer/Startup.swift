@@ -43,10 +43,21 @@ enum Startup {
         }
     }
 
-    /// The connections that are let in: fewer than the flag says where the process may not open so many files.
-    static func connections(_ configuration: ServerConfiguration, _ logger: Logger) -> Connections {
+    /// The connections that are let in: fewer than the flag says where the process may not open so many files. Throws where
+    /// hardly any could be.
+    static func connections(
+        _ configuration: ServerConfiguration, _ logger: Logger
+    ) throws(ConfigurationFault) -> Connections {
         let (asked, limit) = (configuration.limits.connections, OpenFiles.limit)
-        let maximum = OpenFiles.connections(asked, eventLoops: configuration.eventLoops, limit: limit)
+        let room = OpenFiles.room(eventLoops: configuration.eventLoops, limit: limit)
+        let maximum = min(asked, room)
+        if maximum < min(asked, OpenFiles.fewestConnections) {
+            throw ConfigurationFault(
+                "max-connections",
+                "there is room for \(room) connections where the process may open \(limit) files, and for a server at least "
+                    + "\(OpenFiles.fewestConnections) are needed: raise that limit (ulimit -n, LimitNOFILE), or give fewer "
+                    + "--event-loops")
+        }
         if maximum < asked {
             logger.warning(
                 "fewer connections are let in than --max-connections says: raise the limit of open files (ulimit -n)",

@@ -39,6 +39,21 @@ struct DescriptorTests {
         #expect(!server.log.text.contains("can't be accepted"))
     }
 
+    @Test("a limit that leaves room for hardly a connection refuses the start, with both numbers and the cure")
+    func refusesTooFew() throws {
+        let directory = ScratchDirectory()
+        let refused = try #require(
+            #expect(throws: ServerProcess.NotReady.self) { try server(directory, openFiles: 82, []) })
+        let message = refused.description
+        #expect(message.contains("15 connections") && message.contains("82 files"), "\(message)")
+        for cure in ["ulimit -n", "LimitNOFILE", "--event-loops"] { #expect(message.contains(cure), "\(message)") }
+        // Room for as many as are asked for, and for the least of them.
+        for (openFiles, connections) in [(83, 10_000), (82, 15)] {
+            let server = try server(directory, openFiles: openFiles, ["--max-connections=\(connections)"])
+            #expect(server.stop() == 0)
+        }
+    }
+
     @Test("a limit that is high enough is no reason for a warning")
     func staysSilent() throws {
         let directory = ScratchDirectory()

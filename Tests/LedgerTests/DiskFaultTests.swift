@@ -1,8 +1,10 @@
 import FaultyDisk
 import Foundation
-import Ledger
+import GRDB
 import TestSupport
 import Testing
+
+@testable import Ledger
 
 /// Everything that can befall one act of SQLite on the disk, act by act: the power fails before, between and after the
 /// writes of commits and checkpoints; a write or a sync fails once, or for a while.
@@ -205,6 +207,26 @@ struct DiskFaultTests {
             reads += 1
         }
         #expect(reads > 4)
+    }
+
+    @Test("a fold that leaves its transaction open, as one whose rollback fails does, ends with its connection")
+    func closesOpenFolds() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        var maker = TransactionMaker(seed: 3)
+        _ = try store.commit([maker.next()])
+        struct Failure: Error {}
+        #expect(throws: LedgerError.self) {
+            try store.opened().fold { db in
+                try db.execute(sql: "BEGIN IMMEDIATE; DELETE FROM journal")
+                throw Failure()
+            }
+        }
+        #expect(store.backlog == 1)
+        _ = try store.commit([maker.next()])
+        while try store.maintain(isIdle: true) {}
+        #expect(store.backlog == 0)
+        store.close()
     }
 
     @Test("a log that a reader keeps from being copied whole is no proof of what is on the disk")

@@ -92,6 +92,88 @@ struct MovedFileTests {
         journal.stop()
     }
 
+    @Test("a path that can't be looked at leaves the outcome open, with the system's reason; it need not have moved")
+    func tellsFaultsFromMoves() throws {
+        let scratch = ScratchDirectory()
+        let store = try SQLiteLedger(directory: scratch.path)
+        let path = "\(scratch.path)/tandem.db"
+        var maker = TransactionMaker(seed: 6)
+        var twin = Twin()
+        func next() -> LedgerTransaction {
+            let transaction = maker.next()
+            twin.apply(transaction)
+            return transaction
+        }
+        _ = try store.commit([next()])
+        try files.moveItem(atPath: path, toPath: path + ".away")
+        try files.createSymbolicLink(atPath: path, withDestinationPath: path)
+        let transaction = next()
+        let failed = #expect(throws: LedgerError.self) { try store.commit([transaction]) }
+        #expect(failed?.code == .inputOutput && failed?.outcome == .unknown)
+        #expect(failed?.message.contains(String(cString: strerror(ELOOP))) == true, "\(String(describing: failed))")
+        try files.removeItem(atPath: path)
+        try files.moveItem(atPath: path + ".away", toPath: path)
+        #expect(try store.resolve())
+        _ = try store.commit([next()])
+        store.close()
+        let found = try SQLiteLedger(directory: scratch.path)
+        #expect(try Twin(recovering: found) == twin)
+        found.close()
+    }
+
+    @Test("no database is made where one must be there already")
+    func makesNone() {
+        let scratch = ScratchDirectory()
+        let path = "\(scratch.path)/50% #1?.db"
+        #expect(throws: LedgerError.self) { try Connections(path, []) }
+        #expect(files.fileExists(atPath: scratch.path))
+        #expect(!files.fileExists(atPath: path))
+    }
+
+    @Test("a database may be a symbolic link: its log lies beside the file that it names")
+    func followsLinks() throws {
+        let (scratch, volume) = (ScratchDirectory(), ScratchDirectory())
+        try SQLiteLedger(directory: scratch.path).close()
+        try files.moveItem(atPath: "\(scratch.path)/tandem.db", toPath: "\(volume.path)/t 1%.db")
+        try files.createSymbolicLink(atPath: "\(scratch.path)/tandem.db", withDestinationPath: "\(volume.path)/t 1%.db")
+        var maker = TransactionMaker(seed: 6)
+        var twin = Twin()
+        for _ in 0..<2 {
+            let store = try SQLiteLedger(directory: scratch.path)
+            #expect(try Twin(recovering: store) == twin)
+            let transaction = maker.next()
+            twin.apply(transaction)
+            _ = try store.commit([transaction])
+            #expect(OpenFile.bytes("\(volume.path)/t 1%.db-wal") > 0)
+            #expect(try store.resolve() == false)
+            while try store.maintain(isIdle: true) {}
+            store.close()
+        }
+        let store = try SQLiteLedger(directory: scratch.path)
+        try files.moveItem(atPath: "\(volume.path)/t 1%.db-wal", toPath: "\(volume.path)/away")
+        #expect(#expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }?.code == .moved)
+        store.close()
+    }
+
+    @Test("a start removes the copies that the program left unfinished, and nothing of an administrator's")
+    func removesOnlyItsOwn() throws {
+        let scratch = ScratchDirectory()
+        let kept = [
+            "tandem.db.backup-20261126154500123", "tandem.db.backup-1234567890123456-journal", "tandem.db.backup-1",
+            "tandem.db.unfinished-", "tandem.db.unfinished-mine", "tandem.db.unfinished-007",
+            "tandem.db.unfinished-99999999999999999999", "tandem.db.restoring-old",
+        ]
+        let left = [
+            "tandem.db.unfinished-7", "tandem.db.unfinished-18446744073709551615-journal", "tandem.db.restoring",
+            "tandem.db.restoring-journal",
+            URL(fileURLWithPath: Backup.temporaryFile(directory: scratch.path)).lastPathComponent,
+        ]
+        for name in kept + left { #expect(files.createFile(atPath: "\(scratch.path)/\(name)", contents: nil)) }
+        try SQLiteLedger(directory: scratch.path).close()
+        let found = try files.contentsOfDirectory(atPath: scratch.path)
+        #expect(Set(found) == Set(kept + ["tandem.db", "tandem.lock"]))
+    }
+
     @Test("what was acknowledged lies in the file that was moved away, and the files in its place are left alone")
     func closesWithoutHarm() throws {
         let (scratch, other) = (ScratchDirectory(), ScratchDirectory())

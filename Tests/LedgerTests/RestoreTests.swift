@@ -68,7 +68,7 @@ struct RestoreTests {
         "what this program did not make is refused, by a restore and by a start, and nothing is changed",
         arguments: [
             ("CREATE TRIGGER t AFTER INSERT ON pods BEGIN DELETE FROM services; END", "the trigger t"),
-            ("CREATE TRIGGER t AFTER DELETE ON journal BEGIN SELECT 1; END", "(DROP TRIGGER t)"),
+            ("CREATE TRIGGER t AFTER DELETE ON journal BEGIN SELECT 1; END", #"(DROP TRIGGER "t")"#),
             ("CREATE TABLE other (x)", "the table other"), ("CREATE VIEW other AS SELECT 1", "the view other"),
             ("CREATE INDEX other ON pods (version)", "the index other"), ("DROP VIEW addresses", "the view addresses"),
             ("DROP TABLE cooling", "the table cooling is missing"),
@@ -110,6 +110,20 @@ struct RestoreTests {
         }
     }
 
+    @Test("the statement that a refused start gives removes what is strange, whatever its name")
+    func quotesNames() throws {
+        let scratch = ScratchDirectory()
+        let (backup, _) = try made(scratch)
+        _ = shell(backup, #"CREATE TRIGGER "log ""all""; x" AFTER DELETE ON journal BEGIN SELECT 1; END"#)
+        let data = "\(scratch.path)/data"
+        let refused = try #require(
+            #expect(throws: LedgerError.self) { try Backup.restore(from: backup, into: data) })
+        let start = try #require(refused.message.range(of: "(DROP")?.lowerBound)
+        let end = try #require(refused.message.range(of: "),")?.lowerBound)
+        _ = shell(backup, String(refused.message[start..<end].dropFirst()))
+        try Backup.restore(from: backup, into: data)
+    }
+
     @Test("what an administrator's ANALYZE leaves is no harm")
     func takesStatistics() throws {
         let scratch = ScratchDirectory()
@@ -149,10 +163,9 @@ struct RestoreTests {
         #expect(try mode("\(data)/tandem.db") == 0o600)
         for name in ["tandem.db", "tandem.lock"] { chmod("\(data)/\(name)", 0o644) }
         let unfinished = [
-            "tandem.db.unfinished-7", "tandem.db.unfinished-7-journal", "tandem.db.backup-12345678901234567890",
-            "tandem.db.restoring",
+            "tandem.db.unfinished-7", "tandem.db.unfinished-7-journal", "tandem.db.restoring",
         ]
-        let others = ["tandem.db.backup-20261126140000", "tandem.db.backup-before-upgrade", "note"]
+        let others = ["tandem.db.backup-12345678901234567890", "tandem.db.backup-before-upgrade", "note"]
         for name in unfinished + others { try Data().write(to: URL(fileURLWithPath: "\(data)/\(name)")) }
         let store = try SQLiteLedger(directory: data)
         let known = ["tandem.db", "tandem.db-shm", "tandem.db-wal", "tandem.lock"]

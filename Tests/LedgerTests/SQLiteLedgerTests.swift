@@ -243,6 +243,27 @@ struct SQLiteLedgerTests {
         store.close()
     }
 
+    @Test("transactions are counted on from the number that the tables have, though the journal is empty")
+    func countsOn() throws {
+        let directory = ScratchDirectory()
+        var store = try SQLiteLedger(directory: directory.path)
+        var maker = TransactionMaker(seed: 6)
+        for _ in 0..<3 { _ = try store.commit([maker.next()]) }
+        // As a fold leaves it whose commit failed, and was kept all the same.
+        _ = try shell(directory, "DELETE FROM journal; UPDATE meta SET value = 3 WHERE name = 'seq'")
+        #expect(try store.resolve() == false)
+        #expect(store.backlog == 0)
+        _ = try store.commit([maker.next()])
+        #expect(try shell(directory, "SELECT seq FROM journal") == "4\n")
+        #expect(store.backlog == 1)
+        for _ in 0..<8 where try store.maintain(isIdle: true) {}
+        #expect(store.backlog == 0)
+        store.close()
+        store = try SQLiteLedger(directory: directory.path)
+        #expect(try shell(directory, "SELECT value FROM meta WHERE name = 'seq'") == "4\n")
+        store.close()
+    }
+
     private func shell(_ directory: ScratchDirectory, _ sql: String) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -89,6 +89,21 @@ struct SpaceTests {
         store.close()
     }
 
+    @Test("a long log that a reader keeps from being cut is cut once the reader has ended, without a further commit")
+    func cutsLater() throws {
+        let directory = ScratchDirectory()
+        let store = try SQLiteLedger(directory: directory.path)
+        _ = try store.commit([put(1, bytes: 1)])
+        let reader = try DatabaseHolder("\(directory.path)/tandem.db", .reading)
+        for number in 2...30 { _ = try store.commit([put(number, bytes: 1 << 20)]) }
+        while try store.maintain(isIdle: true) {}
+        #expect(bytes(directory, "-wal") > SQLiteLedger.keptLogBytes)
+        reader.letGo()
+        #expect(try store.maintain(isIdle: true) == false)
+        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        store.close()
+    }
+
     @Test("an earlier version's database is written anew at a start once most of it is free")
     func rebuilds() throws {
         let directory = ScratchDirectory()
@@ -114,6 +129,8 @@ struct SpaceTests {
         #expect(number(directory, "PRAGMA auto_vacuum") == 0 && bytes(directory) >= full)
         make("DELETE FROM nodes WHERE version > 9;")
         store = try SQLiteLedger(directory: directory.path)
+        // Nothing of it is left for the journal's thread to copy.
+        #expect(bytes(directory, "-wal") == 0)
         let found = try Twin(recovering: store)
         #expect(found.objects.count == 9 && found.version == 60)
         while try store.maintain(isIdle: true) {}

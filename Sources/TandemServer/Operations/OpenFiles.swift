@@ -23,8 +23,9 @@ enum OpenFiles {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// As many of `asked` connections as fit under a limit beside everything else; one at least.
-    static func connections(_ asked: Int, eventLoops: Int, limit: Int) -> Int {
-        max(1, min(asked, limit - reserve - perEventLoop * eventLoops))
-    }
+    /// With room for fewer connections, where more are asked for, a server is no use.
+    static let fewestConnections = 16
+
+    /// Connections that fit under a limit beside everything else. Not below 0.
+    static func room(eventLoops: Int, limit: Int) -> Int { max(0, limit - reserve - perEventLoop * eventLoops) }
 }
