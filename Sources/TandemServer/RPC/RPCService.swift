@@ -10,7 +10,7 @@ final class RPCService: Sendable {
     private let metrics: CallMetrics
     private let health: Health
     private let records: CallRecords
-    // Relaxed: a count that orders nothing.
+    // Releasing when it falls and acquiring when it is read: a drain that finds no call left finds every answer on its way.
     private let calls = Atomic<Int>(0)
 
     init(engine: Engine, metrics: CallMetrics, health: Health, records: CallRecords) {
@@ -31,7 +31,7 @@ final class RPCService: Sendable {
     }
 
     /// Calls under way on all connections.
-    var inFlight: Int { calls.load(ordering: .relaxed) }
+    var inFlight: Int { calls.load(ordering: .acquiring) }
 
     /// Notes a message, or what there is of one, that is not answered call by call.
     func noteRefused(_ error: APIError, from session: RPCSession) {
@@ -112,7 +112,6 @@ final class RPCService: Sendable {
         let start = engine.stageStart()
         let finish: Engine.Answer = { result in
             let result = self.engine.confirmed(result)
-            self.calls.wrappingSubtract(1, ordering: .relaxed)
             // Of what was changed a retry might not be told again: that is answered, however large.
             let refusal = isChange ? nil : session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
@@ -121,6 +120,8 @@ final class RPCService: Sendable {
             self.records.note(request, method, session, result)
             if let refusal { self.records.noteRefused(request, method, session, refusal) }
             answer(refusal.map { .failure($0) } ?? result)
+            // Behind the answer, which is on its way to the event loop now: a drain closes the connection behind it.
+            self.calls.wrappingSubtract(1, ordering: .releasing)
         }
         do throws(APIError) {
             try room.get()
