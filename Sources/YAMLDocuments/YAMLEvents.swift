@@ -2,8 +2,8 @@ import CYaml
 
 /// A text as the row of events that libyaml's parser makes of it, each made when it is asked for.
 ///
-/// `Yams` brings libyaml along. Its own tree is not used: it compares keys of mappings, whatever aliases they are made of,
-/// before anybody can count what they stand for.
+/// `Yams` brings libyaml along. Its own tree is not used: it compares keys of mappings, however many aliases they are made of,
+/// before their size can be counted.
 struct YAMLEvents: ~Copyable {
     enum Event {
         case scalar(Scalar)
@@ -20,9 +20,16 @@ struct YAMLEvents: ~Copyable {
     struct Scalar {
         var text: String
         var anchor: String?
-        /// nil where there is none and the text says what it is.
+        /// In full, such as `tag:yaml.org,2002:int`; nil where there is none.
         var tag: String?
+        /// Without quotes, and no block of lines.
         var isPlain: Bool
+
+        /// As a key: merges the mappings of its value.
+        var isMerge: Bool {
+            // Byte by byte: to compare strings takes the square of the combining marks that they have in a row.
+            text.utf8.elementsEqual("<<".utf8) && (tag.map { $0 == "tag:yaml.org,2002:merge" } ?? isPlain)
+        }
     }
 
     // Proof: both are allocated in `init` and freed in `deinit`, and this value alone has them. libyaml keeps addresses of the

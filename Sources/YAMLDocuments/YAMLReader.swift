@@ -4,7 +4,7 @@ import TandemAPI
 struct YAMLReader: ~Copyable {
     private struct Anchored {
         var value: JSONValue
-        /// What the value stands for, as `YAMLDocuments.maximumRepeatedBytes` counts it.
+        /// The size of the value, aliases followed, as `YAMLDocuments.maximumRepeatedBytes` counts it.
         var bytes: Int
         /// How deep it is by itself: 0 for a scalar.
         var depth: Int
@@ -13,7 +13,7 @@ struct YAMLReader: ~Copyable {
     private var events: YAMLEvents
     /// Of the document; of two with one name the later counts from there on.
     private var anchors: [String: Anchored] = [:]
-    /// What all values so far stand for, and how much of it aliases repeated.
+    /// The size of all values so far, aliases followed, and how much of it aliases repeated.
     private var bytes = 0
     private var repeatedBytes = 0
     /// How deep the values since the last anchor's start lay.
@@ -114,20 +114,22 @@ struct YAMLReader: ~Copyable {
 
     private mutating func mapping(at depth: Int) throws(YAMLFault) -> JSONObject {
         var object = JSONObject()
-        var names: Set<String> = []
-        var merged: [JSONObject] = []
+        /// Of each `<<`.
+        var merged: [[JSONObject]] = []
         while true {
             let event = try events.next()
             if case .end = event { break }
             let (name, isMerge) = try key(event)
-            guard names.insert(name).inserted else { throw fault("the key \(name.cut(toBytes: 64)) is there twice") }
+            guard isMerge || object[name] == nil else {
+                throw fault("the key \(name.cut(toBytes: 64)) is there twice")
+            }
             let start = try events.next()
             let value = try value(start, at: depth)
-            if isMerge { merged += try objects(value) } else { object[name] = value }
+            if isMerge { merged.append(try objects(value)) } else { object[name] = value }
         }
-        // What is written here counts, else the first that is merged.
-        for other in merged {
-            for (name, value) in other.members where names.insert(name).inserted { object[name] = value }
+        // The mapping's own keys win, then the last `<<`, and in its sequence the first mapping.
+        for other in merged.reversed().joined() {
+            for (name, value) in other.members where object[name] == nil { object[name] = value }
         }
         return object
     }
@@ -136,14 +138,16 @@ struct YAMLReader: ~Copyable {
         if case .alias(let name) = event, case .string(let text) = try repeated(name, at: 0) { return (text, false) }
         guard case .scalar(let scalar) = event else { throw fault("a key that is no text") }
         bytes += 16 + scalar.text.utf8.count
-        if let anchor = scalar.anchor {
+        if scalar.anchor != nil || scalar.tag != nil {
             let value = try self.scalar(scalar)
-            anchors[anchor] = Anchored(value: value, bytes: 16 + scalar.text.utf8.count, depth: 0)
+            if let anchor = scalar.anchor {
+                anchors[anchor] = Anchored(value: value, bytes: 16 + scalar.text.utf8.count, depth: 0)
+            }
         }
-        return (scalar.text, scalar.isPlain && scalar.text == "<<")
+        return (scalar.text, scalar.isMerge)
     }
 
-    /// What `<<` merges: a mapping, or several in a sequence.
+    /// The mappings that a `<<` merges: one, or several in a sequence.
     private func objects(_ value: JSONValue) throws(YAMLFault) -> [JSONObject] {
         let values = value.arrayValue ?? [value]
         let objects = values.compactMap(\.objectValue)

@@ -22,6 +22,7 @@ enum Manifests {
     }
 
     static func parse(_ text: String, from file: String) throws -> [JSONValue] {
+        let text = text.withoutByteOrderMark
         // JSON is read as JSON, so that numbers keep their digits.
         if let json = try? JSONValue(parsing: text) { return flatten(json) }
         do throws(YAMLFault) {

@@ -6,6 +6,9 @@ import YAMLDocuments
 
 /// The YAML file of `--config`: flags by their names.
 enum SettingsFile {
+    /// In bytes; no setting's name is half as long.
+    private static let longestName = 64
+
     static func read(_ path: String) throws -> Settings {
         let text: String
         do {
@@ -15,17 +18,21 @@ enum SettingsFile {
         }
         let documents: [JSONValue]
         do throws(YAMLFault) {
-            documents = try YAMLDocuments.read(text)
+            documents = try YAMLDocuments.read(text).filter { $0 != .null }
         } catch {
             throw ConfigurationFault("config", "\(path) is no YAML that can be read: \(error)")
         }
         guard documents.count <= 1 else { throw ConfigurationFault("config", "\(path) has more than one document") }
-        guard let document = documents.first, document != .null else { return Settings() }
+        guard let document = documents.first else { return Settings() }
         guard let members = document.objectValue?.members else {
             throw ConfigurationFault("config", "\(path) must map flags to values, such as `secure-port: 8443`")
         }
         var values: [String: String] = [:]
         for (name, value) in members {
+            // To hash a string takes the square of the combining marks that it has in a row.
+            guard name.utf8.count <= longestName else {
+                throw ConfigurationFault("config", "\(path): \(name.cut(toBytes: longestName)): no such setting")
+            }
             guard let text = Self.text(value) else {
                 throw ConfigurationFault("config", "\(path): \(name) must be a value, or a list of values")
             }
