@@ -1,6 +1,6 @@
 import Addressing
 
-/// The pods of one node by their addresses, a pod once for each of its own: who holds an address, and a node's pods in an order
+/// The pods of one node by their addresses, a pod once for each of its own: the holder of an address, and a node's pods in an order
 /// that outlives a restart. A value type: `StoredNode` holds it behind a lock.
 struct NodePods: Sendable {
     private(set) var byAddress = SortedList<UInt32, StoredPod>()

@@ -63,9 +63,8 @@ private final class NodeRelease: Sendable {
             engine.free(cooling, of: node, in: &change, version: version)
         }
         engine.commit(change) { outcome in
-            guard case .success = outcome.result(.released([])) else {
-                return self.caller.answer(outcome.result(.released([])))
-            }
+            let result = outcome.result(.released([]))
+            guard case .success = result else { return self.caller.answer(result) }
             self.note(pods)
             if isLast { self.end() } else { pieces.next() }
         }

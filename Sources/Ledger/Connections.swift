@@ -79,8 +79,8 @@ final class Connections: Sendable {
     /// Throws where a file is not at its path any more. A system call for each.
     func checkInPlace(_ outcome: LedgerError.Outcome) throws(LedgerError) { try OpenFile.check(files, outcome) }
 
-    /// Runs `body` on the connection whose commits need not reach the disk by themselves. It waits for nobody else who holds
-    /// the database: what it is for can be tried again.
+    /// Runs `body` on the connection whose commits need not reach the disk by themselves. It waits for no other
+    /// program that holds the database: a fold can be tried again.
     func fold<Value>(_ body: (Database) throws -> Value) throws(LedgerError) -> Value {
         do {
             return try SQLiteLedger.converting(path, .notCommitted) {

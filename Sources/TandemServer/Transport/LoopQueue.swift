@@ -14,9 +14,7 @@ final class LoopQueue: Sendable {
     static let pause = TimeAmount.microseconds(20)
 
     private struct State {
-        var waiting: [@Sendable () -> Void] = []
-        /// Index of the next one.
-        var next = 0
+        var waiting = CircularBuffer<@Sendable () -> Void>()
         var isScheduled = false
     }
 
@@ -64,17 +62,9 @@ final class LoopQueue: Sendable {
     /// nil where none is left: then the next one to come wakes the loop.
     private func take() -> (@Sendable () -> Void)? {
         state.withLock { state in
-            guard state.next < state.waiting.count else {
-                state = State()
-                return nil
-            }
-            defer { state.next += 1 }
-            // What has run is let go soon, also where the queue is never empty.
-            if state.next > 64, state.next > state.waiting.count / 2 {
-                state.waiting.removeFirst(state.next)
-                state.next = 0
-            }
-            return state.waiting[state.next]
+            let next = state.waiting.popFirst()
+            if next == nil { state = State() }
+            return next
         }
     }
 }
