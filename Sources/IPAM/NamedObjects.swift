@@ -17,8 +17,6 @@ final class NamedObjects<Object: Sendable>: Sendable {
         }
     }
 
-    var count: Int { objects.count }
-
     /// Puts an object in that is found by its name alone until `order` is called: for a start, from several threads.
     func load(_ object: Object, _ name: String) { objects[name] = object }
 
