@@ -1,4 +1,5 @@
 public import Addressing
+internal import Synchronization
 
 /// The addresses of one range, handed out one by one: near a random place, in turn, or by name.
 ///
@@ -6,6 +7,9 @@ public import Addressing
 /// full the range is. A range of up to 2^24 addresses has all of its memory from the start, an eighth of a byte each; in a
 /// wider one they allocate the first time that a block of 4096 neighbours is touched, and for an address asked for more
 /// than 2^30 above the range's start. Searches use at most the first 2^30 addresses.
+///
+/// What others hold inside the range can be excluded (``setExcluded(_:)``). While something is, searches look at one gap after
+/// the other, which takes a time that grows with the number of ranges excluded.
 public final class AddressPool: Sendable {
     /// Which addresses of a range are kept back, besides the first one (for IPv4 the network, for IPv6 the subnet-router
     /// anycast address) and the last one of IPv4 (broadcast).
@@ -53,10 +57,14 @@ public final class AddressPool: Sendable {
     /// The last offset, where it is kept back, else 0, which always is.
     private let reservedAtEnd: UInt64
 
+    /// All offsets that are kept back.
+    private let reserved: Set<UInt64>
+
     /// Where a draw falls at least this far above the range's start, and less than `quickClaims` above that, the first look is
-    /// at its whole word: none of it is below the floor. `quickClaims` is 0 where the bitmap is not flat.
+    /// at its whole word: none of it is below the floor. `quickClaims` is 0 where the bitmap is not flat, and while addresses
+    /// are excluded.
     private let quickFloor: UInt64
-    private let quickClaims: UInt64
+    private let quickClaims = Atomic<UInt64>(0)
 
     /// How many offsets from the first usable one on are in a flat bitmap, and not kept back.
     private let quickReleases: UInt64
@@ -81,12 +89,18 @@ public final class AddressPool: Sendable {
         firstUsable = layout.hasGateway ? 2 : 1
         reservedAtEnd = cidr.family == .ipv4 ? UInt64(cidr.size - 1) : 0
         quickFloor = UInt64(floor + 63) & ~63
-        quickClaims = slots.flatSize > quickFloor ? slots.flatSize - quickFloor : 0
         quickReleases =
             slots.flatSize == 0 ? 0 : (reservedAtEnd > 0 ? reservedAtEnd : slots.flatSize) - firstUsable
-        let reserved: Set<UInt64> = [0, firstUsable - 1, reservedAtEnd]
+        reserved = [0, firstUsable - 1, reservedAtEnd]
         capacity = cidr.size - UInt128(reserved.count)
         for offset in reserved { _ = slots.claim(UInt128(offset)) }
+        setQuickClaims()
+    }
+
+    private func setQuickClaims() {
+        let isQuick = slots.flatSize > quickFloor && !slots.hasExclusions
+        // Relaxed: guards no memory; each thread that knows of the call sees what it stored.
+        quickClaims.store(isQuick ? slots.flatSize - quickFloor : 0, ordering: .relaxed)
     }
 
     /// KEP-3070: a sixteenth of the range, at least 16 and at most 256 addresses; none for ranges of 16 or fewer.
@@ -107,7 +121,10 @@ extension AddressPool {
     public func claim(startingAt entropy: UInt64) -> IPAddress? {
         // The rest is a call at the very end, so that the way of almost every claim needs no stack.
         let place = entropy &>> slots.flatDrop
-        if place &- quickFloor < quickClaims, let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place)) {
+        // Relaxed: see `setQuickClaims()`.
+        if place &- quickFloor < quickClaims.load(ordering: .relaxed),
+            let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place))
+        {
             return address(at: slot)
         }
         return claimFar(startingAt: entropy)
@@ -126,7 +143,7 @@ extension AddressPool {
         return address(at: slot)
     }
 
-    /// Takes exactly `address`, in the static band or not.
+    /// Takes exactly `address`, in the static band or not. One that is excluded is `.taken`, taken or not.
     public func claim(_ address: IPAddress) -> ClaimOutcome {
         guard let (high, low) = offset(of: address) else { return .outOfRange }
         if isReserved(high, low) { return .reserved }
@@ -149,13 +166,28 @@ extension AddressPool {
         return slots.release(UInt128(high) << 64 | UInt128(low))
     }
 
+    /// An address that is excluded is `.allocated`, taken or not.
     public func state(of address: IPAddress) -> AllocationState {
         guard let (high, low) = offset(of: address) else { return .outOfRange }
         if isReserved(high, low) { return .reserved }
         return slots.contains(UInt128(high) << 64 | UInt128(low)) ? .allocated : .free
     }
 
-    /// How many addresses are taken. O(memory of the pool), and exact only while nobody claims or releases.
+    /// Makes `ranges`, which others hold, what is excluded, in place of what was: no claim that begins after the return takes an
+    /// address in one of them. What was taken there before stays taken, and can be released. O(n log n); allocates.
+    ///
+    /// Never waits for claims, nor they for it; to be called by one thread at a time.
+    ///
+    /// - Parameter ranges: of any family, in any order; they may contain the pool or one another, or lie outside.
+    public func setExcluded(_ ranges: [CIDR]) {
+        slots.setExcluded(ranges, in: cidr, unitLength: cidr.family.addressBits)
+        setQuickClaims()
+    }
+
+    /// How many of the ``capacity`` addresses are excluded, taken or not. O(ranges excluded).
+    public var excludedCount: UInt128 { slots.excludedCount(besides: reserved) }
+
+    /// How many addresses are taken, those that are excluded among them. O(memory of the pool), and exact only while nobody claims or releases.
     public var allocatedCount: Int { slots.count - Int(cidr.size - capacity) }
 
     /// Calls `body` with each taken address: those less than 2^30 above the range's start in rising order, then the others in

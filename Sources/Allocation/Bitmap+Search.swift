@@ -100,52 +100,73 @@ extension Bitmap {
     /// Takes the first free index found from `range.lowerBound` upward, skipping marked children; nil when each index was
     /// taken, or below a mark, when it was looked at. Marks what it finds full.
     ///
-    /// - Parameter range: ends at ``size`` or at a block's end.
+    /// - Parameter range: of indices below ``size``.
     func claimFirst(in range: Range<Int>) -> Int? {
         var index = range.lowerBound
         while index < range.upperBound, let start = firstUnmarked(from: index, in: root, shift: rootShift),
             start < range.upperBound
         {
+            let block = blockIndices(containing: start)
+            let part = start..<min(block.upperBound, range.upperBound)
             let words = makeBlock(containing: start)
-            if let found = claimFirst(from: start, in: words) { return found }
-            let blockStart = start & -1 << Self.blockShift
-            if start == blockStart { mark(childAt: Self.blockShift, containing: start) }
-            index = blockStart + 1 << Self.blockShift
+            if let found = claimFirst(in: part, of: words) { return found }
+            if part == block { mark(childAt: Self.blockShift, containing: start) }
+            index = block.upperBound
         }
         return nil
     }
 
-    /// Takes the first free index at or after `start` in its block, whose words are given.
-    private func claimFirst(from start: Int, in words: UnsafeMutablePointer<Word>) -> Int? {
-        let count = wordsPerBlock
-        let base = start & -1 << Self.blockShift
-        var position = start >> 6 & 63
-        var eligible = Self.allOnes &<< UInt64(start & 63)
-        while position < count {
+    /// As ``claimFirst(in:)-(Range<Int>)``, in one range after the other.
+    func claimFirst(in ranges: some Sequence<Range<Int>>) -> Int? {
+        for range in ranges {
+            if let found = claimFirst(in: range) { return found }
+        }
+        return nil
+    }
+
+    private func blockIndices(containing index: Int) -> Range<Int> {
+        let start = index & -1 << Self.blockShift
+        return start..<min(start + 1 << Self.blockShift, size)
+    }
+
+    /// Takes the first free index of `part`, which lies in the block whose words are given.
+    private func claimFirst(in part: Range<Int>, of words: UnsafeMutablePointer<Word>) -> Int? {
+        let base = part.lowerBound & -1 << Self.blockShift
+        let last = (part.upperBound - 1) >> 6 & 63
+        var position = part.lowerBound >> 6 & 63
+        while position <= last {
             // Four words at a time, as long as they are full: relaxed, since `claimBit` looks again.
-            while position & 3 == 0, position < count - 3,
+            while position & 3 == 0, position + 3 <= last,
                 words[position].load(ordering: .relaxed) & words[position + 1].load(ordering: .relaxed)
                     & words[position + 2].load(ordering: .relaxed) & words[position + 3].load(ordering: .relaxed)
                     == Self.allOnes
             {
                 position += 4
-                eligible = Self.allOnes
             }
-            guard position < count else { break }
+            guard position <= last else { break }
+            let eligible = Self.bits(ofWord: position, in: part)
             if let bit = Self.claimBit(of: words + position, preferring: 0, eligible: eligible) {
                 return base | position << 6 | bit
             }
             position += 1
-            eligible = Self.allOnes
         }
         return nil
+    }
+
+    /// The bits of a block's word that belong to `part`, which lies in the block and has some of the word.
+    @inline(__always)
+    private static func bits(ofWord position: Int, in part: Range<Int>) -> UInt64 {
+        let (first, last) = (part.lowerBound, part.upperBound - 1)
+        let upward = position == first &>> 6 & 63 ? allOnes &<< UInt64(first & 63) : allOnes
+        return position == last &>> 6 & 63 ? upward & allOnes &>> UInt64(63 - last & 63) : upward
     }
 
     /// The first index, at or after `index`, below `node`, whose block is not marked. Marks nodes that it finds full.
     private func firstUnmarked(from index: Int, in node: Node, shift: Int) -> Int? {
         let digit = index >> shift & 63
-        // Acquiring: nothing depends on it but freshness; a mark set or cleared a moment later is a search a moment earlier.
-        var unmarked = ~node.marks.pointee.load(ordering: .acquiring) & Self.allOnes &<< UInt64(digit)
+        // Sequentially consistent: for `confirmFull(_:)`. To the others a mark set or cleared a moment later is a search a
+        // moment earlier.
+        var unmarked = ~node.marks.pointee.load(ordering: .sequentiallyConsistent) & Self.allOnes &<< UInt64(digit)
         while unmarked != 0 {
             let child = unmarked.trailingZeroBitCount
             let above = shift + Self.fanoutShift
@@ -181,13 +202,18 @@ extension Bitmap {
         // Acquiring: pairs with the publication in `child(_:of:shift:)`.
         guard let child = node.children[index >> shift & 63].load(ordering: .acquiring) else { return false }
         // Sequentially consistent, here and below: after the mark was set; pairs with the exchange in `release`.
-        if shift == Self.blockShift { return isFull(child.assumingMemoryBound(to: Word.self)) }
+        if shift == Self.blockShift {
+            return isFull(blockIndices(containing: index), of: child.assumingMemoryBound(to: Word.self))
+        }
         return Node(base: child).marks.pointee.load(ordering: .sequentiallyConsistent) == Self.allOnes
     }
 
-    private func isFull(_ words: UnsafeMutablePointer<Word>) -> Bool {
-        // Sequentially consistent: see the callers, `isFull(childAt:of:containing:)` and `collect()`.
-        (0..<wordsPerBlock).allSatisfy { words[$0].load(ordering: .sequentiallyConsistent) == Self.allOnes }
+    private func isFull(_ part: Range<Int>, of words: UnsafeMutablePointer<Word>) -> Bool {
+        (part.lowerBound >> 6 & 63...(part.upperBound - 1) >> 6 & 63).allSatisfy { position in
+            // Sequentially consistent: see the callers.
+            words[position].load(ordering: .sequentiallyConsistent) | ~Self.bits(ofWord: position, in: part)
+                == Self.allOnes
+        }
     }
 
     /// Clears the mark of the child, `1 << shift` indices wide, that holds `index`, if it is set.
@@ -223,7 +249,16 @@ extension Bitmap {
             if let found = claimFirst(in: 0..<size) { return found }
             if confirmFull() { return nil }
         }
-        return collect()
+        return collect(in: CollectionOfOne(0..<size))
+    }
+
+    /// Takes any free index of `ranges`; nil when all are taken, as for ``claimAny()``.
+    func claimAny(in ranges: some Sequence<Range<Int>>) -> Int? {
+        for _ in 0..<16 {
+            if let found = claimFirst(in: ranges) { return found }
+            if confirmFull(ranges) { return nil }
+        }
+        return collect(in: ranges)
     }
 
     /// Whether at one moment of the call all marks of the root were set and no marker was between its two acts. By the proof
@@ -237,25 +272,67 @@ extension Bitmap {
             && settling.load(ordering: .sequentiallyConsistent) == before
     }
 
-    /// As ``claimAny()``, whatever the marks say: for when a marker is kept from running between its two acts, because to wait
+    /// Whether at one moment of the call every index of `ranges` was taken, or its release had not returned.
+    ///
+    /// As in `collect(in:)`, but what is below a mark is not looked at. No marker was between its two acts, so by the proof above
+    /// an index below a mark was taken at that look, or its release had not yet looked at all marks, and looked for watchers
+    /// later still: both are as in the proof there.
+    private func confirmFull(_ ranges: some Sequence<Range<Int>>) -> Bool {
+        watching {
+            // Sequentially consistent, all: as in `confirmFull()` and `collect(in:)`.
+            let before = settling.load(ordering: .sequentiallyConsistent)
+            let releases = watchedReleases.load(ordering: .sequentiallyConsistent)
+            guard UInt32(truncatingIfNeeded: before) == 0 else { return false }
+            for range in ranges {
+                var index = range.lowerBound
+                while index < range.upperBound, let start = firstUnmarked(from: index, in: root, shift: rootShift),
+                    start < range.upperBound
+                {
+                    let end = blockIndices(containing: start).upperBound
+                    guard let words = block(containing: start), isFull(start..<min(end, range.upperBound), of: words)
+                    else {
+                        return false
+                    }
+                    index = end
+                }
+            }
+            return settling.load(ordering: .sequentiallyConsistent) == before
+                && watchedReleases.load(ordering: .sequentiallyConsistent) == releases
+        }
+    }
+
+    private func watching<Result>(_ body: () -> Result) -> Result {
+        // Sequentially consistent: the orders that the proofs take for granted.
+        watchers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        defer { watchers.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+        return body()
+    }
+
+    /// As ``claimAny(in:)``, whatever the marks say: for when a marker is kept from running between its two acts, because to wait
     /// for it would be to block. O(size), and again whenever a release returned meanwhile.
     ///
     /// A release clears its bit, then looks for watchers and if there is one adds to the count, all in the one order. So if
     /// the count stood still, then an index that was seen taken and is free at the second reading of the count was freed by a
     /// release that saw the watcher and has not added yet: it has not returned.
-    private func collect() -> Int? {
-        // Sequentially consistent, here and below: the orders that the proof takes for granted.
-        watchers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        defer { watchers.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
-        while true {
-            let before = watchedReleases.load(ordering: .sequentiallyConsistent)
-            var sawFree = false
-            for start in stride(from: 0, to: size, by: 1 << Self.blockShift) {
-                let words = makeBlock(containing: start)
-                if let found = claimFirst(from: start, in: words) { return found }
-                if !isFull(words) { sawFree = true }
+    private func collect(in ranges: some Sequence<Range<Int>>) -> Int? {
+        watching {
+            while true {
+                // Sequentially consistent, here and below: the orders that the proof takes for granted.
+                let before = watchedReleases.load(ordering: .sequentiallyConsistent)
+                var sawFree = false
+                for range in ranges {
+                    var index = range.lowerBound
+                    while index < range.upperBound {
+                        let end = blockIndices(containing: index).upperBound
+                        let part = index..<min(end, range.upperBound)
+                        let words = makeBlock(containing: index)
+                        if let found = claimFirst(in: part, of: words) { return found }
+                        if !isFull(part, of: words) { sawFree = true }
+                        index = end
+                    }
+                }
+                if !sawFree, watchedReleases.load(ordering: .sequentiallyConsistent) == before { return nil }
             }
-            if !sawFree, watchedReleases.load(ordering: .sequentiallyConsistent) == before { return nil }
         }
     }
 }

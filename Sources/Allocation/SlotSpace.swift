@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Synchronization
 
 /// The indices `0..<2^n`, taken by search or by name: what address pools and subnet pools have in common.
@@ -5,6 +6,8 @@ internal import Synchronization
 /// The first 2^30 indices are a ``Bitmap``, the rest a ``SparseBitmap``. Searches stay in a *window* at the low end. It is all of
 /// a space of at most 2^24 indices; in a wider one it starts at 4096 and doubles when seven eighths of it are taken, so
 /// that memory follows use, and what was freed a moment ago is not the only thing left to hand out.
+///
+/// Indices can be *excluded*, as others hold them: they are not handed out, taken or not, and have no bits set for it.
 struct SlotSpace: ~Copyable, Sendable {
     /// log2 of the widest space whose window is all of it.
     private static let widestUnwindowedShift = 24
@@ -14,12 +17,14 @@ struct SlotSpace: ~Copyable, Sendable {
 
     private let dense: Bitmap
     private let sparse = SparseBitmap()
+    private let exclusions = Exclusions()
 
     /// By how much a draw of 64 bits is shifted to be an index of the dense part.
     let flatDrop: UInt64
 
-    /// Where searches end: a power of two, only ever doubled.
+    /// Where searches end: a power of two, doubled until what is excluded changes.
     private let window: Atomic<Int>
+    private let firstWindow: Int
 
     /// Where the next search in turn starts. A hint: a lost update only makes two searches start at one place.
     private let cursor = Atomic<Int>(0)
@@ -28,7 +33,8 @@ struct SlotSpace: ~Copyable, Sendable {
     init(sizeShift: Int) {
         dense = Bitmap(sizeShift: min(sizeShift, Bitmap.maximumSizeShift))
         flatDrop = UInt64(64 - min(sizeShift, Bitmap.maximumSizeShift))
-        window = Atomic(1 << (sizeShift <= Self.widestUnwindowedShift ? sizeShift : Self.firstWindowShift))
+        firstWindow = 1 << (sizeShift <= Self.widestUnwindowedShift ? sizeShift : Self.firstWindowShift)
+        window = Atomic(firstWindow)
     }
 
     /// Takes a free index near a point that `entropy` picks evenly from `floor` to the window's end; below `floor` only if all
@@ -37,6 +43,11 @@ struct SlotSpace: ~Copyable, Sendable {
     /// - Parameter floor: less than the size and than 4096.
     @inline(__always)
     func claim(startingAt entropy: UInt64, floor: Int) -> Int? {
+        if !exclusions.isEmpty,
+            let outcome = claimOutsideExclusions(floor: floor, from: { $0.draw(entropy, in: floor..<$1) })
+        {
+            return outcome
+        }
         let start = start(at: entropy, floor: floor)
         // In a flat bitmap all of it is the window.
         if start < dense.flatSize, let found = dense.claimBeside(start) { return found }
@@ -67,8 +78,13 @@ struct SlotSpace: ~Copyable, Sendable {
     func claimNext() -> Int? {
         // Relaxed: see `cursor`.
         let cursor = cursor.load(ordering: .relaxed)
-        let start = cursor < window.load(ordering: .relaxed) ? cursor : 0
-        let found = dense.claimNear(start, floor: 0, wrapping: false) ?? claimFar(from: start, floor: 0)
+        let found: Int?
+        if !exclusions.isEmpty, let outcome = claimOutsideExclusions(floor: 0, from: { cursor < $1 ? cursor : 0 }) {
+            found = outcome
+        } else {
+            let start = cursor < window.load(ordering: .relaxed) ? cursor : 0
+            found = dense.claimNear(start, floor: 0, wrapping: false) ?? claimFar(from: start, floor: 0)
+        }
         if let found { self.cursor.store(found + 1, ordering: .relaxed) }
         return found
     }
@@ -83,14 +99,48 @@ struct SlotSpace: ~Copyable, Sendable {
                 _ = window.compareExchange(expected: end, desired: end * 2, ordering: .relaxed)
                 continue
             }
-            if let found = dense.claimFirst(in: start..<end) ?? dense.claimFirst(in: floor..<end) { return found }
+            // The start is past the end where the window was made anew since.
+            if let found = dense.claimFirst(in: min(start, end)..<end) ?? dense.claimFirst(in: floor..<end) {
+                return found
+            }
             if isWhole { return dense.claimAny() }
         } while true
     }
 
-    /// Takes `index`; false when it is taken already.
+    /// As the searches above, gap by gap between what is excluded. O(excluded ranges) more than they; a space that has a gap
+    /// and is full says so only after a look at each word that a gap has only a part of.
+    ///
+    /// - Parameter start: of the excluded indices and the window's end, where to begin, below that end.
+    /// - Returns: nil where nothing is excluded any more.
+    @inline(never)
+    private func claimOutsideExclusions(floor: Int, from start: (ExcludedIndices, Int) -> Int) -> Int?? {
+        exclusions.read { excluded -> Int? in
+            repeat {
+                let end = window.load(ordering: .relaxed)
+                let start = start(excluded, end)
+                let beside = start..<min(start | (1 << Bitmap.blockShift - 1) + 1, end)
+                if let found = dense.claimFirst(in: excluded.gaps(in: beside)) { return found }
+                let isWhole = end == dense.size
+                // What is taken and excluded counts twice: such a window doubles sooner than it must.
+                if !isWhole, dense.count(below: end) >= excluded.gapCount(in: 0..<end) - end / 8 {
+                    // Relaxed: as in `claimFar`.
+                    _ = window.compareExchange(expected: end, desired: end * 2, ordering: .relaxed)
+                    continue
+                }
+                if let found = dense.claimFirst(in: excluded.gaps(in: start..<end))
+                    ?? dense.claimFirst(in: excluded.gaps(in: floor..<end))
+                {
+                    return found
+                }
+                if isWhole { return dense.claimAny(in: excluded.gaps(in: 0..<end)) }
+            } while true
+        }
+    }
+
+    /// Takes `index`; false when it is taken already, or excluded.
     func claim(_ index: UInt128) -> Bool {
-        index < UInt128(dense.size) ? dense.claim(Int(index)) : sparse.claim(index)
+        guard !isExcluded(index) else { return false }
+        return index < UInt128(dense.size) ? dense.claim(Int(index)) : sparse.claim(index)
     }
 
     /// Frees `index`; false when it was not taken.
@@ -104,8 +154,28 @@ struct SlotSpace: ~Copyable, Sendable {
     @inline(__always)
     func releaseFlat(_ index: Int) -> Bool { dense.releaseFlat(index) }
 
+    /// Whether `index` is taken or excluded.
     func contains(_ index: UInt128) -> Bool {
-        index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)
+        (index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)) || isExcluded(index)
+    }
+
+    /// Replaces what is excluded; no claim that begins after the return takes any of it. See ``Exclusions/set(_:)``.
+    func setExcluded(_ held: [CIDR], in space: CIDR, unitLength: Int) {
+        exclusions.set(ExcludedIndices(held, in: space, unitLength: unitLength, searchable: dense.size))
+        // Relaxed: see `start(at:floor:)`. What was excluded may have driven it far beyond what is in use.
+        window.store(firstWindow, ordering: .relaxed)
+    }
+
+    var hasExclusions: Bool { !exclusions.isEmpty }
+
+    private func isExcluded(_ index: UInt128) -> Bool {
+        hasExclusions && exclusions.read { $0.contains(index) } ?? false
+    }
+
+    /// How many indices are excluded, taken or not, those of `others` not counted; `UInt128.max` for 2^128 of them. O(excluded
+    /// ranges).
+    func excludedCount(besides others: Set<UInt64> = []) -> UInt128 {
+        exclusions.read { $0.count(besides: others) } ?? 0
     }
 
     /// How many indices are taken. O(memory), and exact only while nobody claims or releases.

@@ -3,7 +3,8 @@ public import Addressing
 /// The subnets of one length that a range is cut into, such as the pod CIDRs of a cluster's nodes.
 ///
 /// All operations may be called from any thread, never block, and but for the audits take a time that does not grow with how
-/// full the range is. Searches use at most the first 2^30 subnets; those asked for may lie anywhere.
+/// full the range is. Searches use at most the first 2^30 subnets; those asked for may lie anywhere. While subnets are excluded
+/// (``setExcluded(_:)``), searches look at one gap after the other, which takes a time that grows with the number of ranges.
 public final class SubnetPool: Sendable {
     public let cluster: CIDR
     public let nodePrefixLength: Int
@@ -29,7 +30,8 @@ public final class SubnetPool: Sendable {
         slots.claimNext().flatMap { cluster.subnet(at: UInt128($0), prefixLength: nodePrefixLength) }
     }
 
-    /// Takes exactly `subnet`; a range that is not one of the pool's subnets is `.outOfRange`, none is ever `.reserved`.
+    /// Takes exactly `subnet`; a range that is not one of the pool's subnets is `.outOfRange`, none is ever `.reserved`. One
+    /// that is excluded is `.taken`, taken or not.
     public func claim(_ subnet: CIDR) -> ClaimOutcome {
         guard let index = index(of: subnet) else { return .outOfRange }
         return slots.claim(index) ? .claimed : .taken
@@ -42,12 +44,27 @@ public final class SubnetPool: Sendable {
         return slots.release(index)
     }
 
+    /// A subnet that is excluded is `.allocated`, taken or not.
     public func state(of subnet: CIDR) -> AllocationState {
         guard let index = index(of: subnet) else { return .outOfRange }
         return slots.contains(index) ? .allocated : .free
     }
 
-    /// How many subnets are taken. O(memory of the pool), and exact only while nobody claims or releases.
+    /// Makes the subnets that overlap `ranges`, which others hold, what is excluded, in place of what was: no claim that begins
+    /// after the return takes one of them. What was taken of them before stays taken, and can be released. O(n log n); allocates.
+    ///
+    /// Never waits for claims, nor they for it; to be called by one thread at a time.
+    ///
+    /// - Parameter ranges: of any family and length, in any order; a single address is one of full length. They may contain the
+    ///   cluster or one another, or lie outside.
+    public func setExcluded(_ ranges: [CIDR]) {
+        slots.setExcluded(ranges, in: cluster, unitLength: nodePrefixLength)
+    }
+
+    /// How many subnets are excluded, taken or not; `UInt128.max` for 2^128 of them. O(ranges excluded).
+    public var excludedCount: UInt128 { slots.excludedCount() }
+
+    /// How many subnets are taken, those that are excluded among them. O(memory of the pool), and exact only while nobody claims or releases.
     public var allocatedCount: Int { slots.count }
 
     /// Calls `body` with each taken subnet: the first 2^30 in rising order, then the others in none. O(memory of the pool);

@@ -8,6 +8,7 @@ struct SlowPool {
     /// The first address that claims by search take while there are others.
     let floor: IPAddress
     var taken: Set<IPAddress> = []
+    var excluded: [CIDR] = []
 
     init(_ cidr: CIDR, layout: AddressPool.Layout) {
         self.cidr = cidr
@@ -24,26 +25,50 @@ struct SlowPool {
     mutating func claim(_ address: IPAddress) -> ClaimOutcome {
         if !cidr.contains(address) { return .outOfRange }
         if reserved.contains(address) { return .reserved }
+        if isExcluded(address) { return .taken }
         return taken.insert(address).inserted ? .claimed : .taken
     }
 
     func state(of address: IPAddress) -> AllocationState {
         if !cidr.contains(address) { return .outOfRange }
         if reserved.contains(address) { return .reserved }
-        return taken.contains(address) ? .allocated : .free
+        return taken.contains(address) || isExcluded(address) ? .allocated : .free
     }
 
     /// Why a pool must not have answered `address` to a claim by search; nil when it may.
     mutating func objection(to address: IPAddress?, searching floor: IPAddress) -> String? {
         guard let address else {
-            return UInt128(taken.count) == capacity ? nil : "nil with \(capacity - UInt128(taken.count)) free"
+            let free = freeCount(from: cidr.first, to: lastSearched)
+            return free == 0 ? nil : "nil with \(free) free"
         }
-        if address < floor {
-            let takenAbove = UInt128((taken.union(reserved)).count { $0 >= floor })
-            if cidr.last.bits - floor.bits + 1 > takenAbove { return "\(address) is in the static band" }
-        }
+        if address < floor, freeCount(from: floor, to: lastSearched) > 0 { return "\(address) is in the static band" }
         let outcome = claim(address)
         return outcome == .claimed ? nil : "\(address) was \(outcome)"
+    }
+
+    private func isExcluded(_ address: IPAddress) -> Bool { excluded.contains { $0.contains(address) } }
+
+    /// Searches use the first 2^30 addresses.
+    private var lastSearched: IPAddress { cidr.first.advanced(by: min(cidr.size, 1 << 30) - 1)! }
+
+    /// How many addresses are excluded and not reserved.
+    var excludedCount: UInt128 {
+        excludedCount(from: cidr.first, to: cidr.last) - UInt128(reserved.count { isExcluded($0) })
+    }
+
+    private func excludedCount(from first: IPAddress, to last: IPAddress) -> UInt128 {
+        // Ranges lie inside one another or apart: the outermost ones, once each.
+        Set(excluded).filter { range in
+            range.family == cidr.family && !excluded.contains { $0 != range && $0.contains(range) }
+        }.reduce(0) { sum, range in
+            let (low, high) = (max(range.first, first), min(range.last, last))
+            return low > high ? sum : sum + (high.bits - low.bits + 1)
+        }
+    }
+
+    private func freeCount(from first: IPAddress, to last: IPAddress) -> UInt128 {
+        let others = taken.union(reserved).count { (first...last).contains($0) && !isExcluded($0) }
+        return last.bits - first.bits + 1 - excludedCount(from: first, to: last) - UInt128(others)
     }
 
     /// The address that a claim in turn must give, with `next` as the first candidate. Only for pools that search everywhere.

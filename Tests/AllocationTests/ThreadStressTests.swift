@@ -115,6 +115,98 @@ private final class Owners: @unchecked Sendable {
         }
     }
 
+    /// As above, between ranges that are excluded and have free addresses themselves.
+    @Test(arguments: ["10.0.0.0/28", "10.0.0.0/24", "10.0.0.0/20", "10.0.0.0/17", "10.0.0.0/13"])
+    func fullIsNeverSaidOfTheGapsWhileThereIsAFreeOne(_ range: String) throws {
+        let threads = 4
+        let cidr = try CIDR(parsing: range)
+        let excluded =
+            [3, 8].map { CIDR(containing: cidr.address(at: $0)!, prefixLength: 30) }
+            + [cidr.address(at: cidr.size / 2 + 5)!].map { CIDR($0) }
+            + [CIDR(containing: cidr.address(at: cidr.size / 2 - 1)!, prefixLength: min(cidr.prefixLength + 3, 32))]
+        for seed in UInt64(1)...(cidr.size > 1 << 18 ? 1 : 4) {
+            let pool = AddressPool(cidr, layout: .loadBalancers)
+            var random = SeededGenerator(seed: seed)
+            pool.setExcluded(excluded)
+            var all: [IPAddress] = []
+            while let address = pool.claimNext() { all.append(address) }
+            #expect(UInt128(all.count) == pool.capacity - pool.excludedCount)
+            for address in all.shuffled(using: &random).prefix(threads) { pool.release(address) }
+            let lies = Atomic(0)
+            runThreads(threads) { number in
+                var random = SeededGenerator(seed: seed << 8 | UInt64(number))
+                for _ in 0..<2_000 {
+                    let address = random.next() & 7 == 0 ? pool.claimNext() : pool.claim(startingAt: random.next())
+                    guard let address else {
+                        lies.wrappingAdd(1, ordering: .relaxed)
+                        continue
+                    }
+                    pool.release(address)
+                }
+            }
+            #expect(lies.load(ordering: .relaxed) == 0, "\(range), seed \(seed)")
+            pool._checkInvariants()
+            #expect(pool.allocatedCount == all.count - threads)
+        }
+    }
+
+    /// What is excluded changes all the time. A claim that began after one list was set, and ended before the next one was,
+    /// gives no address of it; and none says "full", as half of the range is always free.
+    @Test(arguments: ["10.0.0.0/24", "10.0.0.0/16", "fd00::/64"])
+    func noClaimLandsInWhatWasExcludedBefore(_ range: String) throws {
+        let cidr = try CIDR(parsing: range)
+        let length = max(cidr.prefixLength, cidr.family.addressBits - 12)
+        let part = CIDR(containing: cidr.first, prefixLength: length)
+        // In turn; the stage is odd while one is in force.
+        let lists: [[CIDR]] = [
+            [part.subnet(at: 0, prefixLength: length + 1)!], [part.subnet(at: 1, prefixLength: length + 1)!],
+            (0..<8).map { part.subnet(at: $0 * 2, prefixLength: length + 4)! }, [],
+        ]
+        let pool = AddressPool(cidr, layout: .services)
+        let stage = Atomic(0)
+        let working = Atomic(3)
+        let faults = Atomic(0)
+        runThreads(4) { number in
+            if number == 0 {
+                var turn = 0
+                while working.load(ordering: .acquiring) > 0 {
+                    stage.store(turn * 2, ordering: .sequentiallyConsistent)
+                    pool.setExcluded(lists[turn % lists.count])
+                    stage.store(turn * 2 + 1, ordering: .sequentiallyConsistent)
+                    turn += 1
+                }
+                return
+            }
+            var random = SeededGenerator(seed: UInt64(number))
+            for _ in 0..<20_000 {
+                let before = stage.load(ordering: .sequentiallyConsistent)
+                var address: IPAddress?
+                switch random.next() % 3 {
+                case 0: address = pool.claim(startingAt: random.next())
+                case 1: address = pool.claimNext()
+                default:
+                    let wanted = cidr.address(at: UInt128(random.next() % UInt64(part.size - 2) + 1))!
+                    guard pool.claim(wanted) == .claimed else { continue }
+                    address = wanted
+                }
+                let after = stage.load(ordering: .sequentiallyConsistent)
+                guard let address else {
+                    faults.wrappingAdd(1, ordering: .relaxed)
+                    continue
+                }
+                let isInForce = before == after && before % 2 == 1
+                if isInForce, lists[before / 2 % lists.count].contains(where: { $0.contains(address) }) {
+                    faults.wrappingAdd(1, ordering: .relaxed)
+                }
+                if !pool.release(address) { faults.wrappingAdd(1, ordering: .relaxed) }
+            }
+            working.wrappingSubtract(1, ordering: .releasing)
+        }
+        #expect(faults.load(ordering: .relaxed) == 0)
+        #expect(pool.allocatedCount == 0)
+        pool._checkInvariants()
+    }
+
     /// Blocks, nodes, cells and windows are made by several threads at once.
     @Test func partsMadeAtTheSameTimeAreMadeOnce() throws {
         for seed in UInt64(1)...30 {
