@@ -168,9 +168,11 @@ struct SlotSpace: ~Copyable, Sendable {
 
     var hasExclusions: Bool { !exclusions.isEmpty }
 
-    private func isExcluded(_ index: UInt128) -> Bool {
-        hasExclusions && exclusions.read { $0.contains(index) } ?? false
-    }
+    @inline(__always)
+    private func isExcluded(_ index: UInt128) -> Bool { hasExclusions && isListed(index) }
+
+    @inline(never)
+    private func isListed(_ index: UInt128) -> Bool { exclusions.read { $0.contains(index) } ?? false }
 
     /// How many indices are excluded, taken or not, those of `others` not counted; `UInt128.max` for 2^128 of them. O(excluded
     /// ranges).

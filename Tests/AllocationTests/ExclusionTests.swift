@@ -52,7 +52,7 @@ import Testing
                 let bits = edge &+ UInt128.random(in: 0...4, using: &random) &- 2
                 return IPAddress(family: near.family, bits: bits & IPAddress.maximumBits(of: near.family))
             }
-            for step in 0..<800 {
+            for step in 0..<400 {
                 let context: Comment = "\(range) \(layout), seed \(seed), step \(step), \(twin.excluded)"
                 switch Int.random(in: 0..<12, using: &random) {
                 case 0...2:
