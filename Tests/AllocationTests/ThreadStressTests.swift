@@ -165,6 +165,8 @@ private final class Owners: @unchecked Sendable {
         let pool = AddressPool(cidr, layout: .services)
         let stage = Atomic(0)
         let working = Atomic(3)
+        let claims = Atomic(0)
+        let judged = Atomic(0)
         let faults = Atomic(0)
         runThreads(4) { number in
             if number == 0 {
@@ -174,11 +176,15 @@ private final class Owners: @unchecked Sendable {
                     pool.setExcluded(lists[turn % lists.count])
                     stage.store(turn * 2 + 1, ordering: .sequentiallyConsistent)
                     turn += 1
+                    // Some claims begin and end before the next.
+                    let enough = claims.load(ordering: .relaxed) + 12
+                    while claims.load(ordering: .relaxed) < enough, working.load(ordering: .acquiring) > 0 {}
                 }
                 return
             }
             var random = SeededGenerator(seed: UInt64(number))
             for _ in 0..<20_000 {
+                claims.wrappingAdd(1, ordering: .relaxed)
                 let before = stage.load(ordering: .sequentiallyConsistent)
                 var address: IPAddress?
                 switch random.next() % 3 {
@@ -195,14 +201,18 @@ private final class Owners: @unchecked Sendable {
                     continue
                 }
                 let isInForce = before == after && before % 2 == 1
-                if isInForce, lists[before / 2 % lists.count].contains(where: { $0.contains(address) }) {
-                    faults.wrappingAdd(1, ordering: .relaxed)
+                if isInForce {
+                    judged.wrappingAdd(1, ordering: .relaxed)
+                    if lists[before / 2 % lists.count].contains(where: { $0.contains(address) }) {
+                        faults.wrappingAdd(1, ordering: .relaxed)
+                    }
                 }
                 if !pool.release(address) { faults.wrappingAdd(1, ordering: .relaxed) }
             }
             working.wrappingSubtract(1, ordering: .releasing)
         }
         #expect(faults.load(ordering: .relaxed) == 0)
+        #expect(judged.load(ordering: .relaxed) > 1_000)
         #expect(pool.allocatedCount == 0)
         pool._checkInvariants()
     }

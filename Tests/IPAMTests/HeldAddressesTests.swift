@@ -65,6 +65,7 @@ struct HeldAddressesTests {
         }
         for address in twin.keys.sorted() { held[address] = nil }
         #expect(held.count == 0)
+        #expect(held.blockCount == 0)
         for text in ["0.0.0.0/0", "::/0"] { #expect(all(held, in: CIDR(text)!).isEmpty) }
     }
 

@@ -25,6 +25,9 @@ struct HeldAddresses<Holder: Sendable>: Sendable {
 
     var count: Int { ipv4.count + ipv6.count }
 
+    /// For tests: how much is kept.
+    var blockCount: Int { ipv4.blockCount + ipv6.blockCount }
+
     /// The holder of `address`, nil where it has none. Reading is O(1), a change O(log n).
     subscript(address: IPAddress) -> Holder? {
         get {
@@ -60,6 +63,7 @@ extension HeldAddresses {
         private var blocks: [Bits: Block] = [:]
         private var order = SortedList<Bits, Void>()
         private(set) var count = 0
+        var blockCount: Int { blocks.count }
 
         subscript(bits: Bits) -> Holder? {
             get { blocks[bits >> 6]?[Int(bits & 63)] }
