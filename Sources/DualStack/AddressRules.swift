@@ -19,6 +19,9 @@ extension ServiceDraft {
             firstMissing = 0
         }
         var claims: [(index: Int, claim: AddressClaim)] = []
+        // No more than two.
+        claims.reserveCapacity(spec.ipFamilies.count)
+        spec.clusterIPs.reserveCapacity(spec.ipFamilies.count)
         for index in firstMissing..<spec.ipFamilies.count {
             // Only a headless Service gets this far with a family that the cluster does not have; the change is refused
             // for being headless, once addresses are had.

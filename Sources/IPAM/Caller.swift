@@ -16,7 +16,16 @@ struct Caller: Sendable {
     var answer: Engine.Answer
 
     /// The same caller, whose answer also gives a turn back.
-    func holding(_ turn: Turn) -> Caller { finishing { turn.giveBack() } }
+    func holding(_ turn: Turn) -> Caller {
+        // Not by `finishing`: the turn lies in the answer's own context, which is an allocation less.
+        var caller = self
+        let answer = answer
+        caller.answer = { result in
+            answer(result)
+            turn.giveBack()
+        }
+        return caller
+    }
 
     /// The same caller; `body` runs behind the answer.
     func finishing(_ body: @escaping @Sendable () -> Void) -> Caller {

@@ -85,6 +85,7 @@ extension Engine {
     /// Claims what the plan needs, all or none, and lets the rules finish the Service.
     private func decide(_ plan: consuming ServicePlan, isDryRun: Bool) throws(APIError) -> ClaimedService {
         var holds: [Hold] = []
+        holds.reserveCapacity(plan.claims.count)
         do throws(APIError) {
             for claim in plan.claims {
                 let hold = Result { () throws(APIError) in try take(claim, for: plan) }

@@ -53,17 +53,23 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
 
     // MARK: Finding
 
+    /// The first entry whose key is not less. One comparison for each entry that is looked at.
+    func place(of key: Key) -> Place { firstPlace { found, _ in found >= key } }
+
     /// The first entry whose key is greater, or whose key is equal and whose value is not before the place that is looked for.
-    func place(of key: Key, where isBefore: (Value) -> Bool = { _ in false }) -> Place {
+    func place(of key: Key, where isBefore: (Value) -> Bool) -> Place {
+        firstPlace { found, value in found > key || found == key && !isBefore(value()) }
+    }
+
+    /// The first entry that `isThere`; all behind it are.
+    private func firstPlace(_ isThere: (Key, _ value: () -> Value) -> Bool) -> Place {
         let chunk = Self.firstIndex(in: lasts.count) { index in
-            let last = lasts[index]
-            return last > key || last == key && !isBefore(chunks[index].values[chunks[index].values.count - 1])
+            isThere(lasts[index]) { chunks[index].values[chunks[index].values.count - 1] }
         }
         guard chunk < chunks.count else { return end }
         let entries = chunks[chunk]
         let offset = Self.firstIndex(in: entries.keys.count) { index in
-            let found = entries.keys[index]
-            return found > key || found == key && !isBefore(entries.values[index])
+            isThere(entries.keys[index]) { entries.values[index] }
         }
         return Place(chunk: chunk, offset: offset)
     }

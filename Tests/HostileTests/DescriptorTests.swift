@@ -47,6 +47,10 @@ struct DescriptorTests {
         let message = refused.description
         #expect(message.contains("15 connections") && message.contains("82 files"), "\(message)")
         for cure in ["ulimit -n", "LimitNOFILE", "--event-loops"] { #expect(message.contains(cure), "\(message)") }
+        // Less than what is kept from connections: room for none, not for fewer.
+        let bare = try #require(
+            #expect(throws: ServerProcess.NotReady.self) { try server(directory, openFiles: 50, []) })
+        #expect(bare.description.contains("room for 0 connections"), "\(bare.description)")
         // Room for as many as are asked for, and for the least of them.
         for (openFiles, connections) in [(83, 10_000), (82, 15)] {
             let server = try server(directory, openFiles: openFiles, ["--max-connections=\(connections)"])

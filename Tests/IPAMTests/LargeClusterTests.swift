@@ -171,7 +171,14 @@ struct LargeClusterTests {
         #expect(
             (await harness.call(.getPod, ["pod": ["metadata": ["name": "web"]]], onlyNode: "n2")).error?.status
                 == .resourceExhausted)
-        for pod in pods.shuffled() { registry.remove(pod) }
+        let (kept, others) = (pods[..<600], pods[600...])
+        for pod in others.shuffled() { registry.remove(pod) }
+        // More than are looked at under one lock: the newest of those that are wanted, wherever these are.
+        for wanted in [0..<1, 0..<20, 100..<300, 500..<600] {
+            let found = try registry.newestPod(named: name) { pod in wanted.contains { pods[$0] === pod } }
+            #expect(found.map { $0 === pods[wanted.upperBound - 1] } == true, "\(wanted)")
+        }
+        for pod in kept.shuffled() { registry.remove(pod) }
         #expect(registry.newestPod(named: name) == nil && node.podCount == 0)
         #expect(registry.pods(origin: "container/c", after: nil, limit: 10).isEmpty)
         harness.stop()

@@ -55,7 +55,11 @@ public final class StalledStorage {
         process = int(sys.argv[1])
         folder = f"/proc/{process}/task"
         def name(task): return open(f"{folder}/{task}/comm").read().strip()
-        thread = next(int(t) for t in os.listdir(folder) if name(t) == sys.argv[2]) if sys.argv[2:] else process
+        thread = None if sys.argv[2:] else process
+        while thread is None:
+            # A thread has its name once it has run for the first time, which may be after the server is ready.
+            thread = next((int(t) for t in os.listdir(folder) if name(t) == sys.argv[2]), None)
+            if thread is None: select.select([], [], [], 0.01)
         def ptrace(request):
             if libc.ptrace(request, thread, None, None) < 0: sys.exit(os.strerror(ctypes.get_errno()))
         ptrace(SEIZE)

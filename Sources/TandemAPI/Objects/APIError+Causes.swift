@@ -49,6 +49,8 @@ extension APIError {
         }
 
         public static func += (left: inout Causes, right: Causes) {
+            // On every call's way, nearly always.
+            guard !right.isEmpty else { return }
             left.named += right.named.prefix(maximum - left.named.count)
             left.count += right.count
         }
