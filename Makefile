@@ -25,9 +25,10 @@ models: ## Check the models of the bitmap and of a commit, and that each of thei
 	@docker/deps.sh --tests
 	Tests/Models/check.sh
 
-simulate: ## Take a seed's way through the simulated world again: SEED=n, STEPS=n
+simulate: ## Take a seed's way through the simulated world again: SEED=n, STEPS=n, SERVERS=1 to 3 (by the seed)
 	swift build -c release --product simulate
-	SWIFT_DETERMINISTIC_HASHING=1 "$$(swift build -c release --show-bin-path)/simulate" --seed $(SEED) --steps $(or $(STEPS),1000000)
+	SWIFT_DETERMINISTIC_HASHING=1 "$$(swift build -c release --show-bin-path)/simulate" --seed $(SEED) \
+		--steps $(or $(STEPS),1000000) $(if $(SERVERS),--servers $(SERVERS))
 
 soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long forms: kills, races, stress
 	@docker/deps.sh --tests

@@ -113,10 +113,13 @@ let package = Package(
             dependencies: ["CFaultyVFS", "TestSupport", .product(name: "GRDBSQLite", package: "GRDB.swift")],
             path: "Tests/FaultyDisk", swiftSettings: settings),
         .target(
+            name: "FaultyLog", dependencies: ["Ledger", "Addressing"], path: "Tests/FaultyLog", swiftSettings: settings),
+        .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
         .target(
-            name: "Simulator", dependencies: ["TestSupport", "IPAM", "Ledger", "TandemAPI", "Addressing"],
+            name: "Simulator",
+            dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Metrics"],
             path: "Tests/Simulator", swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["Simulator"], path: "Tests/Simulate", swiftSettings: settings),
@@ -138,7 +141,8 @@ let package = Package(
         tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
         .target(
-            name: "FuzzTargets", dependencies: ["TestSupport", "Addressing", "TandemAPI", "LineFraming", nio],
+            name: "FuzzTargets",
+            dependencies: ["TestSupport", "Addressing", "Ledger", "TandemAPI", "LineFraming", nio],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
             name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
@@ -160,9 +164,17 @@ let package = Package(
         tests("DualStackTests", ["TestSupport", "DualStack", "TandemAPI", "Addressing", "ServiceDecisions"]),
         tests("AllocationTests", ["TestSupport", "Allocation", "Addressing"]),
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
-        tests("LedgerTests", ["TestSupport", "FaultyDisk", "Ledger", "Addressing", "Metrics", grdb]),
+        .testTarget(
+            name: "LedgerTests",
+            dependencies: ["TestSupport", "FaultyDisk", "FaultyLog", "Ledger", "Addressing", "Metrics", grdb],
+            exclude: ["Fixtures"], swiftSettings: settings),
         tests(
-            "IPAMTests", ["TestSupport", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI", "Addressing"]),
+            "IPAMTests",
+            [
+                "TestSupport", "FaultyLog", "ServiceDecisions", "Allocation", "DualStack", "IPAM", "Ledger",
+                "TandemAPI",
+                "Addressing",
+            ]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
         .testTarget(
             name: "OperationsTests",

@@ -150,6 +150,12 @@ extension AddressPool {
         return slots.claim(UInt128(high) << 64 | UInt128(low)) ? .claimed : .taken
     }
 
+    /// Takes `address` for its holder, excluded or not; nothing is done where it is taken already, reserved, or lies elsewhere.
+    public func mark(_ address: IPAddress) {
+        guard let (high, low) = offset(of: address), !isReserved(high, low) else { return }
+        slots.mark(UInt128(high) << 64 | UInt128(low))
+    }
+
     /// Frees `address`; false, and nothing is done, when it was not taken.
     @discardableResult
     public func release(_ address: IPAddress) -> Bool {

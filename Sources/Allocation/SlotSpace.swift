@@ -143,6 +143,11 @@ struct SlotSpace: ~Copyable, Sendable {
         return index < UInt128(dense.size) ? dense.claim(Int(index)) : sparse.claim(index)
     }
 
+    /// Takes `index`, excluded or not, unless it is taken already.
+    func mark(_ index: UInt128) {
+        _ = index < UInt128(dense.size) ? dense.claim(Int(index)) : sparse.claim(index)
+    }
+
     /// Frees `index`; false when it was not taken.
     func release(_ index: UInt128) -> Bool {
         index < UInt128(dense.size) ? dense.release(Int(truncatingIfNeeded: index)) : sparse.release(index)

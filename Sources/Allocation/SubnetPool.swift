@@ -37,6 +37,11 @@ public final class SubnetPool: Sendable {
         return slots.claim(index) ? .claimed : .taken
     }
 
+    /// Takes `subnet` for its holder, excluded or not; nothing is done where it is taken already, or none of the pool's.
+    public func mark(_ subnet: CIDR) {
+        if let index = index(of: subnet) { slots.mark(index) }
+    }
+
     /// Frees `subnet`; false, and nothing is done, when it was not taken.
     @discardableResult
     public func release(_ subnet: CIDR) -> Bool {

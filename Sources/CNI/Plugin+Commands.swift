@@ -9,7 +9,7 @@ extension Plugin {
 
     /// By the attachment alone: a container that came later under the same pod's name keeps what it has.
     func delete() throws(CNIError) {
-        _ = try server.call(.release, ["attachment": invocation.attachment.json])
+        try release(invocation.attachment)
     }
 
     /// The attachment must still hold its addresses, and the runtime must know of each.
@@ -50,7 +50,7 @@ extension Plugin {
         var failure: CNIError?
         for attachment in try attachments() where !valid.contains(attachment) {
             do throws(CNIError) {
-                _ = try server.call(.release, ["attachment": attachment.json])
+                try release(attachment)
             } catch {
                 // The others go nevertheless.
                 failure = failure ?? error
@@ -60,6 +60,13 @@ extension Plugin {
     }
 
     // MARK: Inside
+
+    /// On this node: another may have a container of the same ID.
+    private func release(_ attachment: Attachment) throws(CNIError) {
+        var released = attachment.json
+        released["nodeName"] = .string(node)
+        _ = try server.call(.release, ["attachment": released])
+    }
 
     private func attachments() throws(CNIError) -> [Attachment] {
         var found: [Attachment] = []

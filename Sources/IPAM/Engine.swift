@@ -1,22 +1,19 @@
 import Addressing
 import DualStack
 public import Ledger
-import Synchronization
+public import Metrics
 public import TandemAPI
 
-/// The address manager: a registry of objects, the pools that their addresses come from, and the ledger that makes
-/// both durable.
+/// The address manager: the books, the pools in which addresses are found, and the log that orders and keeps every change.
 ///
-/// Thread-safe; no call blocks. A call runs on the caller's thread as far as its commit, unless it has to wait for another call,
-/// and its answer comes on the journal's thread; calls that only look are answered before `perform` returns.
+/// Thread-safe; no call blocks. A call runs on the caller's thread as far as its proposal, unless it has to wait for another call, and its
+/// answer comes on the caller's executor; calls that only look are answered before `perform` returns, but for a fence where
+/// several servers share the log.
 public final class Engine: Sendable {
-    public typealias Answer = @Sendable (Result<CallResult, APIError>) -> Void
-
     public let cluster: ClusterConfiguration
     public let journal: Journal
     let rules: ServiceRules
-    let pools: Pools
-    let registry: Registry
+    let books: Books
     let environment: Environment
     public let stages = StageTimes()
     public let allocations: AllocationCounts
@@ -26,18 +23,21 @@ public final class Engine: Sendable {
     let nodeTurns = Turns()
     let podTurns = Turns()
     let podArrivals = PodArrivals()
-    /// The version given last, of any object.
-    private let versions: Atomic<UInt64>
+    let verdicts: Verdicts
+    /// Other servers append to the log as well.
+    private let isShared: Bool
 
-    /// Reads everything that the store holds and starts its journal.
+    var pools: Pools { books.pools }
+
+    /// Reads everything that the log holds and starts its journal.
     ///
-    /// Blocks for as long as the store takes to read: O(objects). Throws where the configuration can't serve what is
-    /// stored, and where the store can't be read or contradicts itself.
+    /// Blocks for as long as the log takes to read: O(objects). Throws where the configuration can't serve what is
+    /// stored, and where the log can't be read or contradicts itself.
     ///
     /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
-    /// is how many records of a large release go into one change.
+    /// is how many changes of a large release go into one proposal.
     public init(
-        cluster: ClusterConfiguration, store: any LedgerStore, environment: Environment = .system,
+        cluster: ClusterConfiguration, log: any Log, environment: Environment = .system,
         stepsByHand: Bool = false, recordsPerPiece: Int = 512
     ) throws {
         if let fault = cluster.faults.first { throw fault }
@@ -48,36 +48,53 @@ public final class Engine: Sendable {
         rules = ServiceRules(
             clusterFamilies: cluster.serviceRanges.map(\.network.family),
             loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
-        pools = Pools(cluster)
-        registry = Registry(podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs))
-        let recovery = Recovery(
-            pools: pools, registry: registry, environment: environment, reuseDelay: cluster.podIPReuseDelaySeconds)
-        versions = Atomic(try recovery.run(store))
-        journal = Journal(store: store, runsOwnThread: !stepsByHand)
+        let delay = cluster.podIPReuseDelaySeconds
+        let books = Books(
+            pools: Pools(cluster), podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs),
+            coolingEnd: { environment.uptime() + delay })
+        try BooksLoad(books, environment: environment, reuseDelay: delay).run(log)
+        isShared = log.isShared
+        let verdicts = Verdicts()
+        (self.books, self.verdicts) = (books, verdicts)
+        journal = Journal(
+            log: log, runsOwnThread: !stepsByHand, now: environment.moment,
+            foreign: { proposals in proposals.map { books.apply($0) == nil } },
+            groupEnded: { verdicts.handOver() })
     }
 
-    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait for another one
-    /// goes on where `executor` has it; without one on the thread that it waited for.
+    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait, for another one or for
+    /// the log, goes on where `executor` has it; without one on the thread that it waited for.
     public func perform(
-        _ call: Call, onlyNode: String? = nil, on executor: Executor? = nil, _ answer: @escaping Answer
+        _ call: Call, onlyNode: String? = nil, on executor: (any Executor)? = nil, _ answer: @escaping Answer
     ) {
         if call.isChange, journal.isCongested { return answer(.failure(.congested)) }
         let caller = Caller(isDryRun: call.isDryRun, onlyNode: onlyNode, executor: executor, answer: answer)
+        guard isShared else { return run(call, for: caller) }
+        // What other servers have answered by now is to be seen by this call: one question to the store for all that wait.
+        journal.fence { result in
+            switch result {
+            case .success: self.verdicts.post(on: executor) { self.run(call, for: caller) }
+            case .failure(let error): self.verdicts.post(on: executor) { caller.fail(APIError(error)) }
+            }
+        }
+    }
+
+    private func run(_ call: Call, for caller: Caller) {
         switch call.body {
         case .allocateServiceIPs(let service): allocate(service, for: caller)
         case .updateServiceIPs(let service): update(service, for: caller)
         case .allocateNodeCIDRs(let node): allocate(node, for: caller)
         case .allocatePodIPs(let request): allocate(request, for: caller)
         case .release(let target): release(target, for: caller)
-        case .getService(let metadata): answer(getService(metadata))
-        case .listServices(let query): answer(listServices(query))
-        case .getNode(let metadata): answer(getNode(metadata))
-        case .listNodes(let query): answer(listNodes(query))
-        case .getPod(let metadata): answer(getPod(metadata, onlyNode: onlyNode))
-        case .listPods(let query): answer(listPods(query))
-        case .lookupIP(let address): answer(.success(lookup(address).result))
-        case .getPools(let query): answer(getPools(query))
-        case .discover: answer(.success(.openRPC))
+        case .getService(let metadata): caller.answer(getService(metadata))
+        case .listServices(let query): caller.answer(listServices(query))
+        case .getNode(let metadata): caller.answer(getNode(metadata))
+        case .listNodes(let query): caller.answer(listNodes(query))
+        case .getPod(let metadata): caller.answer(getPod(metadata, onlyNode: caller.onlyNode))
+        case .listPods(let query): caller.answer(listPods(query))
+        case .lookupIP(let address): caller.answer(.success(lookup(address).result))
+        case .getPools(let query): caller.answer(getPools(query))
+        case .discover: caller.answer(.success(.openRPC))
         }
     }
 
@@ -92,12 +109,17 @@ public final class Engine: Sendable {
                 reason: "StorageUnavailable"))
     }
 
-    /// Relaxed, as below.
-    var newestVersion: UInt64 { versions.load(ordering: .relaxed) }
+    /// What is stored and lies in no range of today. Any thread; O(1).
+    public var outsideRanges: OutsideRanges { books.outsideRanges }
 
-    /// A version higher than every one before. Relaxed: it orders nothing but itself, and one object's versions are
-    /// taken under that object's turn.
-    func nextVersion() -> UInt64 {
-        versions.wrappingAdd(1, ordering: .relaxed).newValue
-    }
+    /// The digest of the books: equal for servers that applied the same of one log. Any thread; O(1).
+    public var digest: UInt64 { books.digest }
+}
+
+extension Engine {
+    /// The moment at which a stage begins, if it is one of those to be timed: while every eighth version is the newest.
+    public func stageStart() -> Moment? { books.version & 7 == 0 ? Moment.now() : nil }
+
+    /// Ends the stage before the engine's own.
+    public func endDecoding(_ start: Moment?) { stages.end(.decode, start) }
 }

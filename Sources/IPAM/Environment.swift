@@ -1,4 +1,5 @@
 import Glibc
+public import Metrics
 import Synchronization
 
 /// What the engine takes from the world beside its calls, so that a test can decide it: chance and the time of day.
@@ -10,14 +11,18 @@ public struct Environment: Sendable {
 
     /// Seconds on a clock that only ever goes forward, from any start.
     public var uptime: @Sendable () -> Int
+    /// By which the journal tells how long a call waits for the log.
+    public var moment: @Sendable () -> Moment
 
     public init(
         random: @escaping @Sendable () -> UInt64, now: @escaping @Sendable () -> Int,
-        uptime: @escaping @Sendable () -> Int = Environment.systemUptime
+        uptime: @escaping @Sendable () -> Int = Environment.systemUptime,
+        moment: @escaping @Sendable () -> Moment = Moment.now
     ) {
         self.random = random
         self.now = now
         self.uptime = uptime
+        self.moment = moment
     }
 
     public static let systemUptime: @Sendable () -> Int = {

@@ -30,11 +30,3 @@ public final class StageTimes: Sendable {
         return now
     }
 }
-
-extension Engine {
-    /// The moment at which a stage begins, if it is one of those to be timed: while every eighth version is the newest.
-    public func stageStart() -> Moment? { newestVersion & 7 == 0 ? Moment.now() : nil }
-
-    /// Ends the stage before the engine's own.
-    public func endDecoding(_ start: Moment?) { stages.end(.decode, start) }
-}

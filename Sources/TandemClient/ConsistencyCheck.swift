@@ -98,16 +98,9 @@ public struct ConsistencyCheck: Sendable {
     // MARK: Pools and addresses
 
     private mutating func compare(with pools: [JSONValue]) {
-        let serviceRanges = pools.filter { $0["kind"] == "Service" || $0["kind"] == "LoadBalancer" }.compactMap {
-            $0["cidr"]?.stringValue.flatMap { CIDR($0) }
-        }
-        let sorted = owners.sorted { $0.key < $1.key }
-        for (address, owner) in sorted
-        where owner.hasPrefix("Service ") && !serviceRanges.contains(where: { $0.contains(address) }) {
-            faults.append("\(owner): \(address) lies in no range of Services; put the range back, or move the Service")
-        }
-        let addresses = sorted.map(\.key)
-        let subnets = nodes.values.joined().sorted()
+        let addresses = owners.keys.sorted()
+        let services = owners.filter { $0.value.hasPrefix("Service ") }.keys.sorted()
+        let podCIDRs = nodes.values.joined().sorted()
         for pool in pools {
             guard let name = pool["name"]?.stringValue, let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }),
                 let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
@@ -115,12 +108,24 @@ public struct ConsistencyCheck: Sendable {
                 faults.append("a pool that can't be read: \(pool.text)")
                 continue
             }
-            let held =
-                pool["kind"] == "NodeCIDR"
-                ? subnets.count(from: { $0 >= range }, to: { $0.network > range.last })
-                : addresses.count(from: { $0 >= range.first }, to: { $0 > range.last })
+            let held: Int
+            switch pool["kind"] {
+            case "NodeCIDR":
+                let length = pool["nodeMaskSize"]?.intValue ?? range.prefixLength
+                held = Self.subnets(of: range, length, around: podCIDRs, services)
+            case "Pod": held = addresses.within(range).count
+            default: held = services.within(range).count
+            }
             if held != allocated { faults.append("pool \(name) counts \(allocated) allocated, objects hold \(held)") }
         }
+    }
+
+    /// Subnets of a range that are not free, since a node holds one, or something in it is held. Wider CIDRs are left out of the
+    /// pool's counts.
+    private static func subnets(of range: CIDR, _ length: Int, around podCIDRs: [CIDR], _ services: [IPAddress]) -> Int
+    {
+        let held = podCIDRs.filter { range.contains($0) && $0.prefixLength >= length }.map(\.network)
+        return Set((held + services.within(range)).map { CIDR(containing: $0, prefixLength: length) }).count
     }
 
     private mutating func compare(_ status: JSONValue, _ address: IPAddress, _ owner: String) {
@@ -144,13 +149,13 @@ public struct ConsistencyCheck: Sendable {
     }
 }
 
-extension Array {
-    /// Of elements in order, how many lie between the first that is `start` and the first that is `end`. O(log count).
-    fileprivate func count(from start: (Element) -> Bool, to end: (Element) -> Bool) -> Int {
-        firstIndex(sorted: end) - firstIndex(sorted: start)
+extension [IPAddress] {
+    /// Of addresses in order those in a range. O(log count).
+    fileprivate func within(_ range: CIDR) -> ArraySlice<IPAddress> {
+        self[firstIndex(sorted: { $0 >= range.first })..<firstIndex(sorted: { $0 > range.last })]
     }
 
-    private func firstIndex(sorted isAfter: (Element) -> Bool) -> Int {
+    private func firstIndex(sorted isAfter: (IPAddress) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {
             let middle = (low + high) / 2

@@ -35,6 +35,7 @@ public final class Server: Service {
         let certificates = try Startup.certificates(configuration, logger)
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
+        warn(of: engine.outsideRanges, logger)
         let journal = engine.journal
         let health = Health { journal.impairment?.message }
         let calls = CallMetrics()
@@ -62,6 +63,23 @@ public final class Server: Service {
             engine.journal.stop()
             try? await group.shutdownGracefully()
             throw error
+        }
+    }
+
+    /// One line for each kind, whatever the number.
+    private static func warn(of ranges: OutsideRanges, _ logger: Logger) {
+        if !ranges.isEmpty {
+            logger.warning(
+                "stored addresses lie in no configured range: they are served, and given to nobody else; where a range was changed by mistake, put it back",
+                metadata: [
+                    "serviceAddresses": "\(ranges.serviceAddresses)", "podCIDRs": "\(ranges.podCIDRs)",
+                    "example": "\(ranges.example ?? "")",
+                ])
+        }
+        if ranges.overlaps > 0 {
+            logger.warning(
+                "pod CIDRs of nodes overlap, as an earlier release gave them out: they are served, and nothing of an overlap is given to a second pod; tandemctl check names the nodes",
+                metadata: ["pairs": "\(ranges.overlaps)"])
         }
     }
 
@@ -150,7 +168,12 @@ public final class Server: Service {
         timer.cancel()
         answers.cancel()
         let isWhole = engine.journal.stop(by: max(deadline, .now + .seconds(1)))
-        if isWhole { try? await group.shutdownGracefully() }
+        if isWhole {
+            // Answers of what was committed last are on their way to the event loops.
+            let end = ContinuousClock.now + .seconds(1)
+            while service.inFlight > 0, .now < end { try? await Task.sleep(for: .milliseconds(5)) }
+            try? await group.shutdownGracefully()
+        }
         records.audit?.flush()
         return isWhole
     }

@@ -21,13 +21,13 @@ enum Startup {
     }
 
     static func engine(_ configuration: ServerConfiguration) throws -> Engine {
-        let store: SQLiteLedger
+        let log: SQLiteLog
         do throws(LedgerError) {
-            store = try SQLiteLedger(directory: configuration.dataDirectory)
+            log = try SQLiteLog(directory: configuration.dataDirectory)
         } catch {
             throw ConfigurationFault("data-dir", error.message)
         }
-        return try Engine(cluster: configuration.cluster, store: store)
+        return try Engine(cluster: configuration.cluster, log: log)
     }
 
     static func records(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CallRecords {

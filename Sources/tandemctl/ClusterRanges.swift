@@ -18,11 +18,21 @@ struct ClusterRanges {
         }
     }
 
+    /// Where pods are: the ranges that nodes get their CIDRs of, and the CIDRs of nodes that are of none of them, as they were given
+    /// when the ranges were others. In the order of the addresses, those of IPv4 first.
+    func podRanges(_ client: TandemClient) async throws -> [CIDR] {
+        let held = try await client.list(.listNodes).flatMap(Self.podCIDRs)
+        return cluster + held.filter { cidr in !cluster.contains { $0.contains(cidr) } }.sorted()
+    }
+
     private static func range(of pool: JSONValue) -> CIDR? { pool["cidr"]?.stringValue.flatMap { CIDR($0) } }
 
     /// The pod CIDRs of one node.
     static func podCIDRs(of node: String, _ client: TandemClient) async throws -> [CIDR] {
-        let object = try await client.call(.getNode, Kind.node.naming(node, in: ""))["node"]
-        return (object?["spec"]?["podCIDRs"]?.arrayValue ?? []).compactMap { $0.stringValue.flatMap { CIDR($0) } }
+        podCIDRs(of: try await client.call(.getNode, Kind.node.naming(node, in: ""))["node"] ?? .null)
+    }
+
+    private static func podCIDRs(of node: JSONValue) -> [CIDR] {
+        (node["spec"]?["podCIDRs"]?.arrayValue ?? []).compactMap { $0.stringValue.flatMap { CIDR($0) } }
     }
 }

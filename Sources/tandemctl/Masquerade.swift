@@ -56,14 +56,15 @@ struct Masquerade: AsyncParsableCommand {
         let options = try options()
         let plan = try await connection.use { client in
             let ranges = try await ClusterRanges(client)
-            guard !ranges.cluster.isEmpty else {
+            let all = try await ranges.podRanges(client)
+            guard !all.isEmpty else {
                 throw Failure(
                     status: Failure.refused,
-                    "error: there are no pods to masquerade: the server was started without --cluster-cidr")
+                    "error: there are no pods to masquerade: the server was started without --cluster-cidr, and no node has a CIDR"
+                )
             }
-            let pods =
-                if let node { try await ClusterRanges.podCIDRs(of: node, client) } else { ranges.cluster }
-            return MasqueradePlan(pods: pods, inside: ranges.cluster + ranges.service, options)
+            let pods = if let node { try await ClusterRanges.podCIDRs(of: node, client) } else { all }
+            return MasqueradePlan(pods: pods, inside: all + ranges.service, options)
         }
         print(output.rules(plan), terminator: "")
     }

@@ -74,8 +74,8 @@ struct HotPath {
     /// The engine's part of a call as far as the journal: turn, rules, claims, the object's texts.
     private static func dryRun(_ directory: String) -> HotPath {
         let cluster = ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/16")!, CIDR("fd00:10:96::/112")!])
-        guard let ledger = try? SQLiteLedger(directory: directory),
-            let engine = try? Engine(cluster: cluster, store: ledger)
+        guard let log = try? SQLiteLog(directory: directory),
+            let engine = try? Engine(cluster: cluster, log: log)
         else { preconditionFailure("no engine") }
         var call = Call(.allocateServiceIPs, .allocateServiceIPs(SampleService.decode(SampleService.message())))
         call.isDryRun = true
@@ -88,10 +88,11 @@ struct HotPath {
 
     /// SQLite's allocations are counted too.
     private static func commit(_ directory: String) -> HotPath {
-        guard let ledger = try? SQLiteLedger(directory: directory) else { preconditionFailure("no ledger") }
-        let group = SampleTransactions.make(0..<64)
+        guard let log = try? SQLiteLog(directory: directory) else { preconditionFailure("no log") }
+        let group = SampleProposals.make(0..<64)
         return HotPath(name: "commit-of-64-a-record", callsPerRun: 64) {
-            guard (try? ledger.commit(group)) != nil else { preconditionFailure("the ledger can't commit") }
+            log.append(group)
+            guard case .landed? = log.next() else { preconditionFailure("the log can't commit") }
         }
     }
 }

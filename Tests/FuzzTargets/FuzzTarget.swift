@@ -1,7 +1,7 @@
 /// Everything that reads bytes of strangers, each with what must hold whatever they are. A breach ends the process, so that a
 /// fuzzer sees it.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case json, envelope, lines, service, pod, node, address
+    case json, envelope, lines, service, pod, node, address, entry
 
     public func run(_ input: UnsafeRawBufferPointer) {
         switch self {
@@ -12,6 +12,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .pod: Self.pod(input)
         case .node: Self.node(input)
         case .address: Self.address(input)
+        case .entry: Self.entry(input)
         }
     }
 

@@ -1,5 +1,6 @@
 import Addressing
 import Allocation
+import FaultyLog
 import Ledger
 import Synchronization
 import TandemAPI
@@ -13,7 +14,7 @@ import Testing
 struct AuditTests {
     /// A cluster with two Services and a pod, at addresses that are asked for.
     private func makeCluster() async throws -> EngineHarness {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         for (name, last) in [("a", 1), ("b", 2)] {
             _ = try await harness.call(
                 .allocateServiceIPs,
@@ -54,7 +55,7 @@ struct AuditTests {
     func knowsWhatCools() async throws {
         var cluster = ClusterConfiguration.small
         cluster.podIPReuseDelaySeconds = 60
-        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let harness = try EngineHarness(FaultyLog(), cluster)
         for name in ["p", "q"] {
             let pod: JSONValue = ["metadata": ["name": .string(name)], "spec": ["nodeName": "n1"]]
             _ = try await harness.call(.allocatePodIPs, ["pod": pod]).get()
@@ -63,9 +64,9 @@ struct AuditTests {
         #expect(harness.engine.poolStatuses().contains { $0.coolingDown == 1 })
         let audit = Audit(harness.engine)
         #expect(await faults(audit) == [])
-        let node = try #require(harness.engine.registry.nodes["n1"])
+        let node = try #require(harness.engine.books.nodes["n1"])
         let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
-        node.cooling.add(CoolingAddresses.Entry(end: 0, address: pod.addresses[0]))
+        node.cooling.add(CoolingAddresses.Entry(end: 0, address: pod.addresses[0], version: 1))
         #expect(await faults(audit) == ["\(pod.addresses[0]) of Pod \(pod.key) cools, but the pod holds it"])
         harness.stop()
     }
@@ -73,7 +74,7 @@ struct AuditTests {
     @Test("of very many contradictions some are told of and counted, and memory holds no more")
     func tellsOfFew() async throws {
         let cluster = ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/16")!])
-        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let harness = try EngineHarness(FaultyLog(), cluster)
         let pool = harness.engine.pools.clusterIP[0]
         for _ in 0..<5_000 { _ = pool.claim(startingAt: .random(in: .min ... .max)) }
         let audit = Audit(harness.engine)
@@ -90,8 +91,9 @@ struct AuditTests {
     func findsContradictions(_ index: Int) async throws {
         let harness = try await makeCluster()
         let engine = harness.engine
-        let service = try #require(engine.registry.services["default/a"])
-        let node = try #require(engine.registry.nodes["n1"])
+        let service = try #require(engine.books.services["default/a"])
+        let second = try #require(engine.books.services["default/b"])
+        let node = try #require(engine.books.nodes["n1"])
         let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
         let (own, other) = (IPAddress("10.96.0.1")!, IPAddress("10.96.0.5")!)
         let planted: [(expected: String, plant: () throws -> Void)] = [
@@ -106,11 +108,11 @@ struct AuditTests {
             ),
             (
                 "10.96.0.1 has two owners: Service default/a and Service default/b",
-                { engine.registry.serviceAddresses[own] = "default/b" }
+                { engine.books.withHeld { $0.addresses[own] = second } }
             ),
             (
                 "10.96.0.1 of Service default/a does not lead back to it",
-                { engine.registry.serviceAddresses[own] = nil }
+                { engine.books.withHeld { $0.addresses[own] = nil } }
             ),
             (
                 "\(pod.addresses[0]) of Pod \(pod.key) is not marked as taken",
@@ -121,12 +123,12 @@ struct AuditTests {
                 { _ = node.pool(.ipv4)?.claim(IPAddress("10.244.0.9")!) }
             ),
             (
-                "10.9.9.9 of Pod default/x lies in no pod CIDR of Node n1",
+                "10.9.9.9 of Pod @n1/default/x lies in no pod CIDR of Node n1",
                 {
                     let outside = try StoredPod(
                         PodIdentity(origin: "default", ifName: "x"), on: node, addresses: [IPAddress("10.9.9.9")!],
                         version: 99, document: pod.document)
-                    engine.registry.put(outside)
+                    engine.books.show(outside)
                 }
             ),
         ]
@@ -142,26 +144,23 @@ struct AuditTests {
     @Test("two pods with one address, and a pod whose node has no CIDR")
     func findsPods() async throws {
         let harness = try await makeCluster()
-        let node = try #require(harness.engine.registry.nodes["n1"])
+        let node = try #require(harness.engine.books.nodes["n1"])
         let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
-        harness.engine.registry.put(
+        harness.engine.books.show(
             try StoredPod(
                 PodIdentity(origin: "twin", ifName: "eth0"), on: node, addresses: [pod.addresses[0]], version: 99,
                 document: pod.document))
         #expect(
             await faults(Audit(harness.engine)).contains { $0.hasPrefix("\(pod.addresses[0]) has two owners: Pod ") })
-        let bare = StoredNode(
-            try Documents.decode(Array(#"{"metadata":{"name":"bare"}}"#.utf8)) { reader throws(JSONError) in
-                try Node(from: &reader)
-            }, podCIDRs: [], version: 100, document: Array(#"{"metadata":{"name":"bare"}}"#.utf8))
-        harness.engine.registry.put(bare)
-        harness.engine.registry.put(
+        let bare = StoredNode("bare", [], version: 100)
+        harness.engine.books.nodes["bare"] = bare
+        harness.engine.books.show(
             try StoredPod(
                 PodIdentity(origin: "lost", ifName: "eth0"), on: bare, addresses: [IPAddress("10.9.9.9")!],
                 version: 101,
                 document: pod.document))
         #expect(
-            await faults(Audit(harness.engine)).contains("10.9.9.9 of Pod lost/eth0: Node bare has no pod CIDR"))
+            await faults(Audit(harness.engine)).contains("10.9.9.9 of Pod @bare/lost/eth0: Node bare has no pod CIDR"))
         harness.stop()
     }
 
@@ -190,7 +189,7 @@ struct AuditTests {
     func raisesNoFalseAlarm(_ cooling: Int) async throws {
         var cluster = ClusterConfiguration.small
         cluster.podIPReuseDelaySeconds = cooling
-        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let harness = try EngineHarness(FaultyLog(), cluster)
         let isDone = Flag()
         await withTaskGroup(of: Void.self) { tasks in
             for worker in 0..<4 {

@@ -1,3 +1,4 @@
+import FaultyLog
 import Ledger
 import ServiceDecisions
 import TandemAPI
@@ -12,10 +13,10 @@ import Testing
 struct EngineFaultTests {
     @Test("addresses in use are addresses in objects, whatever happens", arguments: seeds)
     func keepsItsBooks(_ seed: UInt64) async throws {
-        let faults: [FaultyLedger.Fault?] = [
-            nil, nil, nil, nil, nil, nil, .notCommitted, .unknownButKept, .unknownAndLost, .refused,
+        let faults: [FaultyLog.Fault?] = [
+            nil, nil, nil, nil, nil, nil, .notCommitted, .unknownButKept, .unknownAndLost, nil,
         ]
-        let store = FaultyLedger { group in
+        let store = FaultyLog { group in
             var generator = SeededGenerator(seed: seed &+ UInt64(group))
             return faults.randomElement(using: &generator) ?? nil
         }
@@ -27,8 +28,6 @@ struct EngineFaultTests {
             if let error = result.error {
                 #expect(error.status != .internal, "seed \(seed), step \(step): \(error.message)")
             }
-            // An address that the store refused belongs to another server from then on: this server's books mark it,
-            // and no object here shows it. Only a restart forgets that.
             if step % 25 == 24 {
                 harness.stop()
                 harness = try EngineHarness(store)
@@ -42,7 +41,7 @@ struct EngineFaultTests {
     @Test("without faults the books agree after every step", arguments: seeds)
     func keepsItsBooksAtEveryStep(_ seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
-        let store = FaultyLedger()
+        let store = FaultyLog()
         var harness = try EngineHarness(store)
         for step in 0..<400 {
             let (method, params) =
@@ -76,7 +75,7 @@ struct EngineFaultTests {
 
     @Test("calls that race for one name and a range that is nearly full end with whole objects", arguments: seeds)
     func survivesRaces(_ seed: UInt64) async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         await withTaskGroup(of: Void.self) { tasks in
             for task in 0..<8 as Range<UInt64> {
                 tasks.addTask {

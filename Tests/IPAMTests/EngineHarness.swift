@@ -31,9 +31,9 @@ final class EngineHarness: Sendable {
     let engine: Engine
 
     init(
-        _ store: any LedgerStore, _ cluster: ClusterConfiguration = .small, environment: Environment = .system
+        _ log: any Log, _ cluster: ClusterConfiguration = .small, environment: Environment = .system
     ) throws {
-        engine = try Engine(cluster: cluster, store: store, environment: environment)
+        engine = try Engine(cluster: cluster, log: log, environment: environment)
     }
 
     init(_ engine: Engine) {
@@ -128,5 +128,32 @@ final class EngineHarness: Sendable {
             }
         }
         return faults
+    }
+}
+
+extension StoredPod {
+    /// A pod as a start reads it.
+    init(
+        _ identity: PodIdentity, on node: StoredNode, addresses: [IPAddress], version: UInt64, document: [UInt8],
+        isUIDGiven: Bool = false, hasOldKey: Bool = false
+    ) throws {
+        let key = Array(identity.key.utf8)
+        self = try key.withUnsafeBytes { key in
+            try document.withUnsafeBytes { document in
+                StoredPod(
+                    key, on: node, addresses: addresses, version: version, document: document,
+                    read: try ReadPod(document), isUIDGiven: isUIDGiven, hasOldKey: hasOldKey)
+            }
+        }
+    }
+}
+
+extension StoredNode {
+    convenience init(_ name: String, _ podCIDRs: [CIDR], version: UInt64) {
+        let node = Node(metadata: ObjectMeta(name: name), podCIDRs: podCIDRs)
+        self.init(
+            NodeRecord(
+                node, podCIDRs: podCIDRs, isUIDGiven: false, document: Documents.encode(node.write), version: version),
+            created: version)
     }
 }

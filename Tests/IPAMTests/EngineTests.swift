@@ -1,4 +1,5 @@
 import Addressing
+import FaultyLog
 import Ledger
 import TandemAPI
 import Testing
@@ -25,7 +26,7 @@ struct EngineTests {
 
     @Test("a Service gets one address of each family; asked again, the same, and says so")
     func allocatesServices() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         let first = try await harness.call(.allocateServiceIPs, service("web")).get()
         #expect(first["service"]?["spec"]?["ipFamilies"] == ["IPv4", "IPv6"])
         #expect(first["service"]?["spec"]?["clusterIPs"]?.arrayValue?.count == 2)
@@ -41,7 +42,7 @@ struct EngineTests {
 
     @Test("members in another order are the same request")
     func knowsRequests() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         let ports: JSONValue = [["name": "http", "port": 80]]
         let swapped: JSONValue = [["port": 80, "name": "http"]]
         _ = try await harness.call(.allocateServiceIPs, service("a", ["ports": ports, "x": 1, "y": 2])).get()
@@ -52,7 +53,7 @@ struct EngineTests {
 
     @Test("when the second family is full the first is given back, and the answer names the family")
     func allOrNone() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         for index in 0..<7 { _ = try await harness.call(.allocateServiceIPs, service("s\(index)")).get() }
         let full = await harness.call(.allocateServiceIPs, service("more"))
         let error = try #require(full.error)
@@ -65,7 +66,7 @@ struct EngineTests {
 
     @Test("an update is compared with the version it was made from, and reports what it released")
     func updates() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         let created = try await harness.call(.allocateServiceIPs, service("web")).get()
         var changed = try #require(created["service"])
         changed["spec"] = changed["spec"]?.merging(["ipFamilyPolicy": "SingleStack"])
@@ -74,8 +75,18 @@ struct EngineTests {
         #expect(updated["released"] == [second])
         #expect(
             updated["service"]?["metadata"]?["resourceVersion"] != created["service"]?["metadata"]?["resourceVersion"])
+        // The same again is answered as it was; another one from the same version comes too late.
+        let again = try await harness.call(.updateServiceIPs, ["service": changed]).get()
+        #expect(again["replayed"] == true)
+        #expect(again["released"] == [second] && again["service"] == updated["service"])
+        changed["metadata"] = changed["metadata"]?.merging(["labels": ["app": "web"]])
         let stale = await harness.call(.updateServiceIPs, ["service": changed])
         #expect(stale.error?.status == .aborted)
+        // "0" names no version, as in Kubernetes.
+        var present = try #require(updated["service"])
+        present["metadata"] = present["metadata"]?.merging(["labels": ["app": "web"], "resourceVersion": "0"])
+        let unconditional = try await harness.call(.updateServiceIPs, ["service": present]).get()
+        #expect(unconditional["service"]?["metadata"]?["labels"]?["app"] == "web")
         let unknown = await harness.call(.updateServiceIPs, service("nobody"))
         #expect(unknown.error?.status == .notFound)
         #expect(try await harness.faults() == [])
@@ -84,7 +95,7 @@ struct EngineTests {
 
     @Test("a dry run decides and keeps nothing")
     func dryRuns() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         var params = service("web")
         params["dryRun"] = true
         let shown = try await harness.call(.allocateServiceIPs, params).get()
@@ -100,7 +111,7 @@ struct EngineTests {
 
     @Test("a pod gets one address per family from its node, which is registered in the same commit")
     func allocatesPods() async throws {
-        let store = FaultyLedger()
+        let store = FaultyLog()
         let harness = try EngineHarness(store)
         let first = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
         #expect(first["pod"]?["status"]?["podIPs"]?.arrayValue?.count == 2)
@@ -120,7 +131,7 @@ struct EngineTests {
     func needsRegisteredNodes() async throws {
         var cluster = ClusterConfiguration.small
         cluster.autoRegisterNodes = false
-        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let harness = try EngineHarness(FaultyLog(), cluster)
         #expect((await harness.call(.allocatePodIPs, pod("p", node: "n1"))).error?.status == .failedPrecondition)
         _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1")).get()
@@ -129,7 +140,7 @@ struct EngineTests {
 
     @Test("a release frees only what that incarnation holds, and succeeds where nothing is")
     func releasesIncarnations() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", uid: "old")).get()
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", uid: "new")).get()
         let late = try await harness.call(.release, ["pod": ["metadata": ["name": "p", "uid": "old"]]]).get()
@@ -143,7 +154,7 @@ struct EngineTests {
 
     @Test("a release of an attachment finds what a call before it, still under way, allocated")
     func releasesBehindAllocation() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         let attachment: JSONValue = ["containerID": "c1"]
         for _ in 0..<50 {
             harness.begin(
@@ -158,7 +169,7 @@ struct EngineTests {
 
     @Test("a node with pods is released by force alone, and then with them")
     func releasesNodes() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         for name in ["a", "b"] { _ = try await harness.call(.allocatePodIPs, pod(name, node: "n1")).get() }
         let refused = await harness.call(.release, ["node": ["metadata": ["name": "n1"]]])
         #expect(refused.error?.status == .failedPrecondition)
@@ -175,7 +186,7 @@ struct EngineTests {
 
     @Test("addresses and CIDRs that are asked for are given exactly, or refused")
     func givesExactly() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         let node: JSONValue = [
             "node": ["metadata": ["name": "n1"], "spec": ["podCIDRs": ["10.244.0.32/28", "fd00:10:244:2::/64"]]]
         ]
@@ -195,7 +206,7 @@ struct EngineTests {
 
     @Test("a node's agent touches its own node's pods alone")
     func keepsToItsNode() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", container: "c1")).get()
         let name: JSONValue = ["pod": ["metadata": ["name": "p"]]]
         let container: JSONValue = ["attachment": ["containerID": "c1"]]

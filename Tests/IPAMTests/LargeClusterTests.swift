@@ -1,5 +1,6 @@
 import Addressing
 import Allocation
+import FaultyLog
 import Ledger
 import TandemAPI
 import TestSupport
@@ -15,10 +16,10 @@ struct LargeClusterTests {
         let cluster = ClusterConfiguration(
             serviceRanges: [CIDR("192.0.2.0/28")!], clusterCIDRs: [CIDR("10.0.0.0/8")!, CIDR("fd00:10:244::/48")!],
             nodeMaskSizeIPv4: 12, nodeMaskSizeIPv6: 64)
-        let engine = try Engine(cluster: cluster, store: FaultyLedger(), stepsByHand: true)
+        let engine = try Engine(cluster: cluster, log: FaultyLog(), stepsByHand: true)
         engine.perform(Call(.allocateNodeCIDRs, .allocateNodeCIDRs(Node(metadata: ObjectMeta(name: "n1"))))) { _ in }
         engine.journal.step()
-        let node = try #require(engine.registry.nodes["n1"])
+        let node = try #require(engine.books.nodes["n1"])
         for index in 0..<pods {
             let addresses = [
                 try #require(node.pool(.ipv4)?.claimNext()), try #require(node.pool(.ipv6)?.claimNext()),
@@ -27,7 +28,7 @@ struct LargeClusterTests {
                 metadata: ObjectMeta(namespace: "ns-\(index % 3)", name: "p\(index)", uid: "u"), nodeName: "n1",
                 podIPs: addresses)
             pod.metadata.resourceVersion = "\(index + 10)"
-            engine.registry.put(
+            engine.books.show(
                 try StoredPod(
                     PodIdentity(Attachment(containerID: "c\(index)")), on: node, addresses: addresses,
                     version: UInt64(index + 10), document: Documents.encode(pod.write)))
@@ -39,7 +40,7 @@ struct LargeClusterTests {
     func looksUp() async throws {
         let count = 100_000
         let harness = try harness(pods: count)
-        let node = try #require(harness.engine.registry.nodes["n1"])
+        let node = try #require(harness.engine.books.nodes["n1"])
         let cidr = node.podCIDRs[0]
         for index in 0..<20_000 {
             let address = try #require(cidr.address(at: UInt128(2 + index * 4)))
@@ -91,7 +92,7 @@ struct LargeClusterTests {
     func pagesPools(_ limit: Int) async throws {
         var cluster = ClusterConfiguration.small
         cluster.clusterCIDRs = [CIDR("10.128.0.0/20")!, CIDR("fd00:10:244::/56")!]
-        let harness = try EngineHarness(FaultyLedger(), cluster)
+        let harness = try EngineHarness(FaultyLog(), cluster)
         for index in 0..<10 {
             _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": .string("n\(index)")]]]).get()
         }
@@ -149,8 +150,8 @@ struct LargeClusterTests {
         .timeLimit(.minutes(10)))
     func findsAmongMany() async throws {
         let harness = try harness(pods: 0)
-        let registry = harness.engine.registry
-        let node = try #require(registry.nodes["n1"])
+        let books = harness.engine.books
+        let node = try #require(books.nodes["n1"])
         let count = 17_000
         let pods = try (0..<count).map { index in
             try StoredPod(
@@ -158,13 +159,13 @@ struct LargeClusterTests {
                 addresses: [try #require(node.pool(.ipv4)?.claimNext())], version: UInt64(index + 10),
                 document: Array(#"{"metadata":{"name":"web","namespace":"default"},"spec":{"nodeName":"n1"}}"#.utf8))
         }
-        for pod in pods { registry.put(pod) }
+        for pod in pods { books.show(pod) }
         let name = ObjectMeta(namespace: "default", name: "web")
         for pod in pods {
-            #expect(registry.pod(pod.identity).map { $0 === pod } == true)
-            #expect(registry.pods(named: name, after: pod.version - 1, limit: 1).first.map { $0 === pod } == true)
+            #expect(books.pod(pod.identity, on: "n1").map { $0 === pod } == true)
+            #expect(books.pods(named: name, after: pod.version - 1, limit: 1).first.map { $0 === pod } == true)
         }
-        #expect(registry.newestPod(named: name)?.version == UInt64(count + 9))
+        #expect(books.newestPod(named: name)?.version == UInt64(count + 9))
         // One call looks at 10,000 and says so, rather than at all.
         let get: JSONValue = ["pod": ["metadata": ["name": "web", "uid": "other"]]]
         #expect((await harness.call(.getPod, get)).error?.reason == "TooManyIncarnations")
@@ -172,24 +173,22 @@ struct LargeClusterTests {
             (await harness.call(.getPod, ["pod": ["metadata": ["name": "web"]]], onlyNode: "n2")).error?.status
                 == .resourceExhausted)
         let (kept, others) = (pods[..<600], pods[600...])
-        for pod in others.shuffled() { registry.remove(pod) }
+        for pod in others.shuffled() { books.hide(pod) {} }
         // More than are looked at under one lock: the newest of those that are wanted, wherever these are.
         for wanted in [0..<1, 0..<20, 100..<300, 500..<600] {
-            let found = try registry.newestPod(named: name) { pod in wanted.contains { pods[$0] === pod } }
+            let found = try books.newestPod(named: name) { pod in wanted.contains { pods[$0] === pod } }
             #expect(found.map { $0 === pods[wanted.upperBound - 1] } == true, "\(wanted)")
         }
-        for pod in kept.shuffled() { registry.remove(pod) }
-        #expect(registry.newestPod(named: name) == nil && node.podCount == 0)
-        #expect(registry.pods(origin: "container/c", after: nil, limit: 10).isEmpty)
+        for pod in kept.shuffled() { books.hide(pod) {} }
+        #expect(books.newestPod(named: name) == nil && node.podCount == 0)
+        #expect(books.pods(origin: "container/c", after: nil, limit: 10).isEmpty)
         harness.stop()
     }
 
     @Test("a node's pods are found by address, and listed in order, like those of a plain list", arguments: seeds)
     func agreesWithList(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
-        let node = StoredNode(
-            Node(metadata: ObjectMeta(name: "n1")), podCIDRs: [CIDR("10.0.0.0/8")!, CIDR("fd00::/48")!], version: 1,
-            document: [])
+        let node = StoredNode("n1", [CIDR("10.0.0.0/8")!, CIDR("fd00::/48")!], version: 1)
         var pods = NodePods()
         var twin: [StoredPod] = []
         // Few addresses, of which some differ only where the index's keys do not look.

@@ -1,4 +1,5 @@
 import Addressing
+import FaultyLog
 import Ledger
 import TandemAPI
 import TestSupport
@@ -10,7 +11,7 @@ import Testing
 struct NodeRangeTests {
     @Test("nodes without an address left are counted as their pods come and go, and over a restart")
     func countsFullNodes() async throws {
-        let store = FaultyLedger()
+        let store = FaultyLog()
         var harness = try EngineHarness(store)
         func pod(_ index: Int) -> JSONValue {
             ["pod": ["metadata": ["name": .string("p\(index)")], "spec": ["nodeName": "n1"]]]
@@ -36,7 +37,7 @@ struct NodeRangeTests {
     private let directory = ScratchDirectory()
 
     private func start(_ cluster: ClusterConfiguration) throws -> EngineHarness {
-        try EngineHarness(SQLiteLedger(directory: directory.path), cluster)
+        try EngineHarness(SQLiteLog(directory: directory.path), cluster)
     }
 
     private func add(_ harness: EngineHarness, _ name: String) async throws -> [String] {

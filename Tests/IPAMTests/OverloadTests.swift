@@ -1,3 +1,4 @@
+import FaultyLog
 import Ledger
 import TandemAPI
 import TestSupport
@@ -11,10 +12,10 @@ struct OverloadTests {
         "changes are refused before any work is done for them, the rest is answered, and all is well once there is room"
     )
     func refusesEarly() throws {
-        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)
         let harness = EngineHarness(engine)
         func reason(_ method: TandemAPI.Method, _ params: JSONValue) -> String {
-            let log = Log<String>()
+            let log = Noted<String>()
             harness.begin(method, params) { result in
                 switch result {
                 case .success: log.add("ok")
@@ -26,7 +27,7 @@ struct OverloadTests {
         func service(_ policy: String) -> JSONValue {
             ["metadata": ["name": "web"], "spec": ["ipFamilyPolicy": .string(policy)]]
         }
-        for _ in 0..<Journal.maximumQueue { engine.journal.submit(LedgerTransaction(records: [])) { _ in } }
+        for _ in 0..<Journal.maximumQueue { engine.journal.submit(Proposal()) { _ in true } }
         #expect(!engine.journal.isCongested)
         #expect(reason(.allocateServiceIPs, ["service": service("RequireDualStack")]) == "QueueFull, retryable")
         // Nobody looks any more at what is wrong with the call, nor takes an address for it.

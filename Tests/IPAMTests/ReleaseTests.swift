@@ -1,4 +1,5 @@
 import Addressing
+import FaultyLog
 import Foundation
 import Ledger
 import Synchronization
@@ -17,7 +18,7 @@ struct ReleaseTests {
             nodeMaskSizeIPv4: 16, nodeMaskSizeIPv6: 64, podIPReuseDelaySeconds: seconds)
     }
 
-    private func harness(cooling seconds: Int, _ store: any LedgerStore = FaultyLedger()) throws -> EngineHarness {
+    private func harness(cooling seconds: Int, _ store: any Log = FaultyLog()) throws -> EngineHarness {
         try EngineHarness(store, Self.cluster(cooling: seconds))
     }
 
@@ -60,17 +61,17 @@ struct ReleaseTests {
         await perform((0..<20_000).map { pod("web", node: "n\($0 % 2)", uid: "u\($0)") }, engine)
         await perform([pod("other", uid: "u")], engine)
         let name: JSONValue = ["pod": ["metadata": ["name": "web"]]]
-        let changes = engine.journal.statistics.records
+        let changes = engine.journal.statistics.proposals
         let dry = try await harness.call(.release, ["pod": ["metadata": ["name": "web"]], "dryRun": true]).get()
         #expect(dry["released"]?.arrayValue?.count == 10_000)
         #expect(dry["more"]?.intValue == 30_000)
-        #expect(engine.journal.statistics.records == changes)
+        #expect(engine.journal.statistics.proposals == changes)
         let one = try await harness.call(.release, ["pod": ["metadata": ["name": "web", "uid": "u17000"]]]).get()
         #expect(one["released"]?.arrayValue?.count == 2 && one["more"] == nil)
         let released = try await harness.call(.release, name).get()
         #expect(released["released"]?.arrayValue?.count == 10_000)
         #expect(released["more"]?.intValue == 29_998)
-        #expect(engine.journal.statistics.records - changes <= 200)
+        #expect(engine.journal.statistics.proposals - changes <= 200)
         #expect(try await harness.call(.release, name).get() == ["released": []])
         #expect(try await harness.items(.listPods).count == 1)
         let status = engine.poolStatuses().filter { $0.kind == .pod }
@@ -83,10 +84,10 @@ struct ReleaseTests {
     func releasesInPieces() async throws {
         let harness = try harness(cooling: 60)
         await perform((0..<3_000).map { pod("web", uid: "u\($0)") }, harness.engine)
-        let changes = harness.engine.journal.statistics.records
+        let changes = harness.engine.journal.statistics.proposals
         _ = try await harness.call(.release, ["pod": ["metadata": ["name": "web"]]]).get()
         // Each pod is three records.
-        let pieces = harness.engine.journal.statistics.records - changes
+        let pieces = harness.engine.journal.statistics.proposals - changes
         #expect((9_000 / 512 + 1...9_000 / 512 + 8).contains(Int(pieces)), "\(pieces)")
         #expect(try await harness.items(.listPods) == [])
         harness.stop()
@@ -94,23 +95,24 @@ struct ReleaseTests {
 
     @Test("a node with thousands of pods, of which some cool, goes in pieces, and leaves nothing", arguments: [0, 60])
     func releasesNodes(_ cooling: Int) async throws {
-        let store = FaultyLedger()
+        let store = FaultyLog()
         var harness = try harness(cooling: cooling, store)
         let engine = harness.engine
         await perform((0..<4_000).map { pod("p\($0)") }, engine)
         for index in 0..<1_000 {
             let metadata = ObjectMeta(namespace: "default", name: "p\(index)")
-            await perform([Call(.release, .release(.pod(metadata)))], engine)
+            await perform([Call(.release, .release(.pod(metadata, nodeName: nil)))], engine)
         }
         let node: JSONValue = ["metadata": ["name": "n1"]]
         #expect((await harness.call(.release, ["node": node])).error?.reason == "NodeHasPods")
         let dry = try await harness.call(.release, ["node": node, "force": true, "dryRun": true]).get()
         #expect(dry["released"]?.arrayValue?.count == 6_002)
-        let changes = engine.journal.statistics.records
+        let changes = engine.journal.statistics.proposals
         let released = try await harness.call(.release, ["node": node, "force": true]).get()
         #expect(released["released"] == dry["released"])
-        #expect((2...60).contains(Int(engine.journal.statistics.records - changes)))
-        #expect(store.stored == [])
+        #expect((2...60).contains(Int(engine.journal.statistics.proposals - changes)))
+        // The node's CIDRs cool in the place of its pods' addresses.
+        #expect(store.stored.allSatisfy { $0.kind == .cooling && $0.key.key.contains("/") })
         #expect(engine.poolStatuses().allSatisfy { $0.allocated == 0 })
         harness.stop()
         harness = try self.harness(cooling: cooling, store)
@@ -122,7 +124,7 @@ struct ReleaseTests {
     @Test("where a piece fails the caller is told, and a retry goes on with the others", arguments: [0, 60])
     func goesOn(_ cooling: Int) async throws {
         let isFailing = Atomic<Int>(0)
-        let store = FaultyLedger { _ in
+        let store = FaultyLog { _ in
             // The third group from now on.
             isFailing.load(ordering: .relaxed) > 0 && isFailing.wrappingSubtract(1, ordering: .relaxed).newValue == 1
                 ? .notCommitted : nil
@@ -154,11 +156,12 @@ struct ReleaseTests {
     )
     func comesBehind() throws {
         for target in [
-            Release.attachment(containerID: "c2", ifName: "eth0"), .attachment(containerID: "c2", ifName: nil),
-            .pod(ObjectMeta(namespace: "default", name: "p2")),
+            Release.attachment(ReleasedAttachment(containerID: "c2", ifName: "eth0")),
+            .attachment(ReleasedAttachment(containerID: "c2")),
+            .pod(ObjectMeta(namespace: "default", name: "p2"), nodeName: nil),
         ] {
-            let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
-            let answers = Log<String>()
+            let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)
+            let answers = Noted<String>()
             for (call, name) in [
                 (add("c1", "p1", node: "n1"), "add 1"), (add("c2", "p2", node: "n1"), "add 2"),
                 (Call(.release, .release(target)), "release"),
@@ -171,8 +174,8 @@ struct ReleaseTests {
             }
             for _ in 0..<6 { engine.journal.step() }
             #expect(answers.all == ["add 1", "add 2", "release 2"])
-            #expect(engine.registry.newestPod(named: ObjectMeta(namespace: "default", name: "p1")) != nil)
-            #expect(engine.registry.newestPod(named: ObjectMeta(namespace: "default", name: "p2")) == nil)
+            #expect(engine.books.newestPod(named: ObjectMeta(namespace: "default", name: "p1")) != nil)
+            #expect(engine.books.newestPod(named: ObjectMeta(namespace: "default", name: "p2")) == nil)
             engine.journal.stop()
         }
     }
@@ -181,33 +184,33 @@ struct ReleaseTests {
     @Test(
         "a DEL comes behind its ADD also where that waits for another one of the same name", arguments: [true, false])
     func comesBehindName(_ hasInterfaces: Bool) throws {
-        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)
         func add(_ container: String, _ interface: String) -> Call {
             let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "p"), nodeName: "n1")
             let attachment = Attachment(containerID: container, ifName: interface)
             return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod, attachment: attachment)))
         }
-        let answers = Log<Int>()
+        let answers = Noted<Int>()
         engine.perform(add(hasInterfaces ? "c2" : "c1", "eth0")) { _ in answers.add(0) }
         engine.perform(add("c2", hasInterfaces ? "net1" : "eth0")) { _ in answers.add(0) }
-        engine.perform(Call(.release, .release(.attachment(containerID: "c2", ifName: nil)))) { result in
+        engine.perform(Call(.release, .release(.attachment(ReleasedAttachment(containerID: "c2"))))) { result in
             let json = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }
             answers.add(json?["released"]?.arrayValue?.count ?? -1)
         }
         for _ in 0..<8 { engine.journal.step() }
         #expect(answers.all == [0, 0, hasInterfaces ? 4 : 2])
-        #expect(engine.registry.pods(origin: "container/c2", after: nil, limit: 9).isEmpty)
+        #expect(engine.books.pods(origin: "container/c2", after: nil, limit: 9).isEmpty)
         #expect(engine.podArrivals.names("container/c2") == [])
         engine.journal.stop()
     }
 
     @Test("a node's release does not overtake a pod that found its node gone")
     func keepsNodesInOrder() throws {
-        let engine = try Engine(cluster: .small, store: FaultyLedger(), stepsByHand: true)
+        let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)
         let node = ObjectMeta(name: "n1")
         engine.perform(Call(.allocateNodeCIDRs, .allocateNodeCIDRs(Node(metadata: node)))) { _ in }
         engine.journal.step()
-        let released = Log<Int>()
+        let released = Noted<Int>()
         func release() {
             engine.perform(Call(.release, .release(.node(node, force: true)))) { result in
                 let json = (try? result.get().json).flatMap { try? JSONValue(parsing: $0) }
@@ -220,7 +223,7 @@ struct ReleaseTests {
         for _ in 0..<8 { engine.journal.step() }
         // Two CIDRs; then two CIDRs and the pod's two addresses.
         #expect(released.all == [2, 4])
-        #expect(engine.registry.nodes["n1"] == nil)
+        #expect(engine.books.nodes["n1"] == nil)
         engine.journal.stop()
     }
 
@@ -229,7 +232,7 @@ struct ReleaseTests {
         let pairs = ProcessInfo.processInfo.environment["TANDEM_PAIRS"].flatMap(Int.init) ?? 8_000
         var cluster = ClusterConfiguration.small
         cluster.podIPReuseDelaySeconds = 0
-        let engine = try Engine(cluster: cluster, store: FaultyLedger())
+        let engine = try Engine(cluster: cluster, log: FaultyLog())
         let threads = 4
         await withTaskGroup(of: Void.self) { tasks in
             for thread in 0..<threads {
@@ -243,8 +246,8 @@ struct ReleaseTests {
                         let byName = Int.random(in: 0..<4, using: &generator) == 0
                         let release: Release =
                             byName
-                            ? .pod(ObjectMeta(namespace: "default", name: name))
-                            : .attachment(containerID: container, ifName: "eth0")
+                            ? .pod(ObjectMeta(namespace: "default", name: name), nodeName: nil)
+                            : .attachment(ReleasedAttachment(containerID: container, ifName: "eth0"))
                         await withCheckedContinuation { continuation in
                             let counter = Counter(left: 2) { continuation.resume() }
                             engine.perform(self.add(container, name, node: node)) { _ in counter.count() }
@@ -258,7 +261,7 @@ struct ReleaseTests {
                 }
             }
         }
-        let left = engine.registry.pods(after: nil, limit: 10, namespace: nil).items.map(\.key)
+        let left = engine.books.pods(after: nil, limit: 10, namespace: nil).items.map(\.key)
         #expect(left == [])
         #expect(engine.poolStatuses().filter { $0.kind == .pod }.allSatisfy { $0.allocated == 0 })
         engine.journal.stop()

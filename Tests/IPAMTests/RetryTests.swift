@@ -1,5 +1,6 @@
 import Addressing
 import Dispatch
+import FaultyLog
 import Ledger
 import Synchronization
 import TandemAPI
@@ -12,17 +13,19 @@ import Testing
 @Suite("Retries and time")
 struct RetryTests {
     /// Lets the test decide when a commit goes on.
-    private final class GatedLedger: LedgerStore {
-        let inner = FaultyLedger()
+    private final class GatedLog: Log {
+        let inner = FaultyLog()
         let entered = DispatchSemaphore(value: 0)
         let gate = DispatchSemaphore(value: 0)
-        func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 { try inner.recover(body) }
-        func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
+        func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 { try inner.load(body) }
+        func replay(_ body: (Proposal) throws -> Bool) throws { try inner.replay(body) }
+        func append(_ group: [Proposal]) {
             entered.signal()
             gate.wait()
-            return try inner.commit(transactions)
+            inner.append(group)
         }
-        func resolve() throws(LedgerError) -> Bool { try inner.resolve() }
+        func next() -> LogEvent? { inner.next() }
+        func noteRefused(_ index: Int) { inner.noteRefused(index) }
         func maintain(isIdle: Bool) throws(LedgerError) -> Bool { false }
         func close() {}
     }
@@ -33,7 +36,7 @@ struct RetryTests {
 
     @Test("a retry while the first call still waits for its commit gets what that call gets, and takes nothing more")
     func retriesBeforeTheCommit() async throws {
-        let store = GatedLedger()
+        let store = GatedLog()
         let harness = try EngineHarness(store)
         let answers = Mutex<[Result<JSONValue, APIError>]>([])
         let all = DispatchSemaphore(value: 0)
@@ -66,7 +69,7 @@ struct RetryTests {
         "a call whose client has gone before its commit leaves the whole allocation, which a retry finds after a restart"
     )
     func retriesAfterTheCommit() async throws {
-        let store = GatedLedger()
+        let store = GatedLog()
         var harness = try EngineHarness(store)
         harness.begin(.allocateServiceIPs, web) { _ in }
         try #require(store.entered.wait(timeout: .now() + 30) == .success)
@@ -85,7 +88,7 @@ struct RetryTests {
         "clients that race for one name: one wins, who asked the same gets the same, all others are told",
         arguments: seeds)
     func racesForOneName(_ seed: UInt64) async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         for round in 0..<30 {
             let results = await withTaskGroup(of: (Int, Result<JSONValue, APIError>).self) { tasks in
                 for client in 0..<8 {
@@ -121,7 +124,7 @@ struct RetryTests {
 
     @Test("a clock that jumps, either way, changes what is shown as the time of creation, and nothing else")
     func survivesClockJumps() async throws {
-        let store = FaultyLedger()
+        let store = FaultyLog()
         let times = [
             (1_700_000_000, "2023-11-14T22:13:20Z"), (4_000_000_000, "2096-10-02T07:06:40Z"),
             (0, "1970-01-01T00:00:00Z"),
@@ -130,7 +133,7 @@ struct RetryTests {
         var versions: [Int] = []
         for (round, (time, text)) in times.enumerated() {
             let environment = Environment(random: Environment.system.random, now: { time })
-            let engine = try Engine(cluster: .small, store: store, environment: environment)
+            let engine = try Engine(cluster: .small, log: store, environment: environment)
             let harness = EngineHarness(engine)
             let created = try await harness.call(
                 .allocateServiceIPs, ["service": ["metadata": ["name": .string("s\(round)")], "spec": [:]]]

@@ -1,3 +1,4 @@
+import FaultyLog
 import Ledger
 import TandemAPI
 import TestSupport
@@ -51,7 +52,7 @@ struct ServiceRequestTests {
         "10,000 calls that name a Service whose stored request is large cost their own length each, not its",
         .timeLimit(.minutes(3)))
     func comparesOnce() async throws {
-        let harness = try EngineHarness(FaultyLedger())
+        let harness = try EngineHarness(FaultyLog())
         func members(_ count: Int) -> JSONValue {
             var ports = JSONObject()
             for index in 0..<count { ports["member-\(index)"] = .string(String(repeating: "x", count: 100)) }

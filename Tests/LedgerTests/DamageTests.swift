@@ -1,3 +1,4 @@
+import FaultyLog
 import Foundation
 import Ledger
 import TestSupport
@@ -9,20 +10,20 @@ struct DamageTests {
     private static let pageSize = 4096
 
     /// A database with every table in use, all of it in one file, and what it holds.
-    private func made() throws -> (ScratchDirectory, Twin) {
+    private func made() throws -> (ScratchDirectory, StoredTables) {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: 4)
-        var twin = Twin()
+        let store = try SQLiteLog(directory: directory.path)
+        var maker = ProposalMaker(seed: 4)
+        var twin = StoredTables()
         for _ in 0..<60 {
-            let transaction = maker.next()
-            twin.apply(transaction)
-            _ = try store.commit([transaction])
+            let proposal = maker.next()
+            twin.take(proposal)
+            try store.land([proposal])
         }
         while try store.maintain(isIdle: true) {}
         let last = maker.next()
-        twin.apply(last)
-        _ = try store.commit([last])
+        twin.take(last)
+        try store.land([last])
         store.close()
         return (directory, twin)
     }
@@ -42,13 +43,13 @@ struct DamageTests {
             let copy = ScratchDirectory()
             try damaged.write(to: URL(fileURLWithPath: "\(copy.path)/tandem.db"))
             do {
-                let store = try SQLiteLedger(directory: copy.path)
+                let store = try SQLiteLog(directory: copy.path)
                 defer { store.close() }
-                #expect(try Twin(recovering: store) == twin, "page \(page + 1) of \(whole.count / Self.pageSize)")
+                #expect(try StoredTables(starting: store) == twin, "page \(page + 1) of \(whole.count / Self.pageSize)")
                 // A page that no start reads: the checkpoint meets it, and the journal then stops.
-                var maker = TransactionMaker(seed: 4)
-                let journal = Journal(store: store, runsOwnThread: false)
-                journal.submit(maker.next()) { _ in }
+                var maker = ProposalMaker(seed: 4)
+                let journal = Journal(log: store, runsOwnThread: false)
+                journal.send(maker.next()) { _ in }
                 while journal.step() {}
             } catch let error as LedgerError where page == 0 {
                 #expect(error.code == .notOurs, "\(error)")
@@ -66,17 +67,17 @@ struct DamageTests {
     @Test("damage that a checkpoint meets stops the journal, and says where")
     func noticesDamageWhileServing() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
+        let store = try SQLiteLog(directory: directory.path)
         let root = try #require(Int(shell(directory, "SELECT rootpage FROM sqlite_master WHERE name = 'services'")))
         store.close()
         let file = try #require(FileHandle(forUpdatingAtPath: "\(directory.path)/tandem.db"))
         try file.seek(toOffset: UInt64((root - 1) * Self.pageSize))
         try file.write(contentsOf: Data(repeating: 0xA5, count: Self.pageSize))
         try file.close()
-        let journal = Journal(store: try SQLiteLedger(directory: directory.path), runsOwnThread: false)
-        var maker = TransactionMaker(seed: 4)
-        let kept = Log<Bool>()
-        for _ in 0..<10 { journal.submit(maker.next()) { if case .success = $0 { kept.add(true) } } }
+        let journal = Journal(log: try SQLiteLog(directory: directory.path), runsOwnThread: false)
+        var maker = ProposalMaker(seed: 4)
+        let kept = Noted<Bool>()
+        for _ in 0..<10 { journal.send(maker.next()) { if case .success = $0 { kept.add(true) } } }
         for _ in 0..<3 { journal.step() }
         #expect(kept.all.count == 10)
         #expect(journal.fault?.code == .corrupt)
@@ -87,15 +88,15 @@ struct DamageTests {
     @Test("a log that was cut short gives the commits before the cut, each whole, and nothing of those behind")
     func survivesCutLogs() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: 8)
-        var twin = Twin()
+        let store = try SQLiteLog(directory: directory.path)
+        var maker = ProposalMaker(seed: 8)
+        var twin = StoredTables()
         var states = [twin]
         for _ in 0..<12 {
-            let transaction = maker.next()
-            twin.apply(transaction)
+            let proposal = maker.next()
+            twin.take(proposal)
             states.append(twin)
-            _ = try store.commit([transaction])
+            try store.land([proposal])
         }
         let log = try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/tandem.db-wal"))
         let file = try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/tandem.db"))
@@ -105,8 +106,8 @@ struct DamageTests {
             let copy = ScratchDirectory()
             try file.write(to: URL(fileURLWithPath: "\(copy.path)/tandem.db"))
             try log.prefix(length).write(to: URL(fileURLWithPath: "\(copy.path)/tandem.db-wal"))
-            let cut = try SQLiteLedger(directory: copy.path)
-            let found = try Twin(recovering: cut)
+            let cut = try SQLiteLog(directory: copy.path)
+            let found = try StoredTables(starting: cut)
             let position = try #require(states.firstIndex(of: found), "cut at \(length)")
             #expect(position >= latest, "cut at \(length)")
             latest = position

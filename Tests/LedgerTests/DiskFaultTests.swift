@@ -1,4 +1,5 @@
 import FaultyDisk
+import FaultyLog
 import Foundation
 import GRDB
 import TestSupport
@@ -12,21 +13,21 @@ import Testing
 struct DiskFaultTests {
     /// Commits, checkpoints, and what must be found afterwards.
     private struct Work {
-        var store: SQLiteLedger?
-        var maker = TransactionMaker(seed: 11)
+        var store: SQLiteLog?
+        var maker = ProposalMaker(seed: 11)
         /// What was acknowledged.
-        var acknowledged = Twin()
+        var acknowledged = StoredTables()
         /// The same with the group whose commit got no answer.
-        var attempted = Twin()
+        var attempted = StoredTables()
 
         /// Runs until the end, or until the disk refuses something.
         mutating func run(_ directory: ScratchDirectory) throws {
-            let store = try SQLiteLedger(directory: directory.path)
+            let store = try SQLiteLog(directory: directory.path)
             self.store = store
             for step in 0..<8 {
                 let group = (0..<1 + step % 3).map { _ in maker.next() }
-                for transaction in group { attempted.apply(transaction) }
-                _ = try store.commit(group)
+                for proposal in group { attempted.take(proposal) }
+                try store.land(group)
                 acknowledged = attempted
                 if step % 3 == 2 {
                     // Folds, then copies the log.
@@ -74,20 +75,16 @@ struct DiskFaultTests {
         // A disk that does as it should, and faster than the real one.
         _ = FaultyDisk(survivors)
         defer { FaultyDisk.detach(survivors) }
-        var store = try SQLiteLedger(directory: survivors.path)
-        var found = try Twin(recovering: store)
+        var store = try SQLiteLog(directory: survivors.path)
+        var found = try StoredTables(starting: store)
         #expect(found == work.acknowledged || found == work.attempted, "\(place)")
-        let last = LedgerTransaction(records: [
-            LedgerRecord(
-                kind: .service, key: "default/last", version: found.version + 1,
-                change: .put(document: Array("{}".utf8), context: [], holdings: []))
-        ])
-        _ = try store.commit([last])
-        found.apply(last)
+        let last = Proposal.put(.service, "default/last")
+        try store.land([last])
+        found.take(last)
         while try store.maintain(isIdle: true) {}
         store.close()
-        store = try SQLiteLedger(directory: survivors.path)
-        #expect(try Twin(recovering: store) == found, "\(place)")
+        store = try SQLiteLog(directory: survivors.path)
+        #expect(try StoredTables(starting: store) == found, "\(place)")
         store.close()
     }
 
@@ -109,16 +106,16 @@ struct DiskFaultTests {
                 return fault
             }
             let place = "\(fault) at act \(first), \(duration) times"
-            guard let store = try? SQLiteLedger(directory: directory.path) else { continue }
-            let journal = Journal(store: store, runsOwnThread: false)
+            guard let store = try? SQLiteLog(directory: directory.path) else { continue }
+            let journal = Journal(log: store, runsOwnThread: false)
             let (kept, doubtful) = commit(to: journal)
             // Power lost now: nothing that was not synced is there.
             let survivors = ScratchDirectory()
             try disk.recover(into: survivors, .nothing)
             _ = FaultyDisk(survivors)
             defer { FaultyDisk.detach(survivors) }
-            let recovered = try SQLiteLedger(directory: survivors.path)
-            let found = try Twin(recovering: recovered)
+            let recovered = try SQLiteLog(directory: survivors.path)
+            let found = try StoredTables(starting: recovered)
             #expect(found == kept || found == doubtful, "\(place)")
             recovered.close()
             if fault == .full {
@@ -127,24 +124,24 @@ struct DiskFaultTests {
             }
             journal.stop()
             FaultyDisk.detach(directory)
-            let reopened = try SQLiteLedger(directory: directory.path)
-            let left = try Twin(recovering: reopened)
+            let reopened = try SQLiteLog(directory: directory.path)
+            let left = try StoredTables(starting: reopened)
             #expect(left == kept || left == doubtful, "\(place)")
             reopened.close()
         }
     }
 
-    /// What the journal said it keeps, and the same with the transaction of which it said that nobody knows.
-    private func commit(to journal: Journal) -> (kept: Twin, doubtful: Twin?) {
-        var maker = TransactionMaker(seed: 11)
-        var kept = Twin()
+    /// What the journal said it keeps, and the same with the proposal of which it said that nobody knows.
+    private func commit(to journal: Journal) -> (kept: StoredTables, doubtful: StoredTables?) {
+        var maker = ProposalMaker(seed: 11)
+        var kept = StoredTables()
         for step in 0..<9 {
             let before = maker
-            let transaction = maker.next()
+            let proposal = maker.next()
             var with = kept
-            with.apply(transaction)
-            let outcome = Log<LedgerError.Outcome?>()
-            journal.submit(transaction) { result in
+            with.take(proposal)
+            let outcome = Noted<LedgerError.Outcome?>()
+            journal.send(proposal) { result in
                 if case .failure(let error) = result { outcome.add(error.outcome) } else { outcome.add(nil) }
             }
             journal.step()
@@ -171,13 +168,13 @@ struct DiskFaultTests {
             let directory = ScratchDirectory()
             let disk = FaultyDisk(directory)
             defer { FaultyDisk.detach(directory) }
-            let store = try SQLiteLedger(directory: directory.path)
-            var maker = TransactionMaker(seed: 5)
-            var twin = Twin()
+            let store = try SQLiteLog(directory: directory.path)
+            var maker = ProposalMaker(seed: 5)
+            var twin = StoredTables()
             func commit() throws {
-                let transaction = maker.next()
-                _ = try store.commit([transaction])
-                twin.apply(transaction)
+                let proposal = maker.next()
+                try store.land([proposal])
+                twin.take(proposal)
             }
             for _ in 0..<4 {
                 try commit()
@@ -197,8 +194,8 @@ struct DiskFaultTests {
                 let survivors = ScratchDirectory()
                 try disk.recover(into: survivors, .nothing)
                 FaultyDisk.execute("\(survivors.path)/tandem.db", "DROP VIEW IF EXISTS other")
-                let recovered = try SQLiteLedger(directory: survivors.path)
-                #expect(try Twin(recovering: recovered) == twin, "reads failed behind \(reads)")
+                let recovered = try SQLiteLog(directory: survivors.path)
+                #expect(try StoredTables(starting: recovered) == twin, "reads failed behind \(reads)")
                 recovered.close()
             }
             while try store.maintain(isIdle: true) {}
@@ -212,9 +209,9 @@ struct DiskFaultTests {
     @Test("a fold that leaves its transaction open, as one whose rollback fails does, ends with its connection")
     func closesOpenFolds() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: 3)
-        _ = try store.commit([maker.next()])
+        let store = try SQLiteLog(directory: directory.path)
+        var maker = ProposalMaker(seed: 3)
+        try store.land([maker.next()])
         struct Failure: Error {}
         #expect(throws: LedgerError.self) {
             try store.opened().fold { db in
@@ -223,7 +220,7 @@ struct DiskFaultTests {
             }
         }
         #expect(store.backlog == 1)
-        _ = try store.commit([maker.next()])
+        try store.land([maker.next()])
         while try store.maintain(isIdle: true) {}
         #expect(store.backlog == 0)
         store.close()
@@ -232,15 +229,15 @@ struct DiskFaultTests {
     @Test("a log that a reader keeps from being copied whole is no proof of what is on the disk")
     func waitsForReaders() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: 3)
-        _ = try store.commit([maker.next()])
+        let store = try SQLiteLog(directory: directory.path)
+        var maker = ProposalMaker(seed: 3)
+        try store.land([maker.next()])
         let reader = try DatabaseHolder("\(directory.path)/tandem.db", .reading)
-        _ = try store.commit([maker.next()])
-        let refused = #expect(throws: LedgerError.self) { try store.resolve() }
+        try store.land([maker.next()])
+        let refused = #expect(throws: LedgerError.self) { try store.hasLanded() }
         #expect(refused?.code == .locked && refused?.outcome == .unknown)
         reader.letGo()
-        #expect(try store.resolve() == false)
+        #expect(try store.hasLanded() == false)
         store.close()
     }
 
@@ -249,10 +246,10 @@ struct DiskFaultTests {
         let directory = ScratchDirectory()
         let disk = FaultyDisk(directory)
         defer { FaultyDisk.detach(directory) }
-        let journal = Journal(store: try SQLiteLedger(directory: directory.path), runsOwnThread: false)
+        let journal = Journal(log: try SQLiteLog(directory: directory.path), runsOwnThread: false)
         disk.fail { _, act in act == .write ? .full : nil }
-        var maker = TransactionMaker(seed: 3)
-        journal.submit(maker.next()) { _ in }
+        var maker = ProposalMaker(seed: 3)
+        journal.send(maker.next()) { _ in }
         journal.step()
         #expect(journal.impairment?.code == .full)
         journal.step()

@@ -1,4 +1,5 @@
 import Dispatch
+import FaultyLog
 import Foundation
 import Metrics
 import Synchronization
@@ -10,27 +11,26 @@ import Testing
 @Suite("The journal")
 struct JournalTests {
     /// Lets the test decide when a commit goes on.
-    private final class GatedLedger: LedgerStore {
-        let groups = Log<Int>()
+    private final class GatedLog: Ledger.Log {
+        let groups = Noted<Int>()
         let entered = DispatchSemaphore(value: 0)
         let gate = DispatchSemaphore(value: 0)
-        func recover(_ body: @Sendable (RecoveredObject) throws -> Void) throws -> UInt64 { 0 }
-        func commit(_ transactions: [LedgerTransaction]) throws(LedgerError) -> [CommitVerdict] {
-            groups.add(transactions.count)
+        private let event = Mutex<LogEvent?>(nil)
+        func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 { 0 }
+        func replay(_ body: (Proposal) throws -> Bool) throws {}
+        func append(_ group: [Proposal]) {
+            groups.add(group.count)
             entered.signal()
             gate.wait()
-            return transactions.map { _ in .committed }
+            event.withLock { $0 = .landed }
         }
-        func resolve() throws(LedgerError) -> Bool { false }
+        func next() -> LogEvent? { event.withLock { $0.take() } }
+        func noteRefused(_ index: Int) {}
         func maintain(isIdle: Bool) throws(LedgerError) -> Bool { false }
         func close() {}
     }
 
-    private func transaction(_ version: UInt64) -> LedgerTransaction {
-        LedgerTransaction(records: [
-            LedgerRecord(kind: .service, key: "a/\(version)", version: version, change: .delete)
-        ])
-    }
+    private func proposal(_ number: UInt64) -> Proposal { .delete(.service, "a/\(number)") }
 
     private func flush(_ journal: Journal) async {
         await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
@@ -38,11 +38,11 @@ struct JournalTests {
 
     @Test("what queues up while a commit runs goes into the next, whole and in order")
     func gathers() async {
-        let store = GatedLedger()
-        let journal = Journal(store: store)
-        let acknowledged = Log<UInt64>()
+        let store = GatedLog()
+        let journal = Journal(log: store)
+        let acknowledged = Noted<UInt64>()
         for version in 0..<10 as Range<UInt64> {
-            journal.submit(transaction(version)) { _ in acknowledged.add(version) }
+            journal.send(proposal(version)) { _ in acknowledged.add(version) }
             if version == 0 { store.entered.wait() }
         }
         #expect(acknowledged.all.isEmpty)
@@ -55,12 +55,12 @@ struct JournalTests {
 
     @Test("when storage falls behind, further changes are refused at once; those that wait are kept, and it recovers")
     func refusesWhenLate() async {
-        let store = GatedLedger()
+        let store = GatedLog()
         let clock = Mutex<UInt64>(1_000_000_000)
-        let journal = Journal(store: store, now: { Moment(nanoseconds: clock.withLock { $0 }) })
-        let outcomes = Log<String>()
+        let journal = Journal(log: store, now: { Moment(nanoseconds: clock.withLock { $0 }) })
+        let outcomes = Noted<String>()
         func submit(_ version: UInt64) {
-            journal.submit(transaction(version)) { result in
+            journal.send(proposal(version)) { result in
                 switch result {
                 case .success: outcomes.add("\(version) kept")
                 case .failure(let error): outcomes.add("\(version) \(error.code)")
@@ -91,10 +91,10 @@ struct JournalTests {
         let clock = Mutex<UInt64>(0)
         func pass(milliseconds: Int) { clock.withLock { $0 += UInt64(milliseconds) * 1_000_000 } }
         let journal = Journal(
-            store: FaultyLedger(), runsOwnThread: false, now: { Moment(nanoseconds: clock.withLock { $0 }) })
-        let refused = Log<LedgerError.Code>()
+            log: FaultyLog(), runsOwnThread: false, now: { Moment(nanoseconds: clock.withLock { $0 }) })
+        let refused = Noted<LedgerError.Code>()
         func submit(_ version: UInt64) {
-            journal.submit(transaction(version)) { if case .failure(let error) = $0 { refused.add(error.code) } }
+            journal.send(proposal(version)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         }
         for version in 0..<UInt64(Journal.maximumGroup) { submit(version) }
         pass(milliseconds: Journal.maximumWaitMilliseconds - 500)
@@ -117,34 +117,32 @@ struct JournalTests {
 
     @Test("a full queue refuses at once, and takes more when it has room")
     func limitsItsQueue() async {
-        let store = GatedLedger()
-        let journal = Journal(store: store)
-        journal.submit(transaction(0)) { _ in }
+        let store = GatedLog()
+        let journal = Journal(log: store)
+        journal.send(proposal(0)) { _ in }
         store.entered.wait()
-        for _ in 0..<Journal.maximumQueue { journal.submit(transaction(1)) { _ in } }
-        let refused = Log<LedgerError.Code>()
-        journal.submit(transaction(2)) { if case .failure(let error) = $0 { refused.add(error.code) } }
+        for _ in 0..<Journal.maximumQueue { journal.send(proposal(1)) { _ in } }
+        let refused = Noted<LedgerError.Code>()
+        journal.send(proposal(2)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         #expect(refused.all == [.queueFull])
         for _ in 0..<100 { store.gate.signal() }
         await flush(journal)
-        let kept = Log<Bool>()
-        journal.submit(transaction(3)) { _ in kept.add(true) }
+        let kept = Noted<Bool>()
+        journal.send(proposal(3)) { _ in kept.add(true) }
         await flush(journal)
         #expect(kept.all == [true])
-        #expect(journal.statistics.records == UInt64(Journal.maximumQueue) + 2)
+        #expect(journal.statistics.proposals == UInt64(Journal.maximumQueue) + 2)
         journal.stop()
     }
 
     @Test("a queue is full by its bytes as well; a group has so many of them, and those that wait are kept")
     func limitsItsBytes() {
-        let store = FaultyLedger()
-        let journal = Journal(store: store, runsOwnThread: false)
-        let (kept, refused) = (Log<UInt64>(), Log<LedgerError.Code>())
+        let store = FaultyLog()
+        let journal = Journal(log: store, runsOwnThread: false)
+        let (kept, refused) = (Noted<UInt64>(), Noted<LedgerError.Code>())
         func submit(_ version: UInt64, bytes: Int) {
-            let record = LedgerRecord(
-                kind: .service, key: "a/\(version)", version: version,
-                change: .put(document: [UInt8](repeating: 32, count: bytes), context: [], holdings: []))
-            journal.submit(LedgerTransaction(records: [record])) { result in
+            let form = StoredForm(document: [UInt8](repeating: 32, count: bytes))
+            journal.send(Proposal([.put(ObjectKey(.service, "a/\(version)"), form)])) { result in
                 switch result {
                 case .success: kept.add(version)
                 case .failure(let error): refused.add(error.code)
@@ -158,7 +156,7 @@ struct JournalTests {
         #expect(refused.all == [.queueFull] && journal.isCongested)
         journal.step()
         #expect(!journal.isCongested)
-        // Beside its document a record has a key, a version and the like.
+        // Beside its document a proposal has a key, lengths and the like.
         #expect(kept.all == Array(0..<UInt64(Journal.maximumGroupBytes >> 20) - 1))
         submit(101, bytes: 1 << 20)
         while journal.step() || journal.statistics.queued > 0 {}
@@ -172,13 +170,13 @@ struct JournalTests {
 
     @Test(
         "an unknown outcome is looked up before anything is acknowledged",
-        arguments: [(FaultyLedger.Fault.unknownButKept, true), (.unknownAndLost, false), (.notCommitted, false)])
-    func resolvesOutcomes(_ fault: FaultyLedger.Fault, _ isKept: Bool) async {
-        let store = FaultyLedger { $0 == 0 ? fault : nil }
-        let journal = Journal(store: store)
-        let results = Log<Bool>()
+        arguments: [(FaultyLog.Fault.unknownButKept, true), (.unknownAndLost, false), (.notCommitted, false)])
+    func resolvesOutcomes(_ fault: FaultyLog.Fault, _ isKept: Bool) async {
+        let store = FaultyLog { $0 == 0 ? fault : nil }
+        let journal = Journal(log: store)
+        let results = Noted<Bool>()
         for version in 0..<2 as Range<UInt64> {
-            journal.submit(transaction(version)) { result in
+            journal.send(proposal(version)) { result in
                 switch result {
                 case .success: results.add(true)
                 case .failure(let error):
@@ -195,16 +193,16 @@ struct JournalTests {
 
     @Test("an outcome that can't be told ends all acknowledging, and is reported once")
     func failsForGood() async {
-        let store = FaultyLedger { $0 == 0 ? .unresolvable : nil }
-        let journal = Journal(store: store)
-        let failures = Log<String>()
+        let store = FaultyLog { $0 == 0 ? .unresolvable : nil }
+        let journal = Journal(log: store)
+        let failures = Noted<String>()
         journal.onFailure { failures.add("before: \($0.code)") }
-        let results = Log<LedgerError.Outcome?>()
-        journal.submit(transaction(0)) { result in
+        let results = Noted<LedgerError.Outcome?>()
+        journal.send(proposal(0)) { result in
             if case .failure(let error) = result { results.add(error.outcome) } else { results.add(nil) }
         }
         await flush(journal)
-        journal.submit(transaction(1)) { result in
+        journal.send(proposal(1)) { result in
             if case .failure(let error) = result { results.add(error.outcome) } else { results.add(nil) }
         }
         #expect(results.all == [.unknown, .notCommitted])
@@ -217,38 +215,117 @@ struct JournalTests {
     @Test("stopping commits what is queued, and refuses what comes after")
     func stops() throws {
         let directory = ScratchDirectory()
-        let journal = Journal(store: try SQLiteLedger(directory: directory.path))
-        var maker = TransactionMaker(seed: 9)
-        var twin = Twin()
-        let acknowledged = Log<Bool>()
+        let journal = Journal(log: try SQLiteLog(directory: directory.path))
+        var maker = ProposalMaker(seed: 9)
+        var twin = StoredTables()
+        let acknowledged = Noted<Bool>()
         for _ in 0..<500 {
-            let transaction = maker.next()
-            twin.apply(transaction)
-            journal.submit(transaction) { if case .success(.committed) = $0 { acknowledged.add(true) } }
+            let proposal = maker.next()
+            twin.take(proposal)
+            journal.send(proposal) { if case .success = $0 { acknowledged.add(true) } }
         }
         journal.stop()
         #expect(acknowledged.all.count == 500)
-        let refused = Log<LedgerError.Code>()
-        journal.submit(transaction(1)) { if case .failure(let error) = $0 { refused.add(error.code) } }
+        let refused = Noted<LedgerError.Code>()
+        journal.send(proposal(1)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         #expect(refused.all == [.stopped])
-        let store = try SQLiteLedger(directory: directory.path)
-        #expect(try Twin(recovering: store) == twin)
+        let store = try SQLiteLog(directory: directory.path)
+        #expect(try StoredTables(starting: store) == twin)
         store.close()
     }
 
-    @Test("transactions survive their coding; bytes that were changed anywhere do not pass", arguments: seeds)
-    func codes(_ seed: UInt64) throws {
-        // Through the store: what is recovered before any checkpoint comes from the journal's bytes alone.
-        let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: seed)
-        var twin = Twin()
-        for _ in 0..<50 {
-            let transaction = maker.next()
-            twin.apply(transaction)
-            _ = try store.commit([transaction])
+    @Test(
+        "the log is told which of a group are refused, by their places among its proposals; the end of each group is said"
+    )
+    func tellsRefusals() {
+        let log = FaultyLog()
+        let ends = Noted<Int>()
+        let settled = Noted<Int>()
+        let journal = Journal(log: log, runsOwnThread: false, groupEnded: { ends.add(settled.all.count) })
+        for number in 0..<6 {
+            journal.submit(.put(.pod, "p\(number)")) { _ in
+                settled.add(number)
+                return number % 3 == 1
+            }
+            journal.flush {}
         }
-        #expect(try Twin(recovering: store) == twin, "seed \(seed)")
-        store.close()
+        journal.step()
+        #expect(log.stored.map(\.key.key) == ["p1", "p4"])
+        #expect(ends.all == [6])
+        journal.flush { settled.add(7) }
+        journal.step()
+        #expect(ends.all == [6, 7])
+        journal.stop()
+    }
+
+    @Test("a log that has news wakes the journal, whose group waits meanwhile", .timeLimit(.minutes(1)))
+    func wakes() async {
+        let store = SharedLog.Store()
+        let (member, other) = (SharedLog.Member(store), SharedLog.Member(store))
+        let (seen, settled) = (Noted<Int>(), Noted<Bool>())
+        // Nothing that takes less than an hour is due to its being idle.
+        let journal = Journal(
+            log: member, idleMilliseconds: 3_600_000,
+            foreign: { proposals in
+                seen.add(proposals.count)
+                return proposals.map { _ in true }
+            })
+        for _ in 0..<50 {
+            other.append([.put(.node, "n")])
+            store.land(other)
+            let count = seen.all.count
+            member.deliver(1)
+            while seen.all.count == count { await Task.yield() }
+        }
+        journal.submit(proposal(1)) { _ in
+            settled.add(true)
+            return true
+        }
+        while !member.hasInFlight { await Task.yield() }
+        journal.submit(proposal(2)) { _ in
+            settled.add(true)
+            return true
+        }
+        #expect(settled.all.isEmpty)
+        for count in 1...2 {
+            while !store.land(member) { await Task.yield() }
+            member.deliver(1)
+            while settled.all.count < count { await Task.yield() }
+        }
+        journal.stop()
+    }
+
+    @Test("a group whose outcome never comes has an unknown one, when the journal stops or fails")
+    func endsFlights() {
+        let outcomes = Noted<LedgerError.Outcome?>()
+        @Sendable func note(_ result: Result<Void, LedgerError>) {
+            if case .failure(let error) = result { outcomes.add(error.outcome) } else { outcomes.add(nil) }
+        }
+        let stopped = Journal(log: SharedLog.Member(SharedLog.Store()), runsOwnThread: false)
+        stopped.send(proposal(1), note)
+        stopped.step()
+        stopped.send(proposal(2), note)
+        stopped.stop()
+        #expect(outcomes.all == [.unknown, .notCommitted])
+        let log = FailingLog()
+        let failed = Journal(log: log, runsOwnThread: false)
+        failed.send(proposal(1), note)
+        failed.step()
+        #expect(failed.fault?.code == .corrupt)
+        failed.send(proposal(2), note)
+        #expect(outcomes.all.dropFirst(2) == [.unknown, .notCommitted])
+        failed.stop()
+        #expect(outcomes.all.count == 4)
+    }
+
+    /// Gives no outcome, and is found damaged.
+    private final class FailingLog: Ledger.Log {
+        func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 { 0 }
+        func replay(_ body: (Proposal) throws -> Bool) throws {}
+        func append(_ group: [Proposal]) {}
+        func next() -> LogEvent? { nil }
+        func noteRefused(_ index: Int) {}
+        func maintain(isIdle: Bool) throws(LedgerError) -> Bool { throw LedgerError(.corrupt, "damaged") }
+        func close() {}
     }
 }

@@ -1,4 +1,5 @@
 import FaultyDisk
+import FaultyLog
 import Foundation
 import TestSupport
 import Testing
@@ -37,11 +38,11 @@ struct MovedFileTests {
         for isIdle in [false, true] {
             let scratch = ScratchDirectory()
             let directory = "\(scratch.path)/data"
-            let journal = Journal(store: try SQLiteLedger(directory: directory), runsOwnThread: false)
-            var maker = TransactionMaker(seed: 6)
-            let outcomes = Log<LedgerError?>()
+            let journal = Journal(log: try SQLiteLog(directory: directory), runsOwnThread: false)
+            var maker = ProposalMaker(seed: 6)
+            let outcomes = Noted<LedgerError?>()
             func submit() {
-                journal.submit(maker.next()) { result in
+                journal.send(maker.next()) { result in
                     if case .failure(let error) = result { outcomes.add(error) } else { outcomes.add(nil) }
                 }
             }
@@ -70,7 +71,7 @@ struct MovedFileTests {
         let scratch = ScratchDirectory()
         let disk = FaultyDisk(scratch)
         defer { FaultyDisk.detach(scratch) }
-        let journal = Journal(store: try SQLiteLedger(directory: scratch.path), runsOwnThread: false)
+        let journal = Journal(log: try SQLiteLog(directory: scratch.path), runsOwnThread: false)
         let path = "\(scratch.path)/tandem.db"
         disk.fail { _, act in
             guard act == .sync else { return nil }
@@ -80,9 +81,9 @@ struct MovedFileTests {
             }
             return .inputOutput
         }
-        var maker = TransactionMaker(seed: 6)
-        let outcomes = Log<LedgerError.Outcome?>()
-        journal.submit(maker.next()) { result in
+        var maker = ProposalMaker(seed: 6)
+        let outcomes = Noted<LedgerError.Outcome?>()
+        journal.send(maker.next()) { result in
             if case .failure(let error) = result { outcomes.add(error.outcome) } else { outcomes.add(nil) }
         }
         journal.step()
@@ -95,29 +96,29 @@ struct MovedFileTests {
     @Test("a path that can't be looked at leaves the outcome open, with the system's reason; it need not have moved")
     func tellsFaultsFromMoves() throws {
         let scratch = ScratchDirectory()
-        let store = try SQLiteLedger(directory: scratch.path)
+        let store = try SQLiteLog(directory: scratch.path)
         let path = "\(scratch.path)/tandem.db"
-        var maker = TransactionMaker(seed: 6)
-        var twin = Twin()
-        func next() -> LedgerTransaction {
-            let transaction = maker.next()
-            twin.apply(transaction)
-            return transaction
+        var maker = ProposalMaker(seed: 6)
+        var twin = StoredTables()
+        func next() -> Proposal {
+            let proposal = maker.next()
+            twin.take(proposal)
+            return proposal
         }
-        _ = try store.commit([next()])
+        try store.land([next()])
         try files.moveItem(atPath: path, toPath: path + ".away")
         try files.createSymbolicLink(atPath: path, withDestinationPath: path)
-        let transaction = next()
-        let failed = #expect(throws: LedgerError.self) { try store.commit([transaction]) }
+        let proposal = next()
+        let failed = #expect(throws: LedgerError.self) { try store.land([proposal]) }
         #expect(failed?.code == .inputOutput && failed?.outcome == .unknown)
         #expect(failed?.message.contains(String(cString: strerror(ELOOP))) == true, "\(String(describing: failed))")
         try files.removeItem(atPath: path)
         try files.moveItem(atPath: path + ".away", toPath: path)
-        #expect(try store.resolve())
-        _ = try store.commit([next()])
+        #expect(try store.hasLanded())
+        try store.land([next()])
         store.close()
-        let found = try SQLiteLedger(directory: scratch.path)
-        #expect(try Twin(recovering: found) == twin)
+        let found = try SQLiteLog(directory: scratch.path)
+        #expect(try StoredTables(starting: found) == twin)
         found.close()
     }
 
@@ -133,23 +134,23 @@ struct MovedFileTests {
     @Test("a database may be a symbolic link: its log lies beside the file that it names")
     func followsLinks() throws {
         let (scratch, volume) = (ScratchDirectory(), ScratchDirectory())
-        try SQLiteLedger(directory: scratch.path).close()
+        try SQLiteLog(directory: scratch.path).close()
         try files.moveItem(atPath: "\(scratch.path)/tandem.db", toPath: "\(volume.path)/t 1%.db")
         try files.createSymbolicLink(atPath: "\(scratch.path)/tandem.db", withDestinationPath: "\(volume.path)/t 1%.db")
-        var maker = TransactionMaker(seed: 6)
-        var twin = Twin()
+        var maker = ProposalMaker(seed: 6)
+        var twin = StoredTables()
         for _ in 0..<2 {
-            let store = try SQLiteLedger(directory: scratch.path)
-            #expect(try Twin(recovering: store) == twin)
-            let transaction = maker.next()
-            twin.apply(transaction)
-            _ = try store.commit([transaction])
+            let store = try SQLiteLog(directory: scratch.path)
+            #expect(try StoredTables(starting: store) == twin)
+            let proposal = maker.next()
+            twin.take(proposal)
+            try store.land([proposal])
             #expect(OpenFile.bytes("\(volume.path)/t 1%.db-wal") > 0)
-            #expect(try store.resolve() == false)
+            #expect(try store.hasLanded() == false)
             while try store.maintain(isIdle: true) {}
             store.close()
         }
-        let store = try SQLiteLedger(directory: scratch.path)
+        let store = try SQLiteLog(directory: scratch.path)
         try files.moveItem(atPath: "\(volume.path)/t 1%.db-wal", toPath: "\(volume.path)/away")
         #expect(#expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }?.code == .moved)
         store.close()
@@ -169,7 +170,7 @@ struct MovedFileTests {
             URL(fileURLWithPath: Backup.temporaryFile(directory: scratch.path)).lastPathComponent,
         ]
         for name in kept + left { #expect(files.createFile(atPath: "\(scratch.path)/\(name)", contents: nil)) }
-        try SQLiteLedger(directory: scratch.path).close()
+        try SQLiteLog(directory: scratch.path).close()
         let found = try files.contentsOfDirectory(atPath: scratch.path)
         #expect(Set(found) == Set(kept + ["tandem.db", "tandem.lock"]))
     }
@@ -177,22 +178,22 @@ struct MovedFileTests {
     @Test("what was acknowledged lies in the file that was moved away, and the files in its place are left alone")
     func closesWithoutHarm() throws {
         let (scratch, other) = (ScratchDirectory(), ScratchDirectory())
-        let store = try SQLiteLedger(directory: scratch.path)
-        var maker = TransactionMaker(seed: 6)
-        var twin = Twin()
+        let store = try SQLiteLog(directory: scratch.path)
+        var maker = ProposalMaker(seed: 6)
+        var twin = StoredTables()
         for _ in 0..<20 {
-            let transaction = maker.next()
-            twin.apply(transaction)
-            _ = try store.commit([transaction])
+            let proposal = maker.next()
+            twin.take(proposal)
+            try store.land([proposal])
         }
         // Another database, with a log that holds all that it was told.
-        let strange = try SQLiteLedger(directory: other.path)
-        var strangers = TransactionMaker(seed: 7)
-        var strangeTwin = Twin()
+        let strange = try SQLiteLog(directory: other.path)
+        var strangers = ProposalMaker(seed: 7)
+        var strangeTwin = StoredTables()
         for _ in 0..<5 {
-            let transaction = strangers.next()
-            strangeTwin.apply(transaction)
-            _ = try strange.commit([transaction])
+            let proposal = strangers.next()
+            strangeTwin.take(proposal)
+            try strange.land([proposal])
         }
         for name in ["tandem.db", "tandem.db-wal"] {
             rename("\(scratch.path)/\(name)", "\(scratch.path)/away\(name.dropFirst("tandem.db".count))")
@@ -201,33 +202,33 @@ struct MovedFileTests {
         #expect(#expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }?.code == .moved)
         store.close()
         strange.close()
-        let placed = try SQLiteLedger(directory: scratch.path)
-        #expect(try Twin(recovering: placed) == strangeTwin)
+        let placed = try SQLiteLog(directory: scratch.path)
+        #expect(try StoredTables(starting: placed) == strangeTwin)
         placed.close()
         let back = ScratchDirectory()
         try files.moveItem(atPath: "\(scratch.path)/away", toPath: "\(back.path)/tandem.db")
-        let found = try SQLiteLedger(directory: back.path)
-        #expect(try Twin(recovering: found) == twin)
+        let found = try SQLiteLog(directory: back.path)
+        #expect(try StoredTables(starting: found) == twin)
         found.close()
     }
 
     @Test("a log without its database is not taken for a new directory, nor for the log of a restored one")
     func refusesLogsAlone() throws {
         let scratch = ScratchDirectory()
-        let store = try SQLiteLedger(directory: scratch.path)
-        var maker = TransactionMaker(seed: 6)
-        _ = try store.commit([maker.next()])
+        let store = try SQLiteLog(directory: scratch.path)
+        var maker = ProposalMaker(seed: 6)
+        try store.land([maker.next()])
         let crashed = try scratch.copy()
         let backup = "\(scratch.path)/backup"
         try Backup.write(directory: scratch.path, to: backup)
         store.close()
         try files.removeItem(atPath: "\(crashed.path)/tandem.db")
-        let refused = #expect(throws: LedgerError.self) { try SQLiteLedger(directory: crashed.path) }
+        let refused = #expect(throws: LedgerError.self) { try SQLiteLog(directory: crashed.path) }
         #expect(refused?.message.contains("tandem.db-wal is there, and its database") == true)
         #expect(throws: LedgerError.self) { try Backup.restore(from: backup, into: crashed.path) }
         #expect(!files.fileExists(atPath: "\(crashed.path)/tandem.db"))
         try files.removeItem(atPath: "\(crashed.path)/tandem.db-wal")
         try Backup.restore(from: backup, into: crashed.path)
-        try SQLiteLedger(directory: crashed.path).close()
+        try SQLiteLog(directory: crashed.path).close()
     }
 }

@@ -1,3 +1,4 @@
+import FaultyLog
 import Foundation
 import TestSupport
 import Testing
@@ -16,16 +17,16 @@ struct RestoreTests {
     }
 
     /// A backup with rows in every table and in the journal, and what is in it.
-    private func made(_ scratch: ScratchDirectory) throws -> (path: String, twin: Twin) {
+    private func made(_ scratch: ScratchDirectory) throws -> (path: String, twin: StoredTables) {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        var maker = TransactionMaker(seed: 4)
-        var twin = Twin()
+        let store = try SQLiteLog(directory: directory.path)
+        var maker = ProposalMaker(seed: 4)
+        var twin = StoredTables()
         func commit(_ count: Int) throws {
             for _ in 0..<count {
-                let transaction = maker.next()
-                twin.apply(transaction)
-                _ = try store.commit([transaction])
+                let proposal = maker.next()
+                twin.take(proposal)
+                try store.land([proposal])
             }
         }
         try commit(60)
@@ -43,8 +44,8 @@ struct RestoreTests {
         let (backup, twin) = try made(scratch)
         let data = "\(scratch.path)/data"
         try Backup.restore(from: backup, into: data)
-        let store = try SQLiteLedger(directory: data)
-        #expect(try Twin(recovering: store) == twin)
+        let store = try SQLiteLog(directory: data)
+        #expect(try StoredTables(starting: store) == twin)
         store.close()
     }
 
@@ -59,8 +60,8 @@ struct RestoreTests {
                 + "INSERT INTO nodes (key, version, holdings, context, document) VALUES ('n1', 8, '', '', '{}');"
                 + "UPDATE meta SET value = 8 WHERE name = 'version'")
         try Backup.restore(from: backup, into: "\(scratch.path)/data")
-        let store = try SQLiteLedger(directory: "\(scratch.path)/data")
-        #expect(try Twin(recovering: store).version == 8)
+        let store = try SQLiteLog(directory: "\(scratch.path)/data")
+        #expect(try StoredTables(starting: store).version == 8)
         store.close()
     }
 
@@ -86,6 +87,8 @@ struct RestoreTests {
             ("INSERT INTO journal VALUES (-1, x'')", "already"),
             ("UPDATE nodes SET version = 9223372036854775807", "was never given"),
             ("UPDATE nodes SET version = -1", "was never given"),
+            ("UPDATE nodes SET created = version + 1", "was never given"),
+            ("UPDATE pods SET created = -1", "was never given"),
         ])
     func refuses(_ change: String, _ word: String) throws {
         let scratch = ScratchDirectory()
@@ -100,9 +103,9 @@ struct RestoreTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: backup)) == whole)
         try whole.write(to: URL(fileURLWithPath: "\(data)/tandem.db"))
         let unstarted = #expect(throws: LedgerError.self) {
-            let store = try SQLiteLedger(directory: data)
+            let store = try SQLiteLog(directory: data)
             defer { store.close() }
-            _ = try Twin(recovering: store)
+            _ = try StoredTables(starting: store)
         }
         #expect(unstarted?.message.contains(word) == true, "\(String(describing: unstarted))")
         if !word.contains("never given") {
@@ -130,20 +133,8 @@ struct RestoreTests {
         let (backup, twin) = try made(scratch)
         _ = shell(backup, "ANALYZE")
         try Backup.restore(from: backup, into: "\(scratch.path)/data")
-        let store = try SQLiteLedger(directory: "\(scratch.path)/data")
-        #expect(try Twin(recovering: store) == twin)
-        store.close()
-    }
-
-    @Test("a version in the journal from which nothing can be counted on is noticed")
-    func refusesVersions() throws {
-        let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        _ = try store.commit([
-            LedgerTransaction(records: [LedgerRecord(kind: .node, key: "n", version: .max, change: .delete)])
-        ])
-        let refused = #expect(throws: LedgerError.self) { try Twin(recovering: store) }
-        #expect(refused?.code == .corrupt && refused?.message.contains("out of range") == true)
+        let store = try SQLiteLog(directory: "\(scratch.path)/data")
+        #expect(try StoredTables(starting: store) == twin)
         store.close()
     }
 
@@ -167,11 +158,11 @@ struct RestoreTests {
         ]
         let others = ["tandem.db.backup-12345678901234567890", "tandem.db.backup-before-upgrade", "note"]
         for name in unfinished + others { try Data().write(to: URL(fileURLWithPath: "\(data)/\(name)")) }
-        let store = try SQLiteLedger(directory: data)
+        let store = try SQLiteLog(directory: data)
         let known = ["tandem.db", "tandem.db-shm", "tandem.db-wal", "tandem.lock"]
         for name in known { #expect(try mode("\(data)/\(name)") == 0o600, "\(name)") }
         #expect(try files.contentsOfDirectory(atPath: data).sorted() == (known + others).sorted())
-        #expect(try Twin(recovering: store) == twin)
+        #expect(try StoredTables(starting: store) == twin)
         store.close()
     }
 }

@@ -1,3 +1,4 @@
+import FaultyLog
 import Foundation
 import TestSupport
 import Testing
@@ -7,21 +8,11 @@ import Testing
 /// Journal, log and file stay bounded in bytes, whatever the objects' size.
 @Suite("Room on the disk")
 struct SpaceTests {
-    private func put(_ number: Int, bytes: Int) -> LedgerTransaction {
-        LedgerTransaction(records: [
-            LedgerRecord(
-                kind: .pod, key: "container/\(number)/eth0", version: UInt64(number),
-                change: .put(
-                    document: Array("{}".utf8) + [UInt8](repeating: 32, count: bytes), context: [], holdings: []))
-        ])
+    private func put(_ number: Int, bytes: Int) -> Proposal {
+        .put(.pod, "container/\(number)/eth0", "{}" + String(repeating: " ", count: bytes))
     }
 
-    private func delete(_ number: Int, version: Int) -> LedgerTransaction {
-        LedgerTransaction(records: [
-            LedgerRecord(
-                kind: .pod, key: "container/\(number)/eth0", version: UInt64(version), change: .delete)
-        ])
-    }
+    private func delete(_ number: Int) -> Proposal { .delete(.pod, "container/\(number)/eth0") }
 
     private func bytes(_ directory: ScratchDirectory, _ suffix: String = "") -> Int {
         OpenFile.bytes("\(directory.path)/tandem.db\(suffix)")
@@ -34,26 +25,26 @@ struct SpaceTests {
     @Test("under load what waits to be folded is bounded in bytes, and the log with it")
     func boundsBacklog() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        let count = (SQLiteLedger.maximumBacklogBytes >> 20) * 2
+        let store = try SQLiteLog(directory: directory.path)
+        let count = (SQLiteLog.maximumBacklogBytes >> 20) * 2
         for number in 1...count {
-            _ = try store.commit([put(number, bytes: 1 << 20)])
+            try store.land([put(number, bytes: 1 << 20)])
             _ = try store.maintain(isIdle: false)
         }
         #expect(
-            number(directory, "SELECT sum(length(record)) FROM journal") <= SQLiteLedger.maximumBacklogBytes + 4 << 20)
+            number(directory, "SELECT sum(length(record)) FROM journal") <= SQLiteLog.maximumBacklogBytes + 4 << 20)
         // A step is folded row by row: no row has more than it must.
-        #expect(number(directory, "SELECT max(length(record)) FROM journal") < 2 * SQLiteLedger.bytesPerRow)
+        #expect(number(directory, "SELECT max(length(record)) FROM journal") < 2 * SQLiteLog.bytesPerRow)
         #expect(bytes(directory, "-wal") < 256 << 20)
         store.close()
     }
 
-    @Test("the transactions of a group share rows of a bounded size")
+    @Test("the proposals of a group share rows of a bounded size")
     func boundsRows() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        _ = try store.commit((1...20).map { put($0, bytes: SQLiteLedger.bytesPerRow / 3) })
-        #expect(number(directory, "SELECT max(length(record)) FROM journal") <= SQLiteLedger.bytesPerRow + 100)
+        let store = try SQLiteLog(directory: directory.path)
+        try store.land((1...20).map { put($0, bytes: SQLiteLog.bytesPerRow / 3) })
+        #expect(number(directory, "SELECT max(length(record)) FROM journal") <= SQLiteLog.bytesPerRow + 100)
         #expect(number(directory, "SELECT count(*) FROM journal") == 10)
         // A step of what does not come just now ends with the row that fills it.
         _ = try store.maintain(isIdle: false)
@@ -65,26 +56,26 @@ struct SpaceTests {
     @Test("what large objects took goes back to the file system once they are gone, and a long log is cut")
     func givesBack() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
+        let store = try SQLiteLog(directory: directory.path)
         let count = 60
-        for number in 1...count { _ = try store.commit([put(number, bytes: 1 << 20)]) }
+        for number in 1...count { try store.land([put(number, bytes: 1 << 20)]) }
         while try store.maintain(isIdle: true) {}
         #expect(bytes(directory) > count << 20)
-        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        #expect(bytes(directory, "-wal") <= SQLiteLog.keptLogBytes)
         // One is left in the middle, and is moved.
         for number in 1...count where number != count / 2 {
-            _ = try store.commit([delete(number, version: count + number)])
+            try store.land([delete(number)])
         }
-        var twin = Twin()
-        twin.apply(put(count / 2, bytes: 1 << 20))
-        twin.version = UInt64(2 * count)
+        var twin = StoredTables()
+        for number in 1...count { twin.take(put(number, bytes: 1 << 20)) }
+        for number in 1...count where number != count / 2 { twin.take(delete(number)) }
         var steps = 0
         while try store.maintain(isIdle: true) { steps += 1 }
         #expect(bytes(directory) < 8 << 20)
-        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        #expect(bytes(directory, "-wal") <= SQLiteLog.keptLogBytes)
         // In small steps.
         #expect(steps > (count << 20) / (256 * 4096))
-        #expect(try Twin(recovering: store) == twin)
+        #expect(try StoredTables(starting: store) == twin)
         #expect(Command.run("sqlite3", ["\(directory.path)/tandem.db", "PRAGMA integrity_check"]).output == "ok\n")
         store.close()
     }
@@ -92,15 +83,15 @@ struct SpaceTests {
     @Test("a long log that a reader keeps from being cut is cut once the reader has ended, without a further commit")
     func cutsLater() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLedger(directory: directory.path)
-        _ = try store.commit([put(1, bytes: 1)])
+        let store = try SQLiteLog(directory: directory.path)
+        try store.land([put(1, bytes: 1)])
         let reader = try DatabaseHolder("\(directory.path)/tandem.db", .reading)
-        for number in 2...30 { _ = try store.commit([put(number, bytes: 1 << 20)]) }
+        for number in 2...30 { try store.land([put(number, bytes: 1 << 20)]) }
         while try store.maintain(isIdle: true) {}
-        #expect(bytes(directory, "-wal") > SQLiteLedger.keptLogBytes)
+        #expect(bytes(directory, "-wal") > SQLiteLog.keptLogBytes)
         reader.letGo()
         #expect(try store.maintain(isIdle: true) == false)
-        #expect(bytes(directory, "-wal") <= SQLiteLedger.keptLogBytes)
+        #expect(bytes(directory, "-wal") <= SQLiteLog.keptLogBytes)
         store.close()
     }
 
@@ -123,16 +114,16 @@ struct SpaceTests {
                 UPDATE meta SET value = 60 WHERE name = 'version';
                 """)
         let full = bytes(directory)
-        var store = try SQLiteLedger(directory: directory.path)
+        var store = try SQLiteLog(directory: directory.path)
         store.close()
         // Worth nothing: it is all in use.
         #expect(number(directory, "PRAGMA auto_vacuum") == 0 && bytes(directory) >= full)
         make("DELETE FROM nodes WHERE version > 9;")
-        store = try SQLiteLedger(directory: directory.path)
+        store = try SQLiteLog(directory: directory.path)
         // Nothing of it is left for the journal's thread to copy.
         #expect(bytes(directory, "-wal") == 0)
-        let found = try Twin(recovering: store)
-        #expect(found.objects.count == 9 && found.version == 60)
+        let found = try StoredTables(starting: store)
+        #expect(found.records.count == 9 && found.version == 60)
         while try store.maintain(isIdle: true) {}
         #expect(bytes(directory) < 16 << 20)
         #expect(number(directory, "PRAGMA auto_vacuum") == 2)

@@ -1,4 +1,5 @@
 import Addressing
+import FaultyLog
 import Foundation
 import Ledger
 import Synchronization
@@ -15,78 +16,135 @@ extension ScratchDirectory {
     }
 }
 
-/// Objects by kind and key: the slow, obvious twin of a ledger.
-struct Twin: Equatable {
-    var objects: [String: LedgerRecord] = [:]
-    var version: UInt64 = 0
+extension Proposal {
+    /// What the tests' books say of a proposal: one with this expectation is refused.
+    static let refusal = Expectation.nodeEmpty("refused")
 
-    mutating func apply(_ transaction: LedgerTransaction) {
-        for record in transaction.records {
-            version = max(version, record.version)
-            objects["\(record.kind) \(record.key)"] = record.change == .delete ? nil : record
+    var isKept: Bool { !expectations.contains(Self.refusal) }
+
+    static func put(_ kind: ObjectKind, _ key: String, _ document: String = "{}") -> Proposal {
+        Proposal([.put(ObjectKey(kind, key), StoredForm(document: Array(document.utf8)))])
+    }
+
+    static func delete(_ kind: ObjectKind, _ key: String) -> Proposal { Proposal([.delete(ObjectKey(kind, key))]) }
+}
+
+extension StoredTables {
+    /// What a start finds: the tables, each object once and in the order of kinds, and what the log holds behind them.
+    init(starting log: some Ledger.Log) throws {
+        let records = Mutex<[StoredRecord]>([])
+        let version = try log.load { object in
+            let record = object.record
+            records.withLock { records in
+                let latest = records.last?.kind ?? .service
+                precondition(latest.rawValue <= record.kind.rawValue, "a \(record.kind) came after a \(latest)")
+                records.append(record)
+            }
+        }
+        self.init(records: records.withLock { $0 }, version: version)
+        try log.replay { proposal in
+            take(proposal)
+            return proposal.isKept
         }
     }
 
-    init() {}
-
-    init(recovering store: some LedgerStore) throws {
-        let objects = Mutex<[String: LedgerRecord]>([:])
-        let latest = Mutex(ObjectKind.service)
-        version = try store.recover { object in
-            let record = object.record
-            let old = objects.withLock { $0.updateValue(record, forKey: "\(record.kind) \(record.key)") }
-            precondition(old == nil, "an object came twice")
-            latest.withLock { latest in
-                precondition(latest.rawValue <= record.kind.rawValue, "a \(record.kind) came after a \(latest)")
-                latest = record.kind
-            }
-        }
-        self.objects = objects.withLock { $0 }
+    /// A proposal at its place.
+    mutating func take(_ proposal: Proposal) {
+        if proposal.isKept { apply(proposal) }
     }
 }
 
-/// Random transactions in which no address ever has two owners.
-struct TransactionMaker {
+extension Ledger.Log {
+    /// Appends a group, throws what became of it otherwise, and notes what is refused.
+    func land(_ group: [Proposal]) throws {
+        append(group)
+        switch next() {
+        case .landed: for (index, proposal) in group.enumerated() where !proposal.isKept { noteRefused(index) }
+        case .failed(let error): throw error
+        case let event: preconditionFailure("\(String(describing: event))")
+        }
+        precondition(next() == nil)
+    }
+}
+
+extension Journal {
+    /// Submits, keeps what is to be kept, and hands on the outcome.
+    func send(_ proposal: Proposal, _ told: @escaping @Sendable (Result<Void, LedgerError>) -> Void) {
+        submit(proposal) { result in
+            told(result)
+            return proposal.isKept
+        }
+    }
+}
+
+/// Random proposals, of every kind of change; some are refused.
+struct ProposalMaker {
     private var generator: SeededGenerator
-    private var free: [Holding]
-    private var held: [String: LedgerRecord] = [:]
-    private var version: UInt64 = 0
+    private var tables = StoredTables()
 
     init(seed: UInt64) {
         generator = SeededGenerator(seed: seed)
-        free = (1...60).map { Holding(pool: .serviceIP, address: IPAddress("10.96.0.\($0)")!) }
-        free += (1...60).map { Holding(pool: .podIP, address: IPAddress("fd00::\($0)")!) }
-        free += (1...20).map { Holding(pool: .nodeCIDR, range: CIDR("10.244.\($0).0/24")!) }
     }
 
-    mutating func next() -> LedgerTransaction {
-        var records: [LedgerRecord] = []
-        for _ in 0..<Int.random(in: 1...3, using: &generator) {
-            let kind = ObjectKind.allCases.randomElement(using: &generator)!
-            let key = "default/name-\(Int.random(in: 0..<12, using: &generator))"
-            guard !records.contains(where: { $0.kind == kind && $0.key == key }) else { continue }
-            records.append(change(kind, key))
-        }
-        return LedgerTransaction(records: records)
+    mutating func next() -> Proposal {
+        var proposal = Proposal([])
+        for _ in 0..<random(0...2) { proposal.expectations.append(expectation()) }
+        for _ in 0..<random(1...3) { proposal.changes.append(change()) }
+        if random(0...7) == 0 { proposal.expectations.append(Proposal.refusal) }
+        tables.take(proposal)
+        return proposal
     }
 
-    private mutating func change(_ kind: ObjectKind, _ key: String) -> LedgerRecord {
-        version += 1
-        if case .put(_, _, let holdings)? = held["\(kind) \(key)"]?.change { free += holdings }
-        guard Int.random(in: 0..<3, using: &generator) > 0 else {
-            held["\(kind) \(key)"] = nil
-            return LedgerRecord(kind: kind, key: key, version: version, change: .delete)
+    private mutating func random(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
+
+    private mutating func key() -> ObjectKey {
+        ObjectKey([.service, .node, .pod][random(0...2)], "default/näme-\(random(0...11))")
+    }
+
+    private mutating func range() -> CIDR {
+        let family = random(0...1) == 0 ? IPFamily.ipv4 : .ipv6
+        let bits =
+            family == .ipv4 ? 0x0AF4_0000 | UInt128(random(0...15)) : UInt128(0xfd) << 120 | UInt128(random(0...15))
+        let length = random(0...3) == 0 ? random(0...family.addressBits) : family.addressBits
+        return CIDR(containing: IPAddress(family: family, bits: bits), prefixLength: length)
+    }
+
+    private mutating func holding() -> Holding {
+        random(0...4) == 0
+            ? .port(TransportProtocol.allCases[random(0...2)], UInt16(random(0...65_535)))
+            : .range(Holding.Pool.allCases[random(0...3)], range())
+    }
+
+    private mutating func expectation() -> Expectation {
+        switch random(0...3) {
+        case 0: .absent(key())
+        case 1: .unchanged(key(), version: generator.next() >> UInt64(random(0...63)))
+        case 2: .incarnation(node: key().key, created: generator.next() >> UInt64(random(0...63)))
+        default: .nodeEmpty(key().key)
         }
-        var holdings: [Holding] = []
-        for _ in 0..<Int.random(in: 0...2, using: &generator) where !free.isEmpty {
-            holdings.append(free.remove(at: Int.random(in: 0..<free.count, using: &generator)))
+    }
+
+    private mutating func change() -> Change {
+        switch random(0...11) {
+        case 0...5:
+            let key = key()
+            let document =
+                #"{"metadata":{"name":"\#(key.key)","uid":"\#(generator.next())"},"spec":{"type":"ClusterIP"}}"#
+            return .put(
+                key,
+                StoredForm(
+                    document: Array(document.utf8), context: Array((random(0...1) == 0 ? "{}" : "").utf8),
+                    holdings: (0..<random(0...2)).map { _ in holding() }))
+        case 6, 7: return .delete(key())
+        case 8, 9: return .cool(range(), node: "n\(random(0...3))", since: random(-70_000...2_000_000_000))
+        case 10:
+            // What cools, if anything does, mostly at its version.
+            let cooling = tables.sorted.filter { $0.kind == .cooling }
+            guard !cooling.isEmpty else { return .thaw(range(), version: 7) }
+            let record = cooling[random(0...cooling.count - 1)]
+            let range = CIDR(record.key.key) ?? CIDR(IPAddress(record.key.key)!)
+            return .thaw(range, version: record.version &- UInt64(random(0...3) / 3))
+        default: return .markReleasing(node: key().key)
         }
-        let document = #"{"metadata":{"name":"\#(key)","uid":"\#(generator.next())"},"spec":{"type":"ClusterIP"}}"#
-        let context = Bool.random(using: &generator) ? "{}" : ""
-        let record = LedgerRecord(
-            kind: kind, key: key, version: version,
-            change: .put(document: Array(document.utf8), context: Array(context.utf8), holdings: holdings))
-        held["\(kind) \(key)"] = record
-        return record
     }
 }

@@ -192,7 +192,7 @@ inline store() {
     i = 0
 }
 
-/* Journal.outcome: what LedgerStore.commit says, and resolve where it can't. */
+/* SQLiteLog.append: what the commit says, and what is read back where it can't. */
 inline commit() {
     if
     :: d_step { journal == committing -> store(); journal = kept }

@@ -54,7 +54,9 @@ public final class StalledStorage {
         SEIZE, INTERRUPT, CONTINUE, DETACH, ANY_THREAD = 0x4206, 0x4207, 7, 17, 0x40000000
         process = int(sys.argv[1])
         folder = f"/proc/{process}/task"
-        def name(task): return open(f"{folder}/{task}/comm").read().strip()
+        def name(task):
+            try: return open(f"{folder}/{task}/comm").read().strip()
+            except OSError: return ""  # A thread that has ended since it was listed.
         thread = None if sys.argv[2:] else process
         while thread is None:
             # A thread has its name once it has run for the first time, which may be after the server is ready.

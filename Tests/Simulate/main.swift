@@ -3,9 +3,10 @@ import Simulator
 
 // Runs seeds: one for a number of steps, or fresh ones for a number of seconds.
 //
-//     simulate --seed N --steps N
-//     simulate --seconds N
+//     simulate --seed N --steps N [--servers 1|2|3]
+//     simulate --seconds N [--servers 1|2|3]
 //
+// Without `--servers` the seed decides how many there are.
 // Prints what was done; the first broken promise ends it with status 1 and the command that shows it again.
 
 func argument(_ name: String) -> UInt64? {
@@ -14,8 +15,11 @@ func argument(_ name: String) -> UInt64? {
     return UInt64(arguments[index + 1])
 }
 
+let servers = argument("servers").map { Int(min(max($0, 1), 3)) }
+
+@MainActor
 func simulate(_ seed: UInt64, _ steps: Int) throws -> Simulation.Tally {
-    let simulation = try Simulation(seed: seed)
+    let simulation = try Simulation(seed: seed, servers: servers)
     try simulation.run(steps: steps)
     try simulation.finish()
     return simulation.tally

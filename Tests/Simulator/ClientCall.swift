@@ -4,12 +4,6 @@ import Ledger
 import TandemAPI
 import TestSupport
 
-/// An object as the ledger knows it.
-struct ObjectKey: Hashable, Sendable {
-    var kind: ObjectKind
-    var key: String
-}
-
 /// What the clients ask for: few names in a small cluster, so that calls meet, and pools run full.
 ///
 /// A name always asks for the same policy, and a container for the same node, so that what must come out is known.
@@ -23,22 +17,15 @@ struct ClientCall: Sendable {
     var object: ObjectKey
     /// The node of a pod.
     var node: ObjectKey?
-
-    static let cluster = ClusterConfiguration(
-        serviceRanges: [CIDR("10.96.0.0/28")!, CIDR("fd00:10:96::/124")!],
-        clusterCIDRs: [CIDR("10.244.0.0/26")!, CIDR("fd00:10:244::/62")!],
-        loadBalancerRanges: [CIDR("192.0.2.0/29")!, CIDR("2001:db8::/125")!],
-        nodeMaskSizeIPv4: 28, nodeMaskSizeIPv6: 64)
+    /// The one incarnation that a release names.
+    var uid: String?
+    /// A node's release that takes its pods along.
+    var isForced = false
 
     static let policies = ["SingleStack", "PreferDualStack", "RequireDualStack"]
     static let serviceCount = 18
     static let nodeCount = 5
     static let containerCount = 72
-
-    /// How many cluster IPs the Service of a key holds.
-    static func clusterIPs(of key: String) -> Int {
-        key.utf8.last.map { (Int($0) - 97) % policies.count == 0 ? 1 : 2 } ?? 0
-    }
 
     private static let metadata: [ObjectMeta] = (0..<serviceCount).map { index in
         ObjectMeta(namespace: "default", name: "service-\(Character(Unicode.Scalar(UInt8(97 + index))))")
@@ -55,38 +42,68 @@ struct ClientCall: Sendable {
     private static let nodes = (0..<nodeCount).map { ObjectMeta(name: "node-\($0)") }
     private static let containers = (0..<containerCount).map { "container-\($0)" }
     private static let pods = (0..<containerCount).map { ObjectMeta(namespace: "default", name: "pod-\($0)") }
-    private static let serviceKeys = metadata.map { ObjectKey(kind: .service, key: "default/\($0.name)") }
-    private static let nodeKeys = nodes.map { ObjectKey(kind: .node, key: $0.name) }
-    private static let podKeys = containers.map { ObjectKey(kind: .pod, key: "container/\($0)/eth0") }
+    private static let serviceKeys = metadata.map { ObjectKey(.service, "default/\($0.name)") }
+    private static let nodeKeys = nodes.map { ObjectKey(.node, $0.name) }
+    private static let podKeys = (0..<containerCount).map { index in
+        ObjectKey(.pod, "@\(nodes[index % nodeCount].name)/container/\(containers[index])/eth0")
+    }
 
-    static func random(_ generator: inout SeededGenerator) -> ClientCall {
+    /// `uid` is what the client saw last of an object.
+    static func random(_ generator: inout SeededGenerator, uid: (ObjectKey) -> String?) -> ClientCall {
         let chance = generator.next()
+        var asked: ClientCall
         switch chance % 16 {
-        case 0...7: return service(Int(chance >> 8 % UInt64(serviceCount)), chance >> 32)
-        case 8...14: return pod(Int(chance >> 8 % UInt64(containerCount)), chance >> 32)
-        default: return node(Int(chance >> 8 % UInt64(nodeCount)), chance >> 32)
+        case 0...7: asked = service(Int(chance >> 8 % UInt64(serviceCount)), chance >> 32, uid)
+        case 8...14: asked = pod(Int(chance >> 8 % UInt64(containerCount)), chance >> 32, uid)
+        default: asked = node(Int(chance >> 8 % UInt64(nodeCount)), chance >> 32, uid)
+        }
+        if chance >> 56 < 8, asked.act != .look { asked.call.isDryRun = true }
+        return asked
+    }
+
+    /// A look at one object, as clients see it.
+    static func look(at key: ObjectKey) -> ClientCall? {
+        switch key.kind {
+        case .service:
+            serviceKeys.firstIndex(of: key).map {
+                ClientCall(call: Call(.getService, .getService(metadata[$0])), act: .look, object: key)
+            }
+        case .node:
+            nodeKeys.firstIndex(of: key).map {
+                ClientCall(call: Call(.getNode, .getNode(nodes[$0])), act: .look, object: key)
+            }
+        case .pod:
+            podKeys.firstIndex(of: key).map {
+                ClientCall(call: Call(.getPod, .getPod(pods[$0])), act: .look, object: key)
+            }
+        case .cooling: nil
         }
     }
 
-    private static func service(_ index: Int, _ chance: UInt64) -> ClientCall {
+    static let all: [ObjectKey] = serviceKeys + nodeKeys + podKeys
+
+    private static func service(_ index: Int, _ chance: UInt64, _ uid: (ObjectKey) -> String?) -> ClientCall {
         let index = index % serviceCount
         let specs = specs[index % policies.count]
-        let meta = metadata[index]
+        var meta = metadata[index]
         let object = serviceKeys[index]
         switch chance % 16 {
         case 0...6:
             let asked = Service(metadata: meta, spec: specs[index / policies.count % 2])
             return ClientCall(
                 call: Call(.allocateServiceIPs, .allocateServiceIPs(asked)), act: .allocate, object: object)
-        case 7...10:
+        case 7...9:
             let asked = Service(metadata: meta, spec: specs[Int(chance >> 8 & 1)])
             return ClientCall(call: Call(.updateServiceIPs, .updateServiceIPs(asked)), act: .update, object: object)
-        case 11: return ClientCall(call: Call(.getService, .getService(meta)), act: .look, object: object)
-        default: return ClientCall(call: Call(.release, .release(.service(meta))), act: .release, object: object)
+        case 10...11: return ClientCall(call: Call(.getService, .getService(meta)), act: .look, object: object)
+        default:
+            meta.uid = chance >> 8 & 1 == 0 ? uid(object) : nil
+            return ClientCall(
+                call: Call(.release, .release(.service(meta))), act: .release, object: object, uid: meta.uid)
         }
     }
 
-    private static func pod(_ index: Int, _ chance: UInt64) -> ClientCall {
+    private static func pod(_ index: Int, _ chance: UInt64, _ uid: (ObjectKey) -> String?) -> ClientCall {
         let index = index % containerCount
         let node = index % nodeCount
         let (object, nodeKey) = (podKeys[index], nodeKeys[node])
@@ -97,32 +114,83 @@ struct ClientCall: Sendable {
                 attachment: Attachment(containerID: containers[index]))
             return ClientCall(
                 call: Call(.allocatePodIPs, .allocatePodIPs(request)), act: .allocate, object: object, node: nodeKey)
+        case 9:
+            return ClientCall(call: Call(.getPod, .getPod(pods[index])), act: .look, object: object)
         default:
             // Each pod has a name of its own.
-            let target: Release =
-                chance >> 8 & 1 == 0
-                ? .attachment(containerID: containers[index], ifName: nil) : .pod(pods[index])
+            var meta = pods[index]
+            var target: Release
+            switch chance >> 8 & 3 {
+            case 0: target = .attachment(ReleasedAttachment(containerID: containers[index]))
+            case 1:
+                target = .attachment(
+                    ReleasedAttachment(containerID: containers[index], ifName: "eth0", nodeName: nodes[node].name))
+            case 2:
+                meta.uid = uid(object)
+                target = .pod(meta, nodeName: nil)
+            default: target = .pod(meta, nodeName: nodes[node].name)
+            }
             return ClientCall(
-                call: Call(.release, .release(target)), act: .release, object: object, node: nodeKey)
+                call: Call(.release, .release(target)), act: .release, object: object, node: nodeKey, uid: meta.uid)
         }
     }
 
-    private static func node(_ index: Int, _ chance: UInt64) -> ClientCall {
+    private static func node(_ index: Int, _ chance: UInt64, _ uid: (ObjectKey) -> String?) -> ClientCall {
         let index = index % nodeCount
         let object = nodeKeys[index]
         switch chance % 16 {
-        case 0...7:
+        case 0...6:
             return ClientCall(
                 call: Call(.allocateNodeCIDRs, .allocateNodeCIDRs(Node(metadata: nodes[index]))), act: .allocate,
                 object: object)
+        case 7: return ClientCall(call: Call(.getNode, .getNode(nodes[index])), act: .look, object: object)
         default:
-            let target = Release.node(nodes[index], force: chance >> 8 & 7 == 0)
-            return ClientCall(call: Call(.release, .release(target)), act: .release, object: object)
+            let isForced = chance >> 8 & 3 == 0
+            var meta = nodes[index]
+            meta.uid = chance >> 16 & 3 == 0 ? uid(object) : nil
+            return ClientCall(
+                call: Call(.release, .release(.node(meta, force: isForced))), act: .release, object: object,
+                uid: meta.uid, isForced: isForced)
         }
     }
 
     /// The node that a pod's key is on.
     static func node(ofPod key: String) -> ObjectKey? {
         podKeys.firstIndex { $0.key == key }.map { nodeKeys[$0 % nodeCount] }
+    }
+}
+
+extension ClientCall {
+    /// The policy that the Service of a key asks for.
+    static func policy(of key: String) -> String {
+        policies[key.utf8.last.map { (Int($0) - 97) % policies.count } ?? 0]
+    }
+
+    /// Flags of servers: the first is the usual one; the others have its ranges exchanged, shrunk, moved, widened, with other masks, of
+    /// one family, and cut into several.
+    static let clusters: [ClusterConfiguration] = [
+        cluster("10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/26,fd00:10:244::/62", "192.0.2.0/29,2001:db8::/125"),
+        cluster("192.0.2.0/29,2001:db8::/125", "10.244.0.0/26,fd00:10:244::/62", "10.96.0.0/28,fd00:10:96::/124"),
+        cluster(
+            "10.244.0.0/26,fd00:10:244::/62", "10.96.0.0/28,fd00:10:96::/124", "192.0.2.0/29,2001:db8::/125", 29, 125),
+        cluster("10.96.0.0/29,fd00:10:96::/125", "10.244.0.0/27,fd00:10:244::/63", "192.0.2.0/30,2001:db8::/126"),
+        cluster("10.97.0.0/28,fd00:10:97::/124", "10.245.0.0/26,fd00:10:245::/62", "192.0.2.0/29,2001:db8::/125"),
+        cluster(
+            "10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/26,fd00:10:244::/62", "192.0.2.0/29,2001:db8::/125", 29, 66),
+        cluster(
+            "10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/25,fd00:10:244::/60", "192.0.2.0/29,2001:db8::/125", 27, 62),
+        cluster("fd00:10:96::/124", "fd00:10:244::/62", "2001:db8::/125"),
+        cluster(
+            "fd00:10:96::/124,10.96.0.0/28", "fd00:10:244::/62,10.244.0.32/27,10.244.0.0/27",
+            "192.0.2.0/29,2001:db8::/125"),
+    ]
+
+    private static func cluster(
+        _ services: String, _ nodes: String, _ loadBalancers: String, _ mask4: Int = 28, _ mask6: Int = 64
+    ) -> ClusterConfiguration {
+        func ranges(_ text: String) -> [CIDR] { text.split(separator: ",").map { CIDR(String($0))! } }
+        return ClusterConfiguration(
+            serviceRanges: ranges(services), clusterCIDRs: ranges(nodes), loadBalancerRanges: ranges(loadBalancers),
+            nodeMaskSizeIPv4: mask4, nodeMaskSizeIPv6: mask6)
     }
 }

@@ -1,64 +1,73 @@
 import Addressing
-import Glibc
+import FaultyLog
 import IPAM
 import Ledger
+import Metrics
 import TandemAPI
 import TestSupport
 
-/// The engine, its journal, clients, a store that fails, crashes and a clock that jumps, all driven by one seed in one
-/// thread: the same seed takes the same way every time.
+/// One to three engines with their journals, clients, a log that fails, delays and loses, crashes, flags that change and clocks that jump,
+/// all driven by one seed in one thread: the same seed takes the same way every time.
 ///
-/// After every step every invariant is held to what the step touched; whenever nothing is under way, the books as a whole.
+/// After every step every invariant is held to what the step touched; whenever nothing is under way, the books as a whole. What must hold
+/// is known from the log alone: the slow books judge each proposal as it lands.
 ///
-/// Proof of `@unchecked Sendable`: one thread calls `run`, and the engine's closures run inside those calls.
+/// Proof of `@unchecked Sendable`: one thread calls `run`, and the engines' closures run inside those calls.
 public final class Simulation: @unchecked Sendable {
     /// A broken promise.
     public struct Failure: Error, CustomStringConvertible {
         public var seed: UInt64
         public var step: Int
+        public var servers: Int
         public var message: String
 
         public var description: String {
-            "seed \(seed), step \(step): \(message)\nagain: make simulate SEED=\(seed) STEPS=\(step)"
+            "seed \(seed), step \(step), \(servers) servers: \(message)\n"
+                + "again: make simulate SEED=\(seed) STEPS=\(step) SERVERS=\(servers)"
         }
     }
 
     public let seed: UInt64
+    /// 1 to 3.
+    public let serverCount: Int
     public internal(set) var tally = Tally()
-    /// The same for the same seed and number of steps.
-    public private(set) var fingerprint: UInt64 = 0xcbf2_9ce4_8422_2325
+    /// The same for the same seed, number of servers and of steps.
+    public internal(set) var fingerprint: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    private var generator: SeededGenerator
-    private let disk = FaultyLedger()
-    private var engine: Engine!
-    /// The process: answers of one that was killed reach nobody.
-    private var process = 0
-    private var isKilled = false
-    private var secondsSince1970 = 1_800_000_000
-    private var uptimeSeconds = 1_000
+    var generator: SeededGenerator
+    private let disk = FaultyLog.Disk()
+    private let store = SharedLog.Store()
+    var servers: [Server] = []
+    /// Those that are gone, whose last group may still get its place.
+    private var gone: [Server] = []
+    var truth = Truth()
+    /// By place: how many proposals the log had.
+    private var digests: [Int: UInt64] = [:]
     private var complaint: String?
 
+    private var flags = 0
+    // By slot: a clock that jumps, and one that goes forward only.
+    private var secondsSince1970 = (0..<3).map { 1_800_000_000 + $0 * 10_000 }
+    private var uptimes = [1_000, 2_000, 3_000]
+    private var nanoseconds: UInt64 = 1_000_000_000
+
     private static let clientCount = 24
-    private var isWaiting = [Bool](repeating: false, count: clientCount)
-    /// Counted up when a client gives up on its call.
-    private var turns = [Int](repeating: 0, count: clientCount)
+    /// The call that a client waits for.
+    private var waits = [Int?](repeating: nil, count: clientCount)
+    private var calls = 0
+    private var uids: [ObjectKey: String] = [:]
+    private var isRestless = true
 
-    /// What is stored, as the transactions said: the slow, obvious books.
-    private var stored: [ObjectKey: LedgerRecord] = [:]
-    private var owners: [Holding: ObjectKey] = [:]
-    /// Addresses that nobody holds, and nobody may get yet.
-    private var cooling: Set<String> = []
-    /// Calls under way by what they may do to which object.
-    private var writers: [ObjectKey: Int] = [:]
-    private var releasers: [ObjectKey: Int] = [:]
-    private var unanswered: Set<Int> = []
-    private var nextCall = 0
-
-    public init(seed: UInt64) throws {
+    /// `servers` is 1 to 3; without it the seed decides.
+    public init(seed: UInt64, servers count: Int? = nil) throws {
         self.seed = seed
         generator = SeededGenerator(seed: seed)
-        try start()
+        let chosen = Int(generator.next() % 3) + 1
+        serverCount = count ?? chosen
+        for slot in 0..<serverCount { servers.append(try start(slot)) }
     }
+
+    private var isShared: Bool { serverCount > 1 }
 
     public func run(steps: Int) throws {
         for _ in 0..<steps {
@@ -68,247 +77,368 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    /// Ends the process in good order.
+    /// Has all that is under way come to its end, holds everything to everything, and ends all servers in good order.
     public func finish() throws {
-        engine.journal.stop()
+        try settle()
+        try check()
+        for server in servers { server.stop() }
         try check()
     }
 
     // MARK: Steps
 
+    func chance(_ limit: Int) -> Int { Int(generator.next() >> 32 % UInt64(limit)) }
+
     private func step() throws {
-        let chance = generator.next()
-        if engine.journal.hasFailed, chance >> 32 & 7 == 0 { return try crash() }
-        switch chance % 1024 {
-        case 0: try crash()
-        case 1: try restart()
-        case 2...4: secondsSince1970 += Int(chance >> 32 % 200_000) - 100_000
-        case 5...8: uptimeSeconds += Int(chance >> 32 % 20)
-        case 21...30: Thaw(engine).step()
-        case 9...20: giveUp(Int(chance >> 32 % UInt64(Self.clientCount)))
-        case 31...340: engine.journal.step()
-        default: ask(Int(chance >> 32 % UInt64(Self.clientCount)))
+        // A millisecond or less: two seconds are some thousand steps.
+        nanoseconds += 1_000_000
+        let server = servers[chance(serverCount)]
+        if server.engine.journal.hasFailed, chance(8) == 0 { return try crash(server) }
+        switch chance(1_024) {
+        case 0: try crash(server)
+        case 1: try restart(server)
+        case 2...4: secondsSince1970[server.slot] += chance(200_000) - 100_000
+        case 5...8: uptimes[server.slot] += chance(20)
+        case 9...16: server.thaw.step()
+        case 17...26: waits[chance(Self.clientCount)] = nil
+        case 27: nanoseconds += 2_100_000_000
+        case 28: try settle()
+        case 29...40: flags = chance(3) == 0 ? chance(ClientCall.clusters.count) : 0
+        case 41...120: server.executor.run(1 + chance(8))
+        case 121...620:
+            if !isShared { server.engine.journal.step() }
+            for _ in 0..<(isShared ? 4 : 0) { move(servers[chance(serverCount)]) }
+        default: ask(server)
         }
     }
 
-    /// What the store does with a group. Once the process is killed nothing it does reaches the disk.
-    func fate(of transactions: [LedgerTransaction]) -> SimulatedStore.Fate {
-        if isKilled { return .notCommitted }
-        let chance = generator.next()
-        let isKept = chance >> 32 & 1 == 0
-        let fate: SimulatedStore.Fate
-        switch chance % 512 {
-        case 0...9: fate = .notCommitted
-        case 10...19: fate = .unknown(isKept: isKept)
-        case 20...21: fate = .unresolvable(isKept: isKept)
-        case 22...29: fate = .refused
-        case 30:
-            // Killed inside the commit, which is there when the next process looks, or is not.
-            if isKept { for transaction in transactions { keep(transaction) } }
-            isKilled = true
-            tally.crashes += 1
-            fate = .notCommitted
-        default: return .kept
+    /// What the store and the network of several servers do.
+    private func move(_ server: Server) {
+        guard let member = server.log.member else { return }
+        switch chance(100) {
+        case 0: fold(by: server, chance(64))
+        case 1: lose(server)
+        case 2: if chance(8) == 0 { forget(server) }
+        case 3...4: lateGroup()
+        case 5...24: land(server)
+        case 25...54: member.deliver(1 + chance(4))
+        case 55...74: member.answerFence()
+        default: server.engine.journal.step()
         }
+    }
+
+    private func fold(by server: Server, _ limit: Int) {
+        if store.fold(limit, by: server.log.member!) > 0 { tally.folds += 1 }
+    }
+
+    private func land(_ server: Server) {
+        guard let member = server.log.member, member.hasInFlight else { return }
+        store.land(member)
+        enter(server.log.group, by: server)
+    }
+
+    private func lose(_ server: Server) {
+        guard let member = server.log.member, member.hasInFlight else { return }
         tally.storageFaults += 1
-        return fate
+        store.loseAppend(member)
     }
 
-    private func keep(_ transaction: LedgerTransaction) {
-        stores(transaction)
-        _ = try? disk.commit([transaction])
+    /// Nobody can tell the server what became of its group; it may land all the same.
+    private func forget(_ server: Server) {
+        guard let member = server.log.member, member.hasInFlight else { return }
+        tally.storageFaults += 1
+        // What it asked for may be done all the same.
+        server.keepsAsked = true
+        store.forget(member)
+        if chance(2) == 0 { land(server) }
     }
 
-    private func start() throws {
-        isKilled = false
-        process += 1
-        isWaiting = isWaiting.map { _ in false }
-        writers = [:]
-        releasers = [:]
-        unanswered = []
+    /// The last group of a server that is gone lands, or never will.
+    private func lateGroup() {
+        guard !gone.isEmpty else { return }
+        let server = gone.remove(at: chance(gone.count))
+        if chance(2) == 0 {
+            land(server)
+            tally.lateGroups += 1
+        }
+        server.asked = [:]
+    }
+
+    /// Between the two halves of a start.
+    func goOnMeanwhile() {
+        guard servers.count == serverCount else { return }
+        for server in servers where chance(2) == 0 {
+            land(server)
+            if !server.isDead, chance(4) == 0 { fold(by: server, chance(16)) }
+        }
+    }
+
+    // MARK: The log's entries
+
+    /// What befalls a group of the only server.
+    func fate(of group: [Proposal], by server: Server) -> FaultyLog.Fault? {
+        let isKept = chance(2) == 0
+        let fault: FaultyLog.Fault?
+        switch chance(512) {
+        case 0...9: fault = .notCommitted
+        case 10...19: fault = isKept ? .unknownButKept : .unknownAndLost
+        case 20...21: fault = isKept ? .unresolvableButKept : .unresolvable
+        case 22:
+            // Killed inside the append, which is there when the next process looks, or is not.
+            server.isDead = true
+            fault = isKept ? nil : .unknownAndLost
+        default: fault = nil
+        }
+        if fault != nil { tally.storageFaults += 1 }
+        switch fault {
+        case nil, .unknownButKept, .unresolvableButKept: enter(group, by: server)
+        case .notCommitted, .unknownAndLost, .unresolvable: break
+        }
+        return fault
+    }
+
+    enum Kill { case not, before, behind }
+
+    func mayKill(_ server: Server, oneIn count: Int) -> Kill {
+        guard isRestless, chance(count) == 0 else { return .not }
+        return chance(2) == 0 ? .before : .behind
+    }
+
+    private func enter(_ group: [Proposal], by server: Server) {
+        for proposal in group {
+            tally.proposals += 1
+            let before = truth.books
+            let isKept = truth.enter(proposal)
+            fingerprint = (fingerprint ^ truth.books.tables.version ^ (isKept ? 1 << 63 : 0)) &* 0x0000_0100_0000_01b3
+            guard isKept else {
+                tally.refused += 1
+                continue
+            }
+            hold(proposal, by: server, before)
+        }
+        truth.endEntry()
+    }
+
+    /// Proposals in the folded form.
+    var foldedProposals: Int {
+        isShared ? truth.place(ofEntry: store.folded) : truth.verdicts.count - disk.unfolded
+    }
+
+    // MARK: Starts and ends
+
+    private func start(_ slot: Int) throws -> Server {
+        var cluster = ClientCall.clusters[flags]
+        // Half of the seeds let what pods gave back cool, with every server or with some.
+        cluster.podIPReuseDelaySeconds = seed & 1 == 0 ? 0 : seed & 4 == 0 ? 60 : chance(2) * 60
+        return try makeServer(slot, cluster)
+    }
+
+    private func makeServer(_ slot: Int, _ cluster: ClusterConfiguration) throws -> Server {
         let environment = Environment(
-            random: { [unowned self] in generator.next() }, now: { [unowned self] in secondsSince1970 },
-            uptime: { [unowned self] in uptimeSeconds })
-        var cluster = ClientCall.cluster
-        // Half of the seeds let what pods gave back cool.
-        cluster.podIPReuseDelaySeconds = seed & 1 == 0 ? 0 : 60
-        engine = try Engine(
-            cluster: cluster, store: SimulatedStore(disk: disk, simulation: self), environment: environment,
-            stepsByHand: true, recordsPerPiece: seed & 2 == 0 ? 512 : 8)
+            random: { [unowned self] in generator.next() }, now: { [unowned self] in secondsSince1970[slot] },
+            uptime: { [unowned self] in uptimes[slot] },
+            moment: { [unowned self] in Moment(nanoseconds: nanoseconds) })
+        let log = isShared ? WatchedLog(self, store) : WatchedLog(self, alone: disk)
+        let server = try Server(
+            slot: slot, cluster, log, environment, recordsPerPiece: seed & 2 == 0 ? 512 : 8)
+        hold(digest: server.engine.digest, at: log.place)
+        return server
     }
 
     /// `kill -9`: the queue is gone, no answer reaches anybody, and a new process reads what is stored.
-    private func crash() throws {
-        if !isKilled { tally.crashes += 1 }
-        isKilled = true
-        process += 1
-        // Lets go of what the old process held; nothing of it is kept or told.
-        engine.journal.stop()
-        try start()
+    private func crash(_ server: Server) throws {
+        tally.crashes += 1
+        server.isDead = true
+        try replace(server)
     }
 
-    private func restart() throws {
+    private func restart(_ server: Server) throws {
         tally.restarts += 1
-        engine.journal.stop()
-        if !unanswered.isEmpty, !isKilled { complain("\(unanswered.count) calls have no answer after a stop") }
-        try start()
+        if chance(2) == 0 { try settle() }
+        server.keepsAsked = true
+        server.isEnding = true
+        server.stop()
+        if !server.unanswered.isEmpty, !server.isDead {
+            complain("\(server.unanswered.count) calls have no answer after a stop")
+        }
+        try replace(server)
+    }
+
+    private func replace(_ server: Server) throws {
+        for client in waits.indices where waits[client].map({ server.unanswered.contains($0) }) ?? false {
+            waits[client] = nil
+        }
+        server.isDead = true
+        // Lets go of what the old process held; nothing of it is kept or told.
+        if !server.isEnding { server.stop() }
+        if server.log.member?.hasInFlight ?? false { gone.append(server) }
+        servers[server.slot] = try start(server.slot)
     }
 
     // MARK: Clients
 
-    private func ask(_ client: Int) {
-        guard !isWaiting[client] else {
-            engine.journal.step()
+    private func ask(_ server: Server) {
+        let client = chance(Self.clientCount)
+        guard waits[client] == nil else {
+            server.engine.journal.step()
             return
         }
-        let asked = ClientCall.random(&generator)
+        let call = ask(server, ClientCall.random(&generator) { uids[$0] })
+        if server.unanswered.contains(call) { waits[client] = call }
+    }
+
+    @discardableResult
+    private func ask(_ server: Server, _ asked: ClientCall) -> Int {
+        calls += 1
         tally.calls += 1
-        isWaiting[client] = true
-        count(asked, 1)
-        let (process, turn, engine) = (process, turns[client], engine!)
-        let call = nextCall
-        nextCall += 1
-        unanswered.insert(call)
-        engine.perform(asked.call) { [unowned self] result in
-            guard process == self.process, !isKilled else { return }
-            if unanswered.remove(call) == nil { complain("a call was answered twice: \(asked.object.key)") }
-            hold(engine.confirmed(result), to: asked)
-            count(asked, -1)
-            if turns[client] == turn { isWaiting[client] = false }
+        let (number, start) = (calls, truth.verdicts.count)
+        server.asked[number] = asked
+        server.unanswered.insert(number)
+        let executor = chance(2) == 0 ? server.executor : nil
+        server.engine.perform(asked.call, on: executor) { [unowned self, unowned server] result in
+            guard !server.isDead else { return }
+            if server.unanswered.remove(number) == nil { complain("a call was answered twice: \(asked.object.key)") }
+            if !server.keepsAsked { server.asked[number] = nil }
+            for client in waits.indices where waits[client] == number { waits[client] = nil }
+            hold(server.engine.confirmed(result), to: asked, since: start, by: server)
         }
-    }
-
-    /// A time-out or a lost connection: the call goes on, its answer reaches nobody, and the client asks anew.
-    private func giveUp(_ client: Int) {
-        guard isWaiting[client] else { return }
-        turns[client] += 1
-        isWaiting[client] = false
-    }
-
-    private func count(_ asked: ClientCall, _ step: Int) {
-        switch asked.act {
-        case .allocate, .update:
-            writers[asked.object, default: 0] += step
-            if let node = asked.node { writers[node, default: 0] += step }
-        case .release: releasers[asked.object, default: 0] += step
-        case .look: break
-        }
+        return number
     }
 
     // MARK: What must hold
 
-    private func complain(_ message: String) {
+    func complain(_ message: String) {
         if complaint == nil { complaint = message }
     }
 
-    /// An answer: it says what is stored at this moment, neither more nor less.
-    private func hold(_ result: Result<CallResult, APIError>, to asked: ClientCall) {
-        let kept = stored[asked.object]
-        switch result {
-        case .success(let result):
-            tally.acknowledged += 1
-            fingerprint = (fingerprint ^ UInt64(result.json.count)) &* 0x0000_0100_0000_01b3
-            switch (asked.act, kept?.change) {
-            case (.release, nil): break
-            case (.release, _): complain("\(asked.object.key) was released, and is stored")
-            case (.look, _) where (releasers[asked.object] ?? 0) + (writers[asked.object] ?? 0) > 0: break
-            case (_, .put(let document, _, _)?):
-                guard Self.shows(result.json, document) else {
-                    return complain("\(asked.object.key) was acknowledged, and something else is stored")
-                }
-            default: complain("\(asked.object.key) was acknowledged, and is not stored")
-            }
-        case .failure(let error):
-            switch error.status {
-            case .unavailable, .resourceExhausted: break
-            case .failedPrecondition where asked.act == .release && asked.object.kind == .node: break
-            case .notFound where asked.act == .look || asked.act == .update:
-                if kept != nil, asked.act == .update { complain("\(asked.object.key) is stored, and was not found") }
-            default: complain("\(asked.object.key): \(error.message)")
-            }
+    func note(uid: String, of key: ObjectKey) { uids[key] = uid }
+
+    func hold(verdict isKept: Bool, at place: Int) {
+        if truth.verdicts[place] != isKept {
+            complain(
+                "proposal \(place) was \(isKept ? "kept" : "refused") by a server, against the rules: \(truth.proposals[place].short)"
+            )
         }
     }
 
-    /// Whether a result shows an object: `{"service":{…}` and what comes after.
-    private static func shows(_ json: [UInt8], _ document: [UInt8]) -> Bool {
-        guard let colon = json.firstIndex(of: UInt8(ascii: ":")), json.count > colon + document.count else {
-            return false
+    /// Servers that have applied the same are equal.
+    func hold(digest: UInt64, at place: Int) {
+        guard let other = digests[place] else {
+            digests[place] = digest
+            return
         }
-        return json.withUnsafeBytes { json in
-            document.withUnsafeBytes { document in
-                guard let text = json.baseAddress, let wanted = document.baseAddress else { return false }
-                return memcmp(text + colon + 1, wanted, document.count) == 0
-            }
-        }
-    }
-
-    /// A transaction reaches the disk: somebody asked for each change, and no address gets a second owner.
-    func stores(_ transaction: LedgerTransaction) {
-        tally.transactions += 1
-        for record in transaction.records {
-            if record.kind == .cooling {
-                if record.change == .delete { cooling.remove(record.key) } else { cooling.insert(record.key) }
-                continue
-            }
-            let object = ObjectKey(kind: record.kind, key: record.key)
-            fingerprint = (fingerprint ^ record.version) &* 0x0000_0100_0000_01b3
-            if case .put(_, _, let holdings)? = stored[object]?.change {
-                for holding in holdings { owners[holding] = nil }
-            }
-            guard case .put(_, _, let holdings) = record.change else {
-                let isAsked = (releasers[object] ?? 0) > 0
-                let node = record.kind == .pod ? ClientCall.node(ofPod: record.key) : nil
-                if !isAsked, node.map({ (releasers[$0] ?? 0) == 0 }) ?? true {
-                    complain("\(record.key) was removed, and nobody asked for it")
-                }
-                stored[object] = nil
-                continue
-            }
-            if (writers[object] ?? 0) == 0 { complain("\(record.key) was written, and nobody asked for it") }
-            holdShape(record, holdings)
-            for holding in holdings {
-                if let other = owners.updateValue(object, forKey: holding), other != object {
-                    complain("\(holding.range) has two owners, \(other.key) and \(record.key)")
-                }
-            }
-            stored[object] = record
-        }
-        for case .put(_, _, let holdings) in transaction.records.map(\.change) {
-            for holding in holdings where holding.pool == .podIP {
-                guard let address = holding.address, cooling.contains(address.description) else { continue }
-                complain("\(address) is held, and cools")
-            }
-        }
-    }
-
-    /// All or nothing: as many addresses as the policy says, of different families.
-    private func holdShape(_ record: LedgerRecord, _ holdings: [Holding]) {
-        let main = holdings.filter { $0.pool != .loadBalancerIP }
-        let count = record.kind == .service ? ClientCall.clusterIPs(of: record.key) : 2
-        let families = Set(main.map(\.range.network.family))
-        let extra = holdings.count - main.count
-        if main.count != count || families.count != count || (extra != 0 && extra != count) {
-            complain("\(record.key) holds \(holdings.map(\.range)), and should hold \(count) in each pool")
-        }
+        if other != digest { complain("two servers differ that have applied the same \(place) proposals") }
     }
 
     private func check() throws {
-        if isKilled { try crash() }
-        if engine.journal.statistics.queued == 0, !engine.journal.hasFailed {
-            if !unanswered.isEmpty { complain("\(unanswered.count) calls wait for nothing") }
-            if tally.steps & 7 == 0 { holdBooks() }
+        for server in servers where server.isDead { try crash(server) }
+        if !isShared, let server = servers.first, server.executor.isEmpty, server.engine.journal.statistics.queued == 0,
+            !server.engine.journal.hasFailed, !server.unanswered.isEmpty
+        {
+            complain("\(server.unanswered.count) calls wait for nothing")
         }
-        if let complaint { throw Failure(seed: seed, step: tally.steps, message: complaint) }
+        if let complaint {
+            throw Failure(seed: seed, step: tally.steps, servers: serverCount, message: complaint)
+        }
     }
 
-    /// Nothing is under way: what is taken in the pools is what is stored, one for one.
-    private func holdBooks() {
-        var taken: UInt128 = 0
-        let pools = engine.poolStatuses()
-        for pool in pools { taken += pool.allocated }
-        let inPods = pools.filter { $0.kind == .pod }.reduce(0) { $0 + Int($1.allocated) }
-        let counted = engine.podUsage.reduce(0) { $0 + $1.allocated }
-        if inPods != counted { complain("pods hold \(inPods) addresses, and \(counted) are counted") }
-        if taken != UInt128(owners.count) { complain("\(taken) addresses are taken, and \(owners.count) are stored") }
+    // MARK: When nothing is under way
+
+    /// Everything lands, is delivered and answered; then all is held to all.
+    private func settle() throws {
+        isRestless = false
+        defer { isRestless = true }
+        while !gone.isEmpty { lateGroup() }
+        drive(servers)
+        tally.settlements += 1
+        for server in servers where isWell(server) {
+            guard server.unanswered.isEmpty else {
+                return complain("\(server.unanswered.count) calls wait for nothing")
+            }
+            if server.log.place != truth.verdicts.count { complain("a server is behind, and nothing is on its way") }
+        }
+        for fault in truth.books.contradictions { complain(fault) }
+        guard complaint == nil else { return }
+        let server = servers[chance(serverCount)]
+        guard isWell(server) else { return }
+        audit(server)
+        lookAtAll(server)
+        if chance(2) == 0 { try compareFresh() }
+        if isShared, chance(2) == 0 { compareFold(by: server) }
+    }
+
+    private func drive(_ servers: [Server]) {
+        // What one round begins may show in the next.
+        var quietRounds = 0
+        while quietRounds < 3, complaint == nil {
+            var isMoving = false
+            for server in servers where !server.isDead {
+                if let member = server.log.member {
+                    if member.hasInFlight {
+                        land(server)
+                        isMoving = true
+                    }
+                    if member.deliver(64) > 0 { isMoving = true }
+                    if member.asksFence {
+                        member.answerFence()
+                        isMoving = true
+                    }
+                }
+                if server.engine.journal.step() { isMoving = true }
+                if server.executor.run(.max) > 0 { isMoving = true }
+                if !server.engine.journal.hasFailed, server.engine.journal.statistics.queued > 0 { isMoving = true }
+            }
+            quietRounds = isMoving ? 0 : quietRounds + 1
+        }
+    }
+
+    /// What is marked in the pools is what is held or cools, one for one.
+    private func audit(_ server: Server) {
+        let audit = Audit(server.engine)
+        while complaint == nil, isWell(server) {
+            let step = audit.step()
+            for fault in step.newFaults { complain(fault) }
+            if step.endsPass { return }
+            drive([server])
+        }
+    }
+
+    /// Every object that is kept is shown, and no other.
+    private func lookAtAll(_ server: Server) {
+        for key in ClientCall.all {
+            if let look = ClientCall.look(at: key) { ask(server, look) }
+        }
+        for record in truth.books.tables.records.values where record.kind == .service || record.kind == .pod {
+            for address in record.form.holdings.compactMap(\.address) { lookUp(address, of: record, server) }
+        }
+        drive([server])
+        if isWell(server), !server.unanswered.isEmpty { complain("looks wait for nothing") }
+    }
+
+    /// It names the holder, whatever the flags are.
+    private func lookUp(_ address: IPAddress, of record: StoredRecord, _ server: Server) {
+        server.engine.perform(Call(.lookupIP, .lookupIP(address))) { [unowned self] result in
+            guard case .success(let result) = result else { return }
+            if !Self.names(record, result) { complain("a look-up of \(address) does not name \(record.key.key)") }
+        }
+    }
+
+    private func isWell(_ server: Server) -> Bool { !server.engine.journal.hasFailed && !server.isDead }
+
+    /// A server that starts now, with any flags, makes of the folded form and what is behind it what the others have.
+    private func compareFresh() throws {
+        tally.freshStarts += 1
+        let fresh = try makeServer(chance(serverCount), ClientCall.clusters[chance(ClientCall.clusters.count)])
+        if fresh.log.place != truth.verdicts.count { complain("a start has not read everything") }
+        audit(fresh)
+        lookAtAll(fresh)
+        fresh.stop()
+    }
+
+    /// What was folded is what the slow books have.
+    private func compareFold(by server: Server) {
+        fold(by: server, store.count)
+        guard store.folded == store.count else { return }
+        if store.tables != truth.books.tables { complain("the folded form is not what was kept") }
     }
 }

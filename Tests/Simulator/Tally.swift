@@ -4,26 +4,38 @@ extension Simulation {
         public var steps = 0
         public var calls = 0
         public var acknowledged = 0
-        public var transactions = 0
+        /// Calls that were answered with an error.
+        public var errors = 0
+        /// Proposals that got a place in the log, and those of them that are not kept.
+        public var proposals = 0
+        public var refused = 0
         public var storageFaults = 0
         public var crashes = 0
         public var restarts = 0
+        /// Groups that landed after their server was gone.
+        public var lateGroups = 0
+        public var folds = 0
+        /// How often all that was under way came to its end, and all was held to all.
+        public var settlements = 0
+        public var freshStarts = 0
 
         public init() {}
 
         public mutating func add(_ other: Tally) {
-            steps += other.steps
-            calls += other.calls
-            acknowledged += other.acknowledged
-            transactions += other.transactions
-            storageFaults += other.storageFaults
-            crashes += other.crashes
-            restarts += other.restarts
+            for path in Self.counts { self[keyPath: path.count] += other[keyPath: path.count] }
+        }
+
+        private static var counts: [(count: WritableKeyPath<Tally, Int>, name: String)] {
+            [
+                (\.steps, "steps"), (\.calls, "calls"), (\.acknowledged, "acknowledged"), (\.errors, "errors"),
+                (\.proposals, "proposals stored"), (\.refused, "refused"), (\.storageFaults, "storage faults"),
+                (\.crashes, "crashes"), (\.restarts, "restarts"), (\.lateGroups, "late groups"), (\.folds, "folds"),
+                (\.settlements, "settlements"), (\.freshStarts, "fresh starts compared"),
+            ]
         }
 
         public var description: String {
-            "\(steps) steps, \(calls) calls, \(acknowledged) acknowledged, \(transactions) transactions stored, "
-                + "\(storageFaults) storage faults, \(crashes) crashes, \(restarts) restarts"
+            Self.counts.map { "\(self[keyPath: $0.count]) \($0.name)" }.joined(separator: ", ")
         }
     }
 }

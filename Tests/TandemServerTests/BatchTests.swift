@@ -20,7 +20,7 @@ struct BatchTests {
         let directory = ScratchDirectory()
         let engine = try Engine(
             cluster: ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/24")!]),
-            store: try SQLiteLedger(directory: directory.path))
+            log: try SQLiteLog(directory: directory.path))
         defer { engine.journal.stop() }
         let health = Health { nil }
         health.enter(.serving)
@@ -39,8 +39,8 @@ struct BatchTests {
         let text = Array("[\(calls.joined(separator: ","))]".utf8)
         @Sendable func answered() -> UInt64 { metrics.counts.reduce(0) { $0 + $1.count } }
 
-        let replies = Log<[UInt8]>()
-        let begun = Log<UInt64>()
+        let replies = Noted<[UInt8]>()
+        let begun = Noted<UInt64>()
         let message = text.withUnsafeBytes { service.parse($0, from: session) }
         let hasBegun = service.handle(message, of: text.count, from: session) {
             begun.add(answered())

@@ -74,7 +74,7 @@ struct BufferBudgetTests {
         for isInTime in [true, false] {
             var call = Call(.getPools, .getPools(ListQuery()))
             call.timeoutMilliseconds = 5
-            let told = Log<Bool>()
+            let told = Noted<Bool>()
             // As the service has it: the bytes and the place go with the answer.
             _ = session.enter(1)
             session.hold(bytes)

@@ -65,7 +65,7 @@ struct CheckTests {
             (
                 "a Service's address outside its range",
                 "UPDATE services SET document = replace(document, '10.96.0.11', '10.99.0.1') WHERE key = 'default/a'",
-                "Service default/a: 10.99.0.1 lies in no range of Services"
+                "10.99.0.1 is held by Service default/a, but looked up it is outOfRange by nobody"
             ),
             (
                 "a pod's address outside its range",

@@ -12,7 +12,7 @@ public enum StoredCluster {
 
     /// An engine on what a directory holds.
     public static func open(_ directory: String) throws -> Engine {
-        try Engine(cluster: configuration, store: SQLiteLedger(directory: directory))
+        try Engine(cluster: configuration, log: SQLiteLog(directory: directory))
     }
 
     /// Fills a new directory through an engine, and leaves it with everything in its tables.

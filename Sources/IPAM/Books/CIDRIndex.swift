@@ -116,3 +116,52 @@ struct CIDRIndex<Value: Sendable>: Sendable {
         if goesOn { visit(inside: cidr, body) }
     }
 }
+
+extension CIDRIndex {
+    /// Whether one contains the CIDR, or is it. O(prefix lengths in use).
+    func contains(anyAround cidr: CIDR) -> Bool {
+        var found = false
+        visit(containing: cidr) { _, _ in
+            found = true
+            return false
+        }
+        return found
+    }
+
+    /// Whether one lies in the CIDR, or is it. O(log n).
+    func contains(anyInside cidr: CIDR) -> Bool {
+        var found = false
+        visit(inside: cidr) { _, _ in
+            found = true
+            return false
+        }
+        return found
+    }
+
+    func all(around cidr: CIDR) -> [(CIDR, Value)] {
+        var found: [(CIDR, Value)] = []
+        visit(containing: cidr) {
+            found.append(($0, $1))
+            return true
+        }
+        return found
+    }
+
+    func all(inside cidr: CIDR) -> [(CIDR, Value)] {
+        var found: [(CIDR, Value)] = []
+        visit(inside: cidr) {
+            found.append(($0, $1))
+            return true
+        }
+        return found
+    }
+
+    func all(overlapping cidr: CIDR) -> [(CIDR, Value)] {
+        var found: [(CIDR, Value)] = []
+        visit(overlapping: cidr) {
+            found.append(($0, $1))
+            return true
+        }
+        return found
+    }
+}

@@ -154,3 +154,15 @@ extension HeldAddresses {
         }
     }
 }
+
+extension HeldAddresses {
+    /// Whether one lies in the CIDR. O(log n).
+    func contains(anyInside cidr: CIDR) -> Bool {
+        var found = false
+        visit(inside: cidr) { _, _ in
+            found = true
+            return false
+        }
+        return found
+    }
+}

@@ -26,6 +26,8 @@ public struct Pod: Sendable, Hashable {
             case "metadata": if try !reader.skipNull() { metadata = try ObjectMeta(from: &reader) }
             case "spec": if try !reader.skipNull() { try readSpec(&reader) }
             case "status": if try !reader.skipNull() { try readStatus(&reader) }
+            // As lists and `GetPod` show it: the server's to say.
+            case "attachment": try reader.skipValue()
             default: try others.keep(key, &reader)
             }
         }

@@ -68,9 +68,24 @@ public struct ListQuery: Sendable {
 /// What `Release` gives back.
 public enum Release: Sendable {
     case service(ObjectMeta)
-    case pod(ObjectMeta)
-    /// Without an interface: all of the container's.
-    case attachment(containerID: String, ifName: String?)
+    /// Without a node: on all that have pods of the name.
+    case pod(ObjectMeta, nodeName: String?)
+    case attachment(ReleasedAttachment)
     /// With `force`, its pods as well.
     case node(ObjectMeta, force: Bool)
+}
+
+/// The attachments that `Release` gives back.
+public struct ReleasedAttachment: Sendable, Hashable {
+    public var containerID: String
+    /// nil for all of the container's interfaces.
+    public var ifName: String?
+    /// nil for all nodes that have such a container.
+    public var nodeName: String?
+
+    public init(containerID: String, ifName: String? = nil, nodeName: String? = nil) {
+        self.containerID = containerID
+        self.ifName = ifName
+        self.nodeName = nodeName
+    }
 }

@@ -48,6 +48,7 @@ private struct CallMembers {
     /// Of the attachment; not empty where one is given.
     var containerID = ""
     var ifName: String?
+    var attachmentNode: String?
     var ipFamilies: [String]?
     var query = ListQuery()
     var isForced = false
@@ -104,10 +105,12 @@ private struct CallMembers {
             switch key {
             case "containerID": containerID = try reader.readStringOrNull() ?? ""
             case "ifName": ifName = try reader.readNonEmptyString()
+            case "nodeName": attachmentNode = try reader.readNonEmptyString()
             default:
                 throw JSONError(
                     .type, at: key.offset,
-                    "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID and ifName")
+                    "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID, ifName and nodeName"
+                )
             }
         }
         guard !containerID.isEmpty else { throw JSONError(.type, at: start, "an attachment needs a containerID") }
@@ -129,10 +132,7 @@ private struct CallMembers {
         case .allocateNodeCIDRs: .allocateNodeCIDRs(try needed(node, .node, method))
         case .getNode: .getNode(try needed(node, .node, method).metadata)
         case .listNodes: .listNodes(query)
-        case .allocatePodIPs:
-            .allocatePodIPs(
-                PodRequest(
-                    pod: try needed(pod, .pod, method).inNamespace, attachment: attachment, ipFamilies: ipFamilies))
+        case .allocatePodIPs: .allocatePodIPs(try podRequest())
         case .getPod: .getPod(try needed(pod, .pod, method).inNamespace.metadata)
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
@@ -140,6 +140,14 @@ private struct CallMembers {
         case .getPools: .getPools(query)
         case .discover: .discover
         }
+    }
+
+    private func podRequest() throws(APIError) -> PodRequest {
+        let pod = try needed(pod, .pod, .allocatePodIPs).inNamespace
+        guard attachmentNode == nil || attachmentNode == pod.nodeName else {
+            throw .invalidParams("params.attachment.nodeName: it must be the pod's spec.nodeName where it is given")
+        }
+        return PodRequest(pod: pod, attachment: attachment, ipFamilies: ipFamilies)
     }
 
     private func needed<Value>(
@@ -158,8 +166,11 @@ private struct CallMembers {
         let target: Release
         switch (service, pod, containerID.isEmpty, node) {
         case (let service?, nil, true, nil): target = .service(service.inNamespace.metadata)
-        case (nil, let pod?, true, nil): target = .pod(pod.inNamespace.metadata)
-        case (nil, nil, false, nil): target = .attachment(containerID: containerID, ifName: ifName)
+        case (nil, let pod?, true, nil):
+            target = .pod(pod.inNamespace.metadata, nodeName: pod.nodeName.isEmpty ? nil : pod.nodeName)
+        case (nil, nil, false, nil):
+            target = .attachment(
+                ReleasedAttachment(containerID: containerID, ifName: ifName, nodeName: attachmentNode))
         case (nil, nil, true, let node?): target = .node(node.metadata, force: isForced)
         default: throw .invalidParams("params: Release takes exactly one of service, pod, attachment and node")
         }

@@ -37,13 +37,16 @@ public struct CallResult: Sendable {
     }
 
     public static func service(
-        _ document: [UInt8], holding addresses: [IPAddress], released: [IPAddress]
+        _ document: [UInt8], holding addresses: [IPAddress], released: [IPAddress], isReplayed: Bool = false
     ) -> CallResult {
-        CallResult(AddressEffect(addresses: addresses, released: released.map { .address($0) })) { writer in
+        let effect = AddressEffect(
+            addresses: addresses, released: released.map { .address($0) }, isReplay: isReplayed)
+        return CallResult(effect) { writer in
             writer.key("service")
             writer.text(document)
             writer.key("released")
             writer.strings(released.map(\.description))
+            if isReplayed { writer.replayed() }
         }
     }
 
@@ -78,11 +81,14 @@ public struct CallResult: Sendable {
         }
     }
 
-    /// `GetPod`'s answer: the Pod alone.
-    public static func pod(_ document: [UInt8]) -> CallResult {
+    /// `GetPod`'s answer; `others` are further nodes that have pods of the name.
+    public static func pod(_ document: [UInt8], others: [String] = []) -> CallResult {
         CallResult { writer in
             writer.key("pod")
             writer.text(document)
+            guard !others.isEmpty else { return }
+            writer.key("others")
+            writer.strings(others)
         }
     }
 

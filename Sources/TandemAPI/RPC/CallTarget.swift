@@ -12,8 +12,8 @@ public struct CallTarget: Sendable, Equatable {
 
     /// Empty for all methods but `Release`.
     public var released: Kinds
-    /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`, or
-    /// `nodeName`.
+    /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`,
+    /// `attachment.nodeName`, or `nodeName`.
     public var nodeName: String?
 
     public init(released: Kinds = [], nodeName: String? = nil) {
@@ -30,8 +30,8 @@ extension Call {
         case .allocatePodIPs(let request): CallTarget(nodeName: request.pod.nodeName)
         case .listPods(let query): CallTarget(nodeName: query.nodeName)
         case .release(.service): CallTarget(released: .service)
-        case .release(.pod): CallTarget(released: .pod)
-        case .release(.attachment): CallTarget(released: .attachment)
+        case .release(.pod(_, let node)): CallTarget(released: .pod, nodeName: node)
+        case .release(.attachment(let attachment)): CallTarget(released: .attachment, nodeName: attachment.nodeName)
         case .release(.node): CallTarget(released: .node)
         case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .getPod, .lookupIP,
             .getPools, .discover:
@@ -87,9 +87,12 @@ extension CallTarget {
                 case "node": .node
                 default: []
                 }
-            if try !reader.skipNull() {
-                released.formUnion(kind)
-                try reader.skipValue()
+            if try reader.skipNull() { continue }
+            released.formUnion(kind)
+            switch kind {
+            case .pod: try scan(["spec", "nodeName"], &reader)
+            case .attachment: try scan(["nodeName"], &reader)
+            default: try reader.skipValue()
             }
         }
     }

@@ -30,7 +30,10 @@ public enum OpenRPC {
         "Attachment": [
             "type": "object",
             "required": ["containerID"],
-            "properties": ["containerID": ["type": "string"], "ifName": ["type": "string", "default": "eth0"]],
+            "properties": [
+                "containerID": ["type": "string"], "ifName": ["type": "string", "default": "eth0"],
+                "nodeName": ["type": "string"],
+            ],
             "additionalProperties": false,
         ],
         "Owner": [
@@ -106,7 +109,10 @@ extension Method {
         let replayed: JSONValue = ["type": "boolean"]
         switch self {
         case .allocateServiceIPs: return result(["service": OpenRPC.reference("Service"), "replayed": replayed])
-        case .updateServiceIPs: return result(["service": OpenRPC.reference("Service"), "released": OpenRPC.strings])
+        case .updateServiceIPs:
+            return result([
+                "service": OpenRPC.reference("Service"), "released": OpenRPC.strings, "replayed": replayed,
+            ])
         case .getService: return result(["service": OpenRPC.reference("Service")])
         case .allocateNodeCIDRs: return result(["node": OpenRPC.reference("Node"), "replayed": replayed])
         case .getNode: return result(["node": OpenRPC.reference("Node")])
@@ -114,7 +120,7 @@ extension Method {
             return result([
                 "pod": OpenRPC.reference("Pod"), "node": OpenRPC.reference("NodeAddressing"), "replayed": replayed,
             ])
-        case .getPod: return result(["pod": OpenRPC.reference("Pod")])
+        case .getPod: return result(["pod": OpenRPC.reference("Pod"), "others": OpenRPC.strings])
         case .listServices: return page("Service")
         case .listNodes: return page("Node")
         case .listPods: return page("Pod")

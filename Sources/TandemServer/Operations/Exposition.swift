@@ -80,7 +80,9 @@ struct Exposition: Sendable {
         let journal = engine.journal.statistics
         metrics.add(
             "tandem_journal_commits_total", .counter, "Groups of changes that were committed.", journal.groups)
-        metrics.add("tandem_journal_changes_total", .counter, "Changes that were committed.", journal.records)
+        metrics.add(
+            "tandem_journal_changes_total", .counter, "Changes that were committed, those of one call as one.",
+            journal.proposals)
         metrics.add("tandem_journal_queue", .gauge, "Changes that wait for the journal.", journal.queued)
         metrics.add(
             "tandem_journal_lag_seconds", .gauge, "How long the oldest change that is not committed has waited.",
@@ -110,6 +112,16 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs) that are in use.",
             totals.map { ($0.labels, $0.allocated.description) })
+        let outside = engine.outsideRanges
+        metrics.add(
+            "tandem_held_outside_ranges", .gauge,
+            "What is held and lies in no configured range: addresses of Services, pod CIDRs of nodes.",
+            [
+                ([("kind", "service")], String(outside.serviceAddresses)),
+                ([("kind", "node")], String(outside.podCIDRs)),
+            ])
+        metrics.add(
+            "tandem_overlapping_pod_cidrs", .gauge, "Pairs of nodes' pod CIDRs that overlap.", outside.overlaps)
         metrics.add(
             "tandem_pod_pools_full", .gauge, "Nodes whose pod CIDR of the family has no address left.",
             IPFamily.allCases.map { ([("family", $0.description)], String(engine.fullNodes($0))) })

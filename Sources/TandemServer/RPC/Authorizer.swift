@@ -67,13 +67,14 @@ enum Authorizer {
         }
     }
 
-    /// A node's agent: its own node and that node's pods. `GetPod` and `Release` name no node; the engine, which knows
-    /// where the pod lies, holds them to the scope.
+    /// A node's agent: its own node and that node's pods. `GetPod` and `Release` need not name the node; the engine, which
+    /// knows where the pod lies, holds them to the scope.
     private static func permits(node: String, _ method: Method, _ target: () -> CallTarget) -> Bool {
         switch method {
         case .allocateNodeCIDRs, .getNode, .allocatePodIPs, .listPods: target().nodeName == node
         case .getPod: true
-        case .release: target().released.isSubset(of: [.pod, .attachment])
+        case .release:
+            target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
         default: false
         }
     }

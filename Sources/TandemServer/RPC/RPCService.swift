@@ -110,7 +110,7 @@ final class RPCService: Sendable {
         let method = request.method
         let isChange = (try? request.call.get())?.isChange ?? false
         let start = engine.stageStart()
-        let finish: Engine.Answer = { result in
+        let finish: Answer = { result in
             let result = self.engine.confirmed(result)
             // Of what was changed a retry might not be told again: that is answered, however large.
             let refusal = isChange ? nil : session.refusal(of: result)
@@ -131,7 +131,7 @@ final class RPCService: Sendable {
             let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
             engine.perform(
-                call, onlyNode: scope.onlyNode, on: session.queue.execute, session.timed(call, of: bytes, finish))
+                call, onlyNode: scope.onlyNode, on: session.queue, session.timed(call, of: bytes, finish))
         } catch {
             finish(.failure(error))
         }

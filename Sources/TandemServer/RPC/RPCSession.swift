@@ -127,7 +127,7 @@ final class RPCSession: Sendable {
 
     /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
     /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
-    func timed(_ call: Call, of bytes: Int, _ answer: @escaping Engine.Answer) -> Engine.Answer {
+    func timed(_ call: Call, of bytes: Int, _ answer: @escaping Answer) -> Answer {
         guard let milliseconds = call.timeoutMilliseconds else { return answer }
         let first = FirstOnly(answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
@@ -150,9 +150,9 @@ final class RPCSession: Sendable {
 
 /// Passes on the first of several answers.
 private final class FirstOnly: Sendable {
-    private let answer: Mutex<Engine.Answer?>
+    private let answer: Mutex<Answer?>
 
-    init(_ answer: @escaping Engine.Answer) {
+    init(_ answer: @escaping Answer) {
         self.answer = Mutex(answer)
     }
 

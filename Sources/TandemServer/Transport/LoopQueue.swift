@@ -1,3 +1,4 @@
+import IPAM
 import Metrics
 import NIOCore
 import Synchronization
@@ -7,7 +8,7 @@ import Synchronization
 /// `EventLoop.execute` gives way to nothing: a loop looks at its sockets again when no task is left, and tasks that were made by
 /// tasks count. So there is one queue for each loop, which runs for a share of a millisecond and goes on by a timer that is not due
 /// yet when the loop looks for further tasks.
-final class LoopQueue: Sendable {
+final class LoopQueue: Executor {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
     static let share: UInt64 = 500_000
     /// How long the sockets have the loop at least.
@@ -31,6 +32,16 @@ final class LoopQueue: Sendable {
     func execute(_ body: @escaping @Sendable () -> Void) {
         let isFirst = state.withLock { state in
             state.waiting.append(body)
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        if isFirst { eventLoop.execute(run) }
+    }
+
+    /// The same for several, in their order.
+    func execute(_ bodies: [@Sendable () -> Void]) {
+        let isFirst = state.withLock { state in
+            state.waiting.append(contentsOf: bodies)
             defer { state.isScheduled = true }
             return !state.isScheduled
         }

@@ -42,16 +42,17 @@ func journalTable(commits: Int) throws {
     let sizes = [1, 16, 64, 256]
     let table = Table("The journal", ["transactions a commit", "processor time a record", "a commit"])
     let scratch = ScratchDirectory()
-    let ledgers = try sizes.map { try SQLiteLedger(directory: "\(scratch.path)/\($0)") }
+    let logs = try sizes.map { try SQLiteLog(directory: "\(scratch.path)/\($0)") }
     var times = sizes.map { _ in [Double]() }
     var next = 0
     for _ in 0..<commits {
         for (index, size) in sizes.enumerated() {
-            let group = SampleTransactions.make(next..<next + size)
+            let group = SampleProposals.make(next..<next + size)
             next += size
             let start = Clock.thread.now
-            _ = try ledgers[index].commit(group)
-            _ = try ledgers[index].maintain(isIdle: false)
+            logs[index].append(group)
+            guard case .landed? = logs[index].next() else { preconditionFailure("the log can't commit") }
+            _ = try logs[index].maintain(isIdle: false)
             times[index].append(Double(Clock.thread.now - start))
         }
     }
@@ -59,7 +60,7 @@ func journalTable(commits: Int) throws {
         // The mean: what is done in every 64th commit only belongs to all of them.
         let mean = times[index].reduce(0, +) / Double(commits)
         table.row(["\(size)", microseconds(mean / Double(size)), microseconds(mean)])
-        ledgers[index].close()
+        logs[index].close()
     }
     withExtendedLifetime(scratch) {}
 }

@@ -82,13 +82,13 @@ func cpuSeconds() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 
 let folded = total - journalled
 if folded > 0 {
-    let engine = try Engine(cluster: cluster, store: SQLiteLedger(directory: directory))
+    let engine = try Engine(cluster: cluster, log: SQLiteLog(directory: directory))
     allocate(0..<folded, engine)
     let before = cpuSeconds()
     engine.journal.stop()
     print("the last checkpoint took \(cpuSeconds() - before) s of CPU; \(before) s for all before")
 }
-let engine = try Engine(cluster: cluster, store: SQLiteLedger(directory: directory))
+let engine = try Engine(cluster: cluster, log: SQLiteLog(directory: directory))
 allocate(folded..<total, engine)
 print("\(nodes) nodes, \(total) pods, \(journalled) of them in the journal")
 fflush(nil)

@@ -1,0 +1,47 @@
+import Addressing
+import Allocation
+import Ledger
+import TandemAPI
+
+/// Objects of their stored forms: of what other servers propose, and of what a start reads. nil where the form is not one that a
+/// server writes; nothing is assumed of it.
+extension StoredService {
+    convenience init?(_ key: ObjectKey, _ form: StoredForm) {
+        guard
+            let service = try? Documents.decode(
+                form.document, { reader throws(JSONError) in try Service(from: &reader) }),
+            Self.key(service.metadata) == key.key,
+            let context = try? form.context.withUnsafeBytes({ try ServiceContext($0) })
+        else { return nil }
+        self.init(service, context, holding: form.holdings, document: form.document)
+    }
+}
+
+extension NodeRecord {
+    convenience init?(_ key: ObjectKey, _ form: StoredForm, _ cidrs: [CIDR], known: [AddressPool]) {
+        guard let node = try? Documents.decode(form.document, { reader throws(JSONError) in try Node(from: &reader) }),
+            node.metadata.name == key.key
+        else { return nil }
+        self.init(
+            node, podCIDRs: cidrs, isUIDGiven: form.context.withUnsafeBytes { UIDOrigin.isGiven($0) },
+            document: form.document, known: known)
+    }
+}
+
+extension StoredPod {
+    init?(_ key: ObjectKey, _ form: StoredForm, _ addresses: [IPAddress], on node: StoredNode) {
+        var text = key.key
+        let pod: StoredPod? = text.withUTF8 { text in
+            form.document.withUnsafeBytes { document in
+                guard let (_, identity) = PodKey.parse(UnsafeRawBufferPointer(text)),
+                    let read = try? ReadPod(document), read.nodeName == node.name
+                else { return nil }
+                return StoredPod(
+                    identity, on: node, addresses: addresses, version: 0, document: document, read: read,
+                    isUIDGiven: form.context.withUnsafeBytes { UIDOrigin.isGiven($0) }, hasOldKey: false)
+            }
+        }
+        guard let pod else { return nil }
+        self = pod
+    }
+}

@@ -1,0 +1,17 @@
+import Glibc
+
+extension UnsafeRawBufferPointer {
+    func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
+        count == other.count && order(to: other) == 0
+    }
+
+    /// Byte by byte: less than 0 where this comes first, 0 where both are the same.
+    func order(to other: UnsafeRawBufferPointer) -> Int {
+        // Inside of both: no more bytes than the shorter one has.
+        if let base = baseAddress, let otherBase = other.baseAddress {
+            let order = memcmp(base, otherBase, Swift.min(count, other.count))
+            if order != 0 { return Int(order) }
+        }
+        return count - other.count
+    }
+}

@@ -1,0 +1,83 @@
+import Addressing
+import Ledger
+
+/// Hashes of what the books hold, whose sum is their digest: the same on every server, so that servers can compare what they have.
+struct DigestHash {
+    private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    init(_ kind: ObjectKind, _ version: UInt64) {
+        add(UInt64(kind.rawValue))
+        add(version)
+    }
+
+    mutating func add(_ word: UInt64) {
+        hash = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+        hash ^= hash >> 32
+    }
+
+    mutating func add(_ text: String) {
+        add(text.shardHash)
+        add(UInt64(text.utf8.count))
+    }
+
+    mutating func add(_ address: IPAddress, length: Int) {
+        add(UInt64(address.family.rawValue) << 8 | UInt64(length))
+        add(address.high)
+        add(address.low)
+    }
+
+    mutating func add(_ holding: Holding) {
+        switch holding {
+        case .range(let pool, let range):
+            add(UInt64(pool.rawValue))
+            add(range.network, length: range.prefixLength)
+        case .port(let transport, let port): add(UInt64(transport.rawValue) << 16 | UInt64(port))
+        }
+    }
+
+    var value: UInt64 { hash }
+}
+
+extension StoredService {
+    var digest: UInt64 {
+        var hash = DigestHash(.service, version)
+        hash.add(key)
+        for holding in holdings { hash.add(holding) }
+        return hash.value
+    }
+}
+
+extension NodeRecord {
+    var digest: UInt64 {
+        var hash = DigestHash(.node, version)
+        hash.add(name)
+        for cidr in podCIDRs { hash.add(cidr.network, length: cidr.prefixLength) }
+        return hash.value
+    }
+}
+
+extension StoredNode {
+    /// Of its release having begun.
+    var releasingDigest: UInt64 {
+        var hash = DigestHash(.node, created)
+        hash.add("releasing/\(name)")
+        return hash.value
+    }
+}
+
+extension StoredPod {
+    var digest: UInt64 {
+        var hash = DigestHash(.pod, version)
+        hash.add(node.name)
+        hash.add(withIdentity { shardHash(of: $0) })
+        for address in addresses { hash.add(address, length: address.family.addressBits) }
+        return hash.value
+    }
+}
+
+/// Of a range that cools.
+func coolingDigest(_ range: CIDR, _ version: UInt64) -> UInt64 {
+    var hash = DigestHash(.cooling, version)
+    hash.add(range.network, length: range.prefixLength)
+    return hash.value
+}

@@ -1,0 +1,383 @@
+import Addressing
+import Ledger
+import TandemAPI
+
+/// The objects that a server made for a proposal of its own, so that its `apply` need not decode them: at most one of each kind. The
+/// forms in the proposal are theirs.
+struct Prepared: Sendable {
+    var service: StoredService?
+    /// The incarnation, which is new where the node is; and its record.
+    var node: (StoredNode, NodeRecord)?
+    var pod: StoredPod?
+}
+
+/// A proposal as it is judged: the books, and over them what its changes have done so far. Nothing is changed before all of it has
+/// been judged.
+///
+/// The five rules, each in one place:
+/// 1. what is expected holds: `check`;
+/// 2. what a Service is newly given: `judge(service:)`;
+/// 3. what a Node is newly given: `judge(node:)`;
+/// 4. what a Pod is newly given: `judge(pod:)`;
+/// 5. Pods and their Nodes: `add(pod:)`, `delete(node:)`.
+/// What an object holds already is not judged again.
+///
+/// Judged of the books and the proposal alone: no clock, flag or order of a dictionary has a say. Total: whatever a proposal contains, it
+/// is judged and nothing traps. O(changes log objects).
+struct Draft {
+    enum Step {
+        case putService(StoredService, replacing: StoredService?)
+        case deleteService(StoredService)
+        case putNode(StoredNode, NodeRecord, replacing: NodeRecord?)
+        case deleteNode(StoredNode)
+        case putPod(StoredPod, replacing: StoredPod?)
+        case deletePod(StoredPod)
+        /// An address of the node; where it is nil, the whole CIDR of a node of that name, which is gone.
+        case cool(CIDR, StoredNode?, name: String)
+        case thaw(CIDR, StoredNode?)
+        case markReleasing(StoredNode)
+    }
+
+    private struct NodeState {
+        var node: StoredNode
+        var record: NodeRecord
+        var pods: Int
+        var cooling: Int
+        var isReleasing: Bool
+    }
+
+    private(set) var steps: [Step] = []
+    private let books: Books
+    private let prepared: Prepared
+    /// Of one change nothing need be remembered for those behind it.
+    private let isLong: Bool
+    // What the changes so far have done, by name; looked up and never walked.
+    private var services: [String: StoredService?] = [:]
+    private var nodes: [String: NodeState?] = [:]
+    private var pods: [ObjectKey: StoredPod?] = [:]
+    /// Whether an address, a port or a CIDR is held, where the proposal has changed it.
+    private var held: [Holding: Bool] = [:]
+    private var newCIDRs: [(cidr: CIDR, node: String)] = []
+    /// Whether a range cools, where the proposal has changed it.
+    private var cooling: [CIDR: Bool] = [:]
+
+    init(_ books: Books, _ proposal: Proposal, _ prepared: Prepared) {
+        self.books = books
+        self.prepared = prepared
+        isLong = proposal.changes.count > 1
+        steps.reserveCapacity(proposal.changes.count)
+    }
+
+    // MARK: Rule 1
+
+    func check(_ expectation: Expectation) throws(Refusal) {
+        switch expectation {
+        case .absent(let key):
+            guard books.version(of: key) == nil else { throw .changed(key) }
+        case .unchanged(let key, let version):
+            guard books.version(of: key) == version else { throw .changed(key) }
+        case .incarnation(let node, let created):
+            guard books.nodes[node]?.created == created else { throw .changed(ObjectKey(.node, node)) }
+        case .nodeEmpty(let node):
+            guard books.nodes[node]?.podCount ?? 0 == 0 else { throw .nodeInUse(node) }
+        }
+    }
+
+    // MARK: Changes
+
+    mutating func add(_ change: Change) throws(Refusal) {
+        switch change {
+        case .put(let key, let form):
+            guard !form.holdings.hasTwice else { throw .malformed(key) }
+            switch key.kind {
+            case .service: try put(service: key, form)
+            case .node: try put(node: key, form)
+            case .pod: try put(pod: key, form)
+            case .cooling: throw .malformed(key)
+            }
+        case .delete(let key):
+            switch key.kind {
+            case .service: try delete(service: key)
+            case .node: try delete(node: key)
+            case .pod: try delete(pod: key)
+            case .cooling: throw .malformed(key)
+            }
+        case .cool(let range, let node, _): try cool(range, node)
+        case .thaw(let range, let version): try thaw(range, version)
+        case .markReleasing(let name):
+            guard var state = node(name) else { throw .nodeGone(name) }
+            state.isReleasing = true
+            if isLong { nodes[name] = .some(state) }
+            steps.append(.markReleasing(state.node))
+        }
+    }
+
+    // MARK: Services, and rule 2
+
+    private func service(_ key: String) -> StoredService? {
+        (isLong ? services[key] : nil) ?? books.services[key]
+    }
+
+    private mutating func put(service key: ObjectKey, _ form: StoredForm) throws(Refusal) {
+        let made = prepared.service.flatMap { $0.key == key.key ? $0 : nil }
+        guard let service = made ?? StoredService(key, form) else { throw .malformed(key) }
+        let old = self.service(key.key)
+        for holding in form.holdings where !(old?.holdings.contains(holding) ?? false) {
+            try judge(service: holding, key)
+        }
+        for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { note(holding, isHeld: false) }
+        for holding in form.holdings { note(holding, isHeld: true) }
+        if isLong { services[key.key] = .some(service) }
+        steps.append(.putService(service, replacing: old))
+    }
+
+    /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; a port is held by no
+    /// other Service.
+    private func judge(service holding: Holding, _ key: ObjectKey) throws(Refusal) {
+        switch holding {
+        case .port:
+            if noted(holding) ?? books.isHeld(port: holding) { throw .portTaken(holding) }
+        case .range(let pool, let range):
+            guard pool == .serviceIP || pool == .loadBalancerIP, let address = holding.address else {
+                throw .malformed(key)
+            }
+            if let noted = noted(address.place) {
+                if noted { throw .taken(range) }
+            } else if books.service(holding: address) != nil {
+                throw .taken(range)
+            }
+            // What a pod holds, or what cools of a node, lies in a CIDR of it.
+            guard isLong || books.isForPods(address) else { return }
+            if isCooling(range) { throw .taken(range) }
+            if books.isInNodeCIDR(address) || newCIDRs.contains(where: { $0.cidr.contains(address) }) {
+                throw .misplaced(range)
+            }
+        }
+    }
+
+    private mutating func delete(service key: ObjectKey) throws(Refusal) {
+        guard let old = service(key.key) else { throw .changed(key) }
+        for holding in old.holdings { note(holding, isHeld: false) }
+        if isLong { services[key.key] = .some(nil) }
+        steps.append(.deleteService(old))
+    }
+
+    // MARK: Nodes, and rule 3
+
+    private func node(_ name: String) -> NodeState? {
+        if isLong, let known = nodes[name] { return known }
+        guard let node = books.nodes[name] else { return nil }
+        return NodeState(
+            node: node, record: node.record, pods: node.podCount, cooling: node.cooling.count,
+            isReleasing: node.isReleasing)
+    }
+
+    private mutating func put(node key: ObjectKey, _ form: StoredForm) throws(Refusal) {
+        let old = node(key.key)
+        let cidrs = form.holdings.compactMap { holding -> CIDR? in
+            if case .range(.nodeCIDR, let cidr) = holding { cidr } else { nil }
+        }
+        guard cidrs.count == form.holdings.count, cidrs.allSatisfy(\.isNodeCIDR) else { throw .malformed(key) }
+        let oldCIDRs = old?.record.podCIDRs ?? []
+        // A node's CIDR goes only with the node.
+        guard oldCIDRs.allSatisfy(cidrs.contains) else { throw .malformed(key) }
+        for cidr in cidrs where !oldCIDRs.contains(cidr) {
+            try judge(node: cidr, key.key)
+            newCIDRs.append((cidr, key.key))
+        }
+        let record: NodeRecord
+        let node: StoredNode
+        if let prepared = prepared.node, prepared.0.name == key.key, old == nil || old?.node === prepared.0 {
+            (node, record) = prepared
+        } else {
+            guard let made = NodeRecord(key, form, cidrs, known: old?.record.pools ?? []) else {
+                throw .malformed(key)
+            }
+            record = made
+            node = old?.node ?? StoredNode(record)
+        }
+        if isLong {
+            nodes[key.key] = .some(
+                NodeState(
+                    node: node, record: record, pods: old?.pods ?? 0, cooling: old?.cooling ?? 0,
+                    isReleasing: old?.isReleasing ?? false))
+        }
+        steps.append(.putNode(node, record, replacing: old?.record))
+    }
+
+    /// Rule 3: a CIDR newly given to a node overlaps no node's CIDR, does not cool but for what this proposal takes out, and contains no
+    /// address that a Service holds. What its own pods hold lies in CIDRs that it has.
+    private func judge(node cidr: CIDR, _ name: String) throws(Refusal) {
+        if let other = books.overlapping(cidr) { throw .taken(other) }
+        if let other = newCIDRs.first(where: { $0.cidr.overlaps(cidr) }) { throw .taken(other.cidr) }
+        if let other = books.coolingOverlapping(cidr, where: { cooling[$0] ?? true }) { throw .taken(other) }
+        if let address = books.serviceAddress(in: cidr) { throw .taken(CIDR(address)) }
+        if steps.contains(where: { $0.givesServiceAddress(in: cidr) || $0.cools(overlapping: cidr) }) {
+            throw .taken(cidr)
+        }
+    }
+
+    /// Rule 5: a node goes only with its last pod, and with nothing of it that cools.
+    private mutating func delete(node key: ObjectKey) throws(Refusal) {
+        guard let old = node(key.key) else { throw .changed(key) }
+        guard old.pods == 0, old.cooling == 0 else { throw .nodeInUse(key.key) }
+        newCIDRs.removeAll { $0.node == key.key }
+        for cidr in old.record.podCIDRs { note(Holding(pool: .nodeCIDR, range: cidr), isHeld: false) }
+        if isLong { nodes[key.key] = .some(nil) }
+        steps.append(.deleteNode(old.node))
+    }
+
+    // MARK: Pods, and rules 4 and 5
+
+    private func pod(_ key: ObjectKey) -> StoredPod? { (isLong ? pods[key] : nil) ?? books.pod(key) }
+
+    private mutating func put(pod key: ObjectKey, _ form: StoredForm) throws(Refusal) {
+        guard let name = PodKey.node(key.key) else { throw .malformed(key) }
+        // Rule 5: a pod's node is there, and gets pods.
+        guard var state = node(name), !state.isReleasing else { throw .nodeGone(name) }
+        let addresses = form.holdings.compactMap { holding -> IPAddress? in
+            if case .range(.podIP, _) = holding { holding.address } else { nil }
+        }
+        guard addresses.count == form.holdings.count, addresses.count <= 2,
+            Set(addresses.map(\.family)).count == addresses.count
+        else { throw .malformed(key) }
+        let old = pod(key)
+        guard old == nil || old?.key == key.key else { throw .changed(key) }
+        let held = old?.addresses ?? []
+        for address in addresses where !held.contains(address) { try judge(pod: address, state) }
+        let pod: StoredPod
+        if let made = prepared.pod, made.node === state.node {
+            pod = made
+        } else {
+            guard let made = StoredPod(key, form, addresses, on: state.node) else { throw .malformed(key) }
+            pod = made
+        }
+        for address in held { note(address.place, isHeld: false) }
+        for address in addresses { note(address.place, isHeld: true) }
+        if isLong { pods[key] = .some(pod) }
+        if old == nil { state.pods += 1 }
+        if isLong { nodes[name] = .some(state) }
+        steps.append(.putPod(pod, replacing: old))
+    }
+
+    /// Rule 4: an address newly given to a pod lies in a CIDR that its node has, is held by nothing, and does not cool, unless this
+    /// proposal took it out of cooling.
+    private func judge(pod address: IPAddress, _ state: NodeState) throws(Refusal) {
+        let range = CIDR(address)
+        guard state.record.podCIDRs.contains(where: { $0.contains(address) }) else { throw .misplaced(range) }
+        if noted(address.place) ?? books.isHeld(address, in: state.node) { throw .taken(range) }
+        if isLong || books.mayCool(in: state.node), isCooling(range) { throw .taken(range) }
+    }
+
+    private mutating func delete(pod key: ObjectKey) throws(Refusal) {
+        guard let old = pod(key), old.key == key.key, var state = node(old.node.name) else { throw .changed(key) }
+        for address in old.addresses { note(address.place, isHeld: false) }
+        if isLong { pods[key] = .some(nil) }
+        state.pods -= 1
+        if isLong { nodes[old.node.name] = .some(state) }
+        steps.append(.deletePod(old))
+    }
+
+    // MARK: Cooling
+
+    /// What is given back may cool: an address of a node that is there, or the CIDR of a node that is gone, where nothing in it is held.
+    private mutating func cool(_ range: CIDR, _ name: String) throws(Refusal) {
+        // By itself: what is around it may cool as well, where CIDRs overlapped.
+        guard !(noted(cooling: range) ?? (books.cooling(range) != nil)) else { throw .taken(range) }
+        if range.hostBits == 0 {
+            guard var state = node(name), state.record.podCIDRs.contains(where: { $0.contains(range) }) else {
+                throw .misplaced(range)
+            }
+            if noted(range.network.place) ?? (books.holder(of: range.network) != nil) { throw .taken(range) }
+            state.cooling += 1
+            if isLong { nodes[name] = .some(state) }
+            steps.append(.cool(range, state.node, name: name))
+        } else {
+            let other = books.overlapping(range) { noted(Holding(pool: .nodeCIDR, range: $0)) ?? true }
+            guard other == nil, !newCIDRs.contains(where: { $0.cidr.overlaps(range) }) else { throw .taken(range) }
+            if let address = books.serviceAddress(in: range) { throw .taken(CIDR(address)) }
+            steps.append(.cool(range, nil, name: name))
+        }
+        cooling[range] = true
+    }
+
+    private mutating func thaw(_ range: CIDR, _ version: UInt64) throws(Refusal) {
+        guard noted(cooling: range) == nil, let found = books.cooling(range), found.version == version else {
+            throw .changed(ObjectKey(.cooling, range.rangeText))
+        }
+        if let node = found.node {
+            // Of a node that this proposal takes away nothing cools.
+            guard var state = self.node(node.name), state.node === node else { throw .nodeGone(node.name) }
+            state.cooling -= 1
+            if isLong { nodes[node.name] = .some(state) }
+        }
+        cooling[range] = false
+        steps.append(.thaw(range, found.node))
+    }
+
+    // MARK: As it will be
+
+    private mutating func note(_ holding: Holding, isHeld: Bool) {
+        if isLong { held[holding.place] = isHeld }
+    }
+
+    /// Whether it is held, where this proposal has said so.
+    private func noted(_ holding: Holding) -> Bool? { isLong ? held[holding] : nil }
+
+    /// Whether it cools, where this proposal has said so.
+    private func noted(cooling range: CIDR) -> Bool? { isLong ? cooling[range] : nil }
+
+    /// By itself or in a CIDR that does: as the books have it, but for what the proposal took out and put in.
+    private func isCooling(_ range: CIDR) -> Bool {
+        if noted(cooling: range) ?? (books.cooling(range) != nil) { return true }
+        let around = books.coolingOverlapping(range) { $0.contains(range) && noted(cooling: $0) ?? true }
+        if around != nil { return true }
+        return steps.contains { $0.cools(overlapping: range) }
+    }
+
+    /// Whether a range is free once all is done, where the proposal takes it from an object or out of cooling.
+    func isFree(_ range: CIDR) -> Bool {
+        guard isLong else { return true }
+        if range.hostBits == 0, held[range.network.place] ?? false { return false }
+        if range.hostBits > 0, newCIDRs.contains(where: { $0.cidr == range }) { return false }
+        return !(cooling[range] ?? false)
+    }
+}
+
+extension Draft.Step {
+    fileprivate func cools(overlapping range: CIDR) -> Bool {
+        guard case .cool(let cidr, _, _) = self else { return false }
+        return cidr.hostBits > 0 && cidr.overlaps(range)
+    }
+
+    /// What a Service of the same proposal was given is not in the books yet.
+    fileprivate func givesServiceAddress(in cidr: CIDR) -> Bool {
+        guard case .putService(let service, _) = self else { return false }
+        return service.addresses.contains(where: cidr.contains)
+    }
+}
+
+extension IPAddress {
+    /// An address is held once, whatever it is held as.
+    fileprivate var place: Holding { Holding(pool: .podIP, address: self) }
+}
+
+extension Holding {
+    fileprivate var place: Holding { address?.place ?? self }
+}
+
+extension [Holding] {
+    /// O(n) of many; of the usual few without memory.
+    fileprivate var hasTwice: Bool {
+        guard count <= 8 else { return Set(self).count < count }
+        return indices.contains { index in self[..<index].contains(self[index]) }
+    }
+}
+
+extension CIDR {
+    /// What a node may hold: it has an address for a pod.
+    var isNodeCIDR: Bool { (8...network.family.addressBits - 2).contains(prefixLength) }
+
+    /// An address without its length.
+    var rangeText: String { hostBits == 0 ? network.description : description }
+}

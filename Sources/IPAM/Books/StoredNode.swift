@@ -1,0 +1,137 @@
+import Addressing
+import Allocation
+import Synchronization
+import TandemAPI
+
+/// One incarnation of a Node: from the proposal that brought it into being to the one that takes it away. Its pods, what cools of
+/// it and its pools stay while its record changes. Thread-safe.
+final class StoredNode: NodeIncarnation, @unchecked Sendable {
+    // Proof of `@unchecked Sendable`: all that is stored here is a constant, atomic, or behind a lock.
+    /// The pods that hold addresses of this node, committed ones only.
+    let pods = Mutex(NodePods())
+    let cooling = CoolingAddresses()
+    private let current: Mutex<NodeRecord>
+    // Relaxed: set by `Books.apply` before the node is shown to anybody else.
+    private let createdVersion = Atomic<UInt64>(0)
+    // Relaxed: it only ever turns true, and what is refused for it is judged on the log's thread, which sets it.
+    private let releasing = Atomic<Bool>(false)
+
+    init(_ record: NodeRecord, created: UInt64 = 0) {
+        current = Mutex(record)
+        createdVersion.store(created, ordering: .relaxed)
+        super.init(record.name)
+    }
+
+    var record: NodeRecord { current.withLock { $0 } }
+
+    func replace(_ record: NodeRecord) { current.withLock { $0 = record } }
+
+    /// The version with which this incarnation came into being.
+    var created: UInt64 { createdVersion.load(ordering: .relaxed) }
+
+    func stamp(created version: UInt64) { createdVersion.store(version, ordering: .relaxed) }
+
+    /// It gets no pods any more: its release has begun.
+    var isReleasing: Bool { releasing.load(ordering: .relaxed) }
+
+    func markReleasing() { releasing.store(true, ordering: .relaxed) }
+
+    // MARK: Its record
+
+    var uid: String { record.uid }
+    var podCIDRs: [CIDR] { record.podCIDRs }
+    /// In the order of `podCIDRs`.
+    var pools: [AddressPool] { record.pools }
+    var owner: Owner { record.owner }
+
+    /// The first of the family that has an address left, or the first.
+    func pool(_ family: IPFamily) -> AddressPool? { record.pool(family) }
+
+    func pool(containing address: IPAddress) -> AddressPool? { record.pools.first { $0.cidr.contains(address) } }
+
+    // MARK: Its pods
+
+    var podCount: Int { pods.withLock { $0.count } }
+
+    /// The committed pod that holds the address. O(log n).
+    func holder(of address: IPAddress) -> StoredPod? { pods.withLock { $0.holder(of: address) } }
+
+    /// So many pods, in the order of their first addresses, from behind a place on.
+    func pods(after place: NodePods.Place?, limit: Int) -> [StoredPod] {
+        var found: [StoredPod] = []
+        pods.withLock { pods in
+            pods.visit(after: place) { pod in
+                found.append(pod)
+                return found.count < limit
+            }
+        }
+        return found
+    }
+
+    func pods(after pod: StoredPod?, limit: Int) -> [StoredPod] {
+        pods(after: pod.map { NodePods.Place(behind: $0) }, limit: limit)
+    }
+}
+
+extension StoredPod {
+    /// The node that it is on. Every incarnation is a `StoredNode`.
+    var node: StoredNode { unsafeDowncast(incarnation, to: StoredNode.self) }
+}
+
+/// A Node as it was last kept, with the pools that its pods' addresses come from.
+///
+/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the record is shown to anybody else.
+final class NodeRecord: @unchecked Sendable {
+    let name: String
+    let uid: String
+    /// The uid came from a client; else Tandem made it.
+    let isUIDGiven: Bool
+    private(set) var version: UInt64
+    /// As it is stored: without its version.
+    let document: [UInt8]
+    /// One per family, in the order in which the node got them.
+    let podCIDRs: [CIDR]
+    /// In the order of `podCIDRs`.
+    let pools: [AddressPool]
+
+    /// Pools of CIDRs that are there already are taken from `known`.
+    init(
+        _ node: Node, podCIDRs: [CIDR], isUIDGiven: Bool, document: [UInt8], version: UInt64 = 0,
+        known: [AddressPool] = []
+    ) {
+        name = node.metadata.name
+        uid = node.metadata.uid ?? ""
+        self.isUIDGiven = isUIDGiven
+        self.version = version
+        self.document = document
+        self.podCIDRs = podCIDRs
+        pools = podCIDRs.map { cidr in known.first { $0.cidr == cidr } ?? AddressPool(cidr, layout: .pods) }
+    }
+
+    func stamp(_ version: UInt64) { self.version = version }
+
+    var owner: Owner { Owner(kind: "Node", name: name, uid: uid) }
+
+    /// As it is served. O(length).
+    var served: [UInt8] { Documents.served(document, version) }
+
+    func pool(_ family: IPFamily) -> AddressPool? { pools.first { $0.cidr.family == family } }
+
+    /// The first usable address of each pod CIDR, left out of it for the node's bridge.
+    var gateways: [IPAddress] { pools.compactMap(\.gateway) }
+
+    /// What is kept beside the document: nothing where Tandem made the uid.
+    var context: [UInt8] { UIDOrigin.text(isGiven: isUIDGiven) }
+}
+
+/// Whether a uid came from a client, as it is kept beside a Node or a Pod: nothing where Tandem made it, as before 1.1.
+enum UIDOrigin {
+    private static let given: StaticString = #"["given"]"#
+
+    static func text(isGiven: Bool) -> [UInt8] {
+        // A static string's bytes live as long as the process.
+        isGiven ? Array(UnsafeBufferPointer(start: given.utf8Start, count: given.utf8CodeUnitCount)) : []
+    }
+
+    static func isGiven(_ context: UnsafeRawBufferPointer) -> Bool { !context.isEmpty }
+}

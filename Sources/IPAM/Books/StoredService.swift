@@ -1,0 +1,57 @@
+import Addressing
+import Ledger
+import TandemAPI
+
+/// A Service as it was last kept. A change puts a new one in its place.
+///
+/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the object is shown to anybody else.
+final class StoredService: @unchecked Sendable {
+    let namespace: String
+    let name: String
+    /// `namespace/name`, as the books and the log know it.
+    let key: String
+    let uid: String
+    private(set) var version: UInt64
+    /// As it is stored: without its version.
+    let document: [UInt8]
+    let context: ServiceContext
+    /// What it holds.
+    let holdings: [Holding]
+    /// The addresses that its document shows, where those are others: for the audit, as only a hand in the tables makes it so.
+    let shown: [IPAddress]?
+
+    init(
+        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
+        version: UInt64 = 0, shown: [IPAddress]? = nil
+    ) {
+        namespace = service.metadata.namespace
+        name = service.metadata.name
+        key = Self.key(namespace, name)
+        uid = service.metadata.uid ?? ""
+        self.context = context
+        self.holdings = holdings
+        self.document = document
+        self.shown = shown
+        self.version = version
+    }
+
+    func stamp(_ version: UInt64) { self.version = version }
+
+    var addresses: [IPAddress] { holdings.compactMap(\.address) }
+
+    static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
+
+    static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }
+
+    var owner: Owner { Owner(kind: "Service", namespace: namespace, name: name, uid: uid) }
+
+    /// As it is served. O(length).
+    var served: [UInt8] { Documents.served(document, version) }
+
+    /// The object decoded from its text, with its version. O(length).
+    func decoded() throws(APIError) -> Service {
+        var service = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
+        service.metadata.resourceVersion = String(version)
+        return service
+    }
+}

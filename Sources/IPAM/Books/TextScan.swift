@@ -1,0 +1,46 @@
+import Glibc
+
+/// Walks over a text from its front. Each step is O(what it walks over).
+struct TextScan {
+    var rest: UnsafeRawBufferPointer
+
+    @inline(__always)
+    mutating func skip(_ literal: StaticString) -> Bool {
+        let count = literal.utf8CodeUnitCount
+        // Both have `count` bytes at least.
+        guard rest.count >= count, memcmp(rest.baseAddress!, literal.utf8Start, count) == 0 else { return false }
+        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        return true
+    }
+
+    /// Up to the next quote and over it; nil where there is none, or an escape is before it.
+    @inline(__always)
+    mutating func string() -> UnsafeRawBufferPointer? {
+        var end = 0
+        while end < rest.count {
+            let byte = rest[end]
+            if byte == UInt8(ascii: "\"") {
+                defer { rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...]) }
+                return UnsafeRawBufferPointer(rebasing: rest[..<end])
+            }
+            if byte == UInt8(ascii: "\\") { return nil }
+            end += 1
+        }
+        return nil
+    }
+
+    /// Over the next quote that ends a JSON string; false where there is none.
+    mutating func skipString() -> Bool {
+        var end = 0
+        while end < rest.count {
+            switch rest[end] {
+            case UInt8(ascii: "\""):
+                rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...])
+                return true
+            case UInt8(ascii: "\\"): end += 2
+            default: end += 1
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,48 @@
+public import TandemAPI
+
+/// Takes the answer of a call, exactly once.
+public typealias Answer = @Sendable (Result<CallResult, APIError>) -> Void
+
+/// The client that waits for a call, and its terms.
+struct Caller: Sendable {
+    /// Everything is decided and checked, nothing is kept.
+    var isDryRun: Bool
+    /// The one node that the caller may touch; nil for all.
+    var onlyNode: String?
+    /// Where the call goes on when it had to wait; nil for the thread that it waited for.
+    var executor: (any Executor)?
+    /// To be run exactly once.
+    var answer: Answer
+
+    /// The same caller, whose answer also gives a turn back.
+    func holding(_ turn: Turn) -> Caller {
+        // Not by `finishing`: the turn lies in the answer's own context, which is an allocation less.
+        var caller = self
+        let answer = answer
+        caller.answer = { result in
+            answer(result)
+            turn.giveBack()
+        }
+        return caller
+    }
+
+    /// The same caller; `body` runs behind the answer.
+    func finishing(_ body: @escaping @Sendable () -> Void) -> Caller {
+        var caller = self
+        let answer = answer
+        caller.answer = { result in
+            answer(result)
+            body()
+        }
+        return caller
+    }
+
+    /// Runs `body` where the client's work is done.
+    func execute(_ body: @escaping @Sendable () -> Void) {
+        if let executor { executor.execute(body) } else { body() }
+    }
+
+    func succeed(_ result: CallResult) { answer(.success(result)) }
+
+    func fail(_ error: APIError) { answer(.failure(error)) }
+}

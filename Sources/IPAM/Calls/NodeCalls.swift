@@ -1,0 +1,203 @@
+import Addressing
+import Allocation
+import DualStack
+import Ledger
+import TandemAPI
+
+/// `AllocateNodeCIDRs`: one pod CIDR per family of the cluster, all or none. A node that lacks a family which the cluster has by now gets
+/// a CIDR of it, appended.
+extension Engine {
+    func allocate(_ asked: Node, for caller: Caller) {
+        nodeTurns.take(asked.metadata.name, on: caller.executor) { turn in
+            self.register(asked, attempts: Engine.attempts, for: caller.holding(turn))
+        }
+    }
+
+    private func register(_ asked: Node, attempts: Int, for caller: Caller) {
+        do throws(APIError) {
+            let requested = try nodeRules.podCIDRs(askedBy: asked)
+            let change: NodeChange
+            switch try decide(asked, requested, by: caller) {
+            case .isThere(let stored):
+                return caller.succeed(.node(stored.served, holding: stored.podCIDRs, isReplayed: true))
+            case .change(let decided): change = decided
+            }
+            guard !caller.isDryRun else {
+                giveBack(change.claims)
+                return caller.succeed(.node(change.record.document))
+            }
+            commit(change.intent, on: caller.executor) { outcome in
+                if case .refused = outcome, attempts > 1 {
+                    return self.register(asked, attempts: attempts - 1, for: caller)
+                }
+                caller.answer(
+                    outcome.result(.node(change.record.served, holding: change.record.podCIDRs)))
+            }
+        } catch {
+            caller.fail(error)
+        }
+    }
+
+    private enum NodeDecision {
+        /// All that is asked for.
+        case isThere(NodeRecord)
+        case change(NodeChange)
+    }
+
+    private func decide(
+        _ asked: Node, _ requested: [CIDR], by caller: Caller
+    ) throws(APIError) -> NodeDecision {
+        guard let stored = books.nodes[asked.metadata.name] else {
+            return .change(try newNode(asked, requested: requested))
+        }
+        guard !stored.isReleasing else { throw .nodeReleasing(stored.name) }
+        let record = stored.record
+        let missing = cluster.podFamilies.filter { record.pool($0) == nil }
+        guard requested.allSatisfy({ record.podCIDRs.contains($0) || missing.contains($0.family) }) else {
+            throw .alreadyExists("node", asked.metadata)
+        }
+        var uid: String?
+        if let asked = asked.metadata.uid, asked != record.uid {
+            // A uid that Tandem made gives way to the cluster's, which a node's own agent has no say in.
+            guard !record.isUIDGiven, caller.onlyNode == nil else {
+                throw .alreadyExists("node", ObjectMeta(name: record.name))
+            }
+            uid = asked
+        }
+        guard !missing.isEmpty || uid != nil else { return .isThere(record) }
+        return .change(try grow(stored, by: missing, requested, uid: uid))
+    }
+
+    var nodeRules: NodeRules {
+        NodeRules(clusterCIDRs: cluster.clusterCIDRs, maskSize: cluster.nodeMaskSize)
+    }
+
+    /// Claims the CIDRs of a node that is not there; its turn is held alone.
+    func newNode(_ asked: Node, requested: [CIDR]) throws(APIError) -> NodeChange {
+        guard !pools.nodeCIDR.isEmpty else { throw .noClusterCIDR("nodes can't get pod CIDRs") }
+        let claims = try claim(cluster.podFamilies, requested, of: asked.metadata.name)
+        var node = asked
+        node.metadata.uid = asked.metadata.uid ?? environment.uuid()
+        node.metadata.creationTimestamp = environment.timestamp()
+        node.metadata.resourceVersion = nil
+        return NodeChange(
+            node, claims, claims.map(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil)
+    }
+
+    /// Claims CIDRs of further families for a node, and has it take another uid; its turn is held alone.
+    func grow(
+        _ stored: StoredNode, by families: [IPFamily], _ requested: [CIDR] = [], uid: String? = nil
+    ) throws(APIError) -> NodeChange {
+        let record = stored.record
+        var node = try Documents.decode(record.document) { reader throws(JSONError) in try Node(from: &reader) }
+        let claims = try claim(families, requested, of: stored.name)
+        node.metadata.uid = uid ?? record.uid
+        return NodeChange(
+            node, claims, record.podCIDRs + claims.map(\.range), isUIDGiven: record.isUIDGiven || uid != nil,
+            stored: (stored, record))
+    }
+
+    /// One CIDR of each family, all or none.
+    private func claim(
+        _ families: [IPFamily], _ requested: [CIDR], of name: String
+    ) throws(APIError) -> [Claim] {
+        var claims: [Claim] = []
+        do throws(APIError) {
+            for family in families { claims.append(try claim(family, requested, of: name)) }
+        } catch {
+            giveBack(claims)
+            throw error
+        }
+        return claims
+    }
+
+    private func claim(_ family: IPFamily, _ requested: [CIDR], of name: String) throws(APIError) -> Claim {
+        let pools = pools.nodeCIDR.filter { $0.cluster.family == family }
+        guard let index = requested.firstIndex(where: { $0.family == family }) else {
+            for pool in pools {
+                if let subnet = pool.claimNext() { return .subnet(pool, subnet) }
+            }
+            // Better one that still cools than none.
+            let oldest = books.claimOldestCoolingCIDR(family) { range in
+                pools.contains { $0.cluster.contains(range) && $0.nodePrefixLength == range.prefixLength }
+            }
+            if let oldest { return oldest }
+            // A family of the cluster has a range.
+            throw .rangeFull(pools[pools.count - 1].cluster, for: "pod CIDR")
+        }
+        let subnet = requested[index]
+        let pool = pools.first { $0.cluster.contains(subnet) } ?? pools[0]
+        switch pool.claim(subnet) {
+        case .claimed: return .subnet(pool, subnet)
+        case .taken:
+            if let cooling = books.claimCoolingCIDR(subnet) { return cooling }
+            throw .invalid(
+                kind: "Node", name: name,
+                [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is \(books.holderText(of: subnet))")])
+        case .reserved, .outOfRange:
+            throw .invalid(
+                kind: "Node", name: name,
+                [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is not a subnet of \(pool.cluster) for a node")])
+        }
+    }
+}
+
+/// A node that is decided, not yet kept: a new one, or one that grows or takes another uid.
+struct NodeChange: Sendable {
+    let node: StoredNode
+    let record: NodeRecord
+    let claims: [Claim]
+    private let expectation: Expectation
+
+    fileprivate init(
+        _ node: Node, _ claims: [Claim], _ podCIDRs: [CIDR], isUIDGiven: Bool, stored: (StoredNode, NodeRecord)?
+    ) {
+        var node = node
+        node.podCIDRs = podCIDRs.map(\.description)
+        record = NodeRecord(
+            node, podCIDRs: podCIDRs, isUIDGiven: isUIDGiven, document: Documents.encode(node.write),
+            known: stored?.1.pools ?? [])
+        self.node = stored?.0 ?? StoredNode(record)
+        self.claims = claims
+        let key = ObjectKey(.node, record.name)
+        expectation = stored.map { .unchanged(key, version: $0.1.version) } ?? .absent(key)
+    }
+
+    var intent: Intent {
+        let form = StoredForm(
+            document: record.document, context: record.context,
+            holdings: record.podCIDRs.map { Holding(pool: .nodeCIDR, range: $0) })
+        return Intent(
+            Proposal(
+                expecting: [expectation],
+                claims.compactMap(\.thaw) + [.put(ObjectKey(.node, record.name), form)]),
+            Prepared(node: (node, record)), claims: claims)
+    }
+}
+
+extension Books {
+    /// What stands in the way of a pod CIDR, as the end of a sentence.
+    fileprivate func holderText(of cidr: CIDR) -> String {
+        if node(holding: cidr) != nil { return "held by another node" }
+        if let other = overlapping(cidr) { return "not free: another node holds \(other)" }
+        if let address = serviceAddress(in: cidr), let service = service(holding: address) {
+            return "not free: Service \(service.key) holds \(address)"
+        }
+        return "not free"
+    }
+}
+
+extension APIError {
+    static func noClusterCIDR(_ message: String) -> APIError {
+        APIError(
+            .failedPrecondition, reason: "NoClusterCIDR",
+            "\(message): the server was started without --cluster-cidr")
+    }
+
+    static func nodeReleasing(_ name: String) -> APIError {
+        APIError(
+            .failedPrecondition, reason: "NodeReleasing",
+            "node \"\(name)\" is being released; release it again with \"force\": true to finish that, then register it anew"
+        )
+    }
+}

@@ -1,0 +1,255 @@
+import Addressing
+import Allocation
+import DualStack
+import Ledger
+import TandemAPI
+
+/// `AllocatePodIPs`: one address per family from the pod's node, all or none; a node without CIDRs gets them in the
+/// same commit.
+extension Engine {
+    func allocate(_ request: PodRequest, for caller: Caller) {
+        let asked: AskedPod
+        let start = stageStart()
+        do throws(APIError) {
+            asked = try AskedPod(request, rules: podRules)
+            stages.end(.decide, start)
+        } catch {
+            return caller.fail(error)
+        }
+        // The turns of the name and of the container come before the node's: a release knows one of them, and need not know the
+        // node to come behind this call.
+        let (name, origin) = (PodIdentity.turn(of: asked.pod.metadata), asked.identity.origin)
+        guard asked.identity.isAttached else {
+            return podTurns.take(name, on: caller.executor) { turn in
+                self.takeNode(asked, for: caller.holding(turn))
+            }
+        }
+        podArrivals.enter(origin, name)
+        let caller = caller.finishing { self.podArrivals.leave(origin, name) }
+        podTurns.take(name, on: caller.executor) { turn in
+            let caller = caller.holding(turn)
+            self.podTurns.take(origin, on: caller.executor) { turn in
+                self.takeNode(asked, for: caller.holding(turn))
+            }
+        }
+    }
+
+    private func takeNode(_ asked: AskedPod, for caller: Caller) {
+        let nodeName = asked.pod.nodeName
+        // Pods of one node go side by side; the node itself can't go away meanwhile.
+        nodeTurns.take(nodeName, shared: true, on: caller.executor) { turn in
+            if let node = self.books.nodes[nodeName], self.answers(asked, on: node) || node.has(asked.families) {
+                return self.allocate(asked, on: node, with: nil, for: caller.holding(turn))
+            }
+            self.changeNodeThenAllocate(asked, insteadOf: turn, for: caller)
+        }
+    }
+
+    var podRules: PodRules {
+        PodRules(podFamilies: cluster.podFamilies)
+    }
+
+    /// A node that is not there is registered, and one that lacks a family grows, in the commit of its pod.
+    private func changeNodeThenAllocate(_ asked: AskedPod, insteadOf turn: Turn, for caller: Caller) {
+        nodeTurns.takeAlone(insteadOf: turn, on: caller.executor) { turn in
+            self.changeNodeThenAllocate(asked, attempts: Engine.attempts, for: caller.holding(turn))
+        }
+    }
+
+    private func changeNodeThenAllocate(_ asked: AskedPod, attempts: Int, for caller: Caller) {
+        do throws(APIError) {
+            let nodeName = asked.pod.nodeName
+            guard let node = books.nodes[nodeName] else {
+                guard cluster.autoRegisterNodes else {
+                    throw APIError(
+                        .failedPrecondition, reason: "NodeNotRegistered",
+                        "node \"\(nodeName)\" has no pod CIDRs and --auto-register-nodes=false: "
+                            + "register it with AllocateNodeCIDRs first")
+                }
+                let change = try newNode(Node(metadata: ObjectMeta(name: nodeName)), requested: [])
+                return allocate(asked, on: change.node, with: change, attempts: attempts, for: caller)
+            }
+            // Another pod may have changed it while this call waited.
+            let missing = asked.families.filter { node.record.pool($0) == nil }
+            guard !missing.isEmpty, !node.isReleasing else {
+                return allocate(asked, on: node, with: nil, attempts: attempts, for: caller)
+            }
+            let change = try grow(node, by: missing)
+            allocate(asked, on: node, with: change, attempts: attempts, for: caller)
+        } catch {
+            caller.fail(error)
+        }
+    }
+
+    /// Under the turns of the pod and of its node. `change` is what this call does to the node.
+    private func allocate(
+        _ asked: AskedPod, on node: StoredNode, with change: NodeChange?, attempts: Int = Engine.attempts,
+        for caller: Caller
+    ) {
+        do throws(APIError) {
+            if let stored = stored(asked, on: node) {
+                giveBack(change?.claims ?? [])
+                guard stored.isAnswer(to: asked) else { throw .alreadyExists("pod", asked.pod.metadata) }
+                return caller.succeed(stored.result(stored.served, isReplayed: true))
+            }
+            guard !node.isReleasing else { throw .nodeReleasing(node.name) }
+            guard !asked.families.isEmpty else { throw .noClusterCIDR("pods can't get addresses") }
+            let start = stageStart()
+            let record = change?.record ?? node.record
+            var claims = change?.claims ?? []
+            var addresses: [IPAddress] = []
+            do throws(APIError) {
+                for family in asked.families {
+                    let claim = try node.claim(family, in: record, for: asked)
+                    claims.append(claim)
+                    addresses.append(claim.range.network)
+                }
+                stages.end(.claim, start)
+            } catch {
+                giveBack(claims)
+                throw error
+            }
+            let (stored, form) = makePod(asked, on: node, addresses)
+            if caller.isDryRun {
+                giveBack(claims)
+                return caller.succeed(stored.result(form.document, record, isReplayed: false))
+            }
+            commit(intent(stored, form, claims, on: node, with: change), on: caller.executor) { outcome in
+                switch outcome {
+                case .kept: caller.succeed(stored.result(stored.served, isReplayed: false))
+                case .refused where attempts > 1 && change != nil:
+                    self.changeNodeThenAllocate(asked, attempts: attempts - 1, for: caller)
+                case .refused:
+                    guard attempts > 1, let node = self.books.nodes[node.name], node.has(asked.families) else {
+                        return caller.fail(.refusedTooOften)
+                    }
+                    self.allocate(asked, on: node, with: nil, attempts: attempts - 1, for: caller)
+                case .failed(let error): caller.fail(error)
+                }
+            }
+        } catch {
+            caller.fail(error)
+        }
+    }
+
+    private func intent(
+        _ pod: StoredPod, _ form: StoredForm, _ claims: [Claim], on node: StoredNode, with change: NodeChange?
+    ) -> Intent {
+        let key = ObjectKey(.pod, pod.key)
+        var intent =
+            change?.intent ?? Intent(Proposal(expecting: [.incarnation(node: node.name, created: node.created)]))
+        intent.proposal.expectations.append(.absent(key))
+        for claim in claims.dropFirst(intent.claims.count) {
+            if let thaw = claim.thaw { intent.proposal.changes.append(thaw) }
+        }
+        intent.proposal.changes.append(.put(key, form))
+        intent.prepared.pod = pod
+        intent.claims = claims
+        return intent
+    }
+
+    /// What answers a request that comes again: the allocation of its identity; or, of a pod without attachment that was made without
+    /// uid, the one that has the uid by which it is named now.
+    private func stored(_ asked: AskedPod, on node: StoredNode) -> StoredPod? {
+        if let pod = books.pod(asked.identity, on: node.name) { return pod }
+        guard !asked.identity.isAttached, let uid = asked.pod.metadata.uid else { return nil }
+        let bare = PodIdentity(namespace: asked.pod.metadata.namespace, name: asked.pod.metadata.name, uid: "")
+        return books.pod(bare, on: node.name).flatMap { $0.uid == uid ? $0 : nil }
+    }
+
+    private func answers(_ asked: AskedPod, on node: StoredNode) -> Bool { stored(asked, on: node) != nil }
+
+    /// The pod, and what is stored of it.
+    private func makePod(
+        _ asked: AskedPod, on node: StoredNode, _ addresses: [IPAddress]
+    ) -> (StoredPod, StoredForm) {
+        var pod = asked.pod
+        pod.podIPs = addresses.map(\.description)
+        let isUIDGiven = asked.pod.metadata.uid != nil
+        pod.metadata.uid = asked.pod.metadata.uid ?? environment.uuid()
+        pod.metadata.creationTimestamp = environment.timestamp()
+        pod.metadata.resourceVersion = nil
+        let document = Documents.encode(pod.write)
+        let stored = StoredPod(
+            asked.identity, on: node, addresses: addresses, pod, document: document, isUIDGiven: isUIDGiven)
+        let form = StoredForm(
+            document: document, context: UIDOrigin.text(isGiven: isUIDGiven),
+            holdings: addresses.map { Holding(pool: .podIP, address: $0) })
+        return (stored, form)
+    }
+}
+
+/// A pod's request once its form is checked.
+private struct AskedPod: Sendable {
+    var pod: Pod
+    var identity: PodIdentity
+    /// One address each, in this order.
+    var families: [IPFamily]
+    /// Whether the caller chose the families.
+    var hasChosenFamilies: Bool
+    /// Addresses asked for, at most one per family.
+    var requested: [IPAddress]
+
+    init(_ request: PodRequest, rules: PodRules) throws(APIError) {
+        let checked = try rules.check(request)
+        pod = request.pod
+        families = checked.families
+        requested = checked.requested
+        hasChosenFamilies = request.ipFamilies != nil
+        identity =
+            request.attachment.map(PodIdentity.init)
+            ?? PodIdentity(
+                namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid ?? "")
+    }
+}
+
+extension StoredPod {
+    func result(_ document: [UInt8], _ record: NodeRecord? = nil, isReplayed: Bool) -> CallResult {
+        let record = record ?? node.record
+        return .pod(
+            document, holding: addresses, node: node.name, podCIDRs: record.podCIDRs, gateways: record.gateways,
+            isReplayed: isReplayed)
+    }
+
+    /// Nothing is asked for that it does not have.
+    fileprivate func isAnswer(to asked: AskedPod) -> Bool {
+        if asked.hasChosenFamilies, asked.families != addresses.map(\.family) { return false }
+        guard asked.requested.allSatisfy(addresses.contains) else { return false }
+        let wanted = asked.pod.metadata
+        return namespace == wanted.namespace && name == wanted.name && (wanted.uid == nil || wanted.uid == uid)
+    }
+}
+
+extension StoredNode {
+    fileprivate func has(_ families: [IPFamily]) -> Bool {
+        let record = record
+        return families.allSatisfy { record.pool($0) != nil }
+    }
+
+    fileprivate func claim(
+        _ family: IPFamily, in record: NodeRecord, for asked: AskedPod
+    ) throws(APIError) -> Claim {
+        guard let pool = record.pool(family) else {
+            throw APIError(
+                .failedPrecondition, reason: "NoPodCIDR", "node \"\(name)\" has no \(family) pod CIDR")
+        }
+        guard let index = asked.requested.firstIndex(where: { $0.family == family }) else {
+            if let address = pool.claimNext() { return .address(pool, address) }
+            // Better one that still cools than none.
+            if let entry = cooling.claimOldest(family) { return .cooling(cooling, entry) }
+            throw .rangeFull(pool.cidr, for: "pod IP")
+        }
+        let requested = asked.requested[index]
+        let fault: String
+        switch pool.claim(requested) {
+        case .claimed: return .address(pool, requested)
+        case .taken:
+            if let entry = cooling.claim(requested) { return .cooling(cooling, entry) }
+            fault = "\(requested) is already allocated"
+        case .reserved: fault = "\(requested) is reserved: it is the network's, the gateway's or the broadcast address"
+        case .outOfRange: fault = "\(requested) does not lie in \(pool.cidr), the pod CIDR of node \"\(name)\""
+        }
+        throw .invalid(
+            kind: "Pod", name: asked.pod.metadata.name, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
+    }
+}

@@ -1,0 +1,294 @@
+public import Addressing
+import Allocation
+import DualStack
+public import TandemAPI
+
+/// The calls that only look: they read what is committed and never wait for a commit.
+extension Engine {
+    func getService(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
+        guard let stored = books.services[StoredService.key(metadata)],
+            metadata.uid == nil || metadata.uid == stored.uid
+        else { return .failure(.notFound(kind: "service", name: metadata.name)) }
+        return .success(.service(stored.served))
+    }
+
+    func getNode(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
+        guard let stored = books.nodes[metadata.name]?.record, metadata.uid == nil || metadata.uid == stored.uid else {
+            return .failure(.notFound(kind: "node", name: metadata.name))
+        }
+        return .success(.node(stored.served))
+    }
+
+    /// Of several incarnations under one name the newest, unless a uid says which; for a node's agent, of those on its node. Of a pod's
+    /// interfaces the first one's allocation is the pod's: eth0's, where it has one.
+    func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
+        func isWanted(_ pod: StoredPod) -> Bool {
+            (metadata.uid == nil || pod.uid == metadata.uid) && (onlyNode == nil || pod.node.name == onlyNode)
+        }
+        do throws(APIError) {
+            // Nearly always the newest; or one that is known by its name and uid. Else all are looked at.
+            var found = books.newestPod(named: metadata).flatMap { isWanted($0) ? $0 : nil }
+            if found == nil { found = try books.newestPod(named: metadata, where: isWanted) }
+            guard let found else { throw .notFound(kind: "pod", name: metadata.name) }
+            let pod = books.mainInterface(of: found)
+            let others = onlyNode == nil ? books.nodes(ofPodsNamed: metadata, but: pod.node.name) : []
+            return .success(.pod(pod.shown, others: others))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: Lists
+
+    func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
+        paged(query) { token in
+            let prefix = query.namespace.map { "\($0)/" } ?? ""
+            return books.services.page(after: token, limit: query.limit, prefix: prefix)
+                .result(\.served) { PageToken(key: $0.key) }
+        }
+    }
+
+    func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
+        paged(query) { token in
+            books.nodes.page(after: token, limit: query.limit).result(\.record.served) { PageToken(key: $0.name) }
+        }
+    }
+
+    func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
+        guard let nodeName = query.nodeName else {
+            return paged(query) { token in
+                books.pods(after: token, limit: query.limit, namespace: query.namespace)
+                    .result(\.shown) { PageToken(key: $0.nameKey, version: $0.version) }
+            }
+        }
+        if let token = query.continueToken.flatMap({ PageToken($0) }), !token.key.isEmpty, IPAddress(token.key) == nil {
+            return .failure(.foreignToken)
+        }
+        return paged(query) { token in
+            let page = books.nodes[nodeName]?.page(after: token, limit: query.limit, namespace: query.namespace)
+            return (page ?? Page()).result(\.shown, \.nodePlace)
+        }
+    }
+
+    private func paged(
+        _ query: ListQuery, _ page: (PageToken?) -> CallResult
+    ) -> Result<CallResult, APIError> {
+        guard let text = query.continueToken else { return .success(page(nil)) }
+        guard let token = PageToken(text) else { return .failure(.foreignToken) }
+        return .success(page(token))
+    }
+
+    // MARK: Addresses and pools
+
+    /// By the books: what is held is held, whatever range it is of; the ranges of today say only what is free.
+    func lookup(_ address: IPAddress) -> AddressStatus {
+        let (pool, inPool) = poolState(of: address)
+        if let holder = books.holder(of: address) {
+            return AddressStatus(address, pool: pool, state: .allocated, owner: holder.owner)
+        }
+        if books.isCooling(CIDR(address)) { return AddressStatus(address, pool: pool, state: .coolingDown) }
+        return AddressStatus(address, pool: pool, state: inPool)
+    }
+
+    /// The pool that an address would be given out of, and what it is there while nobody holds it.
+    private func poolState(of address: IPAddress) -> (name: String?, state: AddressStatus.State) {
+        // Inside of a node's CIDR it is for pods alone, of the node with the narrowest one.
+        if let node = books.nodes(containing: address).last, let pool = node.pool(containing: address) {
+            return (node.poolName(pool.cidr.family), pool.state(of: address) == .reserved ? .reserved : .free)
+        }
+        for (kind, pools) in [(ServicePool.clusterIP, pools.clusterIP), (.loadBalancer, pools.loadBalancer)] {
+            guard let pool = pools.first(where: { $0.cidr.contains(address) }) else { continue }
+            return (kind.name(pool.cidr.family), pool.state(of: address) == .reserved ? .reserved : .free)
+        }
+        if let pool = pools.nodeCIDR.first(where: { $0.cluster.contains(address) }) { return (pools.name(pool), .free) }
+        return (nil, .outOfRange)
+    }
+
+    func getPools(_ query: ListQuery) -> Result<CallResult, APIError> {
+        paged(query) { token in
+            let page = poolStatuses(query, after: token)
+            return PoolStatus.result(page.items, continueToken: page.next?.text)
+        }
+    }
+
+    /// Pools that the query asks for: the cluster's ranges first, then the nodes' in the order of their names; of a node
+    /// all or none. O(ranges + length of the page).
+    func poolStatuses(_ query: ListQuery, after token: PageToken?) -> Page<PoolStatus> {
+        var page = Page<PoolStatus>()
+        // A token with no name counts the ranges that were shown.
+        let shown = token.map { $0.key.isEmpty ? Int(clamping: $0.version) : .max } ?? 0
+        let wantsNodes = query.poolKind == nil || query.poolKind == .pod
+        var ranges = query.nodeName == nil ? rangeStatuses() : []
+        if let kind = query.poolKind { ranges.removeAll { $0.kind != kind } }
+        page.items = Array(ranges.dropFirst(shown).prefix(query.limit))
+        let rest = ranges.count - page.items.count - min(shown, ranges.count)
+        if rest > 0 || !page.items.isEmpty && page.items.count == query.limit && wantsNodes {
+            page.next = PageToken(key: "", version: UInt64(shown + page.items.count))
+            return page
+        }
+        guard wantsNodes else { return page }
+        if let name = query.nodeName {
+            page.items = books.nodes[name]?.poolStatuses ?? []
+            return page
+        }
+        let last = token.flatMap { $0.key.isEmpty ? nil : $0 }
+        let nodes = books.nodes.page(after: last, limit: query.limit)
+        page.next = nodes.next
+        for node in nodes.items {
+            page.items += node.poolStatuses
+            guard page.items.count >= query.limit, node !== nodes.items.last else { continue }
+            page.next = PageToken(key: node.name)
+            break
+        }
+        return page
+    }
+
+    /// Every pool. O(nodes): not for an event loop.
+    package func poolStatuses() -> [PoolStatus] {
+        var query = ListQuery()
+        query.limit = .max
+        return poolStatuses(query, after: nil).items
+    }
+
+    /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs. O(memory of their pools).
+    public func rangeStatuses() -> [PoolStatus] {
+        pools.clusterIP.map { $0.status(ServicePool.clusterIP.name($0.cidr.network.family), .service) }
+            + pools.loadBalancer.map {
+                $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), .loadBalancer)
+            }
+            + pools.nodeCIDR.map { pool in
+                let cooling = books.coolingCount(in: pool.cluster, prefixLength: pool.nodePrefixLength)
+                return PoolStatus(
+                    name: pools.name(pool), kind: .nodeCIDR, cidr: pool.cluster,
+                    capacity: pool.capacity - pool.excludedCount,
+                    allocated: UInt128(max(0, pool.allocatedCount - cooling)), coolingDown: UInt128(cooling),
+                    nodeMaskSize: pool.nodePrefixLength)
+            }
+    }
+
+    /// What all pods hold, by cluster CIDR. O(cluster CIDRs).
+    public var podUsage: [PodRangeUsage] { books.podUsage.ranges }
+
+    /// Nodes whose pod CIDR of the family has no address that no pod holds. O(1).
+    public func fullNodes(_ family: IPFamily) -> Int { books.podUsage.fullNodes(family) }
+}
+
+/// Bytes after which a page ends, however many objects were asked for: objects may be large, and the whole answer lies in
+/// memory until its client has read it.
+private let maximumPageBytes = 8 << 20
+
+extension Page {
+    /// As many of the items as a page holds, at least one where there is one. `place` is where a list goes on behind an item.
+    fileprivate func result(_ document: (Item) -> [UInt8], _ place: (Item) -> PageToken) -> CallResult {
+        var documents: [[UInt8]] = []
+        var bytes = 0
+        for (index, item) in items.enumerated() {
+            let text = document(item)
+            documents.append(text)
+            bytes += text.count
+            if bytes >= maximumPageBytes, index + 1 < items.count {
+                return .page(documents, continueToken: place(item).text)
+            }
+        }
+        return .page(documents, continueToken: next?.text)
+    }
+}
+
+extension APIError {
+    fileprivate static let foreignToken = APIError(
+        .invalidArgument, reason: "InvalidParams",
+        "params.continue: not a token that a List call gave; start again without it", code: -32602)
+}
+
+extension StoredPod {
+    /// Where the list of its node's pods goes on behind it.
+    fileprivate var nodePlace: PageToken {
+        PageToken(key: addresses.first?.description ?? "", version: version)
+    }
+}
+
+extension StoredNode {
+    /// A page of the node's pods, or of those of one namespace, in the order of their first addresses.
+    fileprivate func page(after token: PageToken?, limit: Int, namespace: String?) -> Page<StoredPod> {
+        var page = Page<StoredPod>()
+        var place = token.map { NodePods.Place(address: IPAddress($0.key), version: $0.version) }
+        var looks = 0
+        while true {
+            // A few at a time, as the lock is held meanwhile.
+            let slice = pods(after: place, limit: 256)
+            for pod in slice {
+                guard page.items.count < limit, looks < Page<StoredPod>.maximumLooks else {
+                    page.next = place.map { PageToken(key: $0.address?.description ?? "", version: $0.version) }
+                    return page
+                }
+                looks += 1
+                place = NodePods.Place(behind: pod)
+                if namespace == nil || pod.namespace == namespace { page.items.append(pod) }
+            }
+            if slice.count < 256 { return page }
+        }
+    }
+
+    fileprivate var poolStatuses: [PoolStatus] {
+        pools.map { pool in
+            let family = pool.cidr.network.family
+            return pool.status(poolName(family), .pod, cooling: cooling.count(family))
+        }
+    }
+}
+
+extension ServicePool {
+    fileprivate func name(_ family: IPFamily) -> String {
+        switch self {
+        case .clusterIP: "services-\(family.poolSuffix)"
+        case .loadBalancer: "loadbalancers-\(family.poolSuffix)"
+        }
+    }
+}
+
+extension Pools {
+    /// Of several of a family the further ones are numbered.
+    fileprivate func name(_ pool: SubnetPool) -> String {
+        let family = pool.cluster.family
+        let index = nodeCIDR.filter { $0.cluster.family == family }.firstIndex { $0 === pool } ?? 0
+        return "nodes-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
+    }
+}
+
+extension StoredNode {
+    fileprivate func poolName(_ family: IPFamily) -> String { "pods-\(name)-\(family.poolSuffix)" }
+}
+
+extension IPFamily {
+    fileprivate var poolSuffix: String { self == .ipv4 ? "ipv4" : "ipv6" }
+}
+
+extension AddressPool {
+    /// What cools is nobody's, and is there for whoever finds nothing else.
+    fileprivate func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
+        PoolStatus(
+            name: name, kind: kind, cidr: cidr, capacity: capacity - excludedCount,
+            allocated: UInt128(max(0, allocatedCount - cooling)), coolingDown: UInt128(cooling))
+    }
+}
+
+extension StoredPod {
+    /// As lists and `GetPod` serve it: with its attachment, where it has one. O(length).
+    fileprivate var shown: [UInt8] {
+        var document = served
+        let identity = identity
+        guard let containerID = identity.containerID, document.last == UInt8(ascii: "}") else { return document }
+        document.removeLast()
+        document.append(contentsOf: #","attachment":"#.utf8)
+        document += Documents.encode { writer in
+            writer.beginObject()
+            writer.key("containerID")
+            writer.string(containerID)
+            writer.key("ifName")
+            writer.string(identity.ifName)
+            writer.endObject()
+        }
+        document.append(UInt8(ascii: "}"))
+        return document
+    }
+}

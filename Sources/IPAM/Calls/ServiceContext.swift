@@ -1,0 +1,91 @@
+import Addressing
+import TandemAPI
+
+/// What is kept beside a Service, so that the same request finds its answer again.
+struct ServiceContext: Sendable {
+    /// What a retry of `AllocateServiceIPs` is known by.
+    let request: StoredRequest
+    /// The uid came from a client; else Tandem made it.
+    let isUIDGiven: Bool
+    /// The update that made the present version; nil where none did.
+    let update: ServiceUpdate?
+
+    init(request: StoredRequest, isUIDGiven: Bool, update: ServiceUpdate? = nil) {
+        self.request = request
+        self.isUIDGiven = isUIDGiven
+        self.update = update
+    }
+
+    /// Its stored form: an array of the request, whether the uid is a client's, and where there is an update its hash, the version
+    /// that it named, and what it released.
+    var text: [UInt8] {
+        Documents.encode { writer in
+            writer.beginArray()
+            writer.text(request.text)
+            writer.bool(isUIDGiven)
+            if let update {
+                writer.string(update.hash.description)
+                writer.string(update.named)
+                writer.strings(update.released.map(\.description))
+            }
+            writer.endArray()
+        }
+    }
+
+    /// Before 1.1 the request was kept alone, an object; its uid counts as made.
+    init(_ text: UnsafeRawBufferPointer) throws(APIError) {
+        guard text.first == UInt8(ascii: "[") else {
+            self.init(request: StoredRequest(text: Array(text)), isUIDGiven: false)
+            return
+        }
+        self = try Documents.decode(Array(text)) { reader throws(JSONError) in try ServiceContext(from: &reader) }
+    }
+
+    private init(from reader: inout JSONReader) throws(JSONError) {
+        var request = StoredRequest(text: [])
+        var isUIDGiven = false
+        var (hash, named, released) = (CanonicalHash?.none, "", [IPAddress]())
+        try reader.beginArray()
+        var count = 0
+        while try reader.nextElement(&count) {
+            switch count {
+            case 1: request = StoredRequest(text: try reader.readText().bytes)
+            case 2: isUIDGiven = try reader.readBool()
+            case 3: hash = CanonicalHash(try reader.readString())
+            case 4: named = try reader.readString()
+            case 5: released = (try reader.readStrings() ?? []).compactMap { IPAddress($0) }
+            default: try reader.skipValue()
+            }
+        }
+        self.init(
+            request: request, isUIDGiven: isUIDGiven,
+            update: hash.map { ServiceUpdate(hash: $0, named: named, released: released) })
+    }
+}
+
+/// An update that is known again when it comes a second time.
+struct ServiceUpdate: Sendable {
+    var hash: CanonicalHash
+    /// `metadata.resourceVersion` as it named it; empty where it named none.
+    var named: String
+    var released: [IPAddress]
+}
+
+extension ServiceUpdate {
+    /// Of the request: all that it says but its `status`, which is passed over, and the version that it names, "" and "0" for none.
+    init(_ asked: Service) {
+        var request = asked
+        request.status = ServiceStatus()
+        request.metadata.resourceVersion = nil
+        let version = asked.metadata.resourceVersion ?? ""
+        self.init(
+            hash: CanonicalHash(of: Documents.encode(request.write)), named: version == "0" ? "" : version, released: []
+        )
+    }
+
+    func releasing(_ addresses: [IPAddress]) -> ServiceUpdate {
+        ServiceUpdate(hash: hash, named: named, released: addresses)
+    }
+
+    func isSame(as other: ServiceUpdate) -> Bool { hash == other.hash && named == other.named }
+}

@@ -1,0 +1,85 @@
+import Allocation
+import Ledger
+import TandemAPI
+
+enum CommitOutcome: Sendable {
+    case kept
+    /// Something was first: the books show it by now.
+    case refused
+    case failed(APIError)
+}
+
+extension CommitOutcome {
+    func result(_ success: @autoclosure () -> CallResult) -> Result<CallResult, APIError> {
+        switch self {
+        case .kept: .success(success())
+        case .refused: .failure(.refusedTooOften)
+        case .failed(let error): .failure(error)
+        }
+    }
+}
+
+/// The order that keeps every promise: claim, propose, and at the proposal's place in the log judge and apply; then answer.
+///
+/// 1. The call holds the turns on all objects that its proposal is about, and what it claims is marked in the pools: no other call of
+///    this server is given it.
+/// 2. The log makes the proposal durable and gives it its place.
+/// 3. There `Books.apply` keeps it whole or refuses it whole: readers see what is kept, and what was freed can be claimed.
+/// 4. The caller is told, where its work is done.
+///
+/// If the proposal is not kept, what was claimed goes back. If nobody can say whether it was, nothing is guessed: the marks stay, so
+/// that no address can get a second owner, and the journal stops acknowledging.
+extension Engine {
+    /// `done` runs exactly once: on the executor, for all of a group at once, and without one on the journal's thread; or, where the
+    /// journal takes no more, before this returns.
+    func commit(
+        _ intent: Intent, on executor: (any Executor)?, _ done: @escaping @Sendable (CommitOutcome) -> Void
+    ) {
+        let start = stageStart()
+        let refusal = journal.offer(intent.proposal) { result in
+            switch result {
+            case .success:
+                let isKept = self.books.apply(intent.proposal, intent.prepared) == nil
+                if isKept { self.count(intent) } else { self.giveBack(intent.claims) }
+                self.stages.end(.commit, start)
+                self.verdicts.post(on: executor) { done(isKept ? .kept : .refused) }
+                return isKept
+            case .failure(let error):
+                if error.outcome == .notCommitted { self.giveBack(intent.claims) }
+                self.verdicts.post(on: executor) { done(.failed(APIError(error))) }
+                return false
+            }
+        }
+        if let refusal {
+            giveBack(intent.claims)
+            done(.failed(APIError(refusal)))
+        }
+    }
+
+    func giveBack(_ claims: [Claim]) {
+        for claim in claims { books.giveBack(claim) }
+    }
+
+    private func count(_ intent: Intent) {
+        for case .subnet(let pool, _) in intent.claims { allocations.count(pool.cluster, .allocated) }
+    }
+
+    /// How often a call decides again after something else was first.
+    static var attempts: Int { 16 }
+}
+
+extension APIError {
+    /// What a caller is told when storage could not commit.
+    init(_ error: LedgerError) {
+        self =
+            error.code == .queueFull
+            ? APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
+            : .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+    }
+
+    /// What a change is refused with while the journal is congested.
+    static let congested = APIError(Journal.congestion)
+
+    static let refusedTooOften = APIError.unavailable(
+        "others were first with everything that was tried; try again", reason: "Contention")
+}

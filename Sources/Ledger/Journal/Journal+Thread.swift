@@ -1,0 +1,230 @@
+import Dispatch
+import Metrics
+import Synchronization
+
+/// What the journal's thread does, turn by turn.
+extension Journal {
+    /// Events that are taken in one turn: a group of one's own goes between two such runs of other servers' entries.
+    static let maximumEvents = 64
+
+    enum Progress {
+        case hasWork
+        case isIdle
+        case ended
+    }
+
+    func run() {
+        var progress = Progress.isIdle
+        while progress != .ended { progress = turn(sleeps: progress == .isIdle) }
+        ended.signal()
+    }
+
+    func turn(sleeps: Bool) -> Progress {
+        let isRoused = sleeps && sleep()
+        if work() { return maintain(isIdle: false) ? .hasWork : .isIdle }
+        let (isDone, isStopping) = state.withLock { ($0.queue.isEmpty && $0.flight == nil, $0.isStopping) }
+        guard isDone else { return .isIdle }
+        if isStopping {
+            end()
+            return .ended
+        }
+        if isRoused { return .isIdle }
+        if state.withLock({ $0.impairment != nil }) { probe() }
+        return maintain(isIdle: true) ? .hasWork : .isIdle
+    }
+
+    /// Until a caller, or the log, has something to be done, but no longer than the idle time or until a fence's time is over.
+    /// Returns whether there was something.
+    private func sleep() -> Bool {
+        let now = now()
+        let nanoseconds: UInt64? = state.withLock { state in
+            let canGoOn = state.flight == nil && (!state.queue.isEmpty || state.isStopping)
+            if canGoOn || state.hasNews || state.fences.wantsAsking { return nil }
+            state.isAsleep = true
+            let idle = UInt64(idleMilliseconds) * 1_000_000
+            return state.fences.deadline.map { min(idle, $0.since(now)) } ?? idle
+        }
+        guard let nanoseconds else { return true }
+        if wake.wait(timeout: .now() + .nanoseconds(Int(nanoseconds))) == .success { return true }
+        // Somebody may rouse the journal just now: then the signal is there and must be taken.
+        let wasRoused = state.withLock { state in
+            defer { state.isAsleep = false }
+            return !state.isAsleep
+        }
+        if wasRoused { wake.wait() }
+        return wasRoused
+    }
+
+    /// Whether anything was done.
+    private func work() -> Bool {
+        var hasWorked = takeEvents()
+        if let group = takeGroup() {
+            append(group)
+            // A log of one server has the outcome at once.
+            _ = takeEvents()
+            hasWorked = true
+        }
+        return serveFences() || hasWorked
+    }
+
+    // MARK: Own groups
+
+    /// What is appended next, where no group is in flight.
+    private func takeGroup() -> [JournalQueue.Entry]? {
+        let now = now()
+        return state.withLock { state in
+            guard state.flight == nil, !state.queue.isEmpty else { return nil }
+            // Nothing is refused any more as soon as what is left in the queue allows it.
+            defer { if isCongested, !state.queue.isCongested(now) { congested.store(false, ordering: .relaxed) } }
+            return state.queue.takeGroup()
+        }
+    }
+
+    private func append(_ entries: [JournalQueue.Entry]) {
+        let proposals = entries.compactMap(\.proposal)
+        if let fault { return settle(entries, .failure(LedgerError(fault.code, fault.message))) }
+        if proposals.isEmpty { return settle(entries, .success(())) }
+        state.withLock { $0.flight = Flight(entries: entries, start: now()) }
+        log.append(proposals)
+    }
+
+    /// Shows whether storage that failed works again.
+    private func probe() {
+        guard fault == nil else { return }
+        state.withLock { $0.flight = Flight(entries: [], start: now()) }
+        log.append([])
+        _ = takeEvents()
+    }
+
+    /// Tells each caller of a group, in their order, and the log which of them is refused.
+    private func settle(_ entries: [JournalQueue.Entry], _ outcome: Result<Void, LedgerError>) {
+        var index = 0
+        for entry in entries {
+            switch entry.work {
+            case .barrier(let body): body()
+            case .proposal(_, let settle):
+                let isKept = settle(outcome)
+                if case .success = outcome, !isKept { log.noteRefused(index) }
+                index += 1
+            }
+        }
+        groupEnded()
+    }
+
+    // MARK: What comes from the log
+
+    /// Whether anything came.
+    private func takeEvents() -> Bool {
+        state.withLock { $0.hasNews = false }
+        for number in 0..<Self.maximumEvents {
+            guard !hasFailed, let event = log.next() else { return number > 0 }
+            take(event)
+        }
+        state.withLock { $0.hasNews = true }
+        return true
+    }
+
+    private func take(_ event: LogEvent) {
+        switch event {
+        case .landed:
+            let flight = takeFlight()
+            let count = flight.entries.count { $0.proposal != nil }
+            state.withLock { state in
+                state.impairment = nil
+                guard count > 0 else { return }
+                state.groups += 1
+                state.proposals += UInt64(count)
+            }
+            if count > 0 { groupSizes.observe(UInt64(count)) }
+            settle(flight.entries, .success(()))
+        case .failed(let error):
+            let flight = takeFlight()
+            state.withLock { $0.impairment = error }
+            if error.outcome == .unknown || error.code == .moved { fail(error) }
+            settle(flight.entries, .failure(error))
+        case .foreign(let proposals):
+            for (index, isKept) in foreign(proposals).enumerated() where !isKept { log.noteRefused(index) }
+            groupEnded()
+        case .fenced:
+            for body in state.withLock({ $0.fences.pass() }) { body(.success(())) }
+            groupEnded()
+        }
+    }
+
+    private func takeFlight() -> Flight {
+        guard let flight = state.withLock({ $0.flight.take() }) else {
+            preconditionFailure("the log gave an outcome without a group")
+        }
+        if !flight.entries.isEmpty { groupTimes.observe(now().since(flight.start)) }
+        return flight
+    }
+
+    /// Asks the log where somebody waits for it, and ends the wait of those whose time is over. Returns whether it did either.
+    private func serveFences() -> Bool {
+        let now = now()
+        let (late, asks) = state.withLock { state in
+            let late = state.fences.expire(now)
+            defer { if state.fences.wantsAsking { state.fences.ask() } }
+            return (late, state.fences.wantsAsking)
+        }
+        if asks { log.fence() }
+        endFences(late, LedgerError(.timedOut, "storage did not say within \(Self.fenceMilliseconds) ms what it holds"))
+        return asks || !late.isEmpty
+    }
+
+    private func endFences(_ bodies: [JournalFences.Body], _ error: LedgerError) {
+        guard !bodies.isEmpty else { return }
+        for body in bodies { body(.failure(error)) }
+        groupEnded()
+    }
+
+    // MARK: Housekeeping and the end
+
+    private func maintain(isIdle: Bool) -> Bool {
+        guard fault == nil else { return false }
+        do throws(LedgerError) {
+            return try log.maintain(isIdle: isIdle)
+        } catch {
+            // A checkpoint that can't be made costs time at the next start and room on the disk, not an address: what
+            // is in the log is safe. The next append shows whether storage works. But on damaged pages nothing is built, nor
+            // on files that are somewhere else.
+            if error.code == .corrupt || error.code == .moved { fail(error) }
+            return false
+        }
+    }
+
+    /// From here on nothing is appended and nothing is taken from the log.
+    private func fail(_ fault: LedgerError) {
+        failed.store(true, ordering: .releasing)
+        let (observers, flight, fences) = state.withLock { state in
+            state.fault = fault
+            state.queue.close(LedgerError(fault.code, fault.message), isFault: true)
+            defer { state.observers = [] }
+            return (state.observers, state.flight.take(), state.fences.end())
+        }
+        for observer in observers { observer(fault) }
+        if let flight {
+            settle(flight.entries, .failure(LedgerError(fault.code, fault.message, outcome: .unknown)))
+        }
+        endFences(fences, LedgerError(fault.code, fault.message))
+    }
+
+    private func end() {
+        let (deadline, fences) = state.withLock { ($0.tidiesUntil, $0.fences.end()) }
+        endFences(fences, LedgerError(.stopped, "the server is shutting down"))
+        while deadline.map({ .now < $0 }) ?? true, maintain(isIdle: true) {}
+        log.close()
+    }
+
+    /// Where a group's outcome does not come, nobody can tell it, and nothing is appended behind it.
+    func stopByHand() {
+        var progress = Progress.hasWork
+        while progress != .ended {
+            progress = turn(sleeps: false)
+            guard progress == .isIdle, let flight = state.withLock({ $0.flight.take() }) else { continue }
+            let reason = "the server ended before the outcome was known"
+            settle(flight.entries, .failure(LedgerError(.stopped, reason, outcome: .unknown)))
+            while let group = takeGroup() { settle(group, .failure(LedgerError(.stopped, reason))) }
+        }
+    }
+}

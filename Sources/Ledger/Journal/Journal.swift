@@ -1,0 +1,207 @@
+import Dispatch
+import Foundation
+public import Metrics
+import Synchronization
+
+/// The log's one thread: gathers proposals, appends whatever has queued up while the group before found its place, and settles each
+/// at its place in the log's order, other servers' proposals between them.
+///
+/// There is no timer: a lone proposal is appended at once, and under load the groups grow by themselves. Thread-safe;
+/// `submit` and `fence` never block. What runs on the journal's thread must not do client-sized work.
+public final class Journal: Sendable {
+    /// Runs once: at the proposal's place in the log, where it says whether the proposal is kept; or with an error, where what it
+    /// says is ignored.
+    public typealias Settlement = @Sendable (Result<Void, LedgerError>) -> Bool
+
+    /// A group whose outcome the log has not given yet.
+    struct Flight {
+        var entries: [JournalQueue.Entry]
+        /// When it was handed to the log.
+        var start: Moment
+    }
+
+    struct State {
+        var queue = JournalQueue()
+        var fences = JournalFences()
+        /// The group in flight, one at a time.
+        var flight: Flight?
+        var isAsleep = false
+        /// Whether the log may have something that was not asked for yet.
+        var hasNews = false
+        var isStopping = false
+        /// When a stop leaves the rest of the tidying to the next start.
+        var tidiesUntil: ContinuousClock.Instant?
+        var fault: LedgerError?
+        var impairment: LedgerError?
+        var observers: [@Sendable (LedgerError) -> Void] = []
+        var groups: UInt64 = 0
+        var proposals: UInt64 = 0
+    }
+
+    let state = Mutex(State())
+    // Releasing and acquiring: who sees that it failed was not told of anything by then that is not stored.
+    let failed = Atomic<Bool>(false)
+    // Relaxed: a hint. It is written under the lock of the state that it speaks of.
+    let congested = Atomic<Bool>(false)
+    let wake = DispatchSemaphore(value: 0)
+    let ended = DispatchSemaphore(value: 0)
+    let log: any Log
+    let now: @Sendable () -> Moment
+    /// How long the journal is idle before it tidies up, in milliseconds.
+    let idleMilliseconds: Int
+    let foreign: @Sendable ([Proposal]) -> [Bool]
+    let groupEnded: @Sendable () -> Void
+
+    private let runsOwnThread: Bool
+    /// Proposals in each group that landed.
+    public let groupSizes = Histogram.sizes(bounds: 13)
+    /// How long the log took for each group, in nanoseconds.
+    public let groupTimes = Histogram.times()
+
+    /// Starts the journal's thread; from here on nobody else may call the log.
+    ///
+    /// Without a thread of its own the journal does nothing but in `step` and `stop`, on the thread that calls them: for
+    /// who decides himself what happens when. `now` tells how long the queue, and a fence, has waited. `foreign` gets other servers'
+    /// proposals at their place and says for each whether it is kept; `groupEnded` runs once all of a group, or of what another
+    /// server appended, or of a fence's callers, has been told. Both on the journal's thread.
+    public init(
+        log: any Log, idleMilliseconds: Int = 200, runsOwnThread: Bool = true,
+        now: @escaping @Sendable () -> Moment = Moment.now,
+        foreign: @escaping @Sendable ([Proposal]) -> [Bool] = { $0.map { _ in false } },
+        groupEnded: @escaping @Sendable () -> Void = {}
+    ) {
+        self.log = log
+        self.now = now
+        self.idleMilliseconds = idleMilliseconds
+        self.runsOwnThread = runsOwnThread
+        self.foreign = foreign
+        self.groupEnded = groupEnded
+        // Weak: a log outlives a journal that nobody stopped.
+        log.start { [weak self] in self?.noteNews() }
+        guard runsOwnThread else { return }
+        let thread = Thread {
+            // The system learns it only from the thread itself.
+            Thread.current.name = "tandem-journal"
+            self.run()
+        }
+        thread.start()
+    }
+
+    /// The same as `offer`, where `settle` also gets the refusal, before this returns.
+    public func submit(_ proposal: Proposal, _ settle: @escaping Settlement) {
+        if let refusal = offer(proposal, settle) { _ = settle(.failure(refusal)) }
+    }
+
+    /// Queues a proposal; the order of submissions is the order of their places. Runs `settle` exactly once, on the journal's thread;
+    /// or returns why the proposal is not even queued, and runs nothing.
+    public func offer(_ proposal: Proposal, _ settle: @escaping Settlement) -> LedgerError? {
+        let now = now()
+        let bytes = proposal.encodedBytes
+        let refusal: LedgerError? = state.withLock { state in
+            if let refusal = state.queue.refusal(now) {
+                if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
+                return refusal
+            }
+            state.queue.append(JournalQueue.Entry(work: .proposal(proposal, settle), since: now, bytes: bytes))
+            return nil
+        }
+        if refusal == nil { rouse() }
+        return refusal
+    }
+
+    /// Whether proposals are refused for now, as too many wait or have waited for too long: for a caller to know before
+    /// it does the work that leads to one. Never waits.
+    public var isCongested: Bool { congested.load(ordering: .relaxed) }
+
+    /// Runs `body` once everything that the log holds now is applied: before it returns where no other server appends, else on the
+    /// journal's thread. With an error where the journal has stopped or failed, or the log does not answer within two seconds.
+    public func fence(_ body: @escaping @Sendable (Result<Void, LedgerError>) -> Void) {
+        guard log.isShared else { return body(.success(())) }
+        let now = now()
+        let closure = state.withLock { state in
+            if state.queue.closure == nil { state.fences.add(now, body) }
+            return state.queue.closure
+        }
+        if let closure { body(.failure(closure)) } else { rouse() }
+    }
+
+    /// Runs `body` on the journal's thread once everything submitted before is settled; at once where the
+    /// journal has stopped.
+    public func flush(_ body: @escaping @Sendable () -> Void) {
+        let now = now()
+        let isQueued = state.withLock { state in
+            guard !state.isStopping else { return false }
+            state.queue.append(JournalQueue.Entry(work: .barrier(body), since: now))
+            return true
+        }
+        if isQueued { rouse() } else { body() }
+    }
+
+    /// Appends what is queued, tidies up, closes the log, and returns when all that is done. Blocks; call it once,
+    /// and not on the journal's thread.
+    public func stop() {
+        _ = stop(by: nil)
+    }
+
+    /// The same, but tidies up no longer than until `deadline`, and waits for storage no longer than two seconds more. False
+    /// where the log has not answered by then: it is still in use.
+    public func stop(by deadline: ContinuousClock.Instant?) -> Bool {
+        state.withLock { state in
+            state.isStopping = true
+            state.queue.close(LedgerError(.stopped, "the server is shutting down"), isFault: false)
+            state.tidiesUntil = deadline
+        }
+        guard runsOwnThread else {
+            stopByHand()
+            return true
+        }
+        rouse()
+        guard let deadline else {
+            ended.wait()
+            return true
+        }
+        let seconds = (deadline + .seconds(2) - .now) / .seconds(1)
+        return ended.wait(timeout: .now() + seconds) == .success
+    }
+
+    /// Takes what the log has, and appends one group where something is queued; where there is neither, does one step of tidying
+    /// up. Returns whether there is more to do. Only for a journal without a thread of its own; one call at a time, on any thread.
+    @discardableResult
+    public func step() -> Bool {
+        precondition(!runsOwnThread, "the journal's own thread does this")
+        return turn(sleeps: false) == .hasWork
+    }
+
+    /// Why nothing can be appended any more; nil while all is well.
+    public var fault: LedgerError? { state.withLock { $0.fault } }
+
+    /// Whether `fault` says something; never waits.
+    public var hasFailed: Bool { failed.load(ordering: .acquiring) }
+
+    /// Why nothing could be appended last time; nil where storage works. It is tried again by itself, so that this heals without
+    /// a caller.
+    public var impairment: LedgerError? { state.withLock { $0.fault ?? $0.impairment } }
+
+    /// Runs `body` when the journal fails for good; at once if it has failed already.
+    public func onFailure(_ body: @escaping @Sendable (LedgerError) -> Void) {
+        let fault = state.withLock { state in
+            if state.fault == nil { state.observers.append(body) }
+            return state.fault
+        }
+        if let fault { body(fault) }
+    }
+
+    /// Something may have come from the log.
+    private func noteNews() {
+        state.withLock { $0.hasNews = true }
+        rouse()
+    }
+
+    private func rouse() {
+        let isAsleep = state.withLock { state in
+            defer { state.isAsleep = false }
+            return state.isAsleep
+        }
+        if isAsleep { wake.signal() }
+    }
+}

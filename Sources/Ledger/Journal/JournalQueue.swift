@@ -1,0 +1,94 @@
+import Metrics
+
+extension Journal {
+    /// Proposals that may wait; one more is answered with `queueFull`.
+    public static let maximumQueue = 65_536
+    /// The same in bytes as they will be stored; the one that reaches it still waits.
+    public static let maximumQueueBytes = 64 << 20
+    /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
+    /// behind would only make every caller wait longer, and callers who gave up would still be served.
+    public static let maximumWaitMilliseconds = 2_000
+    /// Proposals in one group: what a client at the end of a long queue waits for stays bounded.
+    static let maximumGroup = 4_096
+    /// The same in bytes; a group has one proposal at least.
+    static let maximumGroupBytes = 16 << 20
+
+    /// What a further proposal is refused with then. One value for all, as it is given most when there is the least time.
+    public static let congestion = LedgerError(
+        .queueFull,
+        "storage is behind: \(maximumQueue) changes or \(maximumQueueBytes >> 20) MiB of them wait for it, or one for more than "
+            + "\(maximumWaitMilliseconds) ms; try again in a moment")
+}
+
+/// What waits for a place in the log, in the order in which it came; how much of it may, and why a further proposal is refused.
+struct JournalQueue {
+    struct Entry: Sendable {
+        enum Work: Sendable {
+            case proposal(Proposal, Journal.Settlement)
+            case barrier(@Sendable () -> Void)
+        }
+
+        var work: Work
+        /// When it came.
+        var since: Moment
+        /// What it takes in storage.
+        var bytes = 0
+
+        var proposal: Proposal? {
+            if case .proposal(let proposal, _) = work { proposal } else { nil }
+        }
+    }
+
+    private var entries: [Entry] = []
+    /// Proposals that wait.
+    private(set) var count = 0
+    /// Of all that wait.
+    private var bytes = 0
+    /// Why nothing is taken any more; nil while the queue is open.
+    private(set) var closure: LedgerError?
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// When the first of those that wait came.
+    var since: Moment? { entries.first?.since }
+
+    /// Takes no further proposal. What waits already stays; the reason that was given first does too, unless the later one is a fault.
+    mutating func close(_ reason: LedgerError, isFault: Bool) {
+        if closure == nil || isFault { closure = reason }
+    }
+
+    /// Why a further proposal is not taken; nil where it is. O(1).
+    func refusal(_ now: Moment) -> LedgerError? { closure ?? (isCongested(now) ? Journal.congestion : nil) }
+
+    mutating func append(_ entry: Entry) {
+        entries.append(entry)
+        bytes += entry.bytes
+        if entry.proposal != nil { count += 1 }
+    }
+
+    /// What is appended next: all that waits, or as much of it as goes into one group.
+    mutating func takeGroup() -> [Entry] {
+        guard entries.count > Journal.maximumGroup || bytes > Journal.maximumGroupBytes else {
+            defer { (entries, count, bytes) = ([], 0, 0) }
+            return entries
+        }
+        var (end, taken) = (0, 0)
+        while end < min(entries.count, Journal.maximumGroup) {
+            taken += entries[end].bytes
+            if end > 0, taken > Journal.maximumGroupBytes { break }
+            end += 1
+        }
+        let group = Array(entries[..<end])
+        entries.removeFirst(end)
+        count -= group.count { $0.proposal != nil }
+        bytes -= group.reduce(0) { $0 + $1.bytes }
+        return group
+    }
+
+    /// Too many wait, or too much, or the first of them has waited for too long.
+    func isCongested(_ now: Moment) -> Bool {
+        if count >= Journal.maximumQueue || bytes >= Journal.maximumQueueBytes { return true }
+        guard let since else { return false }
+        return now.since(since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+    }
+}

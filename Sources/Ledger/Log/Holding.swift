@@ -1,0 +1,60 @@
+public import Addressing
+
+/// What kind of object it is; each has a table of its own.
+public enum ObjectKind: UInt8, Sendable, CaseIterable {
+    case service = 1
+    case node = 2
+    case pod = 3
+    /// An address, or a node's CIDR, that was given back, and is not to be given out again yet; the key is its text.
+    case cooling = 4
+}
+
+/// What ports are counted by.
+public enum TransportProtocol: UInt8, Sendable, CaseIterable {
+    case tcp = 1
+    case udp = 2
+    case sctp = 3
+}
+
+/// What an object holds: an address or a subnet, with the kind of range it is from; or a port of every node.
+public enum Holding: Hashable, Sendable {
+    public enum Pool: UInt8, Sendable, CaseIterable {
+        case serviceIP = 1
+        case loadBalancerIP = 2
+        case nodeCIDR = 3
+        case podIP = 4
+    }
+
+    /// A single address is a /32 or a /128.
+    case range(Pool, CIDR)
+    case port(TransportProtocol, UInt16)
+
+    public init(pool: Pool, range: CIDR) {
+        self = .range(pool, range)
+    }
+
+    public init(pool: Pool, address: IPAddress) {
+        self = .range(pool, CIDR(address))
+    }
+
+    /// nil for a port.
+    public var pool: Pool? {
+        if case .range(let pool, _) = self { pool } else { nil }
+    }
+
+    /// nil for a port.
+    public var range: CIDR? {
+        if case .range(_, let range) = self { range } else { nil }
+    }
+
+    /// The address, where it is a single one.
+    public var address: IPAddress? { range?.singleAddress }
+}
+
+extension CIDR {
+    /// The address of a range of one.
+    var singleAddress: IPAddress? { hostBits == 0 ? network : nil }
+
+    /// An address as such, a subnet with its length: the key of what cools, and how a holding is written.
+    var shortText: String { singleAddress?.description ?? description }
+}

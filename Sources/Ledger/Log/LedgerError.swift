@@ -1,0 +1,52 @@
+/// A failure of storage: what kind, whether the proposals at hand were kept, and one sentence a person can act on.
+public struct LedgerError: Error, Sendable, CustomStringConvertible {
+    /// The kind of a failure. The set is open: later versions may add to it.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        public let description: String
+
+        private init(_ name: String) { description = name }
+
+        /// Another process serves the data directory.
+        public static let locked = Code("locked")
+        /// The directory or a file in it can't be made or written.
+        public static let unwritable = Code("unwritable")
+        /// The database was written by a later version.
+        public static let newerSchema = Code("newerSchema")
+        /// A file that is no database of this program.
+        public static let notOurs = Code("notOurs")
+        /// The database contradicts itself, or can't be read where it was written.
+        public static let corrupt = Code("corrupt")
+        /// A file of the database was moved away, deleted or replaced while it was open.
+        public static let moved = Code("moved")
+        /// The disk is full.
+        public static let full = Code("full")
+        /// Anything else that the disk or SQLite refused.
+        public static let inputOutput = Code("inputOutput")
+        /// More changes wait for the journal than it takes.
+        public static let queueFull = Code("queueFull")
+        /// The journal has stopped.
+        public static let stopped = Code("stopped")
+        /// The log did not say in time what it held.
+        public static let timedOut = Code("timedOut")
+    }
+
+    /// Whether the proposals at hand were kept.
+    public enum Outcome: Sendable {
+        /// It was not, for sure.
+        case notCommitted
+        /// Nobody can tell before the log is read again.
+        case unknown
+    }
+
+    public let code: Code
+    public let message: String
+    public let outcome: Outcome
+
+    public init(_ code: Code, _ message: String, outcome: Outcome = .notCommitted) {
+        self.code = code
+        self.message = message
+        self.outcome = outcome
+    }
+
+    public var description: String { message }
+}

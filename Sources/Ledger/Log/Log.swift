@@ -1,0 +1,64 @@
+/// The order of everything that changes: each proposal has one place, and every server takes them in the order of their places.
+///
+/// What was appended lands once or never, whatever befalls the call; an outcome that is not known is found out by the log, never
+/// guessed. Calls come from one thread at a time, the journal's, once it has started; `append` and `maintain` may block it.
+public protocol Log: Sendable {
+    /// Hands over the folded form: each object and each cooling range once. First the Services, then the nodes, the pods, and what
+    /// cools; those of one kind in no promised order and from several threads at a time. Returns the highest version that was given
+    /// by then, that of removed objects included; throws what `body` threw first. O(objects).
+    func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64
+
+    /// Hands over the proposals behind the folded form, in the order of their places; `body` says whether one is kept. Once, behind
+    /// `load`. O(bytes).
+    func replay(_ body: (Proposal) throws -> Bool) throws
+
+    /// Begins to append a group; its outcome comes by `next`. One group is in flight at a time. An empty group shows whether storage
+    /// takes writes.
+    func append(_ group: [Proposal])
+
+    /// What comes next in the log's order; nil where there is nothing yet: then the closure given to `start` runs when there is. Never
+    /// waits.
+    func next() -> LogEvent?
+
+    /// Asks for a `.fenced` event, which comes behind everything that the log holds now. One is asked for at a time.
+    func fence()
+
+    /// Whether other servers append, so that what is answered without a commit needs a fence.
+    var isShared: Bool { get }
+
+    /// The proposal at a place of the group that landed last, or of the entry that came last, is not kept: told before `next` is
+    /// called again.
+    func noteRefused(_ index: Int)
+
+    /// Runs `rouse`, from any thread, when `next` has something after it had nothing.
+    func start(_ rouse: @escaping @Sendable () -> Void)
+
+    /// Does one small step of work that no caller waits for. `isIdle` says that nothing else is to be done.
+    /// Returns whether more of it is due now.
+    func maintain(isIdle: Bool) throws(LedgerError) -> Bool
+
+    /// Proposals that are kept, and not yet in the form that people read: work for `maintain`. Any thread.
+    var backlog: Int { get }
+
+    /// Leaves everything in good order and lets go of it. Nothing may be called after.
+    func close()
+}
+
+public enum LogEvent: Sendable {
+    /// The group in flight has its place here.
+    case landed
+    /// The group in flight has no place and never will have; or, where the error's outcome is unknown, nobody can tell, and nothing more
+    /// may be acknowledged.
+    case failed(LedgerError)
+    /// What another server appended.
+    case foreign([Proposal])
+    /// What the log held when `fence` was called has come.
+    case fenced
+}
+
+extension Log {
+    public var isShared: Bool { false }
+    public func start(_ rouse: @escaping @Sendable () -> Void) {}
+    public func fence() {}
+    public var backlog: Int { 0 }
+}

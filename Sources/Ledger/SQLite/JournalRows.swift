@@ -1,0 +1,40 @@
+import Foundation
+import GRDB
+
+/// The rows of the journal behind what is folded, read in their order.
+enum JournalRows {
+    /// Where the tables are: the number of the last proposal that they have, and the version given last by then.
+    static func folded(_ db: Database) throws -> (sequence: Int64, version: UInt64) {
+        let sequence = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0
+        let version = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0
+        return (sequence, UInt64(clamping: version))
+    }
+
+    /// Hands over the proposals of each row behind the number `start`, the number of the row's first, and the row's bytes, until
+    /// `body` wants no more. Throws where a row is damaged, or one is missing: versions are counted.
+    static func read(
+        _ db: Database, after start: Int64, _ path: String,
+        _ body: (_ proposals: [Proposal], _ first: Int64, _ bytes: Int) throws -> Bool
+    ) throws {
+        let select = try db.cachedStatement(sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
+        var end = start
+        let rows = try Row.fetchCursor(select, arguments: [start])
+        while let row = try rows.next() {
+            let last: Int64 = row[0]
+            // Lent until the next row.
+            let (decoded, bytes) = try row.withUnsafeData(atIndex: 1) { data in
+                (data?.withUnsafeBytes { EntryCoding.decode($0, isSealed: true) } ?? nil, data?.count ?? 0)
+            }
+            guard let proposals = decoded else { throw damage(path, "row \(last) of the table journal is damaged") }
+            guard last - Int64(proposals.count) == end else {
+                throw damage(path, "the table journal does not go on behind \(end) with row \(last)")
+            }
+            guard try body(proposals, end + 1, bytes) else { return }
+            end = last
+        }
+    }
+
+    static func damage(_ path: String, _ what: String) -> LedgerError {
+        LedgerError(.corrupt, "\(path): \(what); nothing was changed: restore a backup")
+    }
+}

@@ -1,0 +1,182 @@
+import GRDB
+
+/// The database's tables, and how an older one becomes this one.
+///
+/// A person with the `sqlite3` shell can read them: the columns in front are computed from the object's JSON text.
+enum Schema {
+    /// "Tndm": marks a database as this program's (`PRAGMA application_id`).
+    static let applicationID: Int64 = 0x546e_646d
+    /// `PRAGMA user_version`.
+    static let version: Int64 = 4
+
+    /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
+    static let migrations: [String] = [
+        """
+        CREATE TABLE journal (
+            seq INTEGER PRIMARY KEY,
+            record BLOB NOT NULL
+        );
+        CREATE TABLE meta (
+            name TEXT PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        INSERT INTO meta VALUES ('seq', 0), ('version', 0);
+        CREATE TABLE services (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            type TEXT AS (json_extract(document, '$.spec.type')),
+            ip_family_policy TEXT AS (json_extract(document, '$.spec.ipFamilyPolicy')),
+            cluster_ips TEXT AS (json_extract(document, '$.spec.clusterIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE nodes (
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            pod_cidrs TEXT AS (json_extract(document, '$.spec.podCIDRs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE pods (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            node TEXT AS (json_extract(document, '$.spec.nodeName')),
+            pod_ips TEXT AS (json_extract(document, '$.status.podIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE addresses (
+            address TEXT NOT NULL,
+            pool TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            PRIMARY KEY (pool, address)
+        ) WITHOUT ROWID;
+        """,
+        // Rows as they come, found by an index of their keys: in the order of the keys themselves each new row touched a page of
+        // its own in a deep tree, and the two addresses of a pod one more each.
+        """
+        DROP TABLE addresses;
+        ALTER TABLE services RENAME TO old_services;
+        CREATE TABLE services (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            type TEXT AS (json_extract(document, '$.spec.type')),
+            ip_family_policy TEXT AS (json_extract(document, '$.spec.ipFamilyPolicy')),
+            cluster_ips TEXT AS (json_extract(document, '$.spec.clusterIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO services (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_services;
+        DROP TABLE old_services;
+        ALTER TABLE nodes RENAME TO old_nodes;
+        CREATE TABLE nodes (
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            pod_cidrs TEXT AS (json_extract(document, '$.spec.podCIDRs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO nodes (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_nodes;
+        DROP TABLE old_nodes;
+        ALTER TABLE pods RENAME TO old_pods;
+        CREATE TABLE pods (
+            namespace TEXT AS (json_extract(document, '$.metadata.namespace')),
+            name TEXT AS (json_extract(document, '$.metadata.name')),
+            node TEXT AS (json_extract(document, '$.spec.nodeName')),
+            pod_ips TEXT AS (json_extract(document, '$.status.podIPs')),
+            uid TEXT AS (json_extract(document, '$.metadata.uid')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        INSERT INTO pods (key, version, holdings, context, document)
+        SELECT key, version, holdings, context, document FROM old_pods;
+        DROP TABLE old_pods;
+        CREATE VIEW addresses (address, pool, kind, owner) AS
+        WITH held (kind, owner, holding) AS (
+            SELECT 'Service', services.key, json_each.value FROM services, json_each('["' || replace(holdings, ' ', '","') || '"]')
+            UNION ALL
+            SELECT 'Node', nodes.key, json_each.value FROM nodes, json_each('["' || replace(holdings, ' ', '","') || '"]')
+            UNION ALL
+            SELECT 'Pod', pods.key, json_each.value FROM pods, json_each('["' || replace(holdings, ' ', '","') || '"]')
+        )
+        SELECT substr(holding, instr(holding, '=') + 1), substr(holding, 1, instr(holding, '=') - 1), kind, owner
+        FROM held WHERE holding <> '';
+        """,
+        """
+        CREATE TABLE cooling (
+            address TEXT AS (key),
+            node TEXT AS (json_extract(document, '$.node')),
+            released_at TEXT AS (datetime(json_extract(document, '$.releasedAt'), 'unixepoch')),
+            key TEXT PRIMARY KEY NOT NULL,
+            version INTEGER NOT NULL,
+            holdings TEXT NOT NULL,
+            context TEXT NOT NULL,
+            document TEXT NOT NULL
+        );
+        """,
+        // The version with which the object came into being; where an earlier release wrote the row, NULL, which means the one
+        // that it has: rows are not written anew for that. The journal has been folded before, and holds entries from here on.
+        """
+        ALTER TABLE services ADD COLUMN created INTEGER;
+        ALTER TABLE nodes ADD COLUMN created INTEGER;
+        ALTER TABLE nodes ADD COLUMN releasing INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE pods ADD COLUMN created INTEGER;
+        ALTER TABLE cooling ADD COLUMN created INTEGER;
+        """,
+    ]
+
+    /// The first version whose journal holds entries.
+    static let firstOfEntries: Int64 = 4
+
+    /// Brings a database that `verify` let pass to this version, in one transaction. O(1), but for what an earlier release's
+    /// journal holds: a start that ends before the end leaves all as it was.
+    static func migrate(_ db: Database, _ path: String) throws {
+        let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        guard found < version else { return }
+        try db.inTransaction(.immediate) {
+            for next in found + 1...version {
+                if next == firstOfEntries, found > 0 { try OldJournal.fold(db, path) }
+                try db.execute(sql: migrations[Int(next) - 1])
+            }
+            try db.execute(sql: "PRAGMA user_version = \(version)")
+            try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+            return .commit
+        }
+    }
+}
+
+extension ObjectKind {
+    /// The table of the objects of this kind.
+    var table: String {
+        switch self {
+        case .service: "services"
+        case .node: "nodes"
+        case .pod: "pods"
+        case .cooling: "cooling"
+        }
+    }
+}
