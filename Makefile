@@ -52,7 +52,7 @@ man: ## Write the manual pages of the programs and their shell completions into 
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 
-lint: ## Check the format, and that each part imports no more than it may know
+lint: ## Check the format, and that each part imports what it declares and no more than it may know
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 	Tests/lint.sh
 

@@ -33,18 +33,18 @@ let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-s
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
-
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
     name: "tandem",
-    // For Tests/Benchmarks, a package of its own.
     products: [
-        "Addressing", "LineFraming", "FuzzTargets", "Allocation", "IPAM", "Ledger", "TandemAPI", "Workloads",
-        "TestSupport",
-    ].map {
-        .library(name: $0, targets: [$0])
-    },
+        // For programs of others: the client, and the modules that its interface speaks of.
+        .library(name: "TandemClient", targets: ["TandemClient", "TandemAPI", "OpenSSLTLS", "Addressing"]),
+        // For Tests/Benchmarks and Tests/Fuzz, packages of their own.
+        .library(
+            name: "Workloads", targets: ["Workloads", "TestSupport", "Allocation", "TandemAPI", "Ledger", "IPAM"]),
+        .library(name: "FuzzTargets", targets: ["FuzzTargets"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -60,23 +60,20 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
         library("Addressing"),
-        library("Metrics"),
+        library("Measures"),
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", "Metrics", grdb, sqlite]),
-        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Metrics", "Ledger", "COpenSSL"]),
+        library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
+        library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Measures", "Ledger", "COpenSSL"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "DualStack", "Metrics", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio,
-                nioPosix,
-                nioHTTP1,
-                logging,
-                lifecycle,
+                "Addressing", "TandemAPI", "Measures", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio, nioPosix,
+                nioHTTP1, logging, lifecycle, signals,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
@@ -87,21 +84,15 @@ let package = Package(
             "tandemctl",
             [
                 "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments", nio,
-                arguments,
-                yams,
+                arguments, yams,
             ]),
         executable(
             "tandem-load",
             [
-                "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "LineFraming", nio, nioPosix,
-                nioHTTP1, arguments, histogram,
+                "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1,
+                arguments, histogram,
             ]),
-        executable(
-            "tandemd",
-            [
-                "Addressing", "TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", logging, lifecycle, signals,
-                arguments,
-            ]),
+        executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", arguments]),
 
         .executableTarget(
             name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
@@ -119,7 +110,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "Simulator",
-            dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Metrics"],
+            dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Measures"],
             path: "Tests/Simulator", swiftSettings: settings),
         .executableTarget(
             name: "simulate", dependencies: ["Simulator"], path: "Tests/Simulate", swiftSettings: settings),
@@ -139,22 +130,17 @@ let package = Package(
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
         tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
-        tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemClient", "TandemAPI"]),
+        tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",
-            dependencies: ["TestSupport", "Addressing", "Ledger", "TandemAPI", "LineFraming", nio],
+            dependencies: ["Addressing", "Ledger", "TandemAPI", "LineFraming", nio],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
             name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
             swiftSettings: settings),
         tests(
             "HostileTests",
-            [
-                "TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemServer", "TandemAPI", "TandemClient",
-                "IPAM",
-                "Ledger",
-                "OpenSSLTLS", "LineFraming", nio, nioPosix,
-            ]),
+            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "OpenSSLTLS", nio, nioPosix]),
         tests("YAMLDocumentsTests", ["TestSupport", "YAMLDocuments", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
@@ -166,13 +152,12 @@ let package = Package(
         tests("TandemAPITests", ["TestSupport", "TandemAPI", "Addressing"]),
         .testTarget(
             name: "LedgerTests",
-            dependencies: ["TestSupport", "FaultyDisk", "FaultyLog", "Ledger", "Addressing", "Metrics", grdb],
+            dependencies: ["TestSupport", "FaultyDisk", "FaultyLog", "Ledger", "Addressing", "Measures", grdb],
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "IPAMTests",
             [
-                "TestSupport", "FaultyLog", "ServiceDecisions", "Allocation", "DualStack", "IPAM", "Ledger",
-                "TandemAPI",
+                "TestSupport", "FaultyLog", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI",
                 "Addressing",
             ]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
@@ -180,15 +165,14 @@ let package = Package(
             name: "OperationsTests",
             dependencies: [
                 "TestSupport", "ServerSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load", "TandemAPI",
-                "Metrics",
-                yams,
+                "Measures", yams,
             ],
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Metrics",
-                "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded,
+                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Measures",
+                "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix,
             ]),
     ]
 )

@@ -10,31 +10,36 @@ fault() {
     failed=1
 }
 
+# Each import of the Swift files in a folder: file and line, and the module.
+imports() {
+    grep -nHE '^(public |package |internal |@testable |@preconcurrency )*import ' -r "$1" --include='*.swift' |
+        sed -E 's/^([^:]*:[0-9]+):.*import +((struct|class|enum|func) +)?([A-Za-z0-9_]+).*/\1 \4/'
+}
+
 # part, then all that it may import
 while read -r part allowed; do
     [ -n "$part" ] || continue
-    while IFS=: read -r file line import; do
-        module=$(sed -E 's/^(public |package |internal |@testable |@preconcurrency )*import +((struct|class|enum|func) +)?([A-Za-z0-9_]+).*/\4/' <<<"$import")
-        [[ " $allowed " == *" $module "* ]] || fault "$file:$line: $part may not import $module (Tests/lint.sh)"
-    done < <(grep -nHE '^(public |package |internal |@testable |@preconcurrency )*import ' -r "Sources/$part" --include='*.swift')
+    while read -r place module; do
+        [[ " $allowed " == *" $module "* ]] || fault "$place: $part may not import $module (Tests/lint.sh)"
+    done < <(imports "Sources/$part")
 done <<'WALLS'
 Addressing
-Metrics       Glibc Synchronization
+Measures      Glibc Synchronization
 Allocation    Addressing Synchronization
 TandemAPI     Addressing
 DualStack     Addressing TandemAPI
-Ledger        Addressing Metrics Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
-IPAM          Addressing Allocation DualStack TandemAPI Metrics Ledger COpenSSL Dispatch Foundation Glibc Synchronization
+Ledger        Addressing Measures Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
+IPAM          Addressing Allocation DualStack TandemAPI Measures Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
-TandemServer  Addressing TandemAPI DualStack Metrics Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
+TandemServer  Addressing TandemAPI Measures Ledger IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
 YAMLDocuments TandemAPI CYaml Yams
-tandem-load   ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
-tandemd       TandemServer TandemAPI IPAM YAMLDocuments Logging ArgumentParser Foundation Glibc
+tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
+tandemd       TandemServer TandemAPI IPAM YAMLDocuments ArgumentParser Foundation Glibc
 tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Yams Foundation Glibc
 WALLS
 
@@ -42,6 +47,36 @@ for part in Sources/*/; do
     grep -q "^$(basename "$part") *\( \|$\)" "$0" || [ "$(basename "$part")" = COpenSSL ] ||
         fault "$part has no line in Tests/lint.sh"
 done
+
+# The manifest declares what a target imports, no more and no less; SwiftPM itself lets pass what another target had built.
+# One line for each target in Swift: its folder, type and name, then its dependencies.
+manifest=$(swift package --scratch-path .build/lint describe | awk '
+    function finish() { if (path && isSwift) print path, type, name dependencies; path = dependencies = "" }
+    /^Targets:/ { isTarget = 1 }
+    /^    [A-Z]/ { isList = /dependencies:$/ }
+    /^    Name:/ { name = $2 }
+    /^    Type:/ { type = $2 }
+    /^    Module type:/ { isSwift = $3 == "SwiftTarget" }
+    /^    Path:/ && isTarget { path = $2 }
+    /^        / && isList { dependencies = dependencies " " $1 }
+    /^$/ { finish() }
+    END { finish() }')
+[ -n "$manifest" ] || fault "Package.swift can't be read"
+# A test depends on programs so that they are there to run.
+programs=$(awk '$2 == "executable" { print $3 }' <<<"$manifest")
+while read -r path type _ declared; do
+    # What the toolchain brings needs no declaration; CYaml is a part of Yams.
+    imported=" "
+    while read -r place module; do
+        [[ " $declared Foundation Glibc Dispatch Synchronization Testing CYaml " == *" $module "* ]] ||
+            fault "$place: $module is imported and not declared (Package.swift)"
+        imported+="$module "
+    done < <(imports "$path")
+    for module in $declared; do
+        [[ "$imported" == *" $module "* ]] || { [ "$type" = test ] && grep -qx "$module" <<<"$programs"; } ||
+            fault "Package.swift: $path declares $module and does not import it"
+    done
+done <<<"$manifest"
 
 while IFS=: read -r file line _; do
     # The proof stands on the line itself or in the comment above.

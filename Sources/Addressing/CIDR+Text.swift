@@ -1,12 +1,45 @@
 extension CIDR {
     /// Why a text is not a range.
-    public enum ParseError: Error, Hashable, Sendable {
-        /// Not an address, a slash and a number. An IPv4-mapped IPv6 network counts as such a text.
-        case notCIDR
-        /// The number after the slash is none, has a leading zero, or is above `maximum`.
-        case badPrefix(maximum: Int)
-        /// A bit below the prefix is set; `corrected` is the range that was most likely meant.
-        case hostBitsSet(corrected: CIDR)
+    public struct ParseError: Error, Hashable, Sendable, CustomStringConvertible {
+        /// The kind of a fault. The set is open: later versions may add to it.
+        public struct Code: Hashable, Sendable, CustomStringConvertible {
+            public let description: String
+
+            private init(_ name: String) { description = name }
+
+            /// Not an address, a slash and a number. An IPv4-mapped IPv6 network counts as such a text.
+            public static let notCIDR = Code("notCIDR")
+            /// The number after the slash is none, has a leading zero, or is above what the family has.
+            public static let badPrefix = Code("badPrefix")
+            /// A bit below the prefix is set.
+            public static let hostBitsSet = Code("hostBitsSet")
+        }
+
+        public let code: Code
+        /// The fault and its cure, fit to follow the refused text and a colon.
+        public let message: String
+        /// Where host bits are set, the range that was most likely meant.
+        public let corrected: CIDR?
+
+        public var description: String { message }
+
+        private init(_ code: Code, _ message: String, corrected: CIDR? = nil) {
+            self.code = code
+            self.message = message
+            self.corrected = corrected
+        }
+
+        static let notCIDR = ParseError(
+            .notCIDR,
+            "not a CIDR; write a network address and a prefix length, such as 10.96.0.0/16 or fd00:10:96::/112")
+
+        static func badPrefix(maximum: Int) -> ParseError {
+            ParseError(.badPrefix, "the prefix length must be a number from 0 to \(maximum)")
+        }
+
+        static func hostBitsSet(corrected: CIDR) -> ParseError {
+            ParseError(.hostBitsSet, "host bits are set; write \(corrected)", corrected: corrected)
+        }
     }
 
     /// Reads `address/length`, where no bit of the address is set below the prefix. O(length of the text).
@@ -34,18 +67,6 @@ extension CIDR {
             length = length * 10 + Int(digit)
         }
         return length
-    }
-}
-
-extension CIDR.ParseError: CustomStringConvertible {
-    /// The fault and its cure, fit to follow the refused text and a colon.
-    public var description: String {
-        switch self {
-        case .notCIDR:
-            "not a CIDR; write a network address and a prefix length, such as 10.96.0.0/16 or fd00:10:96::/112"
-        case .badPrefix(let maximum): "the prefix length must be a number from 0 to \(maximum)"
-        case .hostBitsSet(let corrected): "host bits are set; write \(corrected)"
-        }
     }
 }
 

@@ -63,14 +63,12 @@ final class ServerConnection {
             answer = try exchange(method, params)
         } catch {
             stream = nil
-            let server = "the server \(section.host) port \(section.port)"
-            switch error {
-            case .unreachable(let reason):
-                throw Attempt(failure: CNIError(.tryAgainLater, "\(server): \(reason)"), mayBeRepeated: true)
-            case .refused(let error):
-                throw Attempt(
-                    failure: CNIError(.refused(.unauthenticated), "\(server): \(error.message)"), mayBeRepeated: false)
-            }
+            let isRefused = error.code == .refused
+            throw Attempt(
+                failure: CNIError(
+                    isRefused ? .refused(.unauthenticated) : .tryAgainLater,
+                    "the server \(section.host) port \(section.port): \(error.message)"),
+                mayBeRepeated: !isRefused)
         }
         return try result(of: answer)
     }

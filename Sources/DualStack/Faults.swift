@@ -51,7 +51,7 @@ extension APIError.Cause {
 
 extension APIError.Causes {
     /// Throws what was found, all of it in one answer; does nothing where nothing was.
-    func refuse(kind: ObjectKind, name: String) throws(APIError) {
-        if !isEmpty { throw .invalid(kind: kind.rawValue, name: name, self) }
+    func refuse(_ kind: ObjectKind, name: String) throws(APIError) {
+        if !isEmpty { throw .invalid(kind, name: name, self) }
     }
 }

@@ -30,7 +30,7 @@ public struct NodeRules: Sendable {
                 faults.append(.invalid(field, text, error.description))
             }
         }
-        try faults.refuse(kind: .node, name: node.metadata.name)
+        try faults.refuse(.node, name: node.metadata.name)
         return asked
     }
 

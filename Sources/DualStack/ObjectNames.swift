@@ -1,12 +1,5 @@
 import TandemAPI
 
-/// The kinds of object that have names, as they stand in messages.
-enum ObjectKind: String {
-    case service = "Service"
-    case node = "Node"
-    case pod = "Pod"
-}
-
 /// What names may be made of: RFC 1123 and RFC 1035, as Kubernetes restricts them.
 enum DNSName {
     static let label1123Rule =
@@ -59,7 +52,7 @@ func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
         faults.append(
             .invalid("metadata.name", metadata.name, kind == .service ? DNSName.label1035Rule : DNSName.subdomainRule))
     }
-    if kind != .node, !DNSName.isLabel1123(metadata.namespace) {
+    if kind.isNamespaced, !DNSName.isLabel1123(metadata.namespace) {
         faults.append(.invalid("metadata.namespace", metadata.namespace, DNSName.label1123Rule))
     }
     if let uid = metadata.uid, uid.utf8.count > 128 || !uid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {

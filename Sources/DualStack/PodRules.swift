@@ -27,7 +27,7 @@ public struct PodRules: Sendable {
         let families = families(request.ipFamilies, &faults)
         let requested = requested(pod.podIPs, families, &faults)
         if let attachment = request.attachment { faults += Self.faults(of: attachment) }
-        try faults.refuse(kind: .pod, name: pod.metadata.name)
+        try faults.refuse(.pod, name: pod.metadata.name)
         return (families, requested)
     }
 

@@ -93,7 +93,7 @@ public struct ServicePlan: Sendable {
             case .loadBalancer:
                 .invalid("spec.loadBalancerIP", draft.spec.loadBalancerIP, "failed to allocate IP \(ip): \(reason)")
             }
-        return .invalid(kind: ObjectKind.service.rawValue, name: draft.service.metadata.name, [cause])
+        return .invalid(.service, name: draft.service.metadata.name, [cause])
     }
 }
 

@@ -57,6 +57,6 @@ public struct ServiceRules: Sendable {
 extension ServiceDraft {
     /// Throws what was found, all of it in one answer; does nothing where nothing was.
     func refuse(_ faults: APIError.Causes) throws(APIError) {
-        try faults.refuse(kind: .service, name: service.metadata.name)
+        try faults.refuse(.service, name: service.metadata.name)
     }
 }

@@ -1,6 +1,6 @@
 public import Addressing
 import DualStack
-import Metrics
+import Measures
 
 /// Cluster IPs and node CIDRs that were handed out, refused and taken back since the start, by range: the counts that
 /// Kubernetes' own allocators keep. Thread-safe.

@@ -1,7 +1,7 @@
 import Addressing
 import DualStack
 public import Ledger
-public import Metrics
+public import Measures
 public import TandemAPI
 
 /// The address manager: the books, the pools in which addresses are found, and the log that orders and keeps every change.

@@ -1,5 +1,5 @@
 import Glibc
-public import Metrics
+public import Measures
 import Synchronization
 
 /// What the engine takes from the world beside its calls, so that a test can decide it: chance and the time of day.

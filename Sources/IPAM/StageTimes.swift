@@ -1,4 +1,4 @@
-public import Metrics
+public import Measures
 
 /// How long the stages of a call take. Thread-safe.
 ///

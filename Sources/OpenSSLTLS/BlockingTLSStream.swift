@@ -7,17 +7,32 @@ import Glibc
 /// Not thread-safe. The process must ignore SIGPIPE: a peer that goes away is an error, not a signal.
 public final class BlockingTLSStream {
     /// Why a connection can't be had, or was lost.
-    public enum Failure: Error, Sendable, Hashable, CustomStringConvertible {
-        /// The network, or nobody at the other end: may be better a moment later.
-        case unreachable(String)
-        /// TLS was refused by one side: certificates or versions must change first.
-        case refused(TLSError)
+    public struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
+        /// The kind of a failure. The set is open: later versions may add to it.
+        public struct Code: Sendable, Hashable, CustomStringConvertible {
+            public let description: String
 
-        public var description: String {
-            switch self {
-            case .unreachable(let reason): reason
-            case .refused(let error): error.message
-            }
+            private init(_ name: String) { description = name }
+
+            /// The network, or nobody at the other end: may be better a moment later.
+            public static let unreachable = Code("unreachable")
+            /// TLS was refused by one side: certificates or versions must change first.
+            public static let refused = Code("refused")
+        }
+
+        public let code: Code
+        public let message: String
+        /// What TLS says, where it refused.
+        public let cause: TLSError?
+
+        public var description: String { message }
+
+        static func unreachable(_ reason: String) -> Failure {
+            Failure(code: .unreachable, message: reason, cause: nil)
+        }
+
+        static func refused(_ cause: TLSError) -> Failure {
+            Failure(code: .refused, message: cause.message, cause: cause)
         }
     }
 

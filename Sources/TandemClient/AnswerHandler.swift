@@ -68,8 +68,11 @@ final class AnswerHandler: ChannelInboundHandler {
     }
 
     private func read(_ line: ByteBuffer, _ context: ChannelHandlerContext) {
-        guard let message = try? JSONValue(parsing: line.readableBytesView) else {
-            return fail(context, .malformedAnswer("it is not JSON"))
+        let message: JSONValue
+        do throws(JSONError) {
+            message = try JSONValue(parsing: line.readableBytesView)
+        } catch {
+            return fail(context, .malformedAnswer("it is not JSON", cause: error))
         }
         // An answer without an id is to what the server could not read; whose it was can't be told.
         guard let id = message["id"]?.intValue else {
@@ -102,7 +105,7 @@ final class AnswerHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(context, .connectionLost("\(error)"))
+        fail(context, .connectionLost("\(error)", cause: error))
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -3,29 +3,51 @@ import NIOCore
 import NIOPosix
 
 /// Why a call has no answer. A call that the server refused throws `APIError` instead.
-public enum ClientError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// No connection could be made; the call was not sent.
-    case notReached(String)
-    /// The connection ended before the answer came. The call may have been done: ask again, a retry finds it.
-    case connectionLost(String)
-    /// No answer came in time. The call may have been done: ask again, a retry finds it.
-    case timedOut
-    /// The server answered with something that the contract does not know.
-    case malformedAnswer(String)
+public struct ClientError: Error, Sendable, CustomStringConvertible {
+    /// The kind of a failure. The set is open: later versions may add to it.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        public let description: String
 
-    public var description: String {
-        switch self {
-        case .notReached(let why): "can't reach the server: \(why)"
-        case .connectionLost(let why): "the connection was lost: \(why)"
-        case .timedOut: "the server did not answer in time"
-        case .malformedAnswer(let why): "the answer can't be read: \(why)"
-        }
+        private init(_ name: String) { description = name }
+
+        /// No connection could be made; the call was not sent.
+        public static let notReached = Code("notReached")
+        /// The connection ended before the answer came. The call may have been done: ask again, a retry finds it.
+        public static let connectionLost = Code("connectionLost")
+        /// No answer came in time. The call may have been done: ask again, a retry finds it.
+        public static let timedOut = Code("timedOut")
+        /// The server answered with something that the contract does not know.
+        public static let malformedAnswer = Code("malformedAnswer")
     }
-}
 
-extension ClientError {
+    public let code: Code
+    /// A sentence without a full stop.
+    public let message: String
+    /// The error that led to this one: of NIO, of the system, a `TLSError` or a `JSONError`; nil where this is the first.
+    public let cause: (any Error)?
+
+    public var description: String { message }
+
+    static func notReached(_ why: String, cause: (any Error)? = nil) -> ClientError {
+        ClientError(code: .notReached, message: "can't reach the server: \(why)", cause: cause)
+    }
+
+    static func notReached(_ server: ClientConfiguration, cause: any Error) -> ClientError {
+        .notReached("\(server.host) port \(server.port): \(text(cause))", cause: cause)
+    }
+
+    static func connectionLost(_ why: String, cause: (any Error)? = nil) -> ClientError {
+        ClientError(code: .connectionLost, message: "the connection was lost: \(why)", cause: cause)
+    }
+
+    static let timedOut = ClientError(code: .timedOut, message: "the server did not answer in time", cause: nil)
+
+    static func malformedAnswer(_ why: String, cause: (any Error)? = nil) -> ClientError {
+        ClientError(code: .malformedAnswer, message: "the answer can't be read: \(why)", cause: cause)
+    }
+
     /// Why a connection could not be made, in a person's words.
-    static func text(_ error: any Error) -> String {
+    private static func text(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError: error.connectionErrors.first.map { text($0.error) } ?? "no such host"
         case let error as IOError: String(cString: strerror(error.errnoCode))

@@ -5,8 +5,8 @@ import OpenSSLTLS
 
 /// Asks a server whether it serves: `GET /readyz`, or `/livez` for whether it lives. Needs no certificate of one's own.
 public enum HealthProbe {
-    /// The server's answer, and whether it is the good one. Takes at most `timeout`, and throws `ClientError.notReached`
-    /// where there is no answer by then.
+    /// The server's answer, and whether it is the good one. Takes at most `timeout`, and throws `ClientError`
+    /// of the code `notReached` where there is no answer by then.
     public static func run(
         _ configuration: ClientConfiguration, path: String = "/readyz?verbose", timeout: TimeAmount = .seconds(5)
     ) async throws -> (isHealthy: Bool, text: String) {
@@ -30,7 +30,7 @@ public enum HealthProbe {
             }
         } catch let error as TLSError {
             // The files were in order, or the connection would not have been opened: the other side did not do its part.
-            throw ClientError.notReached("\(server): \(error.message)")
+            throw ClientError.notReached("\(server): \(error.message)", cause: error)
         }
     }
 }
@@ -39,7 +39,7 @@ public enum HealthProbe {
 enum HTTPConnection {
     typealias Parts = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
 
-    /// Throws `ClientError.notReached`, or `TLSError` where one of the files can't be used.
+    /// Throws `ClientError`, or `TLSError` where one of the files can't be used.
     static func open(_ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)) async throws -> Parts {
         let tls = try TLSContext(
             client: TLSClientConfiguration(
@@ -57,7 +57,7 @@ enum HTTPConnection {
                     }
                 }
         } catch {
-            throw ClientError.notReached("\(configuration.host) port \(configuration.port): \(ClientError.text(error))")
+            throw ClientError.notReached(configuration, cause: error)
         }
     }
 

@@ -10,8 +10,8 @@ public final class TandemClient: Sendable {
     private let channel: any Channel
     private let calls: NIOLoopBound<AnswerHandler>
 
-    /// Connects and shakes hands; takes at most `timeout` for each. Without a group, that of the process. Throws `ClientError.notReached`, or `TLSError` where
-    /// one of the files can't be used.
+    /// Connects and shakes hands; takes at most `timeout` for each. Without a group, that of the process. Throws
+    /// `ClientError`, or `TLSError` where one of the files can't be used.
     public static func connect(
         _ configuration: ClientConfiguration, on group: (any EventLoopGroup)? = nil, timeout: TimeAmount = .seconds(10)
     ) async throws -> TandemClient {
@@ -41,7 +41,7 @@ public final class TandemClient: Sendable {
         } catch let error as ClientError {
             throw error
         } catch {
-            throw ClientError.notReached("\(configuration.host) port \(configuration.port): \(ClientError.text(error))")
+            throw ClientError.notReached(configuration, cause: error)
         }
     }
 

@@ -34,9 +34,9 @@ struct Apply: AsyncParsableCommand {
             for object in objects {
                 do {
                     let outcome = try await apply(object, client)
-                    print("\(object.kind.rawValue)/\(object.name) \(outcome)\(dryRun ? " (dry run)" : "")")
+                    print("\(object.kind.word)/\(object.name) \(outcome)\(dryRun ? " (dry run)" : "")")
                 } catch let error as APIError {
-                    if objects.count > 1 { Output.complain("\(object.kind.rawValue)/\(object.name):") }
+                    if objects.count > 1 { Output.complain("\(object.kind.word)/\(object.name):") }
                     if let failure = Failure(error), objects.count > 1 { Output.complain(failure.text) }
                     firstError = firstError ?? error
                 }
@@ -50,11 +50,8 @@ struct Apply: AsyncParsableCommand {
     private func apply(_ manifest: Manifest, _ client: TandemClient) async throws -> String {
         switch manifest.kind {
         case .service: try await applyService(manifest, client)
-        case .node:
-            try await allocate(manifest, .allocateNodeCIDRs, client)
-        case .pod:
-            try await allocate(manifest, .allocatePodIPs, client)
-        case .pool: ""
+        case .node: try await allocate(manifest, .allocateNodeCIDRs, client)
+        case .pod: try await allocate(manifest, .allocatePodIPs, client)
         }
     }
 
@@ -86,15 +83,15 @@ struct Apply: AsyncParsableCommand {
 
     private func live(_ manifest: Manifest, _ client: TandemClient) async throws -> JSONValue? {
         do {
-            return try await client.call(.getService, Kind.service.naming(manifest.name, in: manifest.namespace))[
-                "service"]
+            let params = manifest.kind.naming(manifest.name, in: manifest.namespace)
+            return try await client.call(manifest.kind.getMethod, params)[manifest.kind.word]
         } catch let error as APIError where error.status == .notFound {
             return nil
         }
     }
 
-    private func params(_ kind: Kind, _ object: JSONValue) -> JSONValue {
-        var params: JSONValue = [kind.rawValue: object]
+    private func params(_ kind: ObjectKind, _ object: JSONValue) -> JSONValue {
+        var params: JSONValue = [kind.word: object]
         if dryRun { params["dryRun"] = true }
         return params
     }
@@ -102,14 +99,14 @@ struct Apply: AsyncParsableCommand {
 
 /// One object of a file.
 private struct Manifest {
-    var kind: Kind
+    var kind: ObjectKind
     var namespace: String
     var name: String
     var object: JSONValue
 
     init(_ document: JSONValue, namespace: String) throws {
         let word = document["kind"]?.stringValue ?? ""
-        guard let kind = ["Service": Kind.service, "Node": .node, "Pod": .pod][word] else {
+        guard let kind = ObjectKind(rawValue: word) else {
             throw UsageError(
                 word.isEmpty
                     ? "-f: an object without a kind; write kind: Service, Node or Pod"

@@ -29,7 +29,7 @@ struct ClusterRanges {
 
     /// The pod CIDRs of one node.
     static func podCIDRs(of node: String, _ client: TandemClient) async throws -> [CIDR] {
-        podCIDRs(of: try await client.call(.getNode, Kind.node.naming(node, in: ""))["node"] ?? .null)
+        podCIDRs(of: try await client.call(.getNode, ObjectKind.node.naming(node, in: ""))["node"] ?? .null)
     }
 
     private static func podCIDRs(of node: JSONValue) -> [CIDR] {

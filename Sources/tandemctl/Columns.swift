@@ -13,9 +13,9 @@ enum Columns {
         let namespace = Column(title: "NAMESPACE") { $0["metadata"]?["namespace"].text ?? "" }
         let columns =
             switch kind {
-            case .service: services + (isWide ? wideServices : [age])
-            case .node: nodes
-            case .pod: pods + (isWide ? widePods : [age])
+            case .object(.service): services + (isWide ? wideServices : [age])
+            case .object(.node): nodes
+            case .object(.pod): pods + (isWide ? widePods : [age])
             case .pool: pools
             }
         return withNamespace ? [namespace] + columns : columns

@@ -23,22 +23,25 @@ struct Delete: AsyncParsableCommand {
     var names: [String]
 
     func validate() throws {
-        if kind == .pool { throw ValidationError("A pool goes with its range: change the server's flags.") }
+        guard case .object(let kind) = kind else {
+            throw ValidationError("A pool goes with its range: change the server's flags.")
+        }
         if force, kind != .node { throw ValidationError("--force is for nodes.") }
-        if names.isEmpty { throw ValidationError("Give the name of a \(kind.rawValue).") }
+        if names.isEmpty { throw ValidationError("Give the name of a \(kind.word).") }
     }
 
     func run() async throws {
+        guard case .object(let kind) = kind else { return }
         try await connection.use { client in
-            for name in names { try await delete(name, client) }
+            for name in names { try await delete(kind, name, client) }
         }
     }
 
-    private func delete(_ name: String, _ client: TandemClient) async throws {
+    private func delete(_ kind: ObjectKind, _ name: String, _ client: TandemClient) async throws {
         var params = kind.naming(name, in: scope.namespace)
         do {
             // A release of what is not there succeeds, but a name that was mistyped must be told.
-            if let method = kind.getMethod { _ = try await client.call(method, params) }
+            _ = try await client.call(kind.getMethod, params)
         } catch let error as APIError where error.status == .notFound && ignoreNotFound {
             return
         }
@@ -46,7 +49,7 @@ struct Delete: AsyncParsableCommand {
         let released = try await client.call(.release, params)["released"]?.arrayValue ?? []
         let addresses = released.compactMap { $0["ip"]?.stringValue ?? $0["cidr"]?.stringValue }
         print(
-            "\(kind.rawValue) \"\(name)\" deleted"
+            "\(kind.word) \"\(name)\" deleted"
                 + (addresses.isEmpty ? "" : ": \(addresses.joined(separator: ", ")) released"))
     }
 }

@@ -37,15 +37,15 @@ struct Get: AsyncParsableCommand {
     }
 
     private func objects(_ client: TandemClient) async throws -> [JSONValue] {
-        if let name, let method = kind.getMethod {
-            let result = try await client.call(method, kind.naming(name, in: scope.namespace))
-            return result[kind.rawValue].map { [$0] } ?? []
+        if let name, case .object(let kind) = kind {
+            let result = try await client.call(kind.getMethod, kind.naming(name, in: scope.namespace))
+            return result[kind.word].map { [$0] } ?? []
         }
         let namespace = kind.isNamespaced && !allNamespaces ? scope.namespace : nil
         let all = try await client.list(kind.listMethod, namespace: namespace)
         guard let name else { return all.sorted { Self.key($0) < Self.key($1) } }
         let named = all.filter { $0["name"]?.stringValue == name }
-        guard !named.isEmpty else { throw APIError.notFound(kind: kind.rawValue, name: name) }
+        guard !named.isEmpty else { throw APIError(.notFound, reason: "NotFound", "pool \"\(name)\" not found") }
         return named
     }
 

@@ -2,36 +2,47 @@ import ArgumentParser
 import TandemAPI
 
 /// What can be got, under every name that `kubectl` knows it by.
-enum Kind: String, CaseIterable, ExpressibleByArgument {
-    case service, node, pod, pool
+enum Kind: ExpressibleByArgument {
+    case object(ObjectKind)
+    case pool
 
     init?(argument: String) {
         switch argument.lowercased() {
-        case "service", "services", "svc": self = .service
-        case "node", "nodes", "no": self = .node
-        case "pod", "pods", "po": self = .pod
+        case "service", "services", "svc": self = .object(.service)
+        case "node", "nodes", "no": self = .object(.node)
+        case "pod", "pods", "po": self = .object(.pod)
         case "pool", "pools": self = .pool
         default: return nil
         }
     }
 
-    var isNamespaced: Bool { self == .service || self == .pod }
+    static var allValueStrings: [String] { ObjectKind.allCases.map(\.word) + ["pool"] }
 
-    var getMethod: TandemAPI.Method? {
+    static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+
+    var isNamespaced: Bool {
         switch self {
-        case .service: .getService
-        case .node: .getNode
-        case .pod: .getPod
-        case .pool: nil
+        case .object(let kind): kind.isNamespaced
+        case .pool: false
         }
     }
 
     var listMethod: TandemAPI.Method {
         switch self {
-        case .service: .listServices
-        case .node: .listNodes
-        case .pod: .listPods
+        case .object(.service): .listServices
+        case .object(.node): .listNodes
+        case .object(.pod): .listPods
         case .pool: .getPools
+        }
+    }
+}
+
+extension ObjectKind {
+    var getMethod: TandemAPI.Method {
+        switch self {
+        case .service: .getService
+        case .node: .getNode
+        case .pod: .getPod
         }
     }
 
@@ -39,7 +50,7 @@ enum Kind: String, CaseIterable, ExpressibleByArgument {
     func naming(_ name: String, in namespace: String) -> JSONValue {
         var metadata: JSONValue = ["name": .string(name)]
         if isNamespaced { metadata["namespace"] = .string(namespace) }
-        return [rawValue: ["metadata": metadata]]
+        return [word: ["metadata": metadata]]
     }
 }
 

@@ -9,7 +9,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-func tandem(_ name: String) -> Target.Dependency { .product(name: name, package: "tandem") }
+/// The engine and its parts, with what they are given to do.
+let workloads: Target.Dependency = .product(name: "Workloads", package: "tandem")
 
 let package = Package(
     name: "tandem-benchmarks",
@@ -20,13 +21,10 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "ratios",
-            dependencies: ["Workloads", "TestSupport", "Allocation", "Ledger", "TandemAPI"].map(tandem),
-            path: "Ratios", swiftSettings: settings),
+            name: "ratios", dependencies: [workloads], path: "Ratios", swiftSettings: settings),
         .executableTarget(
             name: "MicroBenchmarks",
-            dependencies: [.product(name: "Benchmark", package: "benchmark")]
-                + ["Workloads", "TestSupport", "Allocation", "IPAM", "Ledger"].map(tandem),
+            dependencies: [workloads, .product(name: "Benchmark", package: "benchmark")],
             path: "MicroBenchmarks", swiftSettings: settings,
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
     ]

@@ -35,7 +35,7 @@ final class RulesAlone: ServiceDecider {
         answer { () throws(APIError) in
             let asked = try service(json)
             guard let stored = services[asked.metadata.name] else {
-                throw .notFound(kind: "service", name: asked.metadata.name)
+                throw .notFound(.service, name: asked.metadata.name)
             }
             if asked.metadata.resourceVersion != stored.metadata.resourceVersion {
                 throw APIError(.aborted, reason: "Conflict", "not the current version")
@@ -48,7 +48,7 @@ final class RulesAlone: ServiceDecider {
 
     func get(_ name: String) -> DecisionAnswer {
         answer { () throws(APIError) in
-            guard let stored = services[name] else { throw .notFound(kind: "service", name: name) }
+            guard let stored = services[name] else { throw .notFound(.service, name: name) }
             return stored
         }
     }

@@ -353,7 +353,7 @@ struct RandomProposals {
             let texts = [
                 "@n0", "@", "", "@n0/", "container/c/eth0", "@/a/b", "@n0/container/c", "@n9/pod/default/x//eth0",
             ]
-            return ObjectKey(pick(ObjectKind.allCases), pick(texts))
+            return ObjectKey(pick(RecordKind.allCases), pick(texts))
         }
     }
 

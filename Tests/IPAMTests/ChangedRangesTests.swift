@@ -141,7 +141,7 @@ struct ChangedRangesTests {
 
     @Test("pod CIDRs that overlap, as they are stored, are served, and nothing of an overlap is given twice")
     func storedOverlaps() async throws {
-        func put(_ kind: ObjectKind, _ key: String, _ document: JSONValue, _ held: Holding) {
+        func put(_ kind: RecordKind, _ key: String, _ document: JSONValue, _ held: Holding) {
             let form = StoredForm(document: document.text.bytes, holdings: [held])
             log.append([Proposal([.put(ObjectKey(kind, key), form)])])
             _ = log.next()

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("What a start refuses and what it finds again")
 struct RecoveryTests {
-    private func put(_ kind: ObjectKind, _ key: String, _ document: JSONValue, _ held: [Holding]) -> Proposal {
+    private func put(_ kind: RecordKind, _ key: String, _ document: JSONValue, _ held: [Holding]) -> Proposal {
         Proposal([.put(ObjectKey(kind, key), StoredForm(document: document.text.bytes, holdings: held))])
     }
 

@@ -1,7 +1,7 @@
 import FaultyLog
 import Foundation
 import Ledger
-import Metrics
+import Measures
 import Synchronization
 import TestSupport
 import Testing

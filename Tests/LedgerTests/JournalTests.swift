@@ -1,7 +1,7 @@
 import Dispatch
 import FaultyLog
 import Foundation
-import Metrics
+import Measures
 import Synchronization
 import TestSupport
 import Testing

@@ -25,7 +25,7 @@ struct MigrationTests {
     /// What that release held, versions and all.
     private var held: StoredTables {
         func record(
-            _ kind: ObjectKind, _ key: String, _ version: UInt64, _ document: String, _ context: String = "",
+            _ kind: RecordKind, _ key: String, _ version: UInt64, _ document: String, _ context: String = "",
             _ holdings: [Holding] = []
         ) -> StoredRecord {
             StoredRecord(

@@ -139,7 +139,7 @@ struct SQLiteLogTests {
             """)
         let store = try SQLiteLog(directory: directory.path)
         var records: [StoredRecord] = []
-        func put(_ kind: ObjectKind, _ key: String, _ version: UInt64, _ document: String, _ held: [Holding]) {
+        func put(_ kind: RecordKind, _ key: String, _ version: UInt64, _ document: String, _ held: [Holding]) {
             let context = Array((kind == .service ? "{}" : "").utf8)
             records.append(
                 StoredRecord(

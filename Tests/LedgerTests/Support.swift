@@ -22,11 +22,11 @@ extension Proposal {
 
     var isKept: Bool { !expectations.contains(Self.refusal) }
 
-    static func put(_ kind: ObjectKind, _ key: String, _ document: String = "{}") -> Proposal {
+    static func put(_ kind: RecordKind, _ key: String, _ document: String = "{}") -> Proposal {
         Proposal([.put(ObjectKey(kind, key), StoredForm(document: Array(document.utf8)))])
     }
 
-    static func delete(_ kind: ObjectKind, _ key: String) -> Proposal { Proposal([.delete(ObjectKey(kind, key))]) }
+    static func delete(_ kind: RecordKind, _ key: String) -> Proposal { Proposal([.delete(ObjectKey(kind, key))]) }
 }
 
 extension StoredTables {

@@ -1,5 +1,5 @@
 import Foundation
-import Metrics
+import Measures
 import ServerSupport
 import TandemAPI
 import TestSupport

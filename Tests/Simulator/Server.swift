@@ -1,7 +1,7 @@
 import FaultyLog
 import IPAM
 import Ledger
-import Metrics
+import Measures
 import TandemAPI
 
 /// One server from its start to its end: an engine, its end of the log, and the calls that it has not answered. One that starts again is

@@ -2,7 +2,7 @@ import Addressing
 import FaultyLog
 import IPAM
 import Ledger
-import Metrics
+import Measures
 import TandemAPI
 import TestSupport
 

@@ -28,10 +28,10 @@ struct BoundedErrorTests {
         #expect(made == 32 && causes.named.count == 32 && causes.count == 40_000)
         let sum = causes + causes
         #expect(sum.named == causes.named && sum.count == 80_000)
-        let error = APIError.invalid(kind: "Service", name: "web", sum)
+        let error = APIError.invalid(.service, name: "web", sum)
         #expect(error.causes.map(\.field) == (0..<32).map { "spec[\($0)]" })
         #expect(error.message.hasPrefix("Service \"web\" is invalid (the first 32 of 80000 faults): spec[0]: no; "))
-        let few = APIError.invalid(kind: "Service", name: "web", [cause(0), cause(1)])
+        let few = APIError.invalid(.service, name: "web", [cause(0), cause(1)])
         #expect(few.message == "Service \"web\" is invalid: spec[0]: no; spec[1]: no")
     }
 
@@ -42,7 +42,7 @@ struct BoundedErrorTests {
         #expect(cause.field.utf8.count == 256 && cause.message.utf8.count == 256)
         let causes: APIError.Causes = (0..<100).reduce(into: []) { causes, _ in causes.append(cause) }
         for error in [
-            APIError.invalid(kind: "Pod", name: long, causes), .notFound(kind: "pod", name: long),
+            APIError.invalid(.pod, name: long, causes), .notFound(.pod, name: long),
             APIError(.notFound, reason: "x", long), .unavailable(long),
         ] {
             #expect(error.message.utf8.count <= APIError.maximumMessageBytes)
@@ -52,6 +52,6 @@ struct BoundedErrorTests {
         }
         // A name that may be one is never cut.
         let name = String(repeating: "x", count: 253)
-        #expect(APIError.notFound(kind: "pod", name: name).message == "pod \"\(name)\" not found")
+        #expect(APIError.notFound(.pod, name: name).message == "pod \"\(name)\" not found")
     }
 }

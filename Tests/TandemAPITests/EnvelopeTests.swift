@@ -177,7 +177,7 @@ struct EnvelopeTests {
     @Test("an error's data says status, reason and causes; codes are -32000 - N")
     func writesErrors() throws {
         let error = APIError.invalid(
-            kind: "Service", name: "a", [.init("spec.ipFamilies[0]", .invalid, "no \"such\" family")])
+            .service, name: "a", [.init("spec.ipFamilies[0]", .invalid, "no \"such\" family")])
         let reply = try JSONValue(parsing: RPCReply(id: nil, .failure(error)).bytes)
         #expect(reply["error"]?["code"] == -32003)
         #expect(reply["error"]?["data"]?["status"] == "INVALID_ARGUMENT")

@@ -2,7 +2,7 @@ import Addressing
 import IPAM
 import Ledger
 import Logging
-import Metrics
+import Measures
 import NIOCore
 import NIOEmbedded
 import ServerSupport

@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import Testing
 
 @testable import TandemServer

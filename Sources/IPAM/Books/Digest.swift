@@ -5,7 +5,7 @@ import Ledger
 struct DigestHash {
     private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    init(_ kind: ObjectKind, _ version: UInt64) {
+    init(_ kind: RecordKind, _ version: UInt64) {
         add(UInt64(kind.rawValue))
         add(version)
     }

@@ -110,7 +110,7 @@ final class NodeRecord: @unchecked Sendable {
 
     func stamp(_ version: UInt64) { self.version = version }
 
-    var owner: Owner { Owner(kind: "Node", name: name, uid: uid) }
+    var owner: Owner { Owner(.node, name: name, uid: uid) }
 
     /// As it is served. O(length).
     var served: [UInt8] { Documents.served(document, version) }

@@ -43,7 +43,7 @@ final class StoredService: @unchecked Sendable {
 
     static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }
 
-    var owner: Owner { Owner(kind: "Service", namespace: namespace, name: name, uid: uid) }
+    var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }
 
     /// As it is served. O(length).
     var served: [UInt8] { Documents.served(document, version) }

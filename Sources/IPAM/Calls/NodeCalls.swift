@@ -54,13 +54,13 @@ extension Engine {
         let record = stored.record
         let missing = cluster.podFamilies.filter { record.pool($0) == nil }
         guard requested.allSatisfy({ record.podCIDRs.contains($0) || missing.contains($0.family) }) else {
-            throw .alreadyExists("node", asked.metadata)
+            throw .alreadyExists(.node, asked.metadata)
         }
         var uid: String?
         if let asked = asked.metadata.uid, asked != record.uid {
             // A uid that Tandem made gives way to the cluster's, which a node's own agent has no say in.
             guard !record.isUIDGiven, caller.onlyNode == nil else {
-                throw .alreadyExists("node", ObjectMeta(name: record.name))
+                throw .alreadyExists(.node, ObjectMeta(name: record.name))
             }
             uid = asked
         }
@@ -132,11 +132,11 @@ extension Engine {
         case .taken:
             if let cooling = books.claimCoolingCIDR(subnet) { return cooling }
             throw .invalid(
-                kind: "Node", name: name,
+                .node, name: name,
                 [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is \(books.holderText(of: subnet))")])
         case .reserved, .outOfRange:
             throw .invalid(
-                kind: "Node", name: name,
+                .node, name: name,
                 [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is not a subnet of \(pool.cluster) for a node")])
         }
     }

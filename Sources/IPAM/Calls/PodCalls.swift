@@ -89,7 +89,7 @@ extension Engine {
         do throws(APIError) {
             if let stored = stored(asked, on: node) {
                 giveBack(change?.claims ?? [])
-                guard stored.isAnswer(to: asked) else { throw .alreadyExists("pod", asked.pod.metadata) }
+                guard stored.isAnswer(to: asked) else { throw .alreadyExists(.pod, asked.pod.metadata) }
                 return caller.succeed(stored.result(stored.served, isReplayed: true))
             }
             guard !node.isReleasing else { throw .nodeReleasing(node.name) }
@@ -250,6 +250,6 @@ extension StoredNode {
         case .outOfRange: fault = "\(requested) does not lie in \(pool.cidr), the pod CIDR of node \"\(name)\""
         }
         throw .invalid(
-            kind: "Pod", name: asked.pod.metadata.name, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
+            .pod, name: asked.pod.metadata.name, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
     }
 }

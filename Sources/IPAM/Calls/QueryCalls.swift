@@ -8,13 +8,13 @@ extension Engine {
     func getService(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
         guard let stored = books.services[StoredService.key(metadata)],
             metadata.uid == nil || metadata.uid == stored.uid
-        else { return .failure(.notFound(kind: "service", name: metadata.name)) }
+        else { return .failure(.notFound(.service, name: metadata.name)) }
         return .success(.service(stored.served))
     }
 
     func getNode(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
         guard let stored = books.nodes[metadata.name]?.record, metadata.uid == nil || metadata.uid == stored.uid else {
-            return .failure(.notFound(kind: "node", name: metadata.name))
+            return .failure(.notFound(.node, name: metadata.name))
         }
         return .success(.node(stored.served))
     }
@@ -29,7 +29,7 @@ extension Engine {
             // Nearly always the newest; or one that is known by its name and uid. Else all are looked at.
             var found = books.newestPod(named: metadata).flatMap { isWanted($0) ? $0 : nil }
             if found == nil { found = try books.newestPod(named: metadata, where: isWanted) }
-            guard let found else { throw .notFound(kind: "pod", name: metadata.name) }
+            guard let found else { throw .notFound(.pod, name: metadata.name) }
             let pod = books.mainInterface(of: found)
             let others = onlyNode == nil ? books.nodes(ofPodsNamed: metadata, but: pod.node.name) : []
             return .success(.pod(pod.shown, others: others))

@@ -40,13 +40,15 @@ extension Engine {
             stages.end(.claim, decided)
             guard stored == nil else {
                 giveBack(claimed.claims)
-                throw .alreadyExists("service", asked.metadata)
+                throw .alreadyExists(.service, asked.metadata)
             }
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
-            let context = ServiceContext(
-                request: StoredRequest(text: request), isUIDGiven: asked.metadata.uid != nil)
-            keep(claimed, context, expecting: .absent(ObjectKey(.service, key)), for: caller) { outcome in
+            let isUIDGiven = asked.metadata.uid != nil
+            keep(
+                claimed, ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
+                expecting: .absent(ObjectKey(.service, key)), for: caller
+            ) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
@@ -62,7 +64,7 @@ extension Engine {
     ) {
         do throws(APIError) {
             guard let stored = books.services[key] else {
-                throw .notFound(kind: "service", name: asked.metadata.name)
+                throw .notFound(.service, name: asked.metadata.name)
             }
             if let update = stored.context.update, update.isSame(as: request) {
                 return caller.succeed(
@@ -137,7 +139,8 @@ extension Engine {
 
     /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
     private func keep(
-        _ claimed: consuming ClaimedService, _ context: ServiceContext, expecting expectation: Expectation,
+        _ claimed: consuming ClaimedService, _ context: @autoclosure () -> ServiceContext,
+        expecting expectation: Expectation,
         for caller: Caller, _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
         claimed.decision.service.metadata.resourceVersion = nil
@@ -146,6 +149,7 @@ extension Engine {
             giveBack(claimed.claims)
             return done(.kept(document, holding: []))
         }
+        let context = context()
         let form = StoredForm(
             document: document, context: context.text, holdings: claimed.decision.held.map(\.ledgerHolding))
         let stored = StoredService(
@@ -232,10 +236,10 @@ extension StoredService {
 extension APIError {
     static func conflict(_ message: String) -> APIError { APIError(.aborted, reason: "Conflict", message) }
 
-    static func alreadyExists(_ kind: String, _ metadata: ObjectMeta) -> APIError {
+    static func alreadyExists(_ kind: ObjectKind, _ metadata: ObjectMeta) -> APIError {
         APIError(
             .alreadyExists, reason: "AlreadyExists",
-            "\(kind) \"\(metadata.name)\" already exists and asks for something else; "
+            "\(kind.word) \"\(metadata.name)\" already exists and asks for something else; "
                 + "change it with an update, release it first, or take another name")
     }
 }

@@ -189,7 +189,7 @@ struct StoredPod: @unchecked Sendable {
         }
     }
     var uid: String { withUID { String(decoding: $0, as: UTF8.self) } }
-    var owner: Owner { Owner(kind: "Pod", namespace: namespace, name: name, uid: uid) }
+    var owner: Owner { Owner(.pod, namespace: namespace, name: name, uid: uid) }
 
     /// The object as it is served. O(length).
     var served: [UInt8] {

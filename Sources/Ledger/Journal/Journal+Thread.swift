@@ -1,5 +1,5 @@
 import Dispatch
-import Metrics
+import Measures
 import Synchronization
 
 /// What the journal's thread does, turn by turn.

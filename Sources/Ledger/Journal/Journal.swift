@@ -1,6 +1,6 @@
 import Dispatch
 import Foundation
-public import Metrics
+public import Measures
 import Synchronization
 
 /// The log's one thread: gathers proposals, appends whatever has queued up while the group before found its place, and settles each

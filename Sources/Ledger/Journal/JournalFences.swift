@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 
 extension Journal {
     /// How long the log has to answer a fence, in milliseconds.

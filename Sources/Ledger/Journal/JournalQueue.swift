@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 
 extension Journal {
     /// Proposals that may wait; one more is answered with `queueFull`.

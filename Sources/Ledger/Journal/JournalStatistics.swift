@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import Synchronization
 
 extension Journal {

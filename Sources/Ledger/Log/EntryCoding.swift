@@ -264,7 +264,7 @@ extension ByteReader {
     }
 
     private mutating func key() -> ObjectKey? {
-        guard let kind = byte().flatMap(ObjectKind.init), let key = text() else { return nil }
+        guard let kind = byte().flatMap(RecordKind.init), let key = text() else { return nil }
         return ObjectKey(kind, key)
     }
 

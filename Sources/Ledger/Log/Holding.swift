@@ -1,7 +1,7 @@
 public import Addressing
 
-/// What kind of object it is; each has a table of its own.
-public enum ObjectKind: UInt8, Sendable, CaseIterable {
+/// What kind of record it is; each has a table of its own. The values are stored.
+public enum RecordKind: UInt8, Sendable, CaseIterable {
     case service = 1
     case node = 2
     case pod = 3

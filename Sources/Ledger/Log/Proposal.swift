@@ -15,10 +15,10 @@ public struct Proposal: Sendable, Equatable {
 
 /// Which object it is: its kind, and its key among those of its kind.
 public struct ObjectKey: Hashable, Sendable {
-    public var kind: ObjectKind
+    public var kind: RecordKind
     public var key: String
 
-    public init(_ kind: ObjectKind, _ key: String) {
+    public init(_ kind: RecordKind, _ key: String) {
         self.kind = kind
         self.key = key
     }

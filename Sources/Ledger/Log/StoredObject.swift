@@ -1,7 +1,7 @@
 /// One object of the folded form, as `Log.load` hands it over. Its bytes are lent: they are there until the call that gets them
 /// returns.
 public struct StoredObject {
-    public let kind: ObjectKind
+    public let kind: RecordKind
     /// UTF-8.
     public let key: UnsafeRawBufferPointer
     /// That of its last change; of what cools, the one given last when it began.
@@ -42,7 +42,7 @@ public struct StoredRecord: Sendable, Equatable {
         self.form = form
     }
 
-    public var kind: ObjectKind { key.kind }
+    public var kind: RecordKind { key.kind }
 
     /// Lends it for the time of the call: for logs that keep their folded form in memory.
     public func lend<Result>(to body: (StoredObject) throws -> Result) rethrows -> Result {

@@ -11,7 +11,7 @@ enum Damage {
         var configuration = Configuration()
         configuration.readonly = true
         guard let queue = try? DatabaseQueue(path: path, configuration: configuration) else { return "" }
-        let names = ["journal", "meta"] + ObjectKind.allCases.map(\.table)
+        let names = ["journal", "meta"] + RecordKind.allCases.map(\.table)
         let damaged = names.filter { table in
             let found = try? queue.inDatabase { db in
                 try String.fetchOne(db, sql: "PRAGMA quick_check(\(table))")

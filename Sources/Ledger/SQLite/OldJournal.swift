@@ -78,7 +78,7 @@ enum OldJournal {
     }
 
     private static func record(from reader: inout ByteReader) -> Record? {
-        guard let kind = reader.byte().flatMap(ObjectKind.init), let isPut = reader.byte(),
+        guard let kind = reader.byte().flatMap(RecordKind.init), let isPut = reader.byte(),
             let version = reader.integer(UInt64.self), let key = blob(from: &reader)
         else { return nil }
         var record = Record(key: ObjectKey(kind, String(decoding: key, as: UTF8.self)), version: version)

@@ -14,7 +14,7 @@ extension SQLiteLog {
         do {
             return try queue.inDatabase { db in
                 let newest = try JournalRows.folded(db).version
-                for kind in ObjectKind.allCases { try load(kind, upTo: newest, db, body) }
+                for kind in RecordKind.allCases { try load(kind, upTo: newest, db, body) }
                 return newest
             }
         } catch let error as DatabaseError {
@@ -44,7 +44,7 @@ extension SQLiteLog {
     }
 
     private func load(
-        _ kind: ObjectKind, upTo version: UInt64, _ db: Database, _ body: @Sendable (StoredObject) throws -> Void
+        _ kind: RecordKind, upTo version: UInt64, _ db: Database, _ body: @Sendable (StoredObject) throws -> Void
     ) throws {
         let releasing = kind == .node ? "releasing" : "0"
         let select = try db.makeStatement(
@@ -78,7 +78,7 @@ extension SQLiteLog {
     }
 
     private func lend(
-        _ batch: RowBatch, _ kind: ObjectKind, upTo newest: UInt64, _ body: (StoredObject) throws -> Void
+        _ batch: RowBatch, _ kind: RecordKind, upTo newest: UInt64, _ body: (StoredObject) throws -> Void
     ) throws {
         try batch.visit { row, key, holdings, context, document in
             guard row.version <= newest, row.created <= row.version else {

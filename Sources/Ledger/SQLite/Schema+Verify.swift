@@ -101,7 +101,7 @@ extension Schema {
     static func verifyVersions(_ db: Database, at path: String) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         let created = found < firstOfEntries ? "" : "OR created NOT BETWEEN 0 AND version"
-        for kind in ObjectKind.allCases where try db.tableExists(kind.table) {
+        for kind in RecordKind.allCases where try db.tableExists(kind.table) {
             let strange = try String.fetchOne(
                 db,
                 sql: """

@@ -169,7 +169,7 @@ enum Schema {
     }
 }
 
-extension ObjectKind {
+extension RecordKind {
     /// The table of the objects of this kind.
     var table: String {
         switch self {

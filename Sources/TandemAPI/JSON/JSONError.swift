@@ -2,17 +2,24 @@
 ///
 /// The reader keeps no path while it reads, so that good input pays nothing for it; `path(in:)` finds it afterwards.
 public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// `syntax`: the text is not JSON (RFC 8259). `type`: it is JSON, but not of the expected shape.
-    public enum Kind: Sendable { case syntax, type }
+    /// The kind of a fault. The set is open: later versions may add to it. One byte, so that an error stays in registers.
+    public struct Code: Sendable, Hashable {
+        private let number: UInt8
 
-    public var kind: Kind
+        /// The text is not JSON (RFC 8259).
+        public static var syntax: Code { Code(number: 0) }
+        /// It is JSON, but not of the expected shape.
+        public static var type: Code { Code(number: 1) }
+    }
+
+    public var code: Code
     /// Offset of the fault in bytes from the start of the text.
     public var offset: Int
     /// What was wrong and what would be right, without the place.
     public var message: String
 
-    public init(_ kind: Kind, at offset: Int, _ message: String) {
-        self.kind = kind
+    public init(_ code: Code, at offset: Int, _ message: String) {
+        self.code = code
         self.offset = offset
         self.message = message
     }

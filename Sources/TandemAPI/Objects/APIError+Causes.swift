@@ -64,12 +64,13 @@ extension APIError {
 
     /// The object is not valid: what kube-apiserver answers with 422. The message says how many faults there are where not
     /// all of them are among the causes.
-    public static func invalid(kind: String, name: String, _ causes: Causes) -> APIError {
+    public static func invalid(_ kind: ObjectKind, name: String, _ causes: Causes) -> APIError {
         let named = causes.named.count
         let part = named < causes.count ? " (the first \(named) of \(causes.count) faults)" : ""
         let faults = causes.named.map { "\($0.field): \($0.message)" }.joined(separator: "; ")
         let name = name.cut(toBytes: Cause.maximumTextBytes)
-        var error = APIError(.invalidArgument, reason: "Invalid", "\(kind) \"\(name)\" is invalid\(part): \(faults)")
+        var error = APIError(
+            .invalidArgument, reason: "Invalid", "\(kind.rawValue) \"\(name)\" is invalid\(part): \(faults)")
         error.causes = causes.named
         return error
     }

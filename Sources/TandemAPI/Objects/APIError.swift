@@ -61,10 +61,10 @@ public struct APIError: Error, Sendable, Hashable {
         self.isRetryable = isRetryable
     }
 
-    public static func notFound(kind: String, name: String) -> APIError {
+    public static func notFound(_ kind: ObjectKind, name: String) -> APIError {
         APIError(
             .notFound, reason: "NotFound",
-            "\(kind) \"\(name.cut(toBytes: Cause.maximumTextBytes))\" not found")
+            "\(kind.word) \"\(name.cut(toBytes: Cause.maximumTextBytes))\" not found")
     }
 
     /// Nothing left to hand out in a range. Retryable: a release makes room.

@@ -185,14 +185,13 @@ public struct Released: Sendable, Hashable {
 
 /// Who holds an address.
 public struct Owner: Sendable, Hashable {
-    /// `Service`, `Pod` or `Node`.
-    public var kind: String
+    public var kind: ObjectKind
     /// Empty for a Node.
     public var namespace: String
     public var name: String
     public var uid: String
 
-    public init(kind: String, namespace: String = "", name: String, uid: String) {
+    public init(_ kind: ObjectKind, namespace: String = "", name: String, uid: String) {
         self.kind = kind
         self.namespace = namespace
         self.name = name
@@ -202,7 +201,7 @@ public struct Owner: Sendable, Hashable {
     func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("kind")
-        writer.string(kind)
+        writer.string(kind.rawValue)
         if !namespace.isEmpty {
             writer.key("namespace")
             writer.string(namespace)

@@ -1,7 +1,7 @@
 import Addressing
 import IPAM
 import Ledger
-import Metrics
+import Measures
 import TandemAPI
 
 /// Everything that the server counts. Names that users' dashboards know from kube-apiserver and

@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 
 /// The Prometheus text format, version 0.0.4.
 struct MetricsText {

@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import TandemAPI
 
 /// Calls by method and status, and how long they took. Thread-safe; counting is one addition.

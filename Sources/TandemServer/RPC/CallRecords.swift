@@ -1,6 +1,6 @@
 import Addressing
 import Logging
-import Metrics
+import Measures
 import TandemAPI
 
 /// What is written down of calls: a line in the log of each that was refused (of those that met a limit, one a second for

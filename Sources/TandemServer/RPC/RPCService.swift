@@ -1,5 +1,5 @@
 import IPAM
-import Metrics
+import Measures
 import NIOCore
 import Synchronization
 import TandemAPI

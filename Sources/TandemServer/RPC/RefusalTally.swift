@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import Synchronization
 
 /// Calls refused because of a limit come by the ten thousand a second, when there is the least time for a line of the log for

@@ -1,6 +1,6 @@
 import Glibc
 import Logging
-import Metrics
+import Measures
 import NIOCore
 
 /// On the listening channel: accepts no connection for a moment when there is no descriptor (or no memory) for one, and then

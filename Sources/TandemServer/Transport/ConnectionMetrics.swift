@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import OpenSSLTLS
 
 /// Connections and their handshakes since the start. Thread-safe.

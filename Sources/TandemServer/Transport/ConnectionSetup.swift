@@ -1,5 +1,5 @@
 import Logging
-import Metrics
+import Measures
 import NIOCore
 import NIOHTTP1
 import OpenSSLTLS

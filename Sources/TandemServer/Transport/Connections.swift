@@ -1,4 +1,4 @@
-import Metrics
+import Measures
 import NIOCore
 import Synchronization
 
