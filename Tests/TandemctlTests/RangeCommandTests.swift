@@ -72,6 +72,24 @@ struct RangeCommandTests {
         #expect(changed.contains("-d 10.0.0.0/8 -j RETURN"))
     }
 
+    @Test("masquerade leaves alone every CIDR that a node holds, though --cluster-cidr has moved on")
+    func keepsOldNodes() throws {
+        var server = try ServerProcess(directory.path)
+        #expect(Ctl(port: server.port)("apply -f -", input: "{kind: Node, metadata: {name: old}}").status == 0)
+        #expect(server.stop() == 0)
+        server = try ServerProcess(
+            directory.path, ["--service-cluster-ip-range=10.96.0.0/20", "--cluster-cidr=10.245.0.0/16"])
+        let rules = Ctl(port: server.port)("masquerade -o nft").output
+        #expect(
+            rules.contains(
+                "set pods-ipv4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.245.0.0/16, 10.244.0.0/24 } }"
+            ), "\(rules)")
+        #expect(rules.contains("{ 10.245.0.0/16, 10.244.0.0/24, 10.96.0.0/20, 169.254.0.0/16 }"), "\(rules)")
+        #expect(rules.contains("elements = { fd00:10:244::/64 }"), "\(rules)")
+        let check = Ctl(port: server.port)("check")
+        #expect(check.status == 0, "\(check.output)\(check.errors)")
+    }
+
     @Test(
         "what can't be is told with the place",
         arguments: [

@@ -25,7 +25,7 @@ extension Books {
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
     private func make(_ step: Draft.Step, _ draft: Draft, _ version: inout UInt64) {
         switch step {
-        case .putService(let service, let old):
+        case .putService(let service, let old, let isOwn):
             version &+= 1
             service.stamp(version)
             addToDigest(service.digest)
@@ -37,7 +37,12 @@ extension Books {
             note(old, -1)
             note(service, 1)
             for address in old?.addresses ?? [] where draft.isFree(CIDR(address)) { clear(address) }
-            for address in service.addresses where !(old?.addresses.contains(address) ?? false) { pools.mark(address) }
+            // What this server proposed it has claimed, in the one pool that it is of.
+            if !isOwn {
+                for address in service.addresses where !(old?.addresses.contains(address) ?? false) {
+                    pools.mark(address)
+                }
+            }
             services[service.key] = service
         case .deleteService(let service):
             version &+= 1
