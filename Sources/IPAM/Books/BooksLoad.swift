@@ -103,11 +103,13 @@ final class BooksLoad: Sendable {
         guard object.holdings.count <= 2 else {
             throw StartFault.unreadable("pod", object.key, "holds more than one address of a family")
         }
+        let stored = pods.node(at: place)
+        let addresses = object.holdings.compactMap(\.address)
         let pod = StoredPod(
-            identity, on: pods.node(at: place), addresses: object.holdings.compactMap(\.address),
-            version: object.version, document: object.document, read: read,
-            isUIDGiven: UIDOrigin.isGiven(object.context), hasOldKey: node == nil)
-        books.addToDigest(pod.digest)
+            identity, on: stored, addresses: addresses, version: object.version, document: object.document,
+            read: read, isUIDGiven: UIDOrigin.isGiven(object.context), hasOldKey: node == nil)
+        books.addToDigest(
+            StoredPod.digest(identity, on: stored.name, holding: addresses, version: object.version))
         pods.add(pod, at: place)
     }
 

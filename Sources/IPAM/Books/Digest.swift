@@ -67,9 +67,16 @@ extension StoredNode {
 
 extension StoredPod {
     var digest: UInt64 {
+        withIdentity { Self.digest($0, on: incarnation.name, holding: addresses, version: version) }
+    }
+
+    /// The same of its parts, where they are at hand.
+    static func digest(
+        _ identity: UnsafeRawBufferPointer, on node: String, holding addresses: [IPAddress], version: UInt64
+    ) -> UInt64 {
         var hash = DigestHash(.pod, version)
-        hash.add(node.name)
-        hash.add(withIdentity { shardHash(of: $0) })
+        hash.add(node)
+        hash.add(shardHash(of: identity))
         for address in addresses { hash.add(address, length: address.family.addressBits) }
         return hash.value
     }
