@@ -21,7 +21,7 @@ extension Books {
         return nil
     }
 
-    /// An object's addresses are free in the pools before it is gone for readers: who reads that, and then asks for its address, gets it,
+    /// An object's addresses are free in the pools before it is gone for readers: a client that reads so, and then asks for its address, gets it,
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
     private func make(_ step: Draft.Step, _ draft: Draft, _ version: inout UInt64) {
         switch step {
@@ -163,12 +163,7 @@ extension Books.Held {
 
     /// Node CIDRs that overlap one that is not among them.
     private func overlapCount(_ cidr: CIDR) -> Int {
-        var count = 0
-        cidrs.visit(overlapping: cidr) { _, _ in
-            count += 1
-            return true
-        }
-        return count
+        cidrs.all(overlapping: cidr).count
     }
 }
 

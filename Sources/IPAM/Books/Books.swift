@@ -4,7 +4,7 @@ import Ledger
 import Synchronization
 import TandemAPI
 
-/// The books: every object, who holds each address, pod CIDR and node port, what cools, and the version given last. Memory holds
+/// The books: every object, the holder of each address, pod CIDR and node port, all that cools, and the version given last. Memory holds
 /// the truth while the server runs.
 ///
 /// One function changes them, `apply`, on the log's thread alone: all that is kept goes through it in the log's order, so that servers
@@ -212,6 +212,21 @@ final class Books: Sendable {
         }
     }
 
+    /// The pods of one identity behind `last`, in the order of their nodes' names: as many as `limit`. O(log n + limit).
+    func pods(_ identity: PodIdentity, after last: StoredPod?, limit: Int) -> [StoredPod] {
+        var key = identity.key
+        let origin = identity.origin.utf8.count
+        return key.withUTF8 { pods(UnsafeRawBufferPointer($0), origin: origin, after: last, limit: limit) }
+    }
+
+    private func pods(
+        _ identity: UnsafeRawBufferPointer, origin: Int, after last: StoredPod?, limit: Int
+    ) -> [StoredPod] {
+        let order = PodOriginOrder(identity, origin: origin, node: last.map { "\($0.node.name)\0" } ?? "")
+        let found = podsByOrigin.pods(from: order.key, through: order.key, limit: limit, where: order.isBefore).pods
+        return Array(found.prefix { $0.withIdentity { $0.hasSameBytes(as: identity) } })
+    }
+
     /// The newest incarnation of a name.
     func newestPod(named metadata: ObjectMeta) -> StoredPod? {
         withNameOrder(metadata, version: .max) { order in
@@ -342,16 +357,13 @@ final class Books: Sendable {
 
     /// The pod whose key in the log names no node. O(nodes that have the identity).
     func podWithOldKey(_ identity: UnsafeRawBufferPointer, origin: Int) -> StoredPod? {
-        var node = ""
-        while true {
-            let order = PodOriginOrder(identity, origin: origin, node: node)
-            let found = podsByOrigin.pods(
-                from: order.key, through: order.key, limit: Self.slice, where: order.isBefore
-            ).pods.prefix { $0.withIdentity { $0.hasSameBytes(as: identity) } }
+        var last: StoredPod?
+        repeat {
+            let found = pods(identity, origin: origin, after: last, limit: Self.slice)
             if let pod = found.first(where: \.hasOldKey) { return pod }
-            guard found.count == Self.slice, let last = found.last else { return nil }
-            node = "\(last.node.name)\0"
-        }
+            last = found.count == Self.slice ? found.last : nil
+        } while last != nil
+        return nil
     }
 }
 
@@ -377,11 +389,6 @@ extension Books.Held {
     }
 
     func nodes(containing address: IPAddress) -> [StoredNode] {
-        var nodes: [StoredNode] = []
-        cidrs.visit(containing: CIDR(address)) { _, node in
-            nodes.append(node)
-            return true
-        }
-        return nodes
+        cidrs.all(around: CIDR(address)).map(\.1)
     }
 }

@@ -96,14 +96,7 @@ struct CIDRIndex<Value: Sendable>: Sendable {
     }
 
     /// Whether there is a CIDR that contains `cidr` or lies in it. O(log n + prefix lengths in use).
-    func overlaps(_ cidr: CIDR) -> Bool {
-        var isFound = false
-        visit(overlapping: cidr) { _, _ in
-            isFound = true
-            return false
-        }
-        return isFound
-    }
+    func overlaps(_ cidr: CIDR) -> Bool { contains(anyAround: cidr) || contains(anyInside: cidr) }
 
     /// Calls `body` with each CIDR that contains `cidr`, the widest first, then with those that lie in it, in order, each once,
     /// until it returns false. O(log n + prefix lengths in use + visited).

@@ -19,7 +19,7 @@ struct Prepared: Sendable {
 /// 2. what a Service is newly given: `judge(service:)`;
 /// 3. what a Node is newly given: `judge(node:)`;
 /// 4. what a Pod is newly given: `judge(pod:)`;
-/// 5. Pods and their Nodes: `add(pod:)`, `delete(node:)`.
+/// 5. Pods and their Nodes: `put(pod:)`, `delete(node:)`.
 /// What an object holds already is not judged again.
 ///
 /// Judged of the books and the proposal alone: no clock, flag or order of a dictionary has a say. Total: whatever a proposal contains, it
@@ -183,7 +183,7 @@ struct Draft {
         // A node's CIDR goes only with the node.
         guard oldCIDRs.allSatisfy(cidrs.contains) else { throw .malformed(key) }
         for cidr in cidrs where !oldCIDRs.contains(cidr) {
-            try judge(node: cidr, key.key)
+            try judge(node: cidr)
             newCIDRs.append((cidr, key.key))
         }
         let record: NodeRecord
@@ -208,7 +208,7 @@ struct Draft {
 
     /// Rule 3: a CIDR newly given to a node overlaps no node's CIDR, does not cool but for what this proposal takes out, and contains no
     /// address that a Service holds. What its own pods hold lies in CIDRs that it has.
-    private func judge(node cidr: CIDR, _ name: String) throws(Refusal) {
+    private func judge(node cidr: CIDR) throws(Refusal) {
         if let other = books.overlapping(cidr) { throw .taken(other) }
         if let other = newCIDRs.first(where: { $0.cidr.overlaps(cidr) }) { throw .taken(other.cidr) }
         if let other = books.coolingOverlapping(cidr, where: { cooling[$0] ?? true }) { throw .taken(other) }

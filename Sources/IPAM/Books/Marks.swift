@@ -92,7 +92,7 @@ extension Books {
         }
     }
 
-    // What keeps a mark is no wider than what is marked: pools pass over wider CIDRs, and who clears those looks for no marks in them.
+    // What keeps a mark is no wider than what is marked: pools pass over wider CIDRs, and clearing those looks for no marks in them.
 
     /// Whether a subnet of a pool is marked, once no call claims it.
     private func hasMark(_ subnet: CIDR) -> Bool {

@@ -105,7 +105,9 @@ private final class PodRelease: Sendable {
         switch pods.choice {
         case .named(let metadata):
             engine.books.pods(named: metadata, after: last?.version ?? 0, limit: Self.looks)
-        case .attached(let origin, _): engine.books.pods(origin: origin, after: last, limit: Self.looks)
+        case .attached(let origin, nil): engine.books.pods(origin: origin, after: last, limit: Self.looks)
+        case .attached(let origin, let ifName?):
+            engine.books.pods(PodIdentity(origin: origin, ifName: ifName), after: last, limit: Self.looks)
         }
     }
 
