@@ -53,6 +53,22 @@ struct JournalTests {
         journal.stop()
     }
 
+    @Test("the lag is the proposals': a caller that only waits for them is behind nobody")
+    func measuresLag() {
+        let clock = Mutex<UInt64>(1_000_000_000)
+        let journal = Journal(
+            log: FaultyLog(), runsOwnThread: false, now: { Moment(nanoseconds: clock.withLock { $0 }) })
+        journal.flush {}
+        clock.withLock { $0 += 3_000_000 }
+        #expect(journal.statistics.lag == 0)
+        journal.send(proposal(1)) { _ in }
+        clock.withLock { $0 += 5_000_000 }
+        #expect(journal.statistics.lag == 5_000_000)
+        while journal.step() {}
+        #expect(journal.statistics.lag == 0)
+        journal.stop()
+    }
+
     @Test("when storage falls behind, further changes are refused at once; those that wait are kept, and it recovers")
     func refusesWhenLate() async {
         let store = GatedLog()

@@ -49,8 +49,8 @@ struct JournalQueue {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// When the first of those that wait came.
-    var since: Moment? { entries.first?.since }
+    /// When the first of the proposals that wait came. O(barriers before it).
+    var since: Moment? { entries.since }
 
     /// Takes no further proposal. What waits already stays; the reason that was given first does too, unless the later one is a fault.
     mutating func close(_ reason: LedgerError, isFault: Bool) {
@@ -91,4 +91,9 @@ struct JournalQueue {
         guard let since else { return false }
         return now.since(since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
     }
+}
+
+extension [JournalQueue.Entry] {
+    /// When the first of the proposals came; a barrier changes nothing and is behind nobody.
+    var since: Moment? { first { $0.proposal != nil }?.since }
 }

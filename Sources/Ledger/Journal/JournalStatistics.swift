@@ -19,7 +19,7 @@ extension Journal {
         var (statistics, oldest) = state.withLock { state in
             (
                 Statistics(groups: state.groups, proposals: state.proposals, queued: state.queue.count),
-                state.flight?.entries.first?.since ?? state.queue.since
+                state.flight?.entries.since ?? state.queue.since
             )
         }
         if let oldest { statistics.lag = now().since(oldest) }
