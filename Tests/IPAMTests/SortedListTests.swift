@@ -43,7 +43,11 @@ struct SortedListTests {
             if step % 97 == 0 { #expect(all(list) == twin, "seed \(seed), step \(step)") }
         }
         #expect(all(list) == twin)
-        let made = List(count: twin.count) { (twin[$0][0], twin[$0][1]) }
+        let made = List(count: twin.count) {
+            twin[$0][0]
+        } value: {
+            twin[$0][1]
+        }
         #expect(all(made) == twin)
         var place = list.start
         for entry in twin {

@@ -36,12 +36,10 @@ extension Books {
             }
             note(old, -1)
             note(service, 1)
-            for address in old?.addresses ?? [] where draft.isFree(CIDR(address)) { clear(address) }
+            old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             // What this server proposed it has claimed, in the one pool that it is of.
             if !isOwn {
-                for address in service.addresses where !(old?.addresses.contains(address) ?? false) {
-                    pools.mark(address)
-                }
+                service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
             }
             services[service.key] = service
         case .deleteService(let service):
@@ -49,7 +47,7 @@ extension Books {
             addToDigest(0 &- service.digest)
             withHeld { $0.remove(service.holdings) }
             note(service, -1)
-            for address in service.addresses where draft.isFree(CIDR(address)) { clear(address) }
+            service.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             services[service.key] = nil
         case .putNode(let node, let record, let old):
             version &+= 1
@@ -107,7 +105,7 @@ extension Books {
 
     func note(_ service: StoredService?, _ change: Int) {
         guard let service else { return }
-        for address in service.addresses { outside.note(address, change, of: service.key) }
+        service.visitAddresses { outside.note($0, change, of: service.key) }
     }
 
     private func put(_ node: StoredNode, _ record: NodeRecord, replacing old: NodeRecord?) {
@@ -187,7 +185,7 @@ extension Books {
             guard let (node, identity) = PodKey.parse(UnsafeRawBufferPointer(text)),
                 let slash = identity.lastIndex(of: UInt8(ascii: "/"))
             else { return nil }
-            if let node { return pod(identity, origin: slash, on: node) }
+            if let node { return pod(identity, origin: slash, on: String(decoding: node, as: UTF8.self)) }
             return podWithOldKey(identity, origin: slash)
         }
     }

@@ -34,7 +34,8 @@ extension StoredPod {
         let pod: StoredPod? = text.withUTF8 { text in
             form.document.withUnsafeBytes { document in
                 guard let (_, identity) = PodKey.parse(UnsafeRawBufferPointer(text)),
-                    let read = try? ReadPod(document), read.nodeName == node.name
+                    let read = try? ReadPod(document),
+                    read.withNodeName({ String(decoding: $0, as: UTF8.self) }) == node.name
                 else { return nil }
                 return StoredPod(
                     identity, on: node, addresses: addresses, version: 0, document: document, read: read,

@@ -97,8 +97,11 @@ final class BooksLoad: Sendable {
     private func load(pod object: StoredObject) throws {
         let pods = pods.load() ?? pods.storeIfNil(PodLoad(books))
         let read = try ReadPod(object.document)
-        guard let (node, identity) = PodKey.parse(object.key), let place = pods.place(node ?? read.nodeName) else {
-            throw StartFault.noNode(pod: String(decoding: object.key, as: UTF8.self), node: read.nodeName)
+        guard let (node, identity) = PodKey.parse(object.key),
+            let place = node.map({ pods.place($0) }) ?? read.withNodeName({ pods.place($0) })
+        else {
+            let node = read.withNodeName { String(decoding: $0, as: UTF8.self) }
+            throw StartFault.noNode(pod: String(decoding: object.key, as: UTF8.self), node: node)
         }
         guard object.holdings.count <= 2 else {
             throw StartFault.unreadable("pod", object.key, "holds more than one address of a family")
@@ -110,7 +113,7 @@ final class BooksLoad: Sendable {
             read: read, isUIDGiven: UIDOrigin.isGiven(object.context), hasOldKey: node == nil)
         books.addToDigest(
             StoredPod.digest(identity, on: stored.name, holding: addresses, version: object.version))
-        pods.add(pod, at: place)
+        pods.add(pod, identity, at: place)
     }
 
     /// The clock may have jumped while nothing ran: then the range cools for as long as it would at first, or no longer.

@@ -94,8 +94,7 @@ extension HeldAddresses {
 
         /// Puts all blocks in order.
         mutating func sort() {
-            let keys = blocks.keys.sorted()
-            order = SortedList(count: keys.count) { (keys[$0], ()) }
+            order = SortedList(keys: blocks.keys.sorted())
         }
 
         func visit(_ range: ClosedRange<Bits>, _ body: (Bits, Holder) -> Bool) {

@@ -5,15 +5,15 @@ import Synchronization
 /// Thread-safe. A look-up is O(1), a change O(log n), a page O(log n + its length).
 final class NamedObjects<Object: Sendable>: Sendable {
     private let objects = ShardedMap<String, Object>()
-    private let names = Mutex(SortedList<String, Void>())
+    private let names = Mutex(SortedList<Name, Void>())
 
     subscript(name: String) -> Object? {
         get { objects[name] }
         set {
             // The name first in, and last out: a page passes over a name that leads to nothing.
-            if newValue != nil { names.withLock { $0.insert(name) } }
+            if newValue != nil { names.withLock { $0.insert(Name(name)) } }
             objects[name] = newValue
-            if newValue == nil { names.withLock { _ = $0.remove(name) } }
+            if newValue == nil { names.withLock { _ = $0.remove(Name(name)) } }
         }
     }
 
@@ -22,11 +22,11 @@ final class NamedObjects<Object: Sendable>: Sendable {
 
     /// Puts the names of everything that was loaded in order. O(n log n).
     func order() {
-        var loaded: [String] = []
+        var loaded: [Name] = []
         loaded.reserveCapacity(objects.count)
-        objects.visit { name, _ in loaded.append(name) }
+        objects.visit { name, _ in loaded.append(Name(name)) }
         loaded.sort()
-        let list = SortedList<String, Void>(count: loaded.count) { (loaded[$0], ()) }
+        let list = SortedList(keys: loaded)
         names.withLock { $0 = list }
     }
 
@@ -35,11 +35,12 @@ final class NamedObjects<Object: Sendable>: Sendable {
         var found: [String] = []
         var hasMore = false
         names.withLock { names in
-            let place = token.map { $0.key }.map { $0 < prefix ? names.place(of: prefix) : names.next(after: $0) }
-            names.visit(from: place ?? names.place(of: prefix)) { name, _ in
-                guard name.utf8.starts(with: prefix.utf8) else { return false }
+            let first = Name(prefix)
+            let place = token.map { Name($0.key) }.map { $0 < first ? names.place(of: first) : names.next(after: $0) }
+            names.visit(from: place ?? names.place(of: first)) { name, _ in
+                guard name.text.utf8.starts(with: prefix.utf8) else { return false }
                 hasMore = found.count == limit
-                if !hasMore { found.append(name) }
+                if !hasMore { found.append(name.text) }
                 return !hasMore
             }
         }
@@ -50,4 +51,30 @@ final class NamedObjects<Object: Sendable>: Sendable {
 
     /// Every object, in no order; changes meanwhile may or may not be seen. O(n).
     func visit(_ body: (Object) -> Void) { objects.visit { body($1) } }
+}
+
+/// A name in the order of its bytes: each change compares a score of them, which `String`'s own order makes dear.
+private struct Name: Comparable, Sendable {
+    let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+
+    @inline(__always)
+    private static func order(_ left: Name, _ right: Name) -> Int {
+        // Native strings, as all that are decoded are, lend their bytes as they are.
+        var (left, right) = (left.text, right.text)
+        return left.withUTF8 { left in
+            right.withUTF8 { UnsafeRawBufferPointer(left).order(to: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    static func < (left: Name, right: Name) -> Bool { order(left, right) < 0 }
+
+    static func >= (left: Name, right: Name) -> Bool { order(left, right) >= 0 }
+
+    static func > (left: Name, right: Name) -> Bool { order(left, right) > 0 }
+
+    static func == (left: Name, right: Name) -> Bool { order(left, right) == 0 }
 }

@@ -26,26 +26,27 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
 
     init() {}
 
-    /// Of `count` entries that come in order. O(count).
-    init(count: Int, _ entry: (Int) -> (key: Key, value: Value)) {
+    /// Of `count` entries that come in order; each key and each value is asked for once. O(count).
+    init(count: Int, key: (Int) -> Key, value: (Int) -> Value) {
         // Some room in each: the next changes split none.
         let size = Self.maximumChunk - Self.maximumChunk / 16
         chunks.reserveCapacity(count / size + 1)
         lasts.reserveCapacity(count / size + 1)
         for start in stride(from: 0, to: count, by: size) {
-            let end = min(start + size, count)
-            var chunk = Chunk(keys: [], values: [])
-            chunk.keys.reserveCapacity(end - start)
-            chunk.values.reserveCapacity(end - start)
-            for index in start..<end {
-                let (key, value) = entry(index)
-                chunk.keys.append(key)
-                chunk.values.append(value)
-            }
-            lasts.append(chunk.keys[end - start - 1])
+            let range = start..<min(start + size, count)
+            let chunk = Chunk(keys: Self.array(range, key), values: Self.array(range, value))
+            lasts.append(chunk.keys[range.count - 1])
             chunks.append(chunk)
         }
         self.count = count
+    }
+
+    /// Each element goes where it stays as it is made: a million references are not counted up and down on the way.
+    private static func array<Element>(_ range: Range<Int>, _ element: (Int) -> Element) -> [Element] {
+        [Element](unsafeUninitializedCapacity: range.count) { buffer, count in
+            for index in range { buffer.initializeElement(at: index - range.lowerBound, to: element(index)) }
+            count = range.count
+        }
     }
 
     /// For tests: how far the list has fallen apart.
@@ -188,6 +189,15 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
 }
 
 extension SortedList where Value == Void {
+    /// Of keys that come in order, each once. O(count).
+    init(keys: [Key]) {
+        self.init(count: keys.count) {
+            keys[$0]
+        } value: { _ in
+            ()
+        }
+    }
+
     /// Nothing is done where it is there already.
     mutating func insert(_ key: Key) {
         let place = place(of: key)

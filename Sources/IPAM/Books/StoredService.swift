@@ -39,6 +39,15 @@ final class StoredService: @unchecked Sendable {
 
     var addresses: [IPAddress] { holdings.compactMap(\.address) }
 
+    /// Each of `addresses`, without a list of them.
+    func visitAddresses(_ body: (IPAddress) -> Void) {
+        for holding in holdings {
+            if let address = holding.address { body(address) }
+        }
+    }
+
+    func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
+
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
     static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }

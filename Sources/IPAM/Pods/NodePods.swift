@@ -22,7 +22,11 @@ struct NodePods: Sendable {
             }
         }
         entries.sort { ($0.key, $0.address) < ($1.key, $1.address) }
-        byAddress = SortedList(count: entries.count) { (entries[$0].key, pods[entries[$0].pod]) }
+        byAddress = SortedList(count: entries.count) {
+            entries[$0].key
+        } value: {
+            pods[entries[$0].pod]
+        }
         count = pods.count
         for pod in pods where pod.addressCount == 0 {
             count -= 1

@@ -51,12 +51,14 @@ enum PodKey {
     static func text(_ node: String, _ identity: String) -> String { "@\(node)/\(identity)" }
 
     /// The node, nil where the key is an old one, and the identity's key behind it; nil where it is neither.
-    static func parse(_ key: UnsafeRawBufferPointer) -> (node: String?, identity: UnsafeRawBufferPointer)? {
+    static func parse(_ key: UnsafeRawBufferPointer) -> (
+        node: UnsafeRawBufferPointer?, identity: UnsafeRawBufferPointer
+    )? {
         var identity = key
-        var node: String?
+        var node: UnsafeRawBufferPointer?
         if key.first == UInt8(ascii: "@") {
             guard let slash = key.firstIndex(of: UInt8(ascii: "/")) else { return nil }
-            node = String(decoding: key[1..<slash], as: UTF8.self)
+            node = UnsafeRawBufferPointer(rebasing: key[1..<slash])
             identity = UnsafeRawBufferPointer(rebasing: key[(slash + 1)...])
         }
         return identity.contains(UInt8(ascii: "/")) ? (node, identity) : nil
@@ -67,6 +69,8 @@ extension PodKey {
     /// The node that a key names; nil where it names none, or is no key.
     static func node(_ key: String) -> String? {
         var key = key
-        return key.withUTF8 { parse(UnsafeRawBufferPointer($0))?.node }
+        return key.withUTF8 { key in
+            parse(UnsafeRawBufferPointer(key))?.node.map { String(decoding: $0, as: UTF8.self) }
+        }
     }
 }

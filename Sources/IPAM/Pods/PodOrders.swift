@@ -38,11 +38,15 @@ struct PodOriginOrder {
 
     /// `origin` is how many bytes of the identity are its origin.
     init(_ identity: UnsafeRawBufferPointer, origin: Int, node: String) {
-        var hasher = Hasher()
-        hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: identity[..<origin]))
-        key = UInt32(truncatingIfNeeded: hasher.finalize())
+        key = Self.key(UnsafeRawBufferPointer(rebasing: identity[..<origin]))
         self.identity = identity
         self.node = node
+    }
+
+    static func key(_ origin: UnsafeRawBufferPointer) -> UInt32 {
+        var hasher = Hasher()
+        hasher.combine(bytes: origin)
+        return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
     func isBefore(_ pod: StoredPod) -> Bool {

@@ -7,13 +7,20 @@ import TandemAPI
 struct StoredPod: @unchecked Sendable {
     // Proof: the block is filled before `init` returns and never changes after, but for its version, which `stamp` sets once
     // before the pod is shown to anybody else.
-    private let block: ManagedBuffer<Header, UInt8>
+    private let block: Block
 
     /// What stands in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the addresses,
     /// and the time of creation where the document is plain, else the document.
-    private struct Header {
-        let node: NodeIncarnation
-        var version: UInt64
+    struct Header {
+        fileprivate let node: NodeIncarnation
+        fileprivate var version: UInt64
+        fileprivate let parts: Parts
+    }
+
+    typealias Block = ManagedBuffer<Header, UInt8>
+
+    /// Apart from the node, so that to look at them counts no reference to it.
+    fileprivate struct Parts {
         let identityCount: UInt32
         let namespaceCount: UInt32
         let nameKeyCount: UInt32
@@ -24,18 +31,18 @@ struct StoredPod: @unchecked Sendable {
     }
 
     /// Which parts are not kept as they are, and what else is to be known.
-    private struct Forms: OptionSet {
+    fileprivate struct Forms: OptionSet {
         let rawValue: UInt8
         /// The identity is a `PackedText.containerKey`.
-        static let packedIdentity = Forms(rawValue: 1)
+        fileprivate static let packedIdentity = Forms(rawValue: 1)
         /// The uid is a `PackedText.uuid`.
-        static let packedUID = Forms(rawValue: 2)
+        fileprivate static let packedUID = Forms(rawValue: 2)
         /// The document is plain, and the time of creation a `PackedText.timestamp`.
-        static let plain = Forms(rawValue: 4)
+        fileprivate static let plain = Forms(rawValue: 4)
         /// The uid came from a client; else Tandem made it.
-        static let givenUID = Forms(rawValue: 8)
+        fileprivate static let givenUID = Forms(rawValue: 8)
         /// Its key in the log names no node.
-        static let oldKey = Forms(rawValue: 16)
+        fileprivate static let oldKey = Forms(rawValue: 16)
     }
 
     /// Of what is stored: `read` is what was read of `document`.
@@ -107,7 +114,7 @@ struct StoredPod: @unchecked Sendable {
             if packedIdentity != nil { forms.insert(.packedIdentity) }
             if packedUID != nil { forms.insert(.packedUID) }
             if packedTime != nil { forms.insert(.plain) }
-            func make(_ text: UnsafeRawBufferPointer) -> ManagedBuffer<Header, UInt8> {
+            func make(_ text: UnsafeRawBufferPointer) -> Block {
                 Self.makeBlock(
                     packedIdentity ?? identity, node, addresses, version, namespace, name, packedUID ?? uid, text,
                     forms)
@@ -122,15 +129,16 @@ struct StoredPod: @unchecked Sendable {
         _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
         _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
         _ text: UnsafeRawBufferPointer, _ forms: Forms
-    ) -> ManagedBuffer<Header, UInt8> {
+    ) -> Block {
         let header = Header(
-            node: node, version: version, identityCount: UInt32(identity.count),
-            namespaceCount: UInt32(namespace.count),
-            nameKeyCount: UInt32(namespace.count + 1 + name.count), uidCount: UInt32(uid.count),
-            textCount: UInt32(text.count), addressCount: UInt16(addresses.count), forms: forms)
+            node: node, version: version,
+            parts: Parts(
+                identityCount: UInt32(identity.count), namespaceCount: UInt32(namespace.count),
+                nameKeyCount: UInt32(namespace.count + 1 + name.count), uidCount: UInt32(uid.count),
+                textCount: UInt32(text.count), addressCount: UInt16(addresses.count), forms: forms))
         let addressBytes = addresses.reduce(0) { $0 + 1 + $1.byteCount }
-        let count = identity.count + Int(header.nameKeyCount) + uid.count + addressBytes + text.count
-        let block = ManagedBuffer<Header, UInt8>.create(minimumCapacity: count) { _ in header }
+        let count = identity.count + Int(header.parts.nameKeyCount) + uid.count + addressBytes + text.count
+        let block = Block.create(minimumCapacity: count) { _ in header }
         block.withUnsafeMutablePointerToElements { start in
             // In memory of `count` bytes: the sum of what is appended.
             var end = UnsafeMutableRawPointer(start)
@@ -163,12 +171,15 @@ struct StoredPod: @unchecked Sendable {
 
     // MARK: Its parts
 
+    @inline(__always)
+    private var parts: Parts { block.withUnsafeMutablePointerToHeader { $0.pointee.parts } }
+
     /// The incarnation of the node that it is on.
     var incarnation: NodeIncarnation { block.header.node }
     var version: UInt64 { block.header.version }
-    var isUIDGiven: Bool { block.header.forms.contains(.givenUID) }
+    var isUIDGiven: Bool { parts.forms.contains(.givenUID) }
     /// Its key in the log names no node.
-    var hasOldKey: Bool { block.header.forms.contains(.oldKey) }
+    var hasOldKey: Bool { parts.forms.contains(.oldKey) }
     /// As the log and the tables know it.
     var key: String {
         let identity = withIdentity { String(decoding: $0, as: UTF8.self) }
@@ -180,11 +191,11 @@ struct StoredPod: @unchecked Sendable {
     }
     var nameKey: String { withNameKey { String(decoding: $0, as: UTF8.self) } }
     var namespace: String {
-        with(block.header.identityCount, block.header.namespaceCount) { String(decoding: $0, as: UTF8.self) }
+        with(parts.identityCount, parts.namespaceCount) { String(decoding: $0, as: UTF8.self) }
     }
     var name: String {
-        let header = block.header
-        return with(header.identityCount + header.namespaceCount + 1, header.nameKeyCount - header.namespaceCount - 1) {
+        let parts = parts
+        return with(parts.identityCount + parts.namespaceCount + 1, parts.nameKeyCount - parts.namespaceCount - 1) {
             String(decoding: $0, as: UTF8.self)
         }
     }
@@ -200,10 +211,10 @@ struct StoredPod: @unchecked Sendable {
     /// The object as it is stored. O(length).
     var document: [UInt8] { isPlain ? plainText(nil) : withText { Array($0) } }
 
-    private var isPlain: Bool { block.header.forms.contains(.plain) }
+    private var isPlain: Bool { parts.forms.contains(.plain) }
 
     private func plainText(_ version: UInt64?) -> [UInt8] {
-        with(block.header.identityCount, block.header.namespaceCount) { namespace in
+        with(parts.identityCount, parts.namespaceCount) { namespace in
             withNameKey { nameKey in
                 withUID { uid in
                     withText { packed in
@@ -219,23 +230,32 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
-    var addressCount: Int { Int(block.header.addressCount) }
+    var addressCount: Int { Int(parts.addressCount) }
 
     var addresses: [IPAddress] {
-        let header = block.header
-        return block.withUnsafeMutablePointerToElements { start in
+        var addresses: [IPAddress] = []
+        addresses.reserveCapacity(addressCount)
+        visitAddresses { addresses.append($0) }
+        return addresses
+    }
+
+    /// Each of `addresses`, without a list of them.
+    @inline(__always)
+    func visitAddresses(_ body: (IPAddress) -> Void) {
+        let parts = parts
+        block.withUnsafeMutablePointerToElements { start in
             // Inside the block: `init` wrote as many as the header says.
-            var place = UnsafeRawPointer(start) + Int(header.identityCount + header.nameKeyCount + header.uidCount)
-            return (0..<header.addressCount).map { _ in
-                let isIPv4 = place.load(as: UInt8.self) == IPFamily.ipv4.rawValue
-                defer { place += isIPv4 ? 5 : 17 }
-                if isIPv4 {
-                    return IPAddress(family: .ipv4, bits: UInt128((place + 1).loadUnaligned(as: UInt32.self)))
+            var place = UnsafeRawPointer(start) + Int(parts.identityCount + parts.nameKeyCount + parts.uidCount)
+            for _ in 0..<parts.addressCount {
+                if place.load(as: UInt8.self) == IPFamily.ipv4.rawValue {
+                    body(IPAddress(family: .ipv4, bits: UInt128((place + 1).loadUnaligned(as: UInt32.self))))
+                    place += 5
+                } else {
+                    let high = (place + 1).loadUnaligned(as: UInt64.self)
+                    let low = (place + 9).loadUnaligned(as: UInt64.self)
+                    body(IPAddress(family: .ipv6, bits: UInt128(high) << 64 | UInt128(low)))
+                    place += 17
                 }
-                return IPAddress(
-                    family: .ipv6,
-                    bits: UInt128((place + 1).loadUnaligned(as: UInt64.self)) << 64
-                        | UInt128((place + 9).loadUnaligned(as: UInt64.self)))
             }
         }
     }
@@ -251,27 +271,28 @@ struct StoredPod: @unchecked Sendable {
 
     /// `PodIdentity.key`.
     func withIdentity<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(0, block.header.identityCount) { identity in
-            block.header.forms.contains(.packedIdentity)
+        with(0, parts.identityCount) { identity in
+            parts.forms.contains(.packedIdentity)
                 ? PackedText.containerKey.withText(of: identity, body) : body(identity)
         }
     }
 
     func withNameKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(block.header.identityCount, block.header.nameKeyCount, body)
+        with(parts.identityCount, parts.nameKeyCount, body)
     }
 
     private func withUID<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(block.header.identityCount + block.header.nameKeyCount, block.header.uidCount) { uid in
-            block.header.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
+        with(parts.identityCount + parts.nameKeyCount, parts.uidCount) { uid in
+            parts.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
         }
     }
 
     private func withText<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        let header = block.header
-        let addressBytes = addresses.reduce(0) { $0 + 1 + UInt32($1.byteCount) }
+        let parts = parts
+        var addressBytes: UInt32 = 0
+        visitAddresses { addressBytes += 1 + UInt32($0.byteCount) }
         return with(
-            header.identityCount + header.nameKeyCount + header.uidCount + addressBytes, header.textCount, body)
+            parts.identityCount + parts.nameKeyCount + parts.uidCount + addressBytes, parts.textCount, body)
     }
 
     @inline(__always)
@@ -283,6 +304,20 @@ struct StoredPod: @unchecked Sendable {
             body(UnsafeRawBufferPointer(start: $0 + Int(start), count: Int(count)))
         }
     }
+
+    /// As a bare word with a reference of its own, which is the receiver's to give up by `init(taking:)`: work on a million pods
+    /// counts no references, each of which would touch the pod's memory.
+    var lent: Unmanaged<Block> { Unmanaged.passRetained(block) }
+
+    /// Of what `lent` gave, once.
+    init(taking lent: Unmanaged<Block>) {
+        // A pod is one reference, and the word becomes it: `takeRetainedValue` would count one up and one down.
+        var word = lent
+        self = withUnsafeMutableBytes(of: &word) { $0.assumingMemoryBound(to: StoredPod.self).baseAddress!.move() }
+    }
+
+    /// Of what `lent` gave, which stays lent.
+    init(lookingAt lent: Unmanaged<Block>) { block = lent.takeUnretainedValue() }
 
     /// The same block: the same incarnation of the same allocation.
     static func === (left: StoredPod, right: StoredPod) -> Bool { left.block === right.block }
@@ -303,10 +338,12 @@ enum ReadPod {
         }
     }
 
-    var nodeName: String {
+    func withNodeName<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         switch self {
-        case .plain(let text): String(decoding: text.nodeName, as: UTF8.self)
-        case .other(let pod): pod.nodeName
+        case .plain(let text): return body(text.nodeName)
+        case .other(let pod):
+            var name = pod.nodeName
+            return name.withUTF8 { body(UnsafeRawBufferPointer($0)) }
         }
     }
 }

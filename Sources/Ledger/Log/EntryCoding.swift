@@ -21,11 +21,12 @@ public enum EntryCoding {
 
     /// The proposals in their order; with a checksum where `isSealed`. O(bytes).
     public static func encode(_ proposals: ArraySlice<Proposal>, isSealed: Bool = false) -> [UInt8] {
-        let size = encodedBytes(proposals, isSealed: isSealed)
+        let bodies = proposals.map(\.bodyBytes)
+        let size = bodies.reduce(1 + (isSealed ? EntryBytes.checksumBytes : 0)) { $0 + EntryBytes.bytes(ofRun: $1) }
         return [UInt8](unsafeUninitializedCapacity: size) { buffer, written in
             var writer = ByteWriter(buffer)
             writer.put(format)
-            for proposal in proposals { writer.put(proposal) }
+            for (proposal, body) in zip(proposals, bodies) { writer.put(proposal, body) }
             if isSealed { writer.seal() }
             written = writer.count
             assert(written == size)
@@ -153,8 +154,8 @@ private func unfolded(_ number: UInt64) -> Int { Int(Int64(bitPattern: number >>
 // MARK: Writing
 
 extension ByteWriter {
-    fileprivate mutating func put(_ proposal: Proposal) {
-        putCount(proposal.bodyBytes)
+    fileprivate mutating func put(_ proposal: Proposal, _ bodyBytes: Int) {
+        putCount(bodyBytes)
         putCount(proposal.expectations.count)
         for expectation in proposal.expectations { put(expectation) }
         putCount(proposal.changes.count)

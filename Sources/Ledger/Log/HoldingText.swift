@@ -1,18 +1,32 @@
 import Addressing
+import Glibc
 
 extension Holding {
-    private var text: String {
-        switch self {
-        case .range(let pool, let range): "\(pool.word)=\(range.shortText)"
-        case .port(let transport, let number): "\(Self.portWord)=\(transport.word)/\(number)"
-        }
-    }
+    private static let portWord: StaticString = "nodePort"
 
-    private static let portWord = "nodePort"
-
-    /// The `holdings` column: `clusterIP=10.96.0.7 clusterIP=fd00:10:96::7 nodePort=TCP/30080`.
+    /// The `holdings` column: `clusterIP=10.96.0.7 clusterIP=fd00:10:96::7 nodePort=TCP/30080`. O(length).
     static func text(_ holdings: [Holding]) -> String {
-        holdings.map(\.text).joined(separator: " ")
+        var text: [UInt8] = []
+        text.reserveCapacity(holdings.count * 48)
+        for holding in holdings {
+            if !text.isEmpty { text.append(UInt8(ascii: " ")) }
+            switch holding {
+            case .range(let pool, let range):
+                text.append(pool.word)
+                text.append(UInt8(ascii: "="))
+                if let address = range.singleAddress {
+                    address.write(into: &text)
+                } else {
+                    text.append(contentsOf: range.description.utf8)
+                }
+            case .port(let transport, let number):
+                text.append(portWord)
+                text.append(UInt8(ascii: "="))
+                text.append(transport.word)
+                text.append(contentsOf: "/\(number)".utf8)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// nil where the text is not what `text` wrote.
@@ -33,9 +47,7 @@ extension Holding {
         guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { return nil }
         let word = UnsafeRawBufferPointer(rebasing: text[..<equals])
         let value = UnsafeRawBufferPointer(rebasing: text[(equals + 1)...])
-        guard let pool = Pool.allCases.first(where: { isText($0.word, word) }) else {
-            return isText(portWord, word) ? parsePort(value) : nil
-        }
+        guard let pool = Pool(word: word) else { return word.isText(portWord) ? parsePort(value) : nil }
         if let address = IPAddress(utf8: value) { return Holding(pool: pool, address: address) }
         return CIDR(String(decoding: value, as: UTF8.self)).map { Holding(pool: pool, range: $0) }
     }
@@ -44,21 +56,23 @@ extension Holding {
         guard let slash = text.firstIndex(of: UInt8(ascii: "/")) else { return nil }
         let word = UnsafeRawBufferPointer(rebasing: text[..<slash])
         let digits = String(decoding: text[(slash + 1)...], as: UTF8.self)
-        guard let transport = TransportProtocol.allCases.first(where: { isText($0.word, word) }),
+        guard let transport = TransportProtocol.allCases.first(where: { word.isText($0.word) }),
             let number = UInt16(digits), digits == "\(number)"
         else { return nil }
         return .port(transport, number)
     }
+}
 
-    private static func isText(_ word: String, _ text: UnsafeRawBufferPointer) -> Bool {
-        var word = word
-        return word.withUTF8 { $0.count == text.count && $0.elementsEqual(text) }
+extension UnsafeRawBufferPointer {
+    fileprivate func isText(_ word: StaticString) -> Bool {
+        // Both have `count` bytes.
+        count == word.utf8CodeUnitCount && (isEmpty || memcmp(baseAddress!, word.utf8Start, count) == 0)
     }
 }
 
 extension Holding.Pool {
-    /// As it stands in `addresses.pool` and in `holdings`.
-    var word: String {
+    /// As it stands in `holdings`.
+    fileprivate var word: StaticString {
         switch self {
         case .serviceIP: "clusterIP"
         case .loadBalancerIP: "loadBalancerIP"
@@ -66,15 +80,37 @@ extension Holding.Pool {
         case .podIP: "podIP"
         }
     }
+
+    /// Pods first, as there are the most of them.
+    fileprivate init?(word: UnsafeRawBufferPointer) {
+        if word.isText(Self.podIP.word) {
+            self = .podIP
+        } else if word.isText(Self.serviceIP.word) {
+            self = .serviceIP
+        } else if word.isText(Self.nodeCIDR.word) {
+            self = .nodeCIDR
+        } else if word.isText(Self.loadBalancerIP.word) {
+            self = .loadBalancerIP
+        } else {
+            return nil
+        }
+    }
 }
 
 extension TransportProtocol {
     /// As Kubernetes writes it.
-    var word: String {
+    fileprivate var word: StaticString {
         switch self {
         case .tcp: "TCP"
         case .udp: "UDP"
         case .sctp: "SCTP"
         }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(_ word: StaticString) {
+        // A static string's bytes live as long as the process.
+        append(contentsOf: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
     }
 }

@@ -89,6 +89,19 @@ struct FoldStep {
         for (key, row) in order { try Self.write(row, of: key, to: db) }
     }
 
+    /// An earlier release's row does not say when the object was created: with the version that it has.
+    private static let puts = Dictionary(
+        uniqueKeysWithValues: RecordKind.allCases.map { kind in
+            (
+                kind,
+                """
+                INSERT INTO \(kind.table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (key) DO UPDATE SET version = excluded.version, created = coalesce(created, version),
+                holdings = excluded.holdings, context = excluded.context, document = excluded.document
+                """
+            )
+        })
+
     private static func write(_ row: Row, of key: ObjectKey, to db: Database) throws {
         let table = key.kind.table
         if row.isReplaced {
@@ -100,14 +113,7 @@ struct FoldStep {
         }
         if row.marksStored { try markReleasing(key, db) }
         if let (form, version, created) = row.content {
-            // An earlier release's row does not say when the object was created: with the version that it has.
-            try db.cachedStatement(
-                sql: """
-                    INSERT INTO \(table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (key) DO UPDATE SET version = excluded.version, created = coalesce(created, version),
-                    holdings = excluded.holdings, context = excluded.context, document = excluded.document
-                    """
-            ).execute(arguments: [
+            try db.cachedStatement(sql: puts[key.kind]!).execute(arguments: [
                 key.key, Int64(bitPattern: version), Int64(bitPattern: created), Holding.text(form.holdings),
                 String(decoding: form.context, as: UTF8.self), String(decoding: form.document, as: UTF8.self),
             ])
