@@ -113,6 +113,8 @@ let package = Package(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
         .target(
+            name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
+        .target(
             name: "Simulator",
             dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Measures"],
             path: "Tests/Simulator", swiftSettings: settings),
@@ -167,7 +169,7 @@ let package = Package(
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
         tests(
             "EtcdClientTests",
-            ["TestSupport", "EtcdClient", "OpenSSLTLS", nio, nioEmbedded, nioPosix, nioHTTP2, nioHPACK]),
+            ["TestSupport", "EtcdSupport", "EtcdClient", "OpenSSLTLS", nio, nioEmbedded, nioPosix, nioHTTP2, nioHPACK]),
         .testTarget(
             name: "OperationsTests",
             dependencies: [
