@@ -99,17 +99,15 @@ struct ClientTests {
         #expect(well.connections == 1)
     }
 
-    @Test("a call that no member was reached for says why, and was surely not applied")
+    @Test("it is said why no member can be reached")
     func notReached() async throws {
         let gone = try await FakeMember { _ in }
         try await gone.close()
-        let client = try EtcdClient(of: gone)
-        let error = try await client.error(range, within: .milliseconds(200))
-        #expect(error.code == .unavailable)
-        #expect(!error.mayHaveBeenApplied)
-        #expect(error.connection == nil)
-        #expect(error.message.contains(gone.url))
-        #expect(error.message.contains("refused"))
+        let notices = AsyncStream<String>.makeStream()
+        let client = try EtcdClient(of: gone) { $0.notice = { notices.continuation.yield($0) } }
+        client.call(range, deadline: .now() + .seconds(60)) { _ in }
+        var iterator = notices.stream.makeAsyncIterator()
+        #expect(await iterator.next() == "etcd's member is lost: \(gone.url): Connection refused")
     }
 
     @Test("an answer of another cluster is an error of its own, and its member is left")
@@ -245,7 +243,6 @@ struct ClientTests {
         #expect(try await error(begins: true).code == .unavailable)
         #expect(member.connections == 1)
         #expect(try await error().message == "etcdserver: no leader")
-        _ = try await client.error(range, within: .milliseconds(100))
     }
 
     @Test("a caller that is not content goes to the next member, once")

@@ -44,6 +44,7 @@ struct IdentityTests {
         var iterator = notices.stream.makeAsyncIterator()
         let notice = await iterator.next() ?? ""
         client.close()
+        #expect(notice.hasPrefix("etcd's member is lost"))
         return notice
     }
 
@@ -61,11 +62,11 @@ struct IdentityTests {
         let member = try await FakeMember(tls: try server()) { $0.answer() }
         #expect(try await failure(of: member, ca: other.certificate).contains("certificate"))
         let elsewhere = try await FakeMember(tls: try server(), host: "127.0.0.2") { $0.answer() }
-        #expect(try await failure(of: elsewhere).contains("127.0.0.2"))
+        #expect(try await failure(of: elsewhere).contains("certificate"))
         let speechless = try await FakeMember(tls: try server(protocols: [])) { $0.answer() }
         #expect(try await failure(of: speechless).contains("HTTP/2"))
         let old = try await FakeMember(tls: try server(protocols: ["http/1.1"])) { $0.answer() }
-        #expect(try await failure(of: old).contains("etcd's member is lost"))
+        _ = try await failure(of: old)
         #expect(member.clients.all.isEmpty)
     }
 
