@@ -26,6 +26,8 @@ let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK: Target.Dependency = .product(name: "NIOHPACK", package: "swift-nio-http2")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -47,6 +49,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -69,6 +72,7 @@ let package = Package(
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
+        library("EtcdClient", ["OpenSSLTLS", nio, nioPosix, nioHTTP2, nioHPACK]),
         library(
             "TandemServer",
             [
@@ -108,6 +112,8 @@ let package = Package(
         .target(
             name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
             swiftSettings: settings),
+        .target(
+            name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
         .target(
             name: "Simulator",
             dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Measures"],
@@ -161,6 +167,9 @@ let package = Package(
                 "Addressing",
             ]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
+        tests(
+            "EtcdClientTests",
+            ["TestSupport", "EtcdSupport", "EtcdClient", "OpenSSLTLS", nio, nioEmbedded, nioPosix, nioHTTP2, nioHPACK]),
         .testTarget(
             name: "OperationsTests",
             dependencies: [

@@ -24,6 +24,7 @@ command -v openssl >/dev/null || missing="$missing openssl"
     if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
         command -v prometheus >/dev/null || [ -x "$tools/usr/bin/prometheus" ] || files="$files prometheus"
         command -v kubectl >/dev/null || [ -x "$tools/usr/bin/kubectl" ] || files="$files kubernetes-client"
+        command -v etcd >/dev/null || [ -x "$tools/usr/bin/etcd" ] || files="$files etcd-server"
     fi
     # The network test makes hosts of its own, which only root may.
     [ "$(id -u)" -ne 0 ] || {
