@@ -1,3 +1,4 @@
+import Ledger
 public import TandemAPI
 
 /// Takes the answer of a call, exactly once.
@@ -11,6 +12,8 @@ struct Caller: Sendable {
     var onlyNode: String?
     /// Where the call goes on when it had to wait; nil for the thread that it waited for.
     var executor: (any Executor)?
+    /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.
+    var asker: (any Asker)?
     /// To be run exactly once.
     var answer: Answer
 

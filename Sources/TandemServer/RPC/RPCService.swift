@@ -130,8 +130,8 @@ final class RPCService: Sendable {
             // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
             let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
-            engine.perform(
-                call, onlyNode: scope.onlyNode, on: session.queue, session.timed(call, of: bytes, finish))
+            let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
+            engine.perform(call, onlyNode: scope.onlyNode, for: asker, on: session.queue, answer)
         } catch {
             finish(.failure(error))
         }
