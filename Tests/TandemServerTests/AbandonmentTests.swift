@@ -1,14 +1,15 @@
 import Addressing
+import IPAM
 import Ledger
 import Logging
 import Measures
 import NIOCore
 import NIOEmbedded
+import ServerSupport
 import TandemAPI
 import TestSupport
 import Testing
 
-@testable import IPAM
 @testable import TandemServer
 
 @Suite("Calls that nobody waits for any more")
@@ -49,7 +50,7 @@ struct AbandonmentTests {
 
     /// Of the Services that were asked for, those that there are once the journal has done what waited.
     private func stored() -> [String] {
-        engine.journal.step()
+        engine.step()
         loop.run()
         let found = Noted<String>()
         for name in ["a", "b", "c", "d"] {
@@ -73,7 +74,7 @@ struct AbandonmentTests {
         #expect(!session.isIdle)
         #expect(stored() == ["b", "c"])
         #expect(replies.all.count == 4 && session.isIdle && service.inFlight == 0)
-        engine.journal.stop()
+        engine.stop()
     }
 
     @Test("a call whose connection closed before it was appended is dropped; one that wants no answer is not")
@@ -85,6 +86,29 @@ struct AbandonmentTests {
         session.close()
         #expect(stored() == ["c", "d"])
         #expect(session.isIdle && service.inFlight == 0)
-        engine.journal.stop()
+        engine.stop()
+    }
+
+    @Test("the end of a connection is seen while storage hangs", .enabled(if: StalledStorage.isAllowed))
+    func seesEndOfConnection() throws {
+        func params(_ name: String) -> JSONValue { ["service": ["metadata": ["name": .string(name)]]] }
+        let data = ScratchDirectory()
+        let server = try ServerProcess(data.path, ServerProcess.ranges)
+        var stream: LineStream? = try LineStream(port: server.port)
+        let storage = try StalledStorage(server)
+        let request: JSONValue = ["jsonrpc": "2.0", "id": 0, "method": "AllocateServiceIPs", "params": params("a")]
+        stream?.send(request.text.description)
+        // Behind it: so the call waits for the log by now.
+        #expect(stream?.call(.getPools)?["result"] != nil)
+        stream = nil
+        let isSeen = (0..<1_000).contains { _ in
+            Curl(port: server.port).request("/metrics").body.contains("\ntandem_connections 1\n")
+        }
+        #expect(isSeen)
+        storage.goOn()
+        let next = try LineStream(port: server.port)
+        #expect(next.call(.allocateServiceIPs, params("b"))?["result"] != nil)
+        #expect(next.call(.getService, params("a"))?["error"]?["data"]?["status"] == "NOT_FOUND")
+        #expect(server.stop() == 0)
     }
 }

@@ -53,10 +53,8 @@ public final class Journal: Sendable {
     let groupEnded: @Sendable () -> Void
 
     private let runsOwnThread: Bool
-    /// Proposals in each group that landed.
-    public let groupSizes = Histogram.sizes(bounds: 13)
-    /// How long the log took for each group, in nanoseconds.
-    public let groupTimes = Histogram.times()
+    let groupSizes = Histogram.sizes(bounds: 13)
+    let groupTimes = Histogram.times()
 
     /// Starts the journal's thread; from here on nobody else may call the log.
     ///

@@ -1,5 +1,6 @@
 import IPAM
 import Ledger
+import Measures
 import NIOCore
 import Synchronization
 import TandemAPI
@@ -23,6 +24,8 @@ final class RPCSession: Asker {
     private let refusals = Atomic<Int>(0)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
+    /// Messages that came.
+    private let messages = Atomic<Int>(0)
     // Relaxed: it orders nothing. A call that does not see it yet is carried out, as one that came a moment earlier.
     private let isClosed = Atomic<Bool>(false)
     let budget: BufferBudget
@@ -62,6 +65,11 @@ final class RPCSession: Asker {
     var progressCount: Int { progress.load(ordering: .relaxed) }
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
+
+    func countMessage() { messages.wrappingAdd(1, ordering: .relaxed) }
+
+    /// The moment, where it is one of the calls to be timed: those of every eighth message.
+    var timedStart: Moment? { messages.load(ordering: .relaxed) & 7 == 0 ? Moment.now() : nil }
 
     func noteRefusal() { refusals.wrappingAdd(1, ordering: .relaxed) }
 
