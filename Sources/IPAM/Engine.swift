@@ -1,7 +1,7 @@
 import Addressing
 import DualStack
 public import Ledger
-public import Measures
+import Measures
 public import TandemAPI
 
 /// The address manager: the books, the pools in which addresses are found, and the log that orders and keeps every change.
@@ -11,11 +11,11 @@ public import TandemAPI
 /// several servers share the log.
 public final class Engine: Sendable {
     public let cluster: ClusterConfiguration
-    public let journal: Journal
+    let journal: Journal
     let rules: ServiceRules
     let books: Books
     let environment: Environment
-    public let stages = StageTimes()
+    let stages = StageTimes()
     public let allocations: AllocationCounts
     /// What one piece of a large release may change.
     let recordsPerPiece: Int
@@ -63,12 +63,15 @@ public final class Engine: Sendable {
     }
 
     /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait, for another one or for
-    /// the log, goes on where `executor` has it; without one on the thread that it waited for.
+    /// the log, goes on where `executor` has it; without one on the thread that it waited for. Where `asker` leaves before what the call
+    /// changes, or the next piece of it, is in the log, it is not made, and the call ends with an error.
     public func perform(
-        _ call: Call, onlyNode: String? = nil, on executor: (any Executor)? = nil, _ answer: @escaping Answer
+        _ call: Call, onlyNode: String? = nil, for asker: (any Asker)? = nil, on executor: (any Executor)? = nil,
+        _ answer: @escaping Answer
     ) {
-        if call.isChange, journal.isCongested { return answer(.failure(.congested)) }
-        let caller = Caller(isDryRun: call.isDryRun, onlyNode: onlyNode, executor: executor, answer: answer)
+        let caller = Caller(
+            isDryRun: call.isDryRun, onlyNode: onlyNode, executor: executor, asker: asker, journal: journal, answer)
+        if call.isChange, journal.isCongested { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
         // What other servers have answered by now is to be seen by this call: one question to the store for all that wait.
         journal.fence { result in
@@ -98,17 +101,6 @@ public final class Engine: Sendable {
         }
     }
 
-    /// What may be said of a call's result. Once storage has failed for good, nobody knows whether the change before it is
-    /// stored; memory, which would answer a retry or a look, may show what is not. So nothing is said any more.
-    public func confirmed(_ result: Result<CallResult, APIError>) -> Result<CallResult, APIError> {
-        guard journal.hasFailed else { return result }
-        if case .failure(let error) = result, error.status == .unavailable { return result }
-        return .failure(
-            .unavailable(
-                "storage failed, and what is stored can't be told before a restart has read it",
-                reason: "StorageUnavailable"))
-    }
-
     /// What is stored and lies in no range of today. Any thread; O(1).
     public var outsideRanges: OutsideRanges { books.outsideRanges }
 
@@ -118,8 +110,5 @@ public final class Engine: Sendable {
 
 extension Engine {
     /// The moment at which a stage begins, if it is one of those to be timed: while every eighth version is the newest.
-    public func stageStart() -> Moment? { books.version & 7 == 0 ? Moment.now() : nil }
-
-    /// Ends the stage before the engine's own.
-    public func endDecoding(_ start: Moment?) { stages.end(.decode, start) }
+    func stageStart() -> Moment? { books.version & 7 == 0 ? Moment.now() : nil }
 }

@@ -36,8 +36,7 @@ public final class Server: Service {
         let engine = try Startup.engine(configuration)
         logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
         warn(of: engine.outsideRanges, logger)
-        let journal = engine.journal
-        let health = Health { journal.impairment?.message }
+        let health = Health { engine.impairment?.message }
         let calls = CallMetrics()
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)
@@ -60,7 +59,7 @@ public final class Server: Service {
                 configuration, engine, service, group, listener, connections, health, records, certificates, audit,
                 logger)
         } catch {
-            engine.journal.stop()
+            engine.stop()
             try? await group.shutdownGracefully()
             throw error
         }
@@ -130,10 +129,9 @@ public final class Server: Service {
 
     /// Returns when the listener is closed, or storage has failed for good.
     private func firstEnd() async -> LedgerError? {
-        let journal = engine.journal
-        journal.onFailure { _ in self.listener.close(promise: nil) }
+        engine.onFailure { _ in self.listener.close(promise: nil) }
         try? await listener.closeFuture.get()
-        return journal.fault
+        return engine.fault
     }
 
     /// Turns unready, and stops listening once those who send clients here have had time to see it.
@@ -150,13 +148,13 @@ public final class Server: Service {
         let deadline = ContinuousClock.now + .seconds(configuration.shutdownTimeoutSeconds)
         health.enter(.draining)
         logger.info("draining", metadata: ["connections": "\(connections.count)"])
-        let (connections, service, journal) = (connections, service, engine.journal)
+        let (connections, service, engine) = (connections, service, engine)
         let (ended, end) = AsyncStream<Void>.makeStream()
         // Nobody's child: where storage does not answer it does not end, and nobody may wait for it.
         let answers = Task {
             // Calls under way are in the journal's queue, or wait for one that is. A journal that has failed refuses them.
             while service.inFlight > 0, !Task.isCancelled {
-                await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
+                await withCheckedContinuation { continuation in engine.flush { continuation.resume() } }
             }
             await connections.closeAll()
             end.finish()
@@ -167,7 +165,7 @@ public final class Server: Service {
         for await _ in ended {}
         timer.cancel()
         answers.cancel()
-        let isWhole = engine.journal.stop(by: max(deadline, .now + .seconds(1)))
+        let isWhole = engine.stop(by: max(deadline, .now + .seconds(1)))
         if isWhole {
             // Answers of what was committed last are on their way to the event loops.
             let end = ContinuousClock.now + .seconds(1)

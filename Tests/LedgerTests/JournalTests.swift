@@ -69,6 +69,41 @@ struct JournalTests {
         journal.stop()
     }
 
+    /// A client that is there, or has left.
+    private final class Client: Asker {
+        let hasLeft: Bool
+        init(hasLeft: Bool) { self.hasLeft = hasLeft }
+    }
+
+    @Test("of a group those whose askers have left are not appended; the others keep their order and their verdicts")
+    func dropsAbandoned() {
+        let log = FaultyLog()
+        let journal = Journal(log: log, runsOwnThread: false)
+        let outcomes = Noted<String>()
+        for number in 0..<6 {
+            let asker = number == 5 ? nil : Client(hasLeft: number % 2 == 0)
+            journal.submit(.put(.service, "a/\(number)"), for: asker) { result in
+                switch result {
+                case .success: outcomes.add("\(number) landed")
+                case .failure(let error): outcomes.add("\(number) \(error.code)")
+                }
+                return number != 3
+            }
+            if number == 3 { journal.flush { outcomes.add("barrier") } }
+        }
+        journal.step()
+        #expect(
+            outcomes.all == [
+                "0 abandoned", "2 abandoned", "4 abandoned", "1 landed", "3 landed", "barrier", "5 landed",
+            ])
+        #expect(log.stored.map(\.key.key) == ["a/1", "a/5"])
+        #expect(journal.statistics.proposals == 3)
+        journal.submit(.put(.service, "b"), for: Client(hasLeft: true)) { _ in true }
+        journal.step()
+        #expect(journal.statistics.groups == 1, "a group of nobody's is none")
+        journal.stop()
+    }
+
     @Test("when storage falls behind, further changes are refused at once; those that wait are kept, and it recovers")
     func refusesWhenLate() async {
         let store = GatedLog()

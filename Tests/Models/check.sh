@@ -30,17 +30,18 @@ check() {
         echo "$model $options: does not hold, or was not checked to its end: $found" >&2
         failed=1
     fi
-    for ((mutation = 1; mutation <= mutations; mutation++)); do
+    for mutation in $mutations; do
         found=$(verify "$model" "$options" "$mutation" -O0)
         [[ $found == *"errors: 1"* ]] || {
             echo "$model $options: mutation $mutation was not found: $found" >&2
             failed=1
         }
     done
-    echo "$model: $mutations mutations tried"
+    echo "$model $options: mutations tried: $mutations"
 }
 
-check bitmap.pml -DWORKERS=2 6
-check commit.pml -DADDRESSES=2 8
-check commit.pml -DADDRESSES=1 0
+check bitmap.pml -DWORKERS=2 "1 2 3 4 5 6"
+# Two names that want one address, and one name that may get either of two.
+check commit.pml "-DNAMES=2 -DADDRESSES=1" "2 3 4 5 6 7 8 9 10 11 12"
+check commit.pml "-DNAMES=1 -DADDRESSES=2" 1
 exit $failed

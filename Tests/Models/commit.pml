@@ -1,356 +1,365 @@
-/* Claim, journal, acknowledge, crash, recover: Sources/IPAM/Commit.swift (Engine.commit), ServiceCalls.swift (create),
- * ReleaseCalls.swift (release), Turns.swift (take, giveBack), Recovery.swift (run), and Sources/Ledger/Journal.swift
- * (takeNext, commit, outcome).
+/* Two servers over one log: Sources/IPAM/Engine.swift (perform), Commit/Commit.swift (commit), Books/Draft.swift (judge),
+ * Books/Books+Apply.swift, Books/Marks.swift, Books/BooksLoad.swift, and Sources/Ledger/Journal (append, fences).
  *
- * Clients allocate and release names again and again; a group's commit is kept, or fails, or nobody knows; the process
- * may be killed between any two steps, and then only what is stored is left. A step is what the source does under one
- * lock, or in one transaction.
+ * At each server one call after the other allocates or releases a name: it passes a fence, is answered from the books, or claims and
+ * proposes. A proposal lands or does not; what landed is judged by each server at its place, in the one order, however far behind
+ * the server is. A server may be killed between any two steps: it starts from the folded form and follows. Where nobody can tell
+ * whether a proposal landed, the server says nothing any more: to the others that is the same. There are no turns: nothing rests on
+ * them. A step is what the source does under one lock, or on the log's thread at one place.
  *
- * Held at every moment: no address has two owners in the store; what a client was told is stored, and is what the next
- * one is told; what is stored is marked in the bitmap; and at rest nothing else is.
+ * Held at every moment: no address has two owners in any books; servers that applied the same have the same; what a call was told
+ * is so, and stays so until somebody asks for something else; what is answered without a commit is no older than its call; a release
+ * frees what it saw and nothing else; a proposal is kept once; what the books hold is marked, and at rest nothing else is.
  *
- * With MUTATION set to 1...8 one line of the protocol is wrong, and spin must find it.
+ * With MUTATION set to 1...12 one line of the protocol is wrong, and spin must find it.
  */
 #ifndef MUTATION
 #define MUTATION 0
 #endif
-#ifndef CLIENTS
-#define CLIENTS 2
-#endif
+#ifndef NAMES
 #define NAMES 2
+#endif
 #ifndef ADDRESSES
-#define ADDRESSES 2
+#define ADDRESSES 1
 #endif
-#define NONE 255
-#define UNKNOWN 254
+/* That one of the servers has not applied, or that are not folded, at most. */
+#define ENTRIES 2
+#define SERVERS 2
 
-/* Of the process: gone with it. */
-bit marked[ADDRESSES];
-byte registry[NAMES];
-bit turn[NAMES];
-mtype = { idle, asked, decided, queued, grouped };
-mtype phase[CLIENTS];
-byte claimed[CLIENTS];
-mtype = { ready, committing, kept, notKept };
-mtype journal;
-bit hasFailed;
+/* An incarnation of a name with an address; it stands for the version as well, of which no two are alike. Each is used again once nothing
+ * speaks of it any more, so that histories need no end. */
+#define GENERATIONS 6
+#define NONE 0
+#define KINDS (NAMES * ADDRESSES)
+#define LAST (KINDS * GENERATIONS)
+#define nameOf(t) (((t) - 1) % NAMES)
+#define addressOf(t) (((t) - 1) / NAMES % ADDRESSES)
 
-/* Of the clients: what each asks for. */
-byte name[CLIENTS];
-bit isRelease[CLIENTS];
+typedef Books { byte object[NAMES] };
+typedef Marks { bit isSet[ADDRESSES] };
 
-/* Of the disk: journal and tables together, by name. */
-byte stored[NAMES];
+/* Of each server: gone with it. */
+Books books[SERVERS];
+Marks marks[SERVERS];
+/* Entries that it has not applied. */
+byte lag[SERVERS];
+/* Its call. */
+mtype = { idle, asked, queued, placed };
+mtype phase[SERVERS];
+bit name[SERVERS];
+bit isRelease[SERVERS];
+/* Entries that are to be applied before it goes on. */
+byte fence[SERVERS];
+/* What it proposes. */
+byte object[SERVERS];
 
-/* What only the checker sees: what an acknowledged call said of a name, while nobody has asked for something else. */
-byte told[NAMES];
-bit isLost;
-bit isReady;
+/* The log: its folded form, and the entries behind it. */
+Books folded;
+byte entry[ENTRIES];
+bit isDelete[ENTRIES];
+bit proposer[ENTRIES];
+byte count;
 
-inline giveBackTurn(c) { turn[name[c]] = 0; phase[c] = idle; claimed[c] = NONE }
+/* What only the checker sees: the books of a server that has applied all that landed; whether a caller knows what they say of a name, and
+ * nobody has asked for something else; whether a call to the contrary came while this one was under way, and whether its proposal was kept
+ * before; how many entries are older than the call and not applied. */
+Books truth;
+bit isKnown[NAMES];
+bit isMixed[SERVERS];
+bit wasKept[SERVERS];
+byte older[SERVERS];
 
-/* Any other call under way on the same name: what is told holds only without. */
-inline countOthers(c) {
-    others = 0;
-    i = 0;
-    do
-    :: i < CLIENTS ->
-        if
-        :: i != c && phase[i] != idle && name[i] == name[c] && isRelease[i] != isRelease[c] -> others++
-        :: else
-        fi;
-        i++
-    :: else -> break
-    od;
-    i = 0
-}
+/* Of one step. */
+hidden byte t;
+hidden byte i;
+hidden byte isKept;
 
-inline tell(c, what) {
-    countOthers(c);
+#define end(s) phase[s] = idle; name[s] = 0; isRelease[s] = 0; fence[s] = 0; object[s] = NONE; isMixed[s] = 0; \
+    wasKept[s] = 0; older[s] = 0
+
+inline tell(s, what) {
     if
-    :: others == 0 -> told[name[c]] = what
+    :: !isMixed[s] -> assert(truth.object[name[s]] == what); isKnown[name[s]] = 1
     :: else
     fi;
-    others = 0
+    end(s)
 }
 
-/* The call of a client comes in. */
-inline ask(c) {
-    d_step {
-        phase[c] == idle -> phase[c] = asked
-    };
-    if
-    :: name[c] = 0
-    :: name[c] = 1
-    fi;
-    if
-    :: d_step { isRelease[c] = 1; told[name[c]] = UNKNOWN }
-    :: d_step {
-        isRelease[c] = 0;
-        if
-        :: told[name[c]] == NONE -> told[name[c]] = UNKNOWN
-        :: else
-        fi
-    }
-    fi
-}
-
-/* Turns.take. */
-inline takeTurn(c) {
-    d_step {
-#if MUTATION == 5
-        phase[c] == asked ->
-#else
-        phase[c] == asked && !turn[name[c]] -> turn[name[c]] = 1;
-#endif
-        phase[c] = decided
-    }
-}
-
-#define mayNotTell (hasFailed && MUTATION != 8)
-
-/* Engine.create: a replay is answered; else any free address is claimed. Engine.release: what is not there is answered. */
-inline decide(c) {
-    if
-    /* Engine.confirmed: nothing is acknowledged any more. */
-    :: d_step { mayNotTell && phase[c] == decided -> giveBackTurn(c) }
-    :: d_step {
-        !mayNotTell && phase[c] == decided && !isRelease[c] && registry[name[c]] != NONE ->
-        assert(told[name[c]] == UNKNOWN || told[name[c]] == registry[name[c]]);
-        tell(c, registry[name[c]]);
-        giveBackTurn(c)
-    }
-    :: d_step {
-        !mayNotTell && phase[c] == decided && !isRelease[c] && registry[name[c]] == NONE ->
-        if
-        :: !marked[0] -> claimed[c] = 0
-        :: else ->
-            if
-            :: ADDRESSES > 1 && !marked[ADDRESSES - 1] -> claimed[c] = ADDRESSES - 1
-            :: else -> claimed[c] = NONE
-            fi
-        fi;
-        if
-        :: claimed[c] == NONE -> giveBackTurn(c) /* RangeFull */
-        :: else ->
-            marked[claimed[c]] = 1;
-            phase[c] = queued;
+/* Draft. An address is held by the object that has it, of either name. */
+#define holds(b, n, a) (b.object[n] != NONE && addressOf(b.object[n]) == (a))
+#define isHeld(b, a) (holds(b, 0, a) || holds(b, NAMES - 1, a))
 #if MUTATION == 1
-            tell(c, claimed[c]);
+#define isAbsent(b, t) 1
+#else
+#define isAbsent(b, t) (b.object[nameOf(t)] == NONE)
 #endif
-        fi
-    }
-    :: d_step {
-        !mayNotTell && phase[c] == decided && isRelease[c] ->
-        if
-        :: registry[name[c]] == NONE -> tell(c, NONE); giveBackTurn(c)
-        :: else ->
-            phase[c] = queued;
 #if MUTATION == 2
-            marked[registry[name[c]]] = 0;
+#define isFree(b, t) 1
+#else
+#define isFree(b, t) (!isHeld(b, addressOf(t)))
 #endif
-        fi
-    }
+#if MUTATION == 3
+#define isUnchanged(b, t) (b.object[nameOf(t)] != NONE)
+#else
+#define isUnchanged(b, t) (b.object[nameOf(t)] == (t))
+#endif
+
+/* Books.apply. */
+inline change(b, t, deletes) {
+    if
+    :: deletes && isUnchanged(b, t) -> b.object[nameOf(t)] = NONE; isKept = 1
+    :: !deletes && isAbsent(b, t) && isFree(b, t) -> b.object[nameOf(t)] = t; isKept = 1
+    :: else -> isKept = 0
     fi
 }
 
-/* Journal.takeNext: all that is queued is one group. */
-inline takeGroup() {
+inline ask(s, n, releases) {
     d_step {
-        journal == ready && !hasFailed && (phase[0] == queued || phase[CLIENTS - 1] == queued) ->
-        i = 0;
+        phase[s] == idle ->
+        phase[s] = asked; name[s] = n; isRelease[s] = releases;
+        if
+        :: releases || truth.object[n] == NONE -> isKnown[n] = 0
+        :: else
+        fi;
+        if
+        :: phase[1 - s] != idle && name[1 - s] == n && isRelease[1 - s] != releases -> isMixed[s] = 1; isMixed[1 - s] = 1
+        :: else
+        fi;
+        older[s] = lag[s];
+#if MUTATION != 5
+        fence[s] = lag[s]
+#endif
+    }
+}
+
+#define seen(s) books[s].object[name[s]]
+#define isThrough(s) (phase[s] == asked && fence[s] == 0)
+
+/* Engine.run behind its fence: what the books show is answered, what is there is to go. */
+inline decide(s) {
+    d_step {
+        isThrough(s) && (isRelease[s] || seen(s) != NONE) ->
+        if
+        :: isRelease[s] == (seen(s) == NONE) -> assert(older[s] == 0); tell(s, seen(s))
+        :: else -> object[s] = seen(s); phase[s] = queued
+        fi
+    }
+}
+
+#define isSpokenOf(t) (truth.object[nameOf(t)] == t || folded.object[nameOf(t)] == t || books[0].object[nameOf(t)] == t || \
+    books[1].object[nameOf(t)] == t || object[0] == t || object[1] == t || entry[0] == t || entry[1] == t)
+
+/* What is free by the marks is claimed. */
+inline claim(s, a) {
+    d_step {
+        isThrough(s) && !isRelease[s] && seen(s) == NONE && !marks[s].isSet[a] ->
+        marks[s].isSet[a] = 1;
+        t = 1 + name[s] + NAMES * a;
         do
-        :: i < CLIENTS ->
-            if
-            :: phase[i] == queued -> phase[i] = grouped
-            :: else
-            fi;
-            i++
+        :: isSpokenOf(t) -> t = t + KINDS
         :: else -> break
         od;
-        i = 0;
-        journal = committing
+        assert(t <= LAST);
+        object[s] = t;
+        phase[s] = queued
     }
 }
 
-/* One transaction of the store. */
-inline store() {
-    i = 0;
-    do
-    :: i < CLIENTS ->
-        if
-        :: phase[i] == grouped ->
-            if
-            :: isRelease[i] -> stored[name[i]] = NONE
-            :: else -> stored[name[i]] = claimed[i]
-            fi
-        :: else
-        fi;
-        i++
-    :: else -> break
-    od;
-    i = 0
+/* RangeFull. */
+inline refuse(s) {
+    d_step {
+        isThrough(s) && !isRelease[s] && seen(s) == NONE && marks[s].isSet[0] && marks[s].isSet[ADDRESSES - 1] -> end(s)
+    }
 }
 
-/* SQLiteLog.append: what the commit says, and what is read back where it can't. */
-inline commit() {
+/* Books.giveBack: a mark that has a holder stays. */
+inline giveBack(s) {
     if
-    :: d_step { journal == committing -> store(); journal = kept }
-    :: d_step { journal == committing -> journal = notKept }
-    /* Unknown, kept; resolve finds it. */
-    :: d_step {
-        journal == committing -> store();
-#if MUTATION == 3
-        journal = notKept
+#if MUTATION == 9
+    :: !isRelease[s] ->
+#elif MUTATION == 10
+    :: 0 ->
 #else
-        journal = kept
+    :: !isRelease[s] && !isHeld(books[s], addressOf(object[s])) ->
 #endif
-    }
-    /* Unknown for good: Journal.fail. The marks stay. */
-    :: d_step { journal == committing -> hasFailed = 1; isLost = 1; journal = ready }
-    :: d_step { journal == committing -> store(); hasFailed = 1; isLost = 1; journal = ready }
-    fi
-}
-
-/* Engine.commit's acknowledgement, one call of the group after the other: apply, free, answer, turn. */
-inline acknowledge(c) {
-    if
-    :: d_step {
-        journal == kept && phase[c] == grouped ->
-        if
-        :: isRelease[c] ->
-            if
-            :: registry[name[c]] != NONE -> marked[registry[name[c]]] = 0
-            :: else
-            fi;
-            registry[name[c]] = NONE;
-            tell(c, NONE)
-        :: else ->
-            registry[name[c]] = claimed[c];
-            tell(c, claimed[c])
-        fi;
-        giveBackTurn(c);
-        endGroup()
-    }
-    :: d_step {
-        journal == notKept && phase[c] == grouped ->
-        if
-#if MUTATION != 6
-        :: !isRelease[c] -> marked[claimed[c]] = 0
-#endif
-        :: else
-        fi;
-        giveBackTurn(c);
-        endGroup()
-    }
-    /* Journal.submit refuses, or the outcome is unknown for good: an error is answered. */
-    :: d_step {
-        hasFailed && (phase[c] == grouped || phase[c] == queued) ->
-        if
-#if MUTATION == 7
-        :: !isRelease[c] -> marked[claimed[c]] = 0
-#else
-        :: !isRelease[c] && phase[c] == queued -> marked[claimed[c]] = 0
-#endif
-        :: else
-        fi;
-        giveBackTurn(c)
-    }
-    fi
-}
-
-inline endGroup() {
-    if
-    :: phase[0] != grouped && phase[1] != grouped && phase[CLIENTS - 1] != grouped -> journal = ready
+        marks[s].isSet[addressOf(object[s])] = 0
     :: else
     fi
 }
 
-/* kill -9, and the next process: Recovery.run. */
-inline crash() {
-    d_step {
-        i = 0;
-        do
-        :: i < ADDRESSES -> marked[i] = 0; i++
-        :: else -> break
-        od;
-        i = 0;
-        do
-        :: i < NAMES ->
-            registry[i] = stored[i];
-            turn[i] = 0;
-            if
-#if MUTATION != 4
-            :: stored[i] != NONE -> marked[stored[i]] = 1
+/* The proposal gets its place. */
+inline land(s) {
+    entry[count] = object[s];
+    isDelete[count] = isRelease[s];
+    proposer[count] = s;
+    count++;
+    lag[0] = lag[0] + 1;
+    lag[1] = lag[1] + 1;
+    t = truth.object[name[s]];
+    change(truth, object[s], isRelease[s]);
+    assert(!isKept || (!wasKept[s] && !isKnown[name[s]] && t == (isRelease[s] -> object[s] : NONE)));
+    wasKept[s] = isKept
+}
+
+#define isNext(s) (phase[s] == queued && count < ENTRIES)
+
+/* Journal.append, and what the log says of it. */
+inline append(s) {
+    if
+    :: d_step {
+        isNext(s) ->
+        land(s);
+#if MUTATION == 8
+        tell(s, (isRelease[s] -> NONE : object[s]))
+#else
+        phase[s] = placed
 #endif
-            :: else
-            fi;
-            i++
-        :: else -> break
-        od;
-        i = 0;
-        do
-        :: i < CLIENTS -> phase[i] = idle; claimed[i] = NONE; i++
-        :: else -> break
-        od;
-        i = 0;
-        journal = ready;
-        hasFailed = 0;
-        isLost = 0
+    }
+    :: d_step { isNext(s) -> giveBack(s); end(s) }
+#if MUTATION == 7
+    /* Nobody knows whether it landed, and it is appended again. */
+    :: d_step { isNext(s) -> land(s) }
+#endif
+    fi
+}
+
+#define place(s) (count - lag[s])
+#if MUTATION == 4
+/* What this server's own call has claimed is taken. */
+#define isInTheWay(s, t) (marks[s].isSet[addressOf(t)] && !isHeld(books[s], addressOf(t)) && proposer[place(s)] != s)
+#else
+#define isInTheWay(s, t) 0
+#endif
+
+/* Books.apply with Marks. */
+inline applyMarked(s, t, deletes) {
+    isKept = 0;
+    if
+    :: !isInTheWay(s, t) -> change(books[s], t, deletes)
+    :: else
+    fi;
+    if
+    :: isKept -> marks[s].isSet[addressOf(t)] = !deletes
+    :: else
+    fi
+}
+
+/* The log's thread at one place: books, settlement, fence. */
+inline apply(s) {
+    d_step {
+        lag[s] > 0 ->
+        i = place(s);
+        applyMarked(s, entry[i], isDelete[i]);
+        lag[s] = lag[s] - 1;
+        if
+        :: older[s] > 0 -> older[s] = older[s] - 1
+        :: else
+        fi;
+        if
+        :: fence[s] > 0 -> fence[s] = fence[s] - 1
+        :: else
+        fi;
+        if
+        :: phase[s] == placed && proposer[i] == s && object[s] == entry[i] ->
+            if
+            :: isKept -> tell(s, (isRelease[s] -> NONE : object[s]))
+            /* It decides again. */
+            :: else -> giveBack(s); object[s] = NONE; phase[s] = asked
+            fi
+        :: else
+        fi;
+        fold();
+        check()
     }
 }
 
-proctype Client(byte c) {
-    byte i;
-    byte others;
-    do
-    :: atomic { phase[c] == idle -> ask(c) }
-    :: takeTurn(c)
-    :: phase[c] == decided -> decide(c)
-    :: (journal == kept || journal == notKept || hasFailed) && (phase[c] == grouped || phase[c] == queued) -> acknowledge(c)
-    od
+/* What both have applied goes into the folded form. */
+inline fold() {
+    if
+    :: count > lag[0] && count > lag[1] ->
+        change(folded, entry[0], isDelete[0]);
+        entry[0] = entry[1]; isDelete[0] = isDelete[1]; proposer[0] = proposer[1];
+        entry[1] = NONE; isDelete[1] = 0; proposer[1] = 0;
+        count--
+    :: else
+    fi
 }
 
-proctype Journal() {
-    byte i;
-    do
-    :: takeGroup()
-    :: journal == committing -> commit()
-    od
+/* kill -9, and the next process: BooksLoad, then the log behind it. */
+inline restart(s) {
+    d_step {
+        for (i : 0 .. NAMES - 1) { books[s].object[i] = folded.object[i] };
+#if MUTATION == 12
+        lag[s] = (count > 0 -> count - 1 : 0);
+#else
+        lag[s] = count;
+#endif
+        for (i : 0 .. ADDRESSES - 1) {
+#if MUTATION == 11
+            marks[s].isSet[i] = 0
+#else
+            marks[s].isSet[i] = isHeld(folded, i)
+#endif
+        };
+        end(s);
+        check()
+    }
 }
 
-proctype Power() {
-    byte i;
+#if MUTATION == 6
+/* The log gives an entry a second time, behind a later one. */
+inline repeat(s) {
+    d_step {
+        count > 1 && lag[s] == 0 -> applyMarked(s, entry[0], isDelete[0]); check()
+    }
+}
+#endif
+
+#define hasOneOwner(b) (NAMES == 1 || b.object[0] == NONE || b.object[NAMES - 1] == NONE || \
+    addressOf(b.object[0]) != addressOf(b.object[NAMES - 1]))
+#define areEqual(b) (b.object[0] == truth.object[0] && b.object[NAMES - 1] == truth.object[NAMES - 1])
+#define isRight(s, a) ((!isHeld(books[s], a) || marks[s].isSet[a]) && \
+    (phase[s] != idle || !marks[s].isSet[a] || isHeld(books[s], a)))
+
+inline checkServer(s) {
+    assert(hasOneOwner(books[s]));
+    assert(lag[s] > 0 || areEqual(books[s]));
+    assert(isRight(s, 0) && isRight(s, ADDRESSES - 1))
+}
+
+inline check() {
+    checkServer(0);
+    checkServer(1);
+    assert(hasOneOwner(truth));
+    assert(count > 0 || areEqual(folded))
+}
+
+proctype Server(bit me) {
     do
-    :: crash()
+    :: ask(me, 0, 0)
+    :: ask(me, 0, 1)
+#if NAMES > 1
+    :: ask(me, 1, 0)
+    :: ask(me, 1, 1)
+#endif
+    :: decide(me)
+    :: claim(me, 0)
+#if ADDRESSES > 1
+    :: claim(me, 1)
+#endif
+    :: refuse(me)
+    :: append(me)
+    :: apply(me)
+    :: restart(me)
+#if MUTATION == 6
+    :: repeat(me)
+#endif
     od
 }
 
 init {
-    byte i;
     atomic {
-        for (i : 0 .. NAMES - 1) { registry[i] = NONE; stored[i] = NONE; told[i] = NONE };
-        for (i : 0 .. CLIENTS - 1) { phase[i] = idle; claimed[i] = NONE };
-        journal = ready;
-        for (i : 0 .. CLIENTS - 1) { run Client(i) };
-        run Journal();
-        run Power();
-        isReady = 1
+        run Server(0);
+        run Server(1)
     }
-}
-
-#define isAtRest (phase[0] == idle && phase[1] == idle && phase[CLIENTS - 1] == idle && !isLost)
-#define isHeld(a) (stored[0] == (a) || stored[1] == (a))
-#define isTrue(n) (told[n] == UNKNOWN || (told[n] == stored[n] && told[n] == registry[n]))
-
-#define hasOneOwner (stored[0] == NONE || stored[0] != stored[1])
-#define isMarked(a) (!isHeld(a) || marked[a])
-#define isClean(a) (!isAtRest || !marked[a] || isHeld(a))
-
-/* At every moment. */
-never {
-    do
-    :: assert(!isReady || (hasOneOwner && isTrue(0) && isTrue(1) && isMarked(0) && isMarked(ADDRESSES - 1)
-        && isClean(0) && isClean(ADDRESSES - 1)))
-    od
 }

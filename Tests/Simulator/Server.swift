@@ -45,11 +45,11 @@ final class Server: @unchecked Sendable {
         asked.values.contains { !$0.call.isDryRun && isCause($0) }
     }
 
-    var isIdle: Bool { unanswered.isEmpty && executor.isEmpty && engine.journal.statistics.queued == 0 }
+    var isIdle: Bool { unanswered.isEmpty && executor.isEmpty && engine.storage.queued == 0 }
 
     /// Ends it; what its calls are told is known when this returns.
     func stop() {
-        engine.journal.stop()
+        engine.stop()
         while executor.run(.max) > 0 {}
     }
 }

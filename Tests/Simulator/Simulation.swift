@@ -93,7 +93,7 @@ public final class Simulation: @unchecked Sendable {
         // A millisecond or less: two seconds are some thousand steps.
         nanoseconds += 1_000_000
         let server = servers[chance(serverCount)]
-        if server.engine.journal.hasFailed, chance(8) == 0 { return try crash(server) }
+        if server.engine.fault != nil, chance(8) == 0 { return try crash(server) }
         switch chance(1_024) {
         case 0: try crash(server)
         case 1: try restart(server)
@@ -106,7 +106,7 @@ public final class Simulation: @unchecked Sendable {
         case 29...40: flags = chance(3) == 0 ? chance(ClientCall.clusters.count) : 0
         case 41...120: server.executor.run(1 + chance(8))
         case 121...620:
-            if !isShared { server.engine.journal.step() }
+            if !isShared { server.engine.step() }
             for _ in 0..<(isShared ? 4 : 0) { move(servers[chance(serverCount)]) }
         default: ask(server)
         }
@@ -123,7 +123,7 @@ public final class Simulation: @unchecked Sendable {
         case 5...24: land(server)
         case 25...54: member.deliver(1 + chance(4))
         case 55...74: member.answerFence()
-        default: server.engine.journal.step()
+        default: server.engine.step()
         }
     }
 
@@ -280,7 +280,7 @@ public final class Simulation: @unchecked Sendable {
     private func ask(_ server: Server) {
         let client = chance(Self.clientCount)
         guard waits[client] == nil else {
-            server.engine.journal.step()
+            server.engine.step()
             return
         }
         let call = ask(server, ClientCall.random(&generator) { uids[$0] })
@@ -300,7 +300,7 @@ public final class Simulation: @unchecked Sendable {
             if server.unanswered.remove(number) == nil { complain("a call was answered twice: \(asked.object.key)") }
             if !server.keepsAsked { server.asked[number] = nil }
             for client in waits.indices where waits[client] == number { waits[client] = nil }
-            hold(server.engine.confirmed(result), to: asked, since: start, by: server)
+            hold(result, to: asked, since: start, by: server)
         }
         return number
     }
@@ -332,8 +332,8 @@ public final class Simulation: @unchecked Sendable {
 
     private func check() throws {
         for server in servers where server.isDead { try crash(server) }
-        if !isShared, let server = servers.first, server.executor.isEmpty, server.engine.journal.statistics.queued == 0,
-            !server.engine.journal.hasFailed, !server.unanswered.isEmpty
+        if !isShared, let server = servers.first, server.executor.isEmpty, server.engine.storage.queued == 0,
+            server.engine.fault == nil, !server.unanswered.isEmpty
         {
             complain("\(server.unanswered.count) calls wait for nothing")
         }
@@ -384,9 +384,9 @@ public final class Simulation: @unchecked Sendable {
                         isMoving = true
                     }
                 }
-                if server.engine.journal.step() { isMoving = true }
+                if server.engine.step() { isMoving = true }
                 if server.executor.run(.max) > 0 { isMoving = true }
-                if !server.engine.journal.hasFailed, server.engine.journal.statistics.queued > 0 { isMoving = true }
+                if server.engine.fault == nil, server.engine.storage.queued > 0 { isMoving = true }
             }
             quietRounds = isMoving ? 0 : quietRounds + 1
         }
@@ -423,7 +423,7 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    private func isWell(_ server: Server) -> Bool { !server.engine.journal.hasFailed && !server.isDead }
+    private func isWell(_ server: Server) -> Bool { server.engine.fault == nil && !server.isDead }
 
     /// A server that starts now, with any flags, makes of the folded form and what is behind it what the others have.
     private func compareFresh() throws {

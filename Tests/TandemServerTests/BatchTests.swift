@@ -21,7 +21,7 @@ struct BatchTests {
         let engine = try Engine(
             cluster: ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/24")!]),
             log: try SQLiteLog(directory: directory.path))
-        defer { engine.journal.stop() }
+        defer { engine.stop() }
         let health = Health { nil }
         health.enter(.serving)
         let metrics = CallMetrics()

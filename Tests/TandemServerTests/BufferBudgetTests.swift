@@ -78,7 +78,7 @@ struct BufferBudgetTests {
             // As the service has it: the bytes and the place go with the answer.
             _ = session.enter(1)
             session.hold(bytes)
-            let finish = session.timed(call, of: bytes) { result in
+            let (_, finish) = session.timed(call, of: bytes, isAwaited: true) { result in
                 if case .success = result { told.add(true) } else { told.add(false) }
                 session.hold(-bytes)
                 session.leave()

@@ -28,7 +28,7 @@ public enum StoredCluster {
             }
         }
         for _ in 0..<min(limit, objects) { underWay.wait() }
-        engine.journal.stop()
+        engine.stop()
     }
 
     private static func service(_ number: Int) -> Call {

@@ -1,3 +1,4 @@
+import Ledger
 public import TandemAPI
 
 /// Takes the answer of a call, exactly once.
@@ -11,16 +12,38 @@ struct Caller: Sendable {
     var onlyNode: String?
     /// Where the call goes on when it had to wait; nil for the thread that it waited for.
     var executor: (any Executor)?
-    /// To be run exactly once.
-    var answer: Answer
+    /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.
+    var asker: (any Asker)?
+    private let journal: Journal
+    private var told: Answer
+
+    init(
+        isDryRun: Bool, onlyNode: String?, executor: (any Executor)?, asker: (any Asker)?, journal: Journal,
+        _ told: @escaping Answer
+    ) {
+        (self.isDryRun, self.onlyNode, self.executor, self.asker) = (isDryRun, onlyNode, executor, asker)
+        (self.journal, self.told) = (journal, told)
+    }
+
+    /// To be called exactly once. Once storage has failed for good, nobody knows whether the change before is stored; memory, which
+    /// answers a retry or a look, may show what is not. So nothing is said any more.
+    func answer(_ result: Result<CallResult, APIError>) {
+        guard journal.hasFailed else { return told(result) }
+        if case .failure(let error) = result, error.status == .unavailable { return told(result) }
+        told(
+            .failure(
+                .unavailable(
+                    "storage failed, and what is stored can't be told before a restart has read it",
+                    reason: "StorageUnavailable")))
+    }
 
     /// The same caller, whose answer also gives a turn back.
     func holding(_ turn: Turn) -> Caller {
         // Not by `finishing`: the turn lies in the answer's own context, which is an allocation less.
         var caller = self
-        let answer = answer
-        caller.answer = { result in
-            answer(result)
+        let told = told
+        caller.told = { result in
+            told(result)
             turn.giveBack()
         }
         return caller
@@ -29,9 +52,9 @@ struct Caller: Sendable {
     /// The same caller; `body` runs behind the answer.
     func finishing(_ body: @escaping @Sendable () -> Void) -> Caller {
         var caller = self
-        let answer = answer
-        caller.answer = { result in
-            answer(result)
+        let told = told
+        caller.told = { result in
+            told(result)
             body()
         }
         return caller

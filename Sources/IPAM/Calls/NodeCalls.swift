@@ -26,7 +26,7 @@ extension Engine {
                 giveBack(change.claims)
                 return caller.succeed(.node(change.record.document))
             }
-            commit(change.intent, on: caller.executor) { outcome in
+            commit(change.intent, for: caller) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.register(asked, attempts: attempts - 1, for: caller)
                 }

@@ -77,7 +77,7 @@ private final class NodeRelease: Sendable {
         proposal.expectations.append(.incarnation(node: node.name, created: node.created))
         if !force { proposal.expectations.append(.nodeEmpty(node.name)) }
         let (releases, intent) = (isLast || node.isReleasing, Intent(proposal))
-        engine.commit(intent, on: caller.executor) { outcome in
+        engine.commit(intent, for: caller) { outcome in
             switch outcome {
             case .kept:
                 if releases { self.note(pods) }

@@ -114,7 +114,7 @@ extension Engine {
                 giveBack(claims)
                 return caller.succeed(stored.result(form.document, record, isReplayed: false))
             }
-            commit(intent(stored, form, claims, on: node, with: change), on: caller.executor) { outcome in
+            commit(intent(stored, form, claims, on: node, with: change), for: caller) { outcome in
                 switch outcome {
                 case .kept: caller.succeed(stored.result(stored.served, isReplayed: false))
                 case .refused where attempts > 1 && change != nil:

@@ -154,7 +154,7 @@ private final class PodRelease: Sendable {
             note()
             return done(.success(()))
         }
-        engine.commit(Intent(engine.removal(of: pods)), on: caller.executor) { outcome in
+        engine.commit(Intent(engine.removal(of: pods)), for: caller) { outcome in
             switch outcome {
             case .kept:
                 note()

@@ -44,7 +44,7 @@ extension Engine {
         guard !caller.isDryRun else { return caller.succeed(result) }
         let object = ObjectKey(.service, key)
         let proposal = Proposal(expecting: [.unchanged(object, version: stored.version)], [.delete(object)])
-        commit(Intent(proposal), on: caller.executor) { outcome in
+        commit(Intent(proposal), for: caller) { outcome in
             if case .refused = outcome, attempts > 1 {
                 return self.release(service: metadata, key, attempts: attempts - 1, for: caller)
             }

@@ -155,7 +155,7 @@ extension Engine {
         let stored = StoredService(
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
-        commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), on: caller.executor) { outcome in
+        commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
             switch outcome {
             case .kept: done(.kept(stored.served, holding: stored.addresses))
             case .refused: done(.refused)

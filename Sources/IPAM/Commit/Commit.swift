@@ -31,12 +31,13 @@ extension CommitOutcome {
 /// that no address can get a second owner, and the journal stops acknowledging.
 extension Engine {
     /// `done` runs exactly once: on the executor, for all of a group at once, and without one on the journal's thread; or, where the
-    /// journal takes no more, before this returns.
+    /// journal takes no more, before this returns. Where the caller has left before the proposal is appended, it is not.
     func commit(
-        _ intent: Intent, on executor: (any Executor)?, _ done: @escaping @Sendable (CommitOutcome) -> Void
+        _ intent: Intent, for caller: Caller?, _ done: @escaping @Sendable (CommitOutcome) -> Void
     ) {
         let start = stageStart()
-        let refusal = journal.offer(intent.proposal) { result in
+        let executor = caller?.executor
+        let refusal = journal.offer(intent.proposal, for: caller?.asker) { result in
             switch result {
             case .success:
                 let isKept = self.books.apply(intent.proposal, intent.prepared) == nil
@@ -71,10 +72,12 @@ extension Engine {
 extension APIError {
     /// What a caller is told when storage could not commit.
     init(_ error: LedgerError) {
-        self =
-            error.code == .queueFull
-            ? APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
-            : .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+        switch error.code {
+        case .queueFull: self = APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
+        // For the records alone: nobody is there to be told.
+        case .abandoned: self = APIError(.aborted, reason: "Abandoned", error.message, isRetryable: true)
+        default: self = .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+        }
     }
 
     /// What a change is refused with while the journal is congested.

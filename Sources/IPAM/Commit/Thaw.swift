@@ -55,7 +55,7 @@ extension Engine {
             let claims = ready.map { Claim.cooling(node.cooling, $0) }
             guard !claims.isEmpty else { return turn.giveBack() }
             // What is not freed is ready again: a later round finds it, and those that were too many.
-            self.commit(Intent(Proposal(claims.compactMap(\.thaw)), claims: claims), on: nil) { _ in turn.giveBack() }
+            self.commit(Intent(Proposal(claims.compactMap(\.thaw)), claims: claims), for: nil) { _ in turn.giveBack() }
         }
     }
 
@@ -63,6 +63,6 @@ extension Engine {
     fileprivate func thawCIDRs(_ uptime: Int) {
         let ready = books.readyCIDRs(uptime, limit: Thaw.rangesPerProposal)
         guard !ready.isEmpty else { return }
-        commit(Intent(Proposal(ready.map { .thaw($0.range, version: $0.version) })), on: nil) { _ in }
+        commit(Intent(Proposal(ready.map { .thaw($0.range, version: $0.version) })), for: nil) { _ in }
     }
 }

@@ -80,12 +80,26 @@ extension Journal {
         }
     }
 
-    private func append(_ entries: [JournalQueue.Entry]) {
+    private func append(_ group: [JournalQueue.Entry]) {
+        let entries = dropAbandoned(group)
         let proposals = entries.compactMap(\.proposal)
         if let fault { return settle(entries, .failure(LedgerError(fault.code, fault.message))) }
         if proposals.isEmpty { return settle(entries, .success(())) }
         state.withLock { $0.flight = Flight(entries: entries, start: now()) }
         log.append(proposals)
+    }
+
+    /// The last look at whether somebody waits: from here on a proposal is appended.
+    private func dropAbandoned(_ group: consuming [JournalQueue.Entry]) -> [JournalQueue.Entry] {
+        var entries = group
+        var abandoned: [JournalQueue.Entry] = []
+        entries.removeAll { entry in
+            guard entry.asker?.hasLeft ?? false else { return false }
+            abandoned.append(entry)
+            return true
+        }
+        if !abandoned.isEmpty { settle(abandoned, .failure(Self.abandonment)) }
+        return entries
     }
 
     /// Shows whether storage that failed works again.

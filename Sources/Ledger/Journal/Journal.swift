@@ -53,10 +53,8 @@ public final class Journal: Sendable {
     let groupEnded: @Sendable () -> Void
 
     private let runsOwnThread: Bool
-    /// Proposals in each group that landed.
-    public let groupSizes = Histogram.sizes(bounds: 13)
-    /// How long the log took for each group, in nanoseconds.
-    public let groupTimes = Histogram.times()
+    let groupSizes = Histogram.sizes(bounds: 13)
+    let groupTimes = Histogram.times()
 
     /// Starts the journal's thread; from here on nobody else may call the log.
     ///
@@ -88,13 +86,18 @@ public final class Journal: Sendable {
     }
 
     /// The same as `offer`, where `settle` also gets the refusal, before this returns.
-    public func submit(_ proposal: Proposal, _ settle: @escaping Settlement) {
-        if let refusal = offer(proposal, settle) { _ = settle(.failure(refusal)) }
+    public func submit(
+        _ proposal: Proposal, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
+    ) {
+        if let refusal = offer(proposal, for: asker, settle) { _ = settle(.failure(refusal)) }
     }
 
     /// Queues a proposal; the order of submissions is the order of their places. Runs `settle` exactly once, on the journal's thread;
-    /// or returns why the proposal is not even queued, and runs nothing.
-    public func offer(_ proposal: Proposal, _ settle: @escaping Settlement) -> LedgerError? {
+    /// or returns why the proposal is not even queued, and runs nothing. Where `asker` has left by the time at which the proposal would be
+    /// appended, it is not, and `settle` gets an error.
+    public func offer(
+        _ proposal: Proposal, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
+    ) -> LedgerError? {
         let now = now()
         let bytes = proposal.encodedBytes
         let refusal: LedgerError? = state.withLock { state in
@@ -102,7 +105,8 @@ public final class Journal: Sendable {
                 if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
                 return refusal
             }
-            state.queue.append(JournalQueue.Entry(work: .proposal(proposal, settle), since: now, bytes: bytes))
+            state.queue.append(
+                JournalQueue.Entry(work: .proposal(proposal, settle), asker: asker, since: now, bytes: bytes))
             return nil
         }
         if refusal == nil { rouse() }

@@ -20,6 +20,10 @@ extension Journal {
             + "\(maximumWaitMilliseconds) ms; try again in a moment")
 }
 
+extension Journal {
+    static let abandonment = LedgerError(.abandoned, "nobody waited for the change any more, and it was not made")
+}
+
 /// What waits for a place in the log, in the order in which it came; how much of it may, and why a further proposal is refused.
 struct JournalQueue {
     struct Entry: Sendable {
@@ -29,6 +33,8 @@ struct JournalQueue {
         }
 
         var work: Work
+        /// For whom the proposal is made; nil where that is nobody who could leave.
+        var asker: (any Asker)?
         /// When it came.
         var since: Moment
         /// What it takes in storage.

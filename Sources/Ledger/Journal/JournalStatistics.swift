@@ -1,4 +1,4 @@
-import Measures
+public import Measures
 import Synchronization
 
 extension Journal {
@@ -11,6 +11,10 @@ extension Journal {
         public var queued = 0
         /// How long the oldest proposal that is not settled has waited, in nanoseconds; 0 where there is none.
         public var lag: UInt64 = 0
+        /// Proposals in each group that landed.
+        public var groupSizes: Histogram.Snapshot
+        /// How long the log took for each group, in nanoseconds.
+        public var groupTimes: Histogram.Snapshot
         /// Proposals that the log's readable form is behind.
         public var backlog = 0
     }
@@ -18,7 +22,9 @@ extension Journal {
     public var statistics: Statistics {
         var (statistics, oldest) = state.withLock { state in
             (
-                Statistics(groups: state.groups, proposals: state.proposals, queued: state.queue.count),
+                Statistics(
+                    groups: state.groups, proposals: state.proposals, queued: state.queue.count,
+                    groupSizes: groupSizes.snapshot, groupTimes: groupTimes.snapshot),
                 state.flight?.entries.since ?? state.queue.since
             )
         }

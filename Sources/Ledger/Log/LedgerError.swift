@@ -24,6 +24,8 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let inputOutput = Code("inputOutput")
         /// More changes wait for the journal than it takes.
         public static let queueFull = Code("queueFull")
+        /// Nobody waited for the proposal any more when its turn came.
+        public static let abandoned = Code("abandoned")
         /// The journal has stopped.
         public static let stopped = Code("stopped")
         /// The log did not say in time what it held.

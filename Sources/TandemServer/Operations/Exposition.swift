@@ -43,12 +43,12 @@ struct Exposition: Sendable {
             "tandem_calls_total", .counter, "Calls answered, by method and status.",
             calls.counts.map { ([("method", $0.method), ("status", $0.status)], String($0.count)) })
         metrics.add(
-            "tandem_call_duration_seconds", "From a call to its answer; about one change in eight is timed.",
+            "tandem_call_duration_seconds", "From a call to its answer, for about one call in eight.",
             unit: 1e9, calls.durations.map { ([("method", $0.method)], $0.times) })
         metrics.add(
             "tandem_stage_duration_seconds",
-            "Stages of a call (decode, decide, claim, commit); about one change in eight is timed.", unit: 1e9,
-            StageTimes.Stage.allCases.map { ([("stage", $0.name)], engine.stages.histogram($0).snapshot) })
+            "Stages of a call (decode, decide, claim, commit), for about one in eight.", unit: 1e9,
+            ([("decode", calls.decoding.snapshot)] + engine.stageTimes).map { ([("stage", $0.0)], $0.1) })
     }
 
     private func addConnections(_ metrics: inout MetricsText) {
@@ -77,7 +77,7 @@ struct Exposition: Sendable {
     }
 
     private func addJournal(_ metrics: inout MetricsText) {
-        let journal = engine.journal.statistics
+        let journal = engine.storage
         metrics.add(
             "tandem_journal_commits_total", .counter, "Groups of changes that were committed.", journal.groups)
         metrics.add(
@@ -88,16 +88,16 @@ struct Exposition: Sendable {
             "tandem_journal_lag_seconds", .gauge, "How long the oldest change that is not committed has waited.",
             Double(journal.lag) / 1e9)
         metrics.add(
-            "tandem_journal_commit_size", "Changes in a group.", [([], engine.journal.groupSizes.snapshot)])
+            "tandem_journal_commit_size", "Changes in a group.", [([], journal.groupSizes)])
         metrics.add(
             "tandem_journal_commit_duration_seconds", "How long storage took for a group.", unit: 1e9,
-            [([], engine.journal.groupTimes.snapshot)])
+            [([], journal.groupTimes)])
         metrics.add(
             "tandem_checkpoint_lag_changes", .gauge, "Changes that are journalled and not yet in the readable tables.",
             journal.backlog)
         metrics.add(
             "tandem_storage_failed", .gauge, "Whether storage has failed for good: 1 or 0.",
-            engine.journal.fault == nil ? 0 : 1)
+            engine.fault == nil ? 0 : 1)
     }
 
     private func addPools(_ metrics: inout MetricsText) {

@@ -10,6 +10,8 @@ final class CallMetrics: Sendable {
 
     private let cells = Counters(methods.count * outcomes.count)
     private let times = methods.map { _ in Histogram.times() }
+    /// From bytes to calls, in nanoseconds.
+    let decoding = Histogram.times()
     private static let methodIndex = Dictionary(uniqueKeysWithValues: Method.allCases.enumerated().map { ($1, $0) })
     private static let statusIndex = Dictionary(
         uniqueKeysWithValues: APIError.Status.allCases.enumerated().map { ($1, $0 + 1) })

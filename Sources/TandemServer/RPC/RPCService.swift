@@ -22,11 +22,12 @@ final class RPCService: Sendable {
 
     /// Parses one message, as `RPCMessage` does. Nothing is decoded of a call that the client may not make.
     func parse(_ bytes: UnsafeRawBufferPointer, from session: RPCSession) -> RPCMessage {
-        let start = engine.stageStart()
+        session.countMessage()
+        let start = session.timedStart
         let message = RPCMessage(parsing: bytes) { method, target throws(APIError) in
             _ = try Authorizer.authorize(method, target, by: session.identity)
         }
-        engine.endDecoding(start)
+        if let start { metrics.decoding.observe(Moment.now().since(start)) }
         return message
     }
 
@@ -109,9 +110,8 @@ final class RPCService: Sendable {
     ) {
         let method = request.method
         let isChange = (try? request.call.get())?.isChange ?? false
-        let start = engine.stageStart()
+        let start = session.timedStart
         let finish: Answer = { result in
-            let result = self.engine.confirmed(result)
             // Of what was changed a retry might not be told again: that is answered, however large.
             let refusal = isChange ? nil : session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
@@ -130,8 +130,8 @@ final class RPCService: Sendable {
             // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
             let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
-            engine.perform(
-                call, onlyNode: scope.onlyNode, on: session.queue, session.timed(call, of: bytes, finish))
+            let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
+            engine.perform(call, onlyNode: scope.onlyNode, for: asker, on: session.queue, answer)
         } catch {
             finish(.failure(error))
         }

@@ -1,10 +1,12 @@
 import IPAM
+import Ledger
+import Measures
 import NIOCore
 import Synchronization
 import TandemAPI
 
 /// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
-final class RPCSession: Sendable {
+final class RPCSession: Asker {
     /// Calls under way on one connection.
     static let maximumInFlight = 1024
 
@@ -22,6 +24,10 @@ final class RPCSession: Sendable {
     private let refusals = Atomic<Int>(0)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
+    /// Messages that came.
+    private let messages = Atomic<Int>(0)
+    // Relaxed: it orders nothing. A call that does not see it yet is carried out, as one that came a moment earlier.
+    private let isClosed = Atomic<Bool>(false)
     let budget: BufferBudget
     /// Where this client's calls go on that had to wait, and the rest of a long batch.
     let queue: LoopQueue
@@ -60,12 +66,24 @@ final class RPCSession: Sendable {
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
 
+    func countMessage() { messages.wrappingAdd(1, ordering: .relaxed) }
+
+    /// The moment, where it is one of the calls to be timed: those of every eighth message.
+    var timedStart: Moment? { messages.load(ordering: .relaxed) & 7 == 0 ? Moment.now() : nil }
+
     func noteRefusal() { refusals.wrappingAdd(1, ordering: .relaxed) }
 
     /// How many calls were refused because of a limit since this was asked last.
     func takeRefusals() -> Int {
         refusals.load(ordering: .relaxed) == 0 ? 0 : refusals.exchange(0, ordering: .relaxed)
     }
+
+    // MARK: Who waits
+
+    var hasLeft: Bool { isClosed.load(ordering: .relaxed) }
+
+    /// The connection is gone: what it asked for and what is not in the log yet is abandoned.
+    func close() { isClosed.store(true, ordering: .relaxed) }
 
     // MARK: What the server keeps for the client
 
@@ -127,9 +145,13 @@ final class RPCSession: Sendable {
 
     /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
     /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
-    func timed(_ call: Call, of bytes: Int, _ answer: @escaping Answer) -> Answer {
-        guard let milliseconds = call.timeoutMilliseconds else { return answer }
-        let first = FirstOnly(answer)
+    ///
+    /// Returns who waits for the call, and what its answer goes to. A call without an ID is waited for by nobody, and so is abandoned by
+    /// nobody either, unless its time runs out.
+    func timed(_ call: Call, of bytes: Int, isAwaited: Bool, _ answer: @escaping Answer) -> ((any Asker)?, Answer) {
+        let asker = isAwaited ? self : nil
+        guard let milliseconds = call.timeoutMilliseconds else { return (asker, answer) }
+        let first = TimedCaller(asker, answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
             // What its answer takes off, which is not the end of it.
             self.keepUnderWay(bytes)
@@ -141,20 +163,27 @@ final class RPCSession: Sendable {
                             + "ask again: a retry finds whatever was committed", isRetryable: true)))
             if !isTold { self.letGo(bytes) }
         }
-        return { result in
-            deadline.cancel()
-            if !first.tell(result) { self.letGo(bytes) }
-        }
+        return (
+            first,
+            { result in
+                deadline.cancel()
+                if !first.tell(result) { self.letGo(bytes) }
+            }
+        )
     }
 }
 
-/// Passes on the first of several answers.
-private final class FirstOnly: Sendable {
+/// Passes on the first of several answers, and waits for no other.
+private final class TimedCaller: Asker {
     private let answer: Mutex<Answer?>
+    private let session: RPCSession?
 
-    init(_ answer: @escaping Answer) {
+    init(_ session: RPCSession?, _ answer: @escaping Answer) {
         self.answer = Mutex(answer)
+        self.session = session
     }
+
+    var hasLeft: Bool { session?.hasLeft ?? false || answer.withLock { $0 == nil } }
 
     /// Whether it was the first.
     func tell(_ result: Result<CallResult, APIError>) -> Bool {

@@ -33,6 +33,7 @@ struct ConnectionSetup: Sendable {
         let session = RPCSession(
             identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress,
             budget: identity == nil ? strangersBudget : budget, queue: queues.queue(of: channel.eventLoop))
+        channel.closeFuture.whenComplete { _ in session.close() }
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
         try pipeline.addHandler(OverloadPause(session, pace))

@@ -83,7 +83,7 @@ private func storageBenchmarks() {
         benchmark.startMeasurement()
         let engine = try StoredCluster.open(directory.path)
         benchmark.stopMeasurement()
-        engine.journal.stop()
+        engine.stop()
     } setup: { () -> ScratchDirectory in
         let directory = ScratchDirectory()
         try StoredCluster.make(in: directory.path, objects: 100_000)

@@ -85,7 +85,7 @@ if folded > 0 {
     let engine = try Engine(cluster: cluster, log: SQLiteLog(directory: directory))
     allocate(0..<folded, engine)
     let before = cpuSeconds()
-    engine.journal.stop()
+    engine.stop()
     print("the last checkpoint took \(cpuSeconds() - before) s of CPU; \(before) s for all before")
 }
 let engine = try Engine(cluster: cluster, log: SQLiteLog(directory: directory))
