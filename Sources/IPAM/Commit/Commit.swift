@@ -72,9 +72,12 @@ extension APIError {
     /// What a caller is told when storage could not commit.
     init(_ error: LedgerError) {
         self =
-            error.code == .queueFull
-            ? APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
-            : .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+            switch error.code {
+            case .queueFull: APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
+            case .tooLarge: APIError(.resourceExhausted, reason: "ObjectTooLarge", error.message)
+            case .configurationChanged: .unavailable(error.message, reason: "ConfigurationChanged")
+            default: .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+            }
     }
 
     /// What a change is refused with while the journal is congested.
