@@ -72,6 +72,7 @@ let package = Package(
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
+        library("EtcdLog", ["Ledger", "TandemAPI", "EtcdClient", nio, nioPosix]),
         library("EtcdClient", ["OpenSSLTLS", nio, nioPosix, nioHTTP2, nioHPACK]),
         library(
             "TandemServer",
@@ -170,6 +171,9 @@ let package = Package(
         tests(
             "EtcdClientTests",
             ["TestSupport", "EtcdSupport", "EtcdClient", "OpenSSLTLS", nio, nioEmbedded, nioPosix, nioHTTP2, nioHPACK]),
+        tests(
+            "EtcdLogTests",
+            ["TestSupport", "EtcdSupport", "EtcdLog", "EtcdClient", "Ledger", "IPAM", "TandemAPI", "Addressing", nio]),
         .testTarget(
             name: "OperationsTests",
             dependencies: [

@@ -53,13 +53,17 @@ public final class Engine: Sendable {
             pools: Pools(cluster), podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs),
             coolingEnd: { environment.uptime() + delay })
         try BooksLoad(books, environment: environment, reuseDelay: delay).run(log)
+        log.noteDigest(books.digest)
         isShared = log.isShared
         let verdicts = Verdicts()
         (self.books, self.verdicts) = (books, verdicts)
         journal = Journal(
             log: log, runsOwnThread: !stepsByHand, now: environment.moment,
             foreign: { proposals in proposals.map { books.apply($0) == nil } },
-            groupEnded: { verdicts.handOver() })
+            groupEnded: {
+                log.noteDigest(books.digest)
+                verdicts.handOver()
+            })
     }
 
     /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait, for another one or for

@@ -147,7 +147,7 @@ struct JournalTests {
         func submit(_ version: UInt64) {
             journal.send(proposal(version)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         }
-        for version in 0..<UInt64(Journal.maximumGroup) { submit(version) }
+        for version in 0..<UInt64(GroupLimits.standard.proposals) { submit(version) }
         pass(milliseconds: Journal.maximumWaitMilliseconds - 500)
         submit(1)
         journal.step()
@@ -208,12 +208,12 @@ struct JournalTests {
         journal.step()
         #expect(!journal.isCongested)
         // Beside its document a proposal has a key, lengths and the like.
-        #expect(kept.all == Array(0..<UInt64(Journal.maximumGroupBytes >> 20) - 1))
+        #expect(kept.all == Array(0..<UInt64(GroupLimits.standard.bytes >> 20) - 1))
         submit(101, bytes: 1 << 20)
         while journal.step() || journal.statistics.queued > 0 {}
         #expect(refused.all == [.queueFull] && kept.all == Array(0..<UInt64(room)) + [101])
         // One that is larger than a group may be goes alone.
-        submit(102, bytes: Journal.maximumGroupBytes + 1)
+        submit(102, bytes: GroupLimits.standard.bytes + 1)
         journal.step()
         #expect(kept.all.last == 102)
         journal.stop()

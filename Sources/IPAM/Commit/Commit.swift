@@ -72,12 +72,15 @@ extension Engine {
 extension APIError {
     /// What a caller is told when storage could not commit.
     init(_ error: LedgerError) {
-        switch error.code {
-        case .queueFull: self = APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
-        // For the records alone: nobody is there to be told.
-        case .abandoned: self = APIError(.aborted, reason: "Abandoned", error.message, isRetryable: true)
-        default: self = .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
-        }
+        self =
+            switch error.code {
+            case .queueFull: APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
+            // For the records alone: nobody is there to be told.
+            case .abandoned: APIError(.aborted, reason: "Abandoned", error.message, isRetryable: true)
+            case .tooLarge: APIError(.resourceExhausted, reason: "ObjectTooLarge", error.message)
+            case .configurationChanged: .unavailable(error.message, reason: "ConfigurationChanged")
+            default: .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
+            }
     }
 
     /// What a change is refused with while the journal is congested.

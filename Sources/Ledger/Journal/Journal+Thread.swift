@@ -76,7 +76,7 @@ extension Journal {
             guard state.flight == nil, !state.queue.isEmpty else { return nil }
             // Nothing is refused any more as soon as what is left in the queue allows it.
             defer { if isCongested, !state.queue.isCongested(now) { congested.store(false, ordering: .relaxed) } }
-            return state.queue.takeGroup()
+            return state.queue.takeGroup(log.groupLimits)
         }
     }
 
@@ -162,6 +162,8 @@ extension Journal {
         case .fenced:
             for body in state.withLock({ $0.fences.pass() }) { body(.success(())) }
             groupEnded()
+        case .tidied: break
+        case .ended(let error): fail(error)
         }
     }
 

@@ -184,7 +184,7 @@ public final class Journal: Sendable {
 
     /// Why nothing could be appended last time; nil where storage works. It is tried again by itself, so that this heals without
     /// a caller.
-    public var impairment: LedgerError? { state.withLock { $0.fault ?? $0.impairment } }
+    public var impairment: LedgerError? { state.withLock { $0.fault ?? $0.impairment } ?? log.trouble }
 
     /// Runs `body` when the journal fails for good; at once if it has failed already.
     public func onFailure(_ body: @escaping @Sendable (LedgerError) -> Void) {

@@ -8,10 +8,6 @@ extension Journal {
     /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
     /// behind would only make every caller wait longer, and callers who gave up would still be served.
     public static let maximumWaitMilliseconds = 2_000
-    /// Proposals in one group: what a client at the end of a long queue waits for stays bounded.
-    static let maximumGroup = 4_096
-    /// The same in bytes; a group has one proposal at least.
-    static let maximumGroupBytes = 16 << 20
 
     /// What a further proposal is refused with then. One value for all, as it is given most when there is the least time.
     public static let congestion = LedgerError(
@@ -73,15 +69,15 @@ struct JournalQueue {
     }
 
     /// What is appended next: all that waits, or as much of it as goes into one group.
-    mutating func takeGroup() -> [Entry] {
-        guard entries.count > Journal.maximumGroup || bytes > Journal.maximumGroupBytes else {
+    mutating func takeGroup(_ limits: GroupLimits) -> [Entry] {
+        guard entries.count > limits.proposals || bytes > limits.bytes else {
             defer { (entries, count, bytes) = ([], 0, 0) }
             return entries
         }
         var (end, taken) = (0, 0)
-        while end < min(entries.count, Journal.maximumGroup) {
+        while end < min(entries.count, limits.proposals) {
             taken += entries[end].bytes
-            if end > 0, taken > Journal.maximumGroupBytes { break }
+            if end > 0, taken > limits.bytes { break }
             end += 1
         }
         let group = Array(entries[..<end])

@@ -33,6 +33,18 @@ public enum EntryCoding {
         }
     }
 
+    /// How many proposals `decode` gives, by their lengths alone; 0 where the bytes are no entry. O(proposals).
+    public static func count(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var reader = ByteReader(bytes)
+        guard reader.byte() == format else { return 0 }
+        var count = 0
+        while !reader.isAtEnd {
+            guard reader.run() != nil else { return 0 }
+            count += 1
+        }
+        return count
+    }
+
     /// nil where the bytes are not what `encode` gives. O(bytes).
     public static func decode(_ bytes: UnsafeRawBufferPointer, isSealed: Bool = false) -> [Proposal]? {
         guard let entry = isSealed ? EntryBytes.unsealed(bytes) : bytes else { return nil }

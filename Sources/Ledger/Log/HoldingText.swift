@@ -5,7 +5,7 @@ extension Holding {
     private static let portWord: StaticString = "nodePort"
 
     /// The `holdings` column: `clusterIP=10.96.0.7 clusterIP=fd00:10:96::7 nodePort=TCP/30080`. O(length).
-    static func text(_ holdings: [Holding]) -> String {
+    public static func text(_ holdings: [Holding]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity(holdings.count * 48)
         for holding in holdings {
@@ -30,7 +30,7 @@ extension Holding {
     }
 
     /// nil where the text is not what `text` wrote.
-    static func parse(_ text: UnsafeRawBufferPointer) -> [Holding]? {
+    public static func parse(_ text: UnsafeRawBufferPointer) -> [Holding]? {
         var holdings: [Holding] = []
         if !text.isEmpty { holdings.reserveCapacity(2) }
         var start = 0

@@ -28,6 +28,16 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let abandoned = Code("abandoned")
         /// The journal has stopped.
         public static let stopped = Code("stopped")
+        /// A proposal is larger than the log takes.
+        public static let tooLarge = Code("tooLarge")
+        /// The store that servers share can't be reached, or has no leader.
+        public static let unreachable = Code("unreachable")
+        /// The store refuses this server: its certificate, password or rights.
+        public static let forbidden = Code("forbidden")
+        /// Another server has changed the configuration that all share.
+        public static let configurationChanged = Code("configurationChanged")
+        /// The store has lost what this server has not seen yet, or is another one: a start reads everything anew.
+        public static let leftBehind = Code("leftBehind")
         /// The log did not say in time what it held.
         public static let timedOut = Code("timedOut")
     }

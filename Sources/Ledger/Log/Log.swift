@@ -40,6 +40,16 @@ public protocol Log: Sendable {
     /// Proposals that are kept, and not yet in the form that people read: work for `maintain`. Any thread.
     var backlog: Int { get }
 
+    /// How large a group `append` takes. A proposal that is larger by itself comes alone.
+    var groupLimits: GroupLimits { get }
+
+    /// What the digest of the books is behind the place that `next` gave last; for logs that several servers share.
+    func noteDigest(_ digest: UInt64)
+
+    /// Why the log can't do its work for now, though it has said of no group that it failed; nil where all is well. Any thread; never
+    /// waits.
+    var trouble: LedgerError? { get }
+
     /// Leaves everything in good order and lets go of it. Nothing may be called after.
     func close()
 }
@@ -54,6 +64,24 @@ public enum LogEvent: Sendable {
     case foreign([Proposal])
     /// What the log held when `fence` was called has come.
     case fenced
+    /// Nothing that concerns a caller; but `maintain` may have more to do now.
+    case tidied
+    /// Nothing comes any more, and what becomes of the group in flight is not known.
+    case ended(LedgerError)
+}
+
+public struct GroupLimits: Sendable {
+    public var proposals: Int
+    /// As they will be stored.
+    public var bytes: Int
+
+    public init(proposals: Int, bytes: Int) {
+        self.proposals = proposals
+        self.bytes = bytes
+    }
+
+    /// What a client at the end of a long queue waits for stays bounded.
+    public static let standard = GroupLimits(proposals: 4_096, bytes: 16 << 20)
 }
 
 extension Log {
@@ -61,4 +89,7 @@ extension Log {
     public func start(_ rouse: @escaping @Sendable () -> Void) {}
     public func fence() {}
     public var backlog: Int { 0 }
+    public var groupLimits: GroupLimits { .standard }
+    public func noteDigest(_ digest: UInt64) {}
+    public var trouble: LedgerError? { nil }
 }

@@ -1,0 +1,243 @@
+import EtcdClient
+public import Ledger
+import NIOCore
+import Synchronization
+
+/// A group on its way to its place.
+struct Flight {
+    enum Phase: Equatable {
+        /// Being asked for, or about to be asked again.
+        case asking
+        /// It has its place: the watch will bring it.
+        case landed
+        /// The lease was over. Once this revision has come, the entry has come with it or never will.
+        case checking(Int64)
+    }
+
+    let value: ByteBuffer
+    /// What it was sent under.
+    var id = ""
+    var number: Int64 = 0
+    var phase = Phase.asking
+    /// Whether a request was sent that may have been carried out, or may still be.
+    var isUncertain = false
+    var attempts = 0
+    let since = NIODeadline.now()
+}
+
+extension EtcdLog {
+    /// For one try: a member that has no leader would keep it for seven seconds.
+    private static let tryTime = TimeAmount.seconds(1)
+    /// For a group that surely was not taken, until its callers are told.
+    private static let patience = TimeAmount.seconds(2)
+
+    public func append(_ group: [Proposal]) {
+        guard !group.isEmpty else { return probe() }
+        let value = ByteBuffer(bytes: EntryCoding.encode(group[...]))
+        if let refusal = refusal(value) { return notice(.failed(refusal)) }
+        let isRegistered = state.withLock { state in
+            state.flight = Flight(value: value)
+            state.tidying.isIdle = false
+            return state.registration != nil
+        }
+        if isRegistered { send() } else { registerAgain() }
+    }
+
+    private func refusal(_ value: ByteBuffer) -> LedgerError? {
+        if value.readableBytes > Self.maximumEntryBytes {
+            return LedgerError(.tooLarge, "a change of \(value.readableBytes) bytes is more than etcd takes at once")
+        }
+        return state.withLock { state in
+            if let fault = state.end ?? state.configurationFault { return fault }
+            guard state.tidying.use(of: settings.quotaBytes) >= 0.9 else { return nil }
+            return LedgerError(
+                .full,
+                "etcd's database has \(state.tidying.databaseBytes) bytes, near its quota: nothing but folds goes into it"
+            )
+        }
+    }
+
+    /// Whether etcd takes writes may be told from whether it answers for all.
+    private func probe() {
+        client.call(RangeRequest(keys.head), deadline: .now() + Self.tryTime) { result in
+            switch result {
+            case .success:
+                self.noteAnswer()
+                self.notice(.landed)
+            case .failure(let error):
+                self.noteSilence(error)
+                self.notice(.failed(LedgerError(error)))
+            }
+        }
+    }
+
+    func notice(_ event: LogEvent) {
+        change { state in
+            state.notices.append(event)
+            return true
+        }
+    }
+
+    // MARK: Sending
+
+    /// Sends the group in flight, for the first time or once more: the same count, so that it lands once.
+    func send() {
+        let request: (TxnRequest, String, Int64)? = state.withLock { state in
+            guard let registration = state.registration, state.flight?.phase == .asking, var flight = state.flight,
+                state.end == nil
+            else { return nil }
+            if flight.id != registration.id {
+                // The first time, or the request under the registration before can't land any more.
+                (flight.id, flight.number, flight.isUncertain) = (registration.id, registration.count, false)
+            }
+            flight.attempts += 1
+            state.flight = flight
+            let (server, configuration) = (keys.server(flight.id), keys.configuration)
+            let request = TxnRequest(
+                compare: [
+                    Compare(server, .version(flight.number)), Compare(configuration, .modRevision(state.configuration)),
+                ],
+                success: [
+                    .put(PutRequest(keys.entry(flight.id, flight.number), flight.value)),
+                    .put(PutRequest(keys.head, ByteBuffer())),
+                    .put(PutRequest(server, serverRecord, lease: registration.lease)),
+                ],
+                failure: [.range(RangeRequest(server)), .range(RangeRequest(configuration))])
+            return (request, flight.id, flight.number)
+        }
+        guard let (request, id, number) = request else { return }
+        client.call(request, deadline: .now() + Self.tryTime) { result in self.settle(result, id, number) }
+    }
+
+    private enum Step {
+        case nothing
+        case wait
+        case again(TimeAmount)
+        case check
+    }
+
+    private func settle(_ result: Result<TxnResponse, EtcdError>, _ id: String, _ number: Int64) {
+        if case .failure(let error) = result { noteSilence(error) } else { noteAnswer() }
+        var rouse: (@Sendable () -> Void)?
+        let step: Step = state.withLock { state in
+            guard var flight = state.flight, flight.id == id, flight.number == number, flight.phase == .asking else {
+                return .nothing
+            }
+            defer { if state.flight != nil { state.flight = flight } }
+            func fail(_ error: LedgerError) -> Step {
+                state.flight = nil
+                state.notices.append(.failed(error))
+                rouse = state.rouse
+                return .nothing
+            }
+            switch result {
+            case .success(let response):
+                if response.isSucceeded {
+                    flight.phase = .landed
+                    return .wait
+                }
+                let found = response.responses.map(\.onlyKeyValue)
+                guard found.count == 2 else {
+                    state.end = LedgerError(.corrupt, "etcd's answer does not fit the question", outcome: .unknown)
+                    rouse = state.rouse
+                    return .nothing
+                }
+                guard let server = found[0] else { return .check }
+                if server.version == number + 1 {
+                    // Sent before, and landed then.
+                    flight.phase = .landed
+                    return .wait
+                }
+                guard server.version == number, found[1]?.modRevision != state.configuration else {
+                    state.end = LedgerError(
+                        .corrupt, "etcd counts \(server.version) entries of this server where there are \(number)",
+                        outcome: .unknown)
+                    rouse = state.rouse
+                    return .nothing
+                }
+                let difference = found[1].flatMap { self.difference(from: $0.value) } ?? "the configuration is gone"
+                let fault = LedgerError(
+                    .configurationChanged,
+                    "the flags of all servers were changed: \(difference); start this one with the same")
+                state.configurationFault = fault
+                return fail(fault)
+            case .failure(let error):
+                if error.mayHaveBeenApplied { flight.isUncertain = true }
+                if !flight.isUncertain, !error.isTransient || .now() - flight.since > Self.patience {
+                    return fail(LedgerError(error))
+                }
+                if error.code == .otherCluster {
+                    state.end = LedgerError(error, outcome: .unknown)
+                    rouse = state.rouse
+                    return .nothing
+                }
+                return .again(.milliseconds(Int64(min(500, 50 << min(flight.attempts, 4)))))
+            }
+        }
+        rouse?()
+        switch step {
+        case .nothing: break
+        case .wait: break
+        case .again(let time): after(time) { $0.send() }
+        case .check: check()
+        }
+    }
+
+    // MARK: A lease that was over
+
+    /// The entry landed before the lease was over, or never will: what has come once all that etcd has now has come tells which.
+    private func check() {
+        client.call(RangeRequest(keys.head), deadline: .now() + Self.tryTime) { result in
+            switch result {
+            case .failure(let error):
+                self.noteSilence(error)
+                self.after(.milliseconds(200)) { $0.check() }
+            case .success(let response):
+                self.noteAnswer()
+                self.state.withLock { state in
+                    guard state.flight?.phase == .asking else { return }
+                    state.flight?.phase = .checking(response.keyValues.first?.modRevision ?? 0)
+                    state.registration = nil
+                }
+                self.endCheck()
+            }
+        }
+    }
+
+    /// Also whenever something has come.
+    func endCheck() {
+        let isOver = state.withLock { state in
+            guard case .checking(let revision)? = state.flight?.phase, state.arrived >= revision else { return false }
+            state.flight?.phase = .asking
+            return true
+        }
+        if isOver { registerAgain() }
+    }
+
+    // MARK: Fences
+
+    public func fence() {
+        state.withLock { $0.fence = .asking }
+        askFence()
+    }
+
+    /// Until etcd has answered: the journal itself ends the wait of whoever can't wait any longer.
+    private func askFence() {
+        client.call(RangeRequest(keys.head, isKeysOnly: true), deadline: .now() + Self.tryTime) { result in
+            switch result {
+            case .success(let response):
+                self.noteAnswer()
+                self.change { state in
+                    let revision = response.keyValues.first?.modRevision ?? 0
+                    state.fence = .waiting(revision)
+                    return revision <= state.handled || !state.arrivals.isEmpty
+                }
+            case .failure(let error):
+                self.noteSilence(error)
+                self.after(.milliseconds(100)) { log in
+                    if log.state.withLock({ !$0.isClosed && $0.end == nil }) { log.askFence() }
+                }
+            }
+        }
+    }
+}

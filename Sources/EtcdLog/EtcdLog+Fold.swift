@@ -1,0 +1,268 @@
+import EtcdClient
+public import Ledger
+import NIOCore
+import Synchronization
+
+/// What folds, and what looks after etcd's room, remember.
+struct Tidying {
+    var isFolding = false
+    /// Whether nothing was appended since a moment in which nothing else was to be done.
+    var isIdle = false
+    var foldedBytes = 0
+    /// etcd's, of the member that was asked last.
+    var databaseBytes: Int64 = 0
+    var mayCompact: Bool?
+    var isCompacting = false
+    /// When more than twice what may wait waited first.
+    var overdueSince: NIODeadline?
+
+    func use(of quota: Int64) -> Double { Double(databaseBytes) / Double(quota) }
+}
+
+extension EtcdLog {
+    /// Proposals, and bytes of entries, that may wait for idle moments.
+    static let maximumBacklog = 65_536
+    static let maximumBacklogBytes = 64 << 20
+    /// Objects of one fold, and bytes of the entries that it takes.
+    private static let foldObjects = 1_000
+    private static let foldBytes = 512 << 10
+    /// Operations in one of a fold's inner transactions, of which there are at most as many: etcd takes 128 on a path.
+    private static let foldOperations = 60
+    /// Bytes that are folded until old revisions are worth dropping.
+    private static let compactionBytes = 64 << 20
+    /// Revisions younger than this stay: a watch may be that late.
+    private static let compactionSeconds: Int64 = 30
+
+    public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
+        let step = state.withLock { state -> (step: FoldStep, entries: [UnfoldedEntries.Entry])? in
+            if isIdle { state.tidying.isIdle = true }
+            guard wantsFold(&state) else { return nil }
+            state.tidying.isFolding = true
+            return collect(state.unfolded, upTo: agreedRevision(state))
+        }
+        // Its end comes as `.tidied`.
+        if let step { fold(step.step, step.entries) }
+        return false
+    }
+
+    private func wantsFold(_ state: inout State) -> Bool {
+        guard !state.tidying.isFolding, let registration = state.registration,
+            let oldest = state.unfolded.entries.first,
+            !state.hasDisagreement, state.end == nil, oldest.revision <= agreedRevision(state)
+        else { return false }
+        let weight = max(
+            Double(state.unfolded.proposals) / Double(Self.maximumBacklog),
+            Double(state.unfolded.bytes) / Double(Self.maximumBacklogBytes))
+        // Whoever is ready folds where the one that should does not.
+        if weight > 2 {
+            let since = state.tidying.overdueSince ?? .now()
+            state.tidying.overdueSince = since
+            if .now() - since > .seconds(30) { return true }
+        } else {
+            state.tidying.overdueSince = nil
+        }
+        let isFirst = state.servers.keys.allSatisfy { $0 >= registration.id }
+        return isFirst && (state.tidying.isIdle || weight > 1)
+    }
+
+    /// Up to where all servers that are there have come, with the same books.
+    private func agreedRevision(_ state: State) -> Int64 {
+        var revision = state.handled
+        for id in state.servers.keys where !state.ownIDs.contains(id) {
+            guard let mark = state.progress[id], state.agrees(with: mark) ?? true else { return 0 }
+            revision = min(revision, mark.revision)
+        }
+        return revision
+    }
+
+    /// The oldest entries, and what they make of the objects that they speak of.
+    private func collect(
+        _ unfolded: UnfoldedEntries, upTo revision: Int64
+    ) -> (step: FoldStep, entries: [UnfoldedEntries.Entry]) {
+        var step = FoldStep(version: unfolded.mark.version)
+        var entries: [UnfoldedEntries.Entry] = []
+        var bytes = 0
+        for entry in unfolded.entries {
+            guard entry.revision <= revision, step.count < Self.foldObjects, bytes < Self.foldBytes else { break }
+            let proposals = entry.value.withUnsafeReadableBytes { EntryCoding.decode($0) } ?? []
+            // An inner transaction for each sixty of what changes and what goes.
+            let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.changes.count }
+            guard operations <= Self.foldOperations * Self.foldOperations || entries.isEmpty else { break }
+            var refused = entry.refused[...]
+            for (index, proposal) in proposals.enumerated() {
+                if refused.first == index { refused.removeFirst() } else { step.add(proposal) }
+            }
+            bytes += entry.value.readableBytes
+            entries.append(entry)
+        }
+        return (step, entries)
+    }
+
+    private func fold(_ step: FoldStep, _ entries: [UnfoldedEntries.Entry]) {
+        // What a node's row says and a change of it does not: since when it is there, and whether it goes.
+        let stays = step.records.filter { $0.key.kind == .node && !$0.row.isReplaced }.map(\.key)
+        guard !stays.isEmpty else { return fold(step, entries, [:]) }
+        let request = TxnRequest(success: stays.prefix(128).map { .range(RangeRequest(keys.object($0))) })
+        client.call(request, deadline: .now() + .seconds(5)) { result in
+            guard case .success(let response) = result, stays.count <= 128 else { return self.endFold(isDone: false) }
+            var nodes: [ObjectKey: StoredValue] = [:]
+            for (key, response) in zip(stays, response.responses) {
+                nodes[key] = response.onlyKeyValue.flatMap { StoredValue($0.value) }
+            }
+            self.fold(step, entries, nodes)
+        }
+    }
+
+    private func fold(
+        _ step: FoldStep, _ entries: [UnfoldedEntries.Entry], _ nodes: [ObjectKey: StoredValue]
+    ) {
+        var operations: [RequestOperation] = []
+        for (key, row) in step.records {
+            let name = keys.object(key)
+            if let content = row.content {
+                let before = nodes[key]
+                let value = StoredValue(
+                    version: content.version, created: before?.created ?? content.created,
+                    isReleasing: row.isReleasing || before?.isReleasing == true, form: content.form)
+                operations.append(.put(PutRequest(name, value.bytes)))
+            } else if row.marksStored {
+                guard var before = nodes[key] else { continue }
+                before.isReleasing = true
+                operations.append(.put(PutRequest(name, before.bytes)))
+            } else {
+                operations.append(.delete(DeleteRangeRequest(name)))
+            }
+        }
+        for entry in entries { operations.append(.delete(DeleteRangeRequest(keys.entry(entry.id, entry.number)))) }
+        guard let last = entries.last else { return endFold(isDone: false) }
+        let mark = FoldedMark(revision: last.revision, version: step.version)
+        let known = state.withLock { $0.unfolded.markRevision }
+        var parts: [RequestOperation] = stride(from: 0, to: operations.count, by: Self.foldOperations).map { start in
+            .txn(TxnRequest(success: Array(operations[start..<min(start + Self.foldOperations, operations.count)])))
+        }
+        parts.append(
+            .txn(
+                TxnRequest(success: [
+                    .put(PutRequest(keys.folded, mark.bytes)), .put(PutRequest(keys.head, ByteBuffer())),
+                ])))
+        let request = TxnRequest(compare: [Compare(keys.folded, .modRevision(known))], success: parts)
+        let bytes = entries.reduce(0) { $0 + $1.value.readableBytes }
+        client.call(request, deadline: .now() + .seconds(5)) { result in
+            // Where somebody else was first, or nobody knows, the watch tells.
+            guard case .success(let response) = result, response.isSucceeded else { return self.endFold(isDone: false) }
+            self.state.withLock { $0.tidying.foldedBytes += bytes }
+            self.endFold(isDone: true)
+            self.compact()
+        }
+    }
+
+    /// The next one waits until the watch has brought this one, or for a moment.
+    private func endFold(isDone: Bool) {
+        after(isDone ? .milliseconds(1) : .milliseconds(500)) { log in
+            log.change { state in
+                state.tidying.isFolding = false
+                state.notices.append(.tidied)
+                return true
+            }
+        }
+    }
+
+    // MARK: Room
+
+    func askStatus() {
+        client.call(StatusRequest(), deadline: .now() + .seconds(3)) { result in
+            guard case .success(let status) = result else { return }
+            self.state.withLock { $0.tidying.databaseBytes = status.databaseBytes }
+        }
+    }
+
+    /// Drops etcd's old revisions, where it is this program's alone or its flag says so.
+    private func compact() {
+        let revision: Int64? = state.withLock { state in
+            guard !state.tidying.isCompacting, state.tidying.foldedBytes > Self.compactionBytes,
+                settings.compactionSeconds != 0
+            else { return nil }
+            state.tidying.isCompacting = true
+            state.tidying.foldedBytes = 0
+            var revision = state.handled
+            for id in state.servers.keys where !state.ownIDs.contains(id) {
+                revision = min(revision, state.progress[id]?.revision ?? 0)
+            }
+            return revision
+        }
+        guard let revision, revision > 0 else { return endCompaction() }
+        mayCompact { may in
+            guard may else { return self.endCompaction() }
+            let seconds = Int64(self.settings.compactionSeconds ?? 0)
+            self.after(.seconds(max(Self.compactionSeconds, seconds))) { log in
+                log.client.call(CompactionRequest(revision: revision), deadline: .now() + .seconds(5)) { _ in
+                    log.endCompaction()
+                }
+            }
+        }
+    }
+
+    private func endCompaction() { state.withLock { $0.tidying.isCompacting = false } }
+
+    /// A compaction is of the whole etcd, other users' history with it: a key outside of the prefix says that there are some.
+    private func mayCompact(_ done: @escaping @Sendable (Bool) -> Void) {
+        if settings.compactionSeconds != nil { return done(true) }
+        if let known = state.withLock({ $0.tidying.mayCompact }) { return done(known) }
+        let everything = KeyRange(start: ByteBuffer(bytes: [0]), end: ByteBuffer(bytes: [0]))
+        var end = ByteBuffer(string: settings.prefix)
+        end.writeString("0")
+        let request = TxnRequest(success: [
+            .range(
+                RangeRequest(
+                    everything.start, to: ByteBuffer(string: "\(settings.prefix)/"), limit: 1, isKeysOnly: true)),
+            .range(RangeRequest(end, to: everything.end, limit: 1, isKeysOnly: true)),
+        ])
+        client.call(request, deadline: .now() + .seconds(5)) { result in
+            guard case .success(let response) = result else { return done(false) }
+            let isAlone = response.responses.allSatisfy { response in
+                if case .range(let range) = response { range.keyValues.isEmpty } else { false }
+            }
+            self.state.withLock { $0.tidying.mayCompact = isAlone }
+            done(isAlone)
+        }
+    }
+
+    // MARK: Progress
+
+    func publishProgress() {
+        let put: PutRequest? = state.withLock { state in
+            state.compareBooks()
+            guard let registration = state.registration, let (place, digest) = state.digests.last,
+                state.progress[registration.id]?.place != place
+            else { return nil }
+            let mark = ProgressMark(revision: state.placeRevision, place: place, digest: digest)
+            return PutRequest(keys.progress(registration.id), mark.bytes, lease: registration.lease)
+        }
+        if let put { client.call(put, deadline: .now() + .seconds(2)) { _ in } }
+    }
+}
+
+extension EtcdLog.State {
+    /// Whether a server's books are this one's, at the place up to which it had come; nil where this one has not been there, or no
+    /// longer knows.
+    func agrees(with mark: ProgressMark) -> Bool? {
+        guard let first = digests.first?.place, mark.place >= first, mark.place - first < digests.count else {
+            return nil
+        }
+        return digests[offset: Int(mark.place - first)].digest == mark.digest
+    }
+
+    /// Where servers differ nobody folds: fewer of one kind end, and where neither is more, none is ready.
+    mutating func compareBooks() {
+        let verdicts = servers.keys.filter { !ownIDs.contains($0) }.compactMap { progress[$0] }.compactMap(agrees)
+        let different = verdicts.count { !$0 }
+        let same = verdicts.count - different + 1
+        hasDisagreement = different > 0
+        if different > same, end == nil {
+            end = LedgerError(
+                .corrupt,
+                "this server's books differ from those of \(different) others that applied the same: start it again",
+                outcome: .unknown)
+        }
+    }
+}

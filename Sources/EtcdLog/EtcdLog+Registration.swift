@@ -1,0 +1,234 @@
+import Dispatch
+import EtcdClient
+import Ledger
+import NIOCore
+import Synchronization
+import TandemAPI
+
+/// A server's place among the others: a key that lives for as long as its lease, and whose version counts the server's entries. What
+/// is sent under a registration lands at its own count or never, so that a request that is sent again, or comes late, lands once.
+struct Registration: Sendable {
+    /// 16 hexadecimal digits, new with each.
+    let id: String
+    let lease: Int64
+    /// The version of its key: the number of its next entry.
+    var count: Int64 = 1
+    var keepAliveFailures = 0
+}
+
+extension EtcdLog {
+    /// Seconds for which a server is there after its last sign.
+    static let leaseSeconds: Int64 = 10
+
+    /// Registers for the first time. Blocks.
+    func register() throws(LedgerError) {
+        let deadline = NIODeadline.now() + .seconds(10)
+        while true {
+            let outcome = wait { self.register(then: $0) }
+            switch outcome {
+            case .success(let registration):
+                state.withLock { state in
+                    state.registration = registration
+                    state.ownIDs.insert(registration.id)
+                }
+                return
+            case .failure(let error):
+                guard error.isTransient, .now() < deadline else { throw LedgerError(error) }
+            }
+        }
+    }
+
+    /// A lease, and a key of it; on the client's event loop. Nothing that fails half-way outlives the lease.
+    private func register(then done: @escaping @Sendable (Result<Registration, EtcdError>) -> Void) {
+        var generator = SystemRandomNumberGenerator()
+        let digits = String(generator.next() as UInt64, radix: 16)
+        let id = String(repeating: "0", count: 16 - digits.count) + digits
+        client.call(LeaseGrantRequest(timeToLive: Self.leaseSeconds), deadline: .now() + .seconds(3)) { result in
+            switch result {
+            case .failure(let error): done(.failure(error))
+            case .success(let grant):
+                let key = self.keys.server(id)
+                let request = TxnRequest(
+                    compare: [Compare(key, .createRevision(0))],
+                    success: [.put(PutRequest(key, self.serverRecord, lease: grant.id))])
+                self.client.call(request, deadline: .now() + .seconds(3)) { result in
+                    done(result.map { _ in Registration(id: id, lease: grant.id) })
+                }
+            }
+        }
+    }
+
+    /// For people who list the servers.
+    var serverRecord: ByteBuffer {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.key("address")
+        writer.string(settings.address)
+        writer.key("program")
+        writer.string(settings.program)
+        writer.key("since")
+        writer.string(settings.since)
+        writer.endObject()
+        return ByteBuffer(bytes: writer.bytes)
+    }
+
+    /// Registers anew, as the lease is over; then sends what waits for it.
+    func registerAgain() {
+        let begins = state.withLock { state in
+            guard !state.isRegistering, !state.isClosed, state.end == nil else { return false }
+            state.isRegistering = true
+            return true
+        }
+        guard begins else { return }
+        register { result in
+            switch result {
+            case .success(let registration):
+                let sends = self.state.withLock { state in
+                    state.isRegistering = false
+                    state.registration = registration
+                    state.ownIDs.insert(registration.id)
+                    return state.flight != nil
+                }
+                self.noteAnswer()
+                if sends { self.send() }
+            case .failure(let error):
+                self.noteSilence(error)
+                self.state.withLock { $0.isRegistering = false }
+                self.after(.milliseconds(500)) { $0.registerAgain() }
+            }
+        }
+    }
+
+    // MARK: Upkeep
+
+    /// What is done all the time: signs of life, the progress that others wait for, and a look at what should have come by now.
+    func beginUpkeep() {
+        after(.seconds(1)) { $0.upkeep(1) }
+    }
+
+    private func upkeep(_ second: Int) {
+        guard state.withLock({ !$0.isClosed && $0.end == nil }) else { return }
+        if second % 3 == 0 { keepAlive() }
+        publishProgress()
+        leaveSilentMember()
+        if second % 5 == 0 { askStatus() }
+        after(.seconds(1)) { $0.upkeep(second + 1) }
+    }
+
+    private func keepAlive() {
+        guard let registration = state.withLock({ $0.registration }) else { return registerAgain() }
+        client.call(LeaseKeepAliveRequest(id: registration.lease), deadline: .now() + .seconds(2)) { result in
+            switch result {
+            case .success(let response):
+                self.noteAnswer()
+                if response.timeToLive <= 0 { self.leaseIsOver(registration.id) }
+            case .failure(let error):
+                self.noteSilence(error)
+                if error.code == .notFound { self.leaseIsOver(registration.id) }
+            }
+        }
+    }
+
+    /// Where a group is in flight, what becomes of it is to be found out first.
+    func leaseIsOver(_ id: String) {
+        let begins = state.withLock { state in
+            guard state.registration?.id == id, state.flight == nil else { return false }
+            state.registration = nil
+            return true
+        }
+        if begins { registerAgain() }
+    }
+
+    /// Whether etcd answers: it does, and does not since.
+    func noteAnswer() { state.withLock { $0.silence = nil } }
+
+    func noteSilence(_ error: EtcdError) {
+        state.withLock { state in state.silence = (state.silence?.since ?? .now(), error) }
+    }
+
+    // MARK: Asking
+
+    /// Runs `body` later, on the client's event loop, while the log is there.
+    func after(_ time: TimeAmount, _ body: @escaping @Sendable (EtcdLog) -> Void) {
+        eventLoop.scheduleTask(in: time) { [weak self] in
+            if let self { body(self) }
+        }
+    }
+
+    /// Asks once and waits. Blocks: for a start, and for the end.
+    func ask<Request: EtcdRequest>(
+        _ request: Request, within time: TimeAmount
+    ) throws(EtcdError) -> Request.Response {
+        try wait { self.client.call(request, deadline: .now() + time, then: $0) }.get()
+    }
+
+    /// Asks until there is an answer or ten seconds are over; for what may be asked twice. Blocks.
+    func askPersistently<Request: EtcdRequest>(_ request: Request) throws(LedgerError) -> Request.Response {
+        let deadline = NIODeadline.now() + .seconds(10)
+        while true {
+            do throws(EtcdError) {
+                return try ask(request, within: .seconds(5))
+            } catch {
+                guard error.isTransient, .now() < deadline else { throw LedgerError(error) }
+            }
+        }
+    }
+
+    private func wait<Value: Sendable>(
+        _ begin: (@escaping @Sendable (Result<Value, EtcdError>) -> Void) -> Void
+    ) -> Result<Value, EtcdError> {
+        let box = OutcomeBox<Value>()
+        begin { result in
+            box.outcome.withLock { $0 = result }
+            box.done.signal()
+        }
+        box.done.wait()
+        guard let outcome = box.outcome.withLock({ $0 }) else { preconditionFailure("signalled without an outcome") }
+        return outcome
+    }
+}
+
+private final class OutcomeBox<Value: Sendable>: Sendable {
+    let outcome = Mutex<Result<Value, EtcdError>?>(nil)
+    let done = DispatchSemaphore(value: 0)
+}
+
+extension ResponseOperation {
+    /// Of a range that is one key: what it holds, nil where it is not there.
+    var onlyKeyValue: KeyValue? {
+        if case .range(let range) = self { range.keyValues.first } else { nil }
+    }
+}
+
+extension EtcdError {
+    /// Another try, or another member, may do better.
+    var isTransient: Bool {
+        switch code {
+        case .unavailable, .deadlineExceeded, .unknown, .cancelled, .aborted: true
+        case .resourceExhausted: message.contains("too many requests")
+        default: false
+        }
+    }
+
+    /// etcd's quota is reached.
+    var isSpaceExceeded: Bool { message.contains("space exceeded") }
+}
+
+extension LedgerError {
+    /// Of a request that surely changed nothing, unless `outcome` says else.
+    init(_ error: EtcdError, outcome: Outcome = .notCommitted) {
+        switch error.code {
+        case .permissionDenied, .unauthenticated:
+            self.init(.forbidden, "etcd refuses this server: \(error.message)", outcome: outcome)
+        case .resourceExhausted where error.isSpaceExceeded:
+            self.init(
+                .full,
+                "etcd has no room left (\(error.message)): compact it, defragment each member, then `etcdctl alarm disarm`, or raise "
+                    + "--quota-backend-bytes",
+                outcome: outcome)
+        case .resourceExhausted: self.init(.tooLarge, "etcd: \(error.message)", outcome: outcome)
+        case .outOfRange, .otherCluster: self.init(.leftBehind, error.message, outcome: outcome)
+        default: self.init(.unreachable, "etcd: \(error.message)", outcome: outcome)
+        }
+    }
+}

@@ -1,0 +1,283 @@
+public import EtcdClient
+public import Ledger
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A log that several servers share, on etcd: a group of proposals is one value that one small transaction puts under one key, once;
+/// etcd's revision is its place. Each server watches the groups and takes them in this order, its own among them.
+///
+/// No server leads, and etcd compares nothing but a server's own count: which proposals are kept is said by the books, which every
+/// server has. Whoever folds brings the oldest groups into readable keys.
+///
+/// Calls come as `Log` says; `init`, `load` and `replay` block while they ask etcd, all others do not. What etcd says comes on the
+/// client's event loop, and waits in `State` until `next` takes it.
+public final class EtcdLog: Log {
+    public struct Settings: Sendable {
+        public var client: EtcdConfiguration
+        /// What all keys begin with: a slash, and none at the end.
+        public var prefix: String
+        /// Flags, with their values, that all servers must have the same of.
+        public var shared: [String: String]
+        /// Makes this server's flags those of all.
+        public var acceptsConfiguration = false
+        /// How clients reach this server, and what it is: for people who list the servers.
+        public var address: String
+        public var program: String
+        /// When it started, RFC 3339.
+        public var since = ""
+        /// How often etcd's old revisions are dropped at most, in seconds; nil where other users of the same etcd decide it; 0 never.
+        public var compactionSeconds: Int?
+        /// How large etcd's database may become, as its own flag says.
+        public var quotaBytes: Int64 = 2 << 30
+
+        public init(
+            _ client: EtcdConfiguration, prefix: String = "/tandem", shared: [String: String] = [:],
+            address: String = "", program: String = ""
+        ) {
+            self.client = client
+            self.prefix = prefix
+            self.shared = shared
+            self.address = address
+            self.program = program
+        }
+    }
+
+    /// Proposals and bytes of one entry: others wait for it behind one round of etcd's.
+    static let entryLimits = GroupLimits(proposals: 512, bytes: 256 << 10)
+    /// A single proposal, which has an entry of its own past those bytes; etcd takes 1.5 MiB.
+    static let maximumEntryBytes = 1 << 20
+    /// What waits for the journal's thread; more stays with the member.
+    static let maximumArrivalBytes = 16 << 20
+    /// Places whose digests are known: some seconds' worth.
+    static let keptDigests = 65_536
+
+    let settings: Settings
+    let keys: EtcdKeys
+    let client: EtcdClient
+    let eventLoop: any EventLoop
+    let state: Mutex<State>
+
+    struct State {
+        var rouse: @Sendable () -> Void = {}
+        var registration: Registration?
+        /// All that this process ever had: an entry of one is its own.
+        var ownIDs: Set<String> = []
+        var isRegistering = false
+        /// The revision in which the shared flags were put.
+        var configuration: Int64 = 0
+        var configurationFault: LedgerError?
+
+        /// Entries and folds that have come: the head's count.
+        var place: Int64 = 0
+        /// Everything up to it has come.
+        var arrived: Int64 = 0
+        var arrivals = CircularBuffer<Arrival>()
+        var arrivalBytes = 0
+        /// What `next` gave last, until it is called again.
+        var judging: Arrival?
+        var refused: [Int] = []
+        /// Everything up to it is judged.
+        var handled: Int64 = 0
+        /// The newest entry or fold among that.
+        var handledPlace: Int64 = 0
+        var placeRevision: Int64 = 0
+        /// Of the books, behind `handled`.
+        var digest: UInt64 = 0
+        /// Digests at places before, the newest last, to hold other servers' to.
+        var digests = CircularBuffer<(place: Int64, digest: UInt64)>()
+
+        var unfolded = UnfoldedEntries()
+        var tidying = Tidying()
+        var flight: Flight?
+        var fence = Fence.none
+        /// What `next` gives before anything else.
+        var notices = CircularBuffer<LogEvent>()
+
+        var watch: EtcdWatch?
+        var watchConnection: EtcdConnectionID?
+        var isPaused = false
+        /// When the watch last said something.
+        var heard = NIODeadline.distantPast
+        /// Since when etcd has not answered, and how it failed last; nil where it answers.
+        var silence: (since: NIODeadline, error: EtcdError)?
+        var servers: [String: ByteBuffer] = [:]
+        var progress: [String: ProgressMark] = [:]
+        var hasDisagreement = false
+        /// Why nothing comes any more.
+        var end: LedgerError?
+        var hasToldEnd = false
+        var isClosed = false
+    }
+
+    /// What one revision brought.
+    struct Arrival {
+        var revision: Int64
+        /// The head's count; nil where the revision brought neither entry nor fold.
+        var place: Int64?
+        var entry: Entry?
+        var folded: (mark: FoldedMark, revision: Int64)?
+
+        struct Entry {
+            var id: String
+            var number: Int64
+            var value: ByteBuffer
+        }
+    }
+
+    enum Fence {
+        case none
+        /// The store is being asked.
+        case asking
+        /// Has passed once this revision is handled.
+        case waiting(Int64)
+    }
+
+    /// Connects, registers the server and makes sure that the flags are those of all. Blocks for some seconds where etcd can't be
+    /// reached; then, or where etcd or the other servers' flags refuse this one, it throws what a person can act on.
+    public init(_ settings: Settings) throws(LedgerError) {
+        self.settings = settings
+        keys = EtcdKeys(prefix: settings.prefix)
+        eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        client = EtcdClient(settings.client, on: eventLoop)
+        state = Mutex(State())
+        try register()
+        try agreeOnConfiguration()
+    }
+
+    public var isShared: Bool { true }
+
+    public var groupLimits: GroupLimits { Self.entryLimits }
+
+    public var backlog: Int { state.withLock { $0.unfolded.proposals } }
+
+    public func start(_ rouse: @escaping @Sendable () -> Void) {
+        state.withLock { state in
+            state.rouse = rouse
+            state.keepDigest()
+        }
+        beginWatch()
+        beginUpkeep()
+    }
+
+    // MARK: What comes next
+
+    public func next() -> LogEvent? {
+        let (event, foreign) = state.withLock { $0.next() }
+        resumeWatch()
+        guard let foreign else { return event }
+        // Decoded here, out of the lock that the event loop waits for.
+        let decoded = foreign.value.withUnsafeReadableBytes { EntryCoding.decode($0) }
+        if let decoded { return .foreign(decoded) }
+        let error = LedgerError(
+            .corrupt, "entry \(foreign.number) of server \(foreign.id) can't be read: is it of a later version?",
+            outcome: .unknown)
+        return state.withLock { state in
+            state.end = error
+            state.hasToldEnd = true
+            return .ended(error)
+        }
+    }
+
+    public func noteRefused(_ index: Int) { state.withLock { $0.refused.append(index) } }
+
+    public func noteDigest(_ digest: UInt64) { state.withLock { $0.digest = digest } }
+
+    public var trouble: LedgerError? {
+        state.withLock { state in
+            if let error = state.end { return error }
+            if state.hasDisagreement {
+                return LedgerError(.corrupt, "servers that applied the same entries have different books: see the log")
+            }
+            guard let (since, error) = state.silence, .now() - since > .seconds(3) else { return nil }
+            return LedgerError(.unreachable, "etcd does not answer: \(error.message)")
+        }
+    }
+
+    /// Changes the state, and rouses the journal where `body` says so.
+    func change(_ body: (inout State) -> Bool) {
+        let rouse = state.withLock { body(&$0) ? $0.rouse : nil }
+        rouse?()
+    }
+
+    /// Ends everything: a restart reads the log anew.
+    func end(_ error: LedgerError) {
+        change { state in
+            if state.end == nil { state.end = error }
+            return true
+        }
+    }
+
+    public func close() {
+        let (lease, watch) = state.withLock { state in
+            state.isClosed = true
+            return (state.registration?.lease, state.watch)
+        }
+        watch?.cancel()
+        // So that nobody waits for this server's progress; where it fails, the lease ends by itself.
+        if let lease { _ = try? ask(LeaseRevokeRequest(id: lease), within: .seconds(1)) }
+        client.close()
+    }
+}
+
+extension EtcdLog.State {
+    /// And the entry to be decoded, where the event is another server's.
+    mutating func next() -> (LogEvent?, EtcdLog.Arrival.Entry?) {
+        finishJudging()
+        if let end {
+            guard !hasToldEnd else { return (nil, nil) }
+            hasToldEnd = true
+            return (.ended(end), nil)
+        }
+        if let notice = notices.popFirst() { return (notice, nil) }
+        if case .waiting(let revision) = fence, revision <= handled {
+            fence = .none
+            return (.fenced, nil)
+        }
+        while let arrival = arrivals.popFirst() {
+            arrivalBytes -= arrival.bytes
+            judging = arrival
+            if let entry = arrival.entry {
+                guard ownIDs.contains(entry.id) else { return (nil, entry) }
+                if flight.take()?.id == entry.id { return (.landed, nil) }
+                let error = LedgerError(
+                    .corrupt, "entry \(entry.number) of this server is in etcd though it was not sent",
+                    outcome: .unknown)
+                (end, hasToldEnd) = (error, true)
+                return (.ended(error), nil)
+            }
+            finishJudging()
+            if case .waiting(let revision) = fence, revision <= handled {
+                fence = .none
+                return (.fenced, nil)
+            }
+        }
+        return (nil, nil)
+    }
+
+    /// Of the books at the newest place.
+    mutating func keepDigest() {
+        digests.append((handledPlace, digest))
+        if digests.count > EtcdLog.keptDigests { digests.removeFirst() }
+    }
+
+    /// What was given last is judged by now.
+    private mutating func finishJudging() {
+        guard let arrival = judging.take() else { return }
+        handled = arrival.revision
+        if let place = arrival.place {
+            (handledPlace, placeRevision) = (place, arrival.revision)
+            keepDigest()
+        }
+        if let entry = arrival.entry {
+            unfolded.append(UnfoldedEntries.Entry(arrival.revision, entry, refused: refused))
+            refused = []
+        }
+        if let (mark, revision) = arrival.folded { unfolded.fold(mark, revision) }
+    }
+}
+
+extension EtcdLog.Arrival {
+    /// Of the memory that it takes.
+    var bytes: Int { 64 + (entry?.value.readableBytes ?? 0) }
+}

@@ -1,0 +1,93 @@
+import Addressing
+
+/// What some proposals make of the objects that they speak of: the last word on each, and the versions that are given.
+///
+/// Counts versions as the books do: each put and delete of a kept proposal gets the next one, in the order of the proposals and
+/// of their changes.
+public struct FoldStep: Sendable {
+    /// What becomes of one object's row.
+    public struct Row: Sendable {
+        /// The row as it is, if there is one, goes: what comes behind is another object.
+        public private(set) var isReplaced = false
+        /// The row, if it has one of these versions, goes.
+        public private(set) var thawed: [UInt64] = []
+        /// The row, if it is there, is marked.
+        public private(set) var marksStored = false
+        /// `created` is good where the row is not there yet, or is replaced: what is changed keeps the row's.
+        public private(set) var content: (form: StoredForm, version: UInt64, created: UInt64)?
+        /// The content is.
+        public private(set) var isReleasing = false
+
+        fileprivate mutating func thaw(_ version: UInt64) { thawed.append(version) }
+
+        fileprivate mutating func delete() { self = Row(isReplaced: true) }
+
+        fileprivate mutating func markReleasing() {
+            if content != nil { isReleasing = true } else if !isReplaced { marksStored = true }
+        }
+
+        fileprivate mutating func put(_ form: StoredForm, _ version: UInt64) {
+            content = (form, version, content?.created ?? version)
+        }
+    }
+
+    private var rows: [ObjectKey: Row] = [:]
+    /// The version given last.
+    public private(set) var version: UInt64
+    /// Changes so far.
+    public private(set) var count = 0
+
+    public init(version: UInt64) {
+        self.version = version
+    }
+
+    /// The next kept proposal. O(changes).
+    public mutating func add(_ proposal: Proposal) {
+        count += proposal.changes.count
+        for change in proposal.changes { add(change) }
+    }
+
+    private mutating func add(_ change: Change) {
+        switch change {
+        case .put(let key, let form):
+            version += 1
+            rows[key, default: Row()].put(form, version)
+        case .delete(let key):
+            version += 1
+            rows[key, default: Row()].delete()
+        case .cool(let range, let node, let since):
+            let document = Self.coolingDocument(node: node, since: since)
+            rows[ObjectKey(.cooling, range.shortText), default: Row()].put(StoredForm(document: document), version)
+        case .thaw(let range, let version):
+            let key = ObjectKey(.cooling, range.shortText)
+            var row = rows[key] ?? Row()
+            if let content = row.content {
+                if content.version == version { row.delete() }
+            } else {
+                row.thaw(version)
+            }
+            rows[key] = row
+        case .markReleasing(let node):
+            rows[ObjectKey(.node, node), default: Row()].markReleasing()
+        }
+    }
+
+    /// `{"node":"n1","releasedAt":1700000000}`.
+    static func coolingDocument(node: String, since: Int) -> [UInt8] {
+        var text = #"{"node":""#
+        for scalar in node.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": text += "\\" + String(scalar)
+            case "\0"..<" ": text += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return Array((text + #"","releasedAt":\#(since)}"#).utf8)
+    }
+
+    /// The rows, in the order of kinds and keys.
+    public var records: [(key: ObjectKey, row: Row)] {
+        rows.map { (key: $0.key, row: $0.value) }
+            .sorted { ($0.key.kind.rawValue, $0.key.key) < ($1.key.kind.rawValue, $1.key.key) }
+    }
+}

@@ -1,0 +1,155 @@
+import EtcdClient
+import EtcdSupport
+import Foundation
+import Ledger
+import NIOCore
+import Synchronization
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import EtcdLog
+
+@Suite("Engines that share a real etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
+struct EtcdLogTests {
+    @Test("what calls at two servers are given is given once; both, and one that starts later, have the same books")
+    func shares() async throws {
+        let cluster = try await EtcdCluster()
+        let servers = [try Server(cluster), try Server(cluster)]
+        let given = await withTaskGroup(of: [String].self) { group in
+            for number in 0..<120 {
+                group.addTask { await servers[number % 2].allocateService("s\(number)").clusterIPs }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(given.count == 240)
+        #expect(Set(given).count == 240)
+        for name in 0..<40 {
+            _ = try await servers[0].call(.release, ["service": ["metadata": ["name": .string("s\(name)")]]]).get()
+        }
+        _ = try await servers[1].call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
+        for number in 0..<30 {
+            let pod: JSONValue = ["metadata": ["name": .string("p\(number)")], "spec": ["nodeName": "n1"]]
+            _ = try await servers[number % 2].call(.allocatePodIPs, ["pod": pod]).get()
+        }
+        let digest = try await servers[0].digest()
+        #expect(try await servers[1].digest() == digest)
+        // With entries that are not folded, and with none.
+        for _ in 0..<2 {
+            let late = try Server(cluster)
+            #expect(try await late.digest() == digest)
+            late.stop()
+            // Each read is a round of etcd's: the fold has its time.
+            for _ in 0..<5_000 where servers[0].log.backlog > 0 { _ = try await servers[0].digest() }
+            #expect(servers[0].log.backlog == 0)
+        }
+        servers.forEach { $0.stop() }
+        let last = try Server(cluster)
+        #expect(try await last.digest() == digest)
+        last.stop()
+    }
+
+    @Test("one address asked for at two servers at once has one owner")
+    func judges() async throws {
+        let cluster = try await EtcdCluster()
+        let servers = [try Server(cluster), try Server(cluster)]
+        for number in 1...20 {
+            let spec: JSONValue = ["ipFamilyPolicy": "SingleStack", "clusterIP": .string("10.96.0.\(number)")]
+            async let first = servers[0].allocateService("a\(number)", spec)
+            async let second = servers[1].allocateService("b\(number)", spec)
+            let answers = await [first, second]
+            #expect(answers.count { (try? $0.get()) != nil } == 1, "\(answers)")
+        }
+        #expect(try await servers[0].digest() == servers[1].digest())
+        servers.forEach { $0.stop() }
+    }
+
+    @Test("a server whose lease was taken goes on under another name, and what was under way lands once")
+    func survivesItsLease() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        for number in 0..<5 {
+            let before = try #require(server.log.state.withLock { $0.registration })
+            _ = await withCheckedContinuation { continuation in
+                client.call(LeaseRevokeRequest(id: before.lease), deadline: .now() + .seconds(60)) {
+                    continuation.resume(returning: $0.map { _ in () })
+                }
+            }
+            let answer = await server.allocateService("s\(number)")
+            #expect(answer.clusterIPs.count == 2, "\(answer)")
+            #expect(server.log.state.withLock { $0.registration?.id } != before.id)
+        }
+        let digest = try await server.digest()
+        server.stop()
+        let late = try Server(cluster)
+        #expect(try await late.digest() == digest)
+        late.stop()
+    }
+
+    @Test("a member that is silent while a group is under way: it is sent again, and lands once")
+    func sendsAgain() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        for number in 0..<3 {
+            cluster.members[0].send(SIGSTOP)
+            async let answer = server.allocateService("s\(number)")
+            // The call is fenced first; the fence is asked for again and again.
+            while server.log.state.withLock({ $0.silence == nil }) { await Task.yield() }
+            cluster.members[0].send(SIGCONT)
+            let given = await answer
+            #expect(given.clusterIPs.count == 2 || (try? given.get()) == nil, "\(given)")
+            let again = await server.allocateService("s\(number)")
+            #expect(again.clusterIPs.count == 2)
+        }
+        let digest = try await server.digest()
+        let late = try Server(cluster)
+        #expect(try await late.digest() == digest)
+        late.stop()
+        server.stop()
+    }
+
+    @Test("a member of three is killed: callers that try again see nothing of it")
+    func survivesAMember() async throws {
+        let cluster = try await EtcdCluster(members: 3)
+        let servers = [try Server(cluster), try Server(cluster)]
+        var given: [String] = []
+        for number in 0..<60 {
+            if number == 20 { cluster.members[0].crash() }
+            if number == 40 { try await cluster.members[0].restart() }
+            var answer = await servers[number % 2].allocateService("s\(number)")
+            for _ in 0..<20 {
+                guard case .failure(let error) = answer, error.status == .unavailable else { break }
+                answer = await servers[number % 2].allocateService("s\(number)")
+            }
+            given += answer.clusterIPs
+        }
+        #expect(given.count == 120)
+        #expect(Set(given).count == 120)
+        #expect(try await servers[0].digest() == servers[1].digest())
+        servers.forEach { $0.stop() }
+    }
+
+    @Test("servers have the same flags: another is refused, or makes its own those of all")
+    func guardsConfiguration() async throws {
+        let cluster = try await EtcdCluster()
+        let first = try Server(cluster)
+        #expect {
+            try Server(cluster, shared: ["service-cluster-ip-range": "10.96.0.0/25"])
+        } throws: { error in
+            "\(error)".contains("--service-cluster-ip-range=10.96.0.0/24") && "\(error)".contains("10.96.0.0/25")
+        }
+        let second = try Server(cluster, shared: ["service-cluster-ip-range": "10.96.0.0/25"]) {
+            $0.acceptsConfiguration = true
+        }
+        guard case .failure(let error) = await first.allocateService("a") else {
+            Issue.record("a server with other flags changed something")
+            return
+        }
+        #expect(error.reason == "ConfigurationChanged")
+        #expect((try? await first.call(.listNodes).get()) != nil)
+        #expect(await second.allocateService("a").clusterIPs.count == 2)
+        first.stop()
+        second.stop()
+    }
+}

@@ -1,0 +1,78 @@
+import Addressing
+import EtcdClient
+import EtcdSupport
+import Ledger
+import NIOCore
+import Synchronization
+import TandemAPI
+import Testing
+
+@testable import EtcdLog
+@testable import IPAM
+
+extension ClusterConfiguration {
+    static let small = ClusterConfiguration(
+        serviceRanges: [CIDR("10.96.0.0/24")!, CIDR("fd00:10:96::/120")!],
+        clusterCIDRs: [CIDR("10.244.0.0/20")!, CIDR("fd00:10:244::/60")!], loadBalancerRanges: [],
+        nodeMaskSizeIPv4: 24, nodeMaskSizeIPv6: 64)
+}
+
+/// An engine on etcd, asked as a client would.
+final class Server: Sendable {
+    let log: EtcdLog
+    let engine: Engine
+
+    init(
+        _ cluster: EtcdCluster, shared: [String: String] = ["service-cluster-ip-range": "10.96.0.0/24"],
+        _ change: (inout EtcdLog.Settings) -> Void = { _ in }
+    ) throws {
+        var settings = EtcdLog.Settings(
+            try EtcdConfiguration(servers: cluster.servers), shared: shared, address: "here")
+        change(&settings)
+        log = try EtcdLog(settings)
+        engine = try Engine(cluster: .small, log: log)
+    }
+
+    func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) async -> Result<JSONValue, APIError> {
+        await withCheckedContinuation { continuation in
+            begin(method, params) { continuation.resume(returning: $0) }
+        }
+    }
+
+    func begin(
+        _ method: TandemAPI.Method, _ params: JSONValue,
+        _ answer: @escaping @Sendable (Result<JSONValue, APIError>) -> Void
+    ) {
+        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
+        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
+            return answer(.failure(.unavailable("not a request")))
+        }
+        switch parsed.call {
+        case .failure(let error): answer(.failure(error))
+        case .success(let call):
+            engine.perform(call) { result in
+                answer(result.map { (try? JSONValue(parsing: $0.json)) ?? .null })
+            }
+        }
+    }
+
+    func allocateService(_ name: String, _ spec: JSONValue = [:]) async -> Result<JSONValue, APIError> {
+        var spec = spec
+        if spec["ipFamilyPolicy"] == nil { spec["ipFamilyPolicy"] = "RequireDualStack" }
+        return await call(.allocateServiceIPs, ["service": ["metadata": ["name": .string(name)], "spec": spec]])
+    }
+
+    /// Once everything that was appended before is applied here.
+    func digest() async throws -> UInt64 {
+        _ = try await call(.listNodes).get()
+        return engine.digest
+    }
+
+    func stop() { engine.journal.stop() }
+}
+
+extension Result<JSONValue, APIError> {
+    var clusterIPs: [String] {
+        (try? get())?["service"]?["spec"]?["clusterIPs"]?.arrayValue?.compactMap(\.stringValue) ?? []
+    }
+}
