@@ -1,10 +1,13 @@
-.PHONY: run build cni test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build cni test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show what it handed out
 	@docker/run.sh
+
+run-etcd: ## The same with three members of etcd and three servers over them, of which one is killed
+	@docker/run-etcd.sh
 
 build: ## Build everything, optimised
 	@docker/deps.sh

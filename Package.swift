@@ -77,8 +77,9 @@ let package = Package(
         library(
             "TandemServer",
             [
-                "Addressing", "TandemAPI", "Measures", "Ledger", "IPAM", "OpenSSLTLS", "LineFraming", nio, nioPosix,
-                nioHTTP1, logging, lifecycle, signals,
+                "Addressing", "TandemAPI", "Measures", "Ledger", "EtcdLog", "EtcdClient", "IPAM", "OpenSSLTLS",
+                "LineFraming",
+                nio, nioPosix, nioHTTP1, logging, lifecycle, signals,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
@@ -177,8 +178,8 @@ let package = Package(
         .testTarget(
             name: "OperationsTests",
             dependencies: [
-                "TestSupport", "ServerSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load", "TandemAPI",
-                "Measures", yams,
+                "TestSupport", "ServerSupport", "EtcdSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load",
+                "TandemAPI", "Measures", yams,
             ],
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
-# what the tests need as well, with --bench what the benchmarks do.
+# what the tests need as well, with --bench what the benchmarks do, with --etcd what `make run-etcd` does.
 set -eu
 
 missing=
@@ -34,6 +34,9 @@ command -v openssl >/dev/null || missing="$missing openssl"
         command -v iptables >/dev/null || wanted="$wanted iptables"
         command -v ping >/dev/null || wanted="$wanted iputils-ping"
     }
+}
+[ "${1:-}" != --etcd ] || {
+    command -v etcd >/dev/null || [ -x "$tools/usr/bin/etcd" ] || files="$files etcd-server"
 }
 [ "${1:-}" != --bench ] || {
     command -v nginx >/dev/null || missing="$missing nginx-light"

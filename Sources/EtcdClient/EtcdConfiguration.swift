@@ -6,7 +6,7 @@ public struct EtcdConfiguration: Sendable {
     /// 1 to 32, no two the same.
     public let members: [EtcdMember]
     let tls: TLSFiles?
-    let credentials: CredentialFiles?
+    let credentials: Credentials?
 
     /// For a member to be connected to and to say that it is there: address, TLS, HTTP/2 and password together.
     public var connectTimeout = TimeAmount.seconds(2)
@@ -32,7 +32,7 @@ public struct EtcdConfiguration: Sendable {
     /// no file: see `checkFiles`.
     public init(
         servers: String, caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil,
-        usernameFile: String? = nil, passwordFile: String? = nil
+        username: String? = nil, passwordFile: String? = nil
     ) throws(EtcdConfigurationError) {
         var members: [EtcdMember] = []
         for text in servers.split(separator: ",", omittingEmptySubsequences: false) {
@@ -45,9 +45,9 @@ public struct EtcdConfiguration: Sendable {
         }
         self.members = members
         try Self.checkPair(.certificateFile, certificateFile, .keyFile, keyFile)
-        try Self.checkPair(.usernameFile, usernameFile, .passwordFile, passwordFile)
-        if let usernameFile, let passwordFile {
-            credentials = CredentialFiles(username: usernameFile, password: passwordFile)
+        try Self.checkPair(.username, username, .passwordFile, passwordFile)
+        if let username, let passwordFile {
+            credentials = Credentials(username: username, passwordFile: passwordFile)
         } else {
             credentials = nil
         }
@@ -96,7 +96,7 @@ public struct EtcdConfigurationError: Error, Sendable, Hashable, CustomStringCon
         public static let caFile = Flag(description: "--etcd-cafile")
         public static let certificateFile = Flag(description: "--etcd-certfile")
         public static let keyFile = Flag(description: "--etcd-keyfile")
-        public static let usernameFile = Flag(description: "--etcd-username-file")
+        public static let username = Flag(description: "--etcd-username")
         public static let passwordFile = Flag(description: "--etcd-password-file")
     }
 

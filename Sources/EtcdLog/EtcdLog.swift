@@ -28,6 +28,8 @@ public final class EtcdLog: Log {
         public var since = ""
         /// How often etcd's old revisions are dropped at most, in seconds; nil where other users of the same etcd decide it; 0 never.
         public var compactionSeconds: Int?
+        /// How long etcd may be silent until this server is not ready.
+        public var healthSeconds = 3
         /// How large etcd's database may become, as its own flag says.
         public var quotaBytes: Int64 = 2 << 30
 
@@ -189,7 +191,9 @@ public final class EtcdLog: Log {
             if state.hasDisagreement {
                 return LedgerError(.corrupt, "servers that applied the same entries have different books: see the log")
             }
-            guard let (since, error) = state.silence, .now() - since > .seconds(3) else { return nil }
+            guard let (since, error) = state.silence, .now() - since > .seconds(Int64(settings.healthSeconds)) else {
+                return nil
+            }
             return LedgerError(.unreachable, "etcd does not answer: \(error.message)")
         }
     }

@@ -32,8 +32,11 @@ public enum Daemon {
     /// Makes the data directory's database out of a backup. Blocks.
     public static func restore(_ backup: String, _ settings: Settings) throws {
         let configuration = try ServerConfiguration(settings)
+        guard case .sqlite(let directory) = configuration.storage else {
+            throw ConfigurationFault("restore", "a backup is restored into a --data-dir")
+        }
         do throws(LedgerError) {
-            try Backup.restore(from: backup, into: configuration.dataDirectory)
+            try Backup.restore(from: backup, into: directory)
         } catch {
             throw ConfigurationFault("restore", error.message)
         }

@@ -33,8 +33,8 @@ public final class Server: Service {
         ProcessStatistics.begin()
         let connections = try Startup.connections(configuration, logger)
         let certificates = try Startup.certificates(configuration, logger)
-        let engine = try Startup.engine(configuration)
-        logger.debug("storage is read", metadata: ["dataDirectory": "\(configuration.dataDirectory)"])
+        let engine = try Startup.engine(configuration, logger)
+        logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
         let health = Health { engine.impairment?.message }
         let calls = CallMetrics()
@@ -48,7 +48,7 @@ public final class Server: Service {
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
-            operations: Operations(health: health, backups: BackupStream(directory: configuration.dataDirectory)) {
+            operations: Operations(health: health, backups: BackupStream(directory: configuration.storage.directory)) {
                 exposition.text()
             }, connections: connections,
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)

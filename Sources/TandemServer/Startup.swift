@@ -1,4 +1,6 @@
 import Addressing
+import EtcdClient
+import EtcdLog
 import IPAM
 import Ledger
 import Logging
@@ -20,14 +22,34 @@ enum Startup {
         CertificateReload(configuration.tls, try tlsContext(configuration), logger)
     }
 
-    static func engine(_ configuration: ServerConfiguration) throws -> Engine {
-        let log: SQLiteLog
-        do throws(LedgerError) {
-            log = try SQLiteLog(directory: configuration.dataDirectory)
-        } catch {
-            throw ConfigurationFault("data-dir", error.message)
+    static func engine(_ configuration: ServerConfiguration, _ logger: Logger) throws -> Engine {
+        try Engine(cluster: configuration.cluster, log: log(configuration, logger))
+    }
+
+    private static func log(
+        _ configuration: ServerConfiguration, _ logger: Logger
+    ) throws(ConfigurationFault) -> any Log {
+        switch configuration.storage {
+        case .sqlite(let directory):
+            do throws(LedgerError) {
+                return try SQLiteLog(directory: directory)
+            } catch {
+                throw ConfigurationFault("data-dir", error.message)
+            }
+        case .etcd(var settings):
+            settings.client.notice = { logger.notice("etcd", metadata: ["event": "\($0)"]) }
+            settings.since = Timestamp.now()
+            do throws(EtcdConfigurationError) {
+                try settings.client.checkFiles()
+            } catch {
+                throw ConfigurationFault(String(error.flag.description.dropFirst(2)), error.message)
+            }
+            do throws(LedgerError) {
+                return try EtcdLog(settings)
+            } catch {
+                throw ConfigurationFault("etcd-servers", error.message)
+            }
         }
-        return try Engine(cluster: configuration.cluster, log: log)
     }
 
     static func records(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CallRecords {

@@ -129,6 +129,82 @@ struct ServingOptions: ParsableArguments {
     }
 }
 
+struct StorageOptions: ParsableArguments {
+    @Option(
+        name: .customLong("storage"),
+        help: """
+            sqlite: the database of --data-dir, for one server; etcd: for any number of servers over one range. \
+            (default: sqlite, or etcd where --etcd-servers is given)
+            """, completion: .list(["sqlite", "etcd"]))
+    var storage: String?
+
+    @Option(
+        name: .customLong("etcd-servers"),
+        help: "The members of the etcd cluster, separated by commas: https://HOST:2379,... (http for loopback alone).")
+    var etcdServers: String?
+
+    @Option(
+        name: .customLong("etcd-cafile"), help: "The CA that signs the members' certificates, PEM.", completion: .pem)
+    var etcdCAFile: String?
+
+    @Option(
+        name: .customLong("etcd-certfile"), help: "The certificate that this server shows to etcd, PEM.",
+        completion: .pem)
+    var etcdCertFile: String?
+
+    @Option(name: .customLong("etcd-keyfile"), help: "Its private key, PEM.", completion: .pem)
+    var etcdKeyFile: String?
+
+    @Option(name: .customLong("etcd-username"), help: "etcd's user, where it asks for a password.")
+    var etcdUsername: String?
+
+    @Option(
+        name: .customLong("etcd-password-file"), help: "The file that holds the user's password.",
+        completion: .file())
+    var etcdPasswordFile: String?
+
+    @Option(
+        name: .customLong("etcd-prefix"),
+        help: "What the names of all keys begin with: servers of one prefix share one range. (default: /tandem)")
+    var etcdPrefix: String?
+
+    @Option(
+        name: .customLong("etcd-compaction-interval"),
+        help: """
+            How old etcd's revisions may become before they are dropped, such as 5m0s; 0 leaves that to etcd. (default: \
+            30s where nobody else uses this etcd, else 0)
+            """)
+    var etcdCompactionInterval: String?
+
+    @Option(
+        name: .customLong("etcd-healthcheck-timeout"),
+        help: "How long etcd may be silent until this server is not ready. (default: 3s)")
+    var etcdHealthcheckTimeout: String?
+
+    @Option(
+        name: .customLong("etcd-quota-backend-bytes"),
+        help: "The members' --quota-backend-bytes. (default: 2147483648)")
+    var etcdQuotaBackendBytes: String?
+
+    @Option(
+        name: .customLong("etcd-accept-configuration"),
+        help: """
+            true: this server's ranges become those of all servers of the prefix, which then need the same. (default: \
+            false: a start with other ranges than theirs is refused)
+            """, completion: .list(["true", "false"]))
+    var etcdAcceptConfiguration: String?
+
+    var settings: [String: String] {
+        [
+            "storage": storage, "etcd-servers": etcdServers, "etcd-cafile": etcdCAFile, "etcd-certfile": etcdCertFile,
+            "etcd-keyfile": etcdKeyFile, "etcd-username": etcdUsername, "etcd-password-file": etcdPasswordFile,
+            "etcd-prefix": etcdPrefix, "etcd-compaction-interval": etcdCompactionInterval,
+            "etcd-healthcheck-timeout": etcdHealthcheckTimeout, "etcd-quota-backend-bytes": etcdQuotaBackendBytes,
+            "etcd-accept-configuration": etcdAcceptConfiguration,
+        ].compactMapValues { $0 }
+    }
+}
+
 struct RunningOptions: ParsableArguments {
     @Option(
         name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.",

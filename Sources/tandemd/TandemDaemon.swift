@@ -24,6 +24,7 @@ struct TandemDaemon: AsyncParsableCommand {
 
     @OptionGroup(title: "Ranges") var ranges: RangeOptions
     @OptionGroup(title: "Serving") var serving: ServingOptions
+    @OptionGroup(title: "Storage on etcd") var storage: StorageOptions
     @OptionGroup(title: "Running") var running: RunningOptions
     @OptionGroup(title: "Logs") var logs: LogOptions
 
@@ -43,7 +44,7 @@ struct TandemDaemon: AsyncParsableCommand {
     /// Where settings come from; those behind win.
     private func sources() throws -> [(name: String, settings: Settings)] {
         let environment = ProcessInfo.processInfo.environment
-        let groups = [ranges.settings, serving.settings, running.settings, logs.settings]
+        let groups = [ranges.settings, serving.settings, storage.settings, running.settings, logs.settings]
         let file = try (running.config ?? environment["TANDEM_CONFIG"]).map { ($0, try SettingsFile.read($0)) }
         return [
             (file?.0 ?? "", file?.1 ?? Settings()),

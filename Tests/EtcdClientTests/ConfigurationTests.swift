@@ -59,9 +59,9 @@ struct ConfigurationTests {
         #expect(flag { try EtcdConfiguration(servers: secure, caFile: "a", certificateFile: "b") } == "--etcd-keyfile")
         #expect(flag { try EtcdConfiguration(servers: secure, caFile: "a", keyFile: "b") } == "--etcd-certfile")
         #expect(
-            flag { try EtcdConfiguration(servers: secure, caFile: "a", usernameFile: "b") } == "--etcd-password-file")
+            flag { try EtcdConfiguration(servers: secure, caFile: "a", username: "b") } == "--etcd-password-file")
         #expect(
-            flag { try EtcdConfiguration(servers: secure, caFile: "a", passwordFile: "b") } == "--etcd-username-file")
+            flag { try EtcdConfiguration(servers: secure, caFile: "a", passwordFile: "b") } == "--etcd-username")
         #expect(flag { try EtcdConfiguration(servers: "http://127.0.0.1", caFile: "a") } == "--etcd-cafile")
         #expect(
             flag { try EtcdConfiguration(servers: "http://127.0.0.1", certificateFile: "a", keyFile: "b") }
@@ -78,7 +78,7 @@ struct ConfigurationTests {
             do throws(EtcdConfigurationError) {
                 try EtcdConfiguration(
                     servers: "https://localhost", caFile: ca, certificateFile: Self.certificates.certificate("admin"),
-                    keyFile: key, usernameFile: username, passwordFile: password
+                    keyFile: key, username: username, passwordFile: password
                 ).checkFiles()
             } catch {
                 return error.flag.description
@@ -94,7 +94,7 @@ struct ConfigurationTests {
         try "\n".write(toFile: empty, atomically: true, encoding: .utf8)
         try String(repeating: "x", count: 4_097).write(toFile: long, atomically: true, encoding: .utf8)
         #expect(flag(username: name, password: name) == nil)
-        #expect(flag(username: "\(scratch.path)/none", password: name) == "--etcd-username-file")
+        #expect(flag(username: "a", password: "\(scratch.path)/none") == "--etcd-password-file")
         #expect(flag(username: name, password: empty) == "--etcd-password-file")
         #expect(flag(username: name, password: long) == "--etcd-password-file")
     }

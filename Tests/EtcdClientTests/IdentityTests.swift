@@ -118,7 +118,7 @@ struct IdentityTests {
             }
             call.answer { $0.header(revision: token == "token 1" ? 1 : 2) }
         }
-        var configuration = try EtcdConfiguration(servers: member.url, usernameFile: name, passwordFile: password)
+        var configuration = try EtcdConfiguration(servers: member.url, username: "tandem", passwordFile: password)
         configuration.connectTimeout = .seconds(60)
         let client = EtcdClient(configuration)
         #expect(try await client(range).header.revision == 1)
@@ -141,7 +141,7 @@ struct IdentityTests {
                 if call.path.hasSuffix("Status") { return call.refuse(16, "etcdserver: never") }
                 call.answer()
             }
-            var configuration = try EtcdConfiguration(servers: member.url, usernameFile: file, passwordFile: file)
+            var configuration = try EtcdConfiguration(servers: member.url, username: "tandem", passwordFile: file)
             configuration.connectTimeout = .seconds(60)
             return EtcdClient(configuration)
         }

@@ -188,10 +188,9 @@ struct RealEtcdTests {
         #expect(try await admin.error(RangeRequest(.of("k"))).message == "etcdserver: user name is empty")
 
         let scratch = ScratchDirectory()
-        let (name, password) = ("\(scratch.path)/name", "\(scratch.path)/password")
-        try "tandem\n".write(toFile: name, atomically: true, encoding: .utf8)
+        let password = "\(scratch.path)/password"
         try "tandem's\n".write(toFile: password, atomically: true, encoding: .utf8)
-        var configuration = try EtcdConfiguration(servers: cluster.servers, usernameFile: name, passwordFile: password)
+        var configuration = try EtcdConfiguration(servers: cluster.servers, username: "tandem", passwordFile: password)
         configuration.connectTimeout = .seconds(60)
         let client = EtcdClient(configuration)
         _ = try await client(PutRequest(.of("/tandem/k"), .of("v")))

@@ -43,7 +43,7 @@ struct EtcdLogTests {
             for _ in 0..<5_000 where servers[0].log.backlog > 0 { _ = try await servers[0].digest() }
             #expect(servers[0].log.backlog == 0)
         }
-        servers.forEach { $0.stop() }
+        for server in servers { server.stop() }
         let last = try Server(cluster)
         #expect(try await last.digest() == digest)
         last.stop()
@@ -61,7 +61,7 @@ struct EtcdLogTests {
             #expect(answers.count { (try? $0.get()) != nil } == 1, "\(answers)")
         }
         #expect(try await servers[0].digest() == servers[1].digest())
-        servers.forEach { $0.stop() }
+        for server in servers { server.stop() }
     }
 
     @Test("a server whose lease was taken goes on under another name, and what was under way lands once")
@@ -127,7 +127,7 @@ struct EtcdLogTests {
         #expect(given.count == 120)
         #expect(Set(given).count == 120)
         #expect(try await servers[0].digest() == servers[1].digest())
-        servers.forEach { $0.stop() }
+        for server in servers { server.stop() }
     }
 
     @Test("servers have the same flags: another is refused, or makes its own those of all")

@@ -68,7 +68,7 @@ final class Server: Sendable {
         return engine.digest
     }
 
-    func stop() { engine.journal.stop() }
+    func stop() { _ = engine.stop() }
 }
 
 extension Result<JSONValue, APIError> {

@@ -48,6 +48,13 @@ public final class ServerProcess {
                 + ["--data-dir=\(dataDirectory)", "--secure-port=\(port)", "--log-format=json"])
     }
 
+    /// The same over etcd, of which `servers` names the members.
+    public convenience init(etcd servers: String, _ arguments: [String] = ServerProcess.ranges, port: Int = 0) throws {
+        try self.init(
+            command: [Self.program] + Self.tls + arguments
+                + ["--etcd-servers=\(servers)", "--secure-port=\(port)", "--log-format=json"])
+    }
+
     /// The same by a command line of one's own, which must log as JSON.
     public init(command: [String]) throws {
         process = Process()

@@ -145,7 +145,8 @@ final class WatchedLog: Log, @unchecked Sendable {
         case .failed(let error):
             flight = nil
             if error.outcome == .unknown { server.hasLost = true }
-        case .fenced: break
+        case .fenced, .tidied: break
+        case .ended: server.hasLost = true
         }
         return event
     }

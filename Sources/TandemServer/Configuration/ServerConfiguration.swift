@@ -1,4 +1,5 @@
 public import Addressing
+public import EtcdLog
 public import IPAM
 public import Logging
 import NIOCore
@@ -21,8 +22,7 @@ public struct ServerConfiguration: Sendable {
     public var securePort: Int
     public var tls: TLSServerConfiguration
     public var clientAuthentication: ClientAuthentication
-    /// Holds `tandem.db`.
-    public var dataDirectory: String
+    public var storage: Storage
     public var logLevel: Logger.Level
     public var logFormat: LogFormat
     /// Threads that serve connections.
@@ -34,6 +34,27 @@ public struct ServerConfiguration: Sendable {
     public var shutdownDelaySeconds: Int
     /// Where changes are noted; nil for nowhere.
     public var audit: Audit?
+
+    /// Where the log is.
+    public enum Storage: Sendable {
+        /// The database `tandem.db` of a directory: one server.
+        case sqlite(directory: String)
+        /// A prefix of an etcd cluster: any number of servers.
+        case etcd(EtcdLog.Settings)
+
+        /// For people.
+        var place: String {
+            switch self {
+            case .sqlite(let directory): directory
+            case .etcd(let settings): "etcd \(settings.prefix)"
+            }
+        }
+
+        /// nil where there is none.
+        var directory: String? {
+            if case .sqlite(let directory) = self { directory } else { nil }
+        }
+    }
 
     /// A file of JSON lines that rotates.
     public struct Audit: Sendable {
@@ -56,7 +77,7 @@ public struct ServerConfiguration: Sendable {
         securePort = try reader.integer("secure-port", default: 8443, in: 0...65535)
         clientAuthentication = try reader.choice("client-auth", default: .required)
         tls = try reader.tls(clientAuthentication)
-        dataDirectory = try reader.required("data-dir", "the directory that holds tandem.db; it is made if need be")
+        storage = try reader.storage(cluster, address: Startup.text(bindAddress, port: securePort))
         logLevel = try reader.logLevel()
         logFormat = try reader.choice("log-format", default: .text)
         eventLoops = try reader.integer("event-loops", default: System.coreCount, in: 1...1024)

@@ -20,6 +20,10 @@ public struct Settings: Sendable, Equatable {
         "load-balancer-ip-range", "auto-register-nodes",
         "pod-ip-reuse-delay", "log-level", "log-format", "event-loops", "shutdown-timeout", "shutdown-delay",
         "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup",
+        "storage", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-username",
+        "etcd-password-file",
+        "etcd-prefix", "etcd-compaction-interval", "etcd-healthcheck-timeout", "etcd-quota-backend-bytes",
+        "etcd-accept-configuration",
     ]
 
     /// The names that no flag has, each with the flag that it may have been meant to be.

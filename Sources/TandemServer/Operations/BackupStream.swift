@@ -11,10 +11,11 @@ import NIOPosix
 struct BackupStream: Sendable {
     private static let pieceBytes = 256 << 10
 
-    private let directory: String
+    /// nil where the log is not in one.
+    private let directory: String?
     private let threads: NIOThreadPool
 
-    init(directory: String, threads: NIOThreadPool = .singleton) {
+    init(directory: String?, threads: NIOThreadPool = .singleton) {
         self.directory = directory
         self.threads = threads
     }
@@ -36,6 +37,10 @@ struct BackupStream: Sendable {
     func copy(on eventLoop: any EventLoop) -> EventLoopFuture<Copy> {
         let (directory, threads) = (directory, threads)
         return threads.runIfActive(eventLoop: eventLoop) {
+            guard let directory else {
+                throw LedgerError(
+                    .notOurs, "everything is in etcd, of which its own `etcdctl snapshot save` makes a backup")
+            }
             let file = Backup.temporaryFile(directory: directory)
             defer { unlink(file) }
             try Backup.write(directory: directory, to: file)

@@ -1,16 +1,16 @@
 import Glibc
 
-/// The files with a user's name and password, as Kubernetes mounts a secret. A line break at a file's end is not part of either.
-struct CredentialFiles: Sendable {
+/// A user's name, and the file with the password, as Kubernetes mounts a secret. A line break at the file's end is not part of it.
+struct Credentials: Sendable {
     let username: String
-    let password: String
+    let passwordFile: String
 
     private static let maximumBytes = 4_096
 
     /// Blocks.
     func read() throws(EtcdConfigurationError) -> AuthenticateRequest {
         AuthenticateRequest(
-            name: try Self.text(of: username, .usernameFile), password: try Self.text(of: password, .passwordFile))
+            name: username, password: try Self.text(of: passwordFile, .passwordFile))
     }
 
     private static func text(

@@ -1,0 +1,105 @@
+import EtcdSupport
+import Foundation
+import ServerSupport
+import TandemAPI
+import TestSupport
+import Testing
+
+/// Real servers over a real etcd: any of them answers, and the death of one, or of a member, is noticed by nobody who asks again.
+@Suite("Servers over etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
+struct EtcdServersTests {
+    private func allocate(_ stream: LineStream, _ name: String) -> JSONValue? {
+        stream.call(
+            .allocateServiceIPs,
+            ["service": ["metadata": ["name": .string(name)], "spec": ["ipFamilyPolicy": "RequireDualStack"]]])?[
+                "result"]
+    }
+
+    private func addresses(_ result: JSONValue?) -> [String] {
+        result?["service"]?["spec"]?["clusterIPs"]?.arrayValue?.compactMap(\.stringValue) ?? []
+    }
+
+    @Test(
+        "what one server was asked for any other shows; servers and a member are killed, and nothing is lost or given twice"
+    )
+    func survives() async throws {
+        let cluster = try await EtcdCluster(members: 3)
+        var servers = try (0..<3).map { _ in try ServerProcess(etcd: cluster.servers) }
+        var given: [String: [String]] = [:]
+        func allocateSome(_ round: Int) throws {
+            for number in 0..<30 {
+                let name = "s\(round)-\(number)"
+                // A client whose server does not answer goes to the next, and asks for the same.
+                for attempt in 0..<40 {
+                    let server = servers[(number + attempt) % servers.count]
+                    guard let stream = try? LineStream(port: server.port) else { continue }
+                    let found = addresses(allocate(stream, name))
+                    guard found.count == 2 else { continue }
+                    given[name] = found
+                    break
+                }
+            }
+        }
+        try allocateSome(0)
+        servers.removeFirst().crash()
+        try allocateSome(1)
+        cluster.members[0].crash()
+        try allocateSome(2)
+        servers.append(try ServerProcess(etcd: cluster.servers))
+        try await cluster.members[0].restart()
+        servers.removeFirst().crash()
+        try allocateSome(3)
+        #expect(given.count == 120)
+        #expect(Set(given.values.joined()).count == 240)
+        for server in servers {
+            let stream = try LineStream(port: server.port)
+            for (name, addresses) in given {
+                let service = stream.call(.getService, ["service": ["metadata": ["name": .string(name)]]])?["result"]
+                #expect(self.addresses(service) == addresses, "\(name)")
+            }
+            #expect(server.stop() == 0)
+        }
+    }
+
+    @Test("a server is not ready while etcd is silent, and is again by itself")
+    func readiness() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try ServerProcess(etcd: cluster.servers, ServerProcess.ranges + ["--etcd-healthcheck-timeout=1s"])
+        func status() -> String {
+            let certificates = Certificates.shared
+            return Command.run(
+                "curl", ["-s", "-m", "30", "--cacert", certificates.ca, "https://localhost:\(server.port)/readyz"]
+            ).output
+        }
+        #expect(status().contains("ok"))
+        cluster.members[0].send(SIGSTOP)
+        while !status().contains("etcd does not answer") { await Task.yield() }
+        cluster.members[0].send(SIGCONT)
+        while status().contains("etcd does not answer") { await Task.yield() }
+        #expect(server.stop() == 0)
+    }
+
+    @Test("flags that do not go together, or that other servers have otherwise, are named")
+    func refusesFlags() async throws {
+        let cluster = try await EtcdCluster()
+        func message(_ arguments: [String]) -> String {
+            Command.run(
+                ServerProcess.program, ServerProcess.tls + ServerProcess.ranges + ["--secure-port=0"] + arguments
+            ).errors
+        }
+        let servers = "--etcd-servers=\(cluster.servers)"
+        #expect(message(["--data-dir=x", servers]).contains("--data-dir"))
+        #expect(message(["--data-dir=x", "--etcd-prefix=/a"]).contains("--etcd-prefix"))
+        #expect(message(["--storage=etcd"]).contains("--etcd-servers"))
+        #expect(message([servers, "--etcd-prefix=tandem"]).contains("--etcd-prefix"))
+        #expect(message([servers, "--etcd-compaction-interval=5x"]).contains("5m0s"))
+        #expect(message(["--etcd-servers=http://192.0.2.1:2379"]).contains("--etcd-servers"))
+        let server = try ServerProcess(etcd: cluster.servers)
+        let other = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + ["--service-cluster-ip-range=10.97.0.0/20", ServerProcess.ranges[1], "--secure-port=0", servers]
+        ).errors
+        #expect(other.contains("--service-cluster-ip-range=10.96.0.0/20,fd00:10:96::/112"))
+        #expect(server.stop() == 0)
+    }
+}
