@@ -53,6 +53,23 @@ struct NodeRangeTests {
         return (answer["pod"]?["status"]?["podIPs"]?.arrayValue ?? []).compactMap { $0["ip"]?.stringValue }
     }
 
+    @Test("a CIDR that is given again out of cooling counts as given")
+    func countsCIDRsOutOfCooling() async throws {
+        var cluster = ClusterConfiguration.small
+        cluster.podIPReuseDelaySeconds = 60
+        let harness = try start(cluster)
+        let range = cluster.clusterCIDRs[0]
+        let first = try await add(harness, "n1")
+        _ = try await addPod(harness, on: "n1")
+        _ = try await harness.call(.release, ["node": ["metadata": ["name": "n1"]], "force": true]).get()
+        for index in 2...4 { _ = try await add(harness, "n\(index)") }
+        #expect(harness.engine.allocations.nodeCIDRs(range, .allocated) == 4)
+        #expect(try await add(harness, "n5").first == first.first)
+        #expect(harness.engine.allocations.nodeCIDRs(range, .allocated) == 5)
+        #expect(harness.engine.allocations.nodeCIDRs(range, .released) == 1)
+        harness.stop()
+    }
+
     @Test("every subnet is given once, the ends too, and exhaustion names the family and its range")
     func areExhausted() async throws {
         let harness = try start(.small)

@@ -1,6 +1,7 @@
 import Dispatch
 import FaultyLog
 import Foundation
+import GRDB
 import Measures
 import Synchronization
 import TestSupport
@@ -261,6 +262,19 @@ struct JournalTests {
         journal.onFailure { failures.add("after: \($0.code)") }
         #expect(failures.all == ["before: inputOutput", "after: inputOutput"])
         journal.stop()
+    }
+
+    @Test("what SQLite said goes along, however often the failure is told, and so does what is known of the proposals")
+    func carriesCause() throws {
+        for code in [ResultCode.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_CORRUPT] {
+            let error = SQLiteLog.converted(DatabaseError(resultCode: code), "/nowhere/tandem.db", .unknown)
+            #expect(error.outcome == .unknown && (error.cause as? DatabaseError)?.resultCode == code)
+            let later = error.with(.notCommitted)
+            #expect(later.outcome == .notCommitted && later.code == error.code && later.message == error.message)
+            #expect((later.cause as? DatabaseError)?.resultCode == code)
+        }
+        let other = SQLiteLog.converted(CancellationError(), "/nowhere/tandem.db", .unknown)
+        #expect(other.outcome == .unknown && other.cause is CancellationError)
     }
 
     @Test("stopping commits what is queued, and refuses what comes after")

@@ -11,10 +11,19 @@ public struct OutsideRanges: Sendable, Equatable {
     public var podCIDRs = 0
     /// Two CIDRs of nodes that overlap, counted by pairs, as releases before 1.1 gave them out.
     public var overlaps = 0
-    /// One of them and its holder, for a person: the first that a start has met.
+    /// One of them and its holder, for a person: the first that was met, as long as it is held. Then there is none before a next one is
+    /// met.
     public var example: String?
 
     public var isEmpty: Bool { serviceAddresses == 0 && podCIDRs == 0 }
+
+    fileprivate mutating func note(_ range: @autoclosure () -> String, _ change: Int) {
+        if change > 0 {
+            if example == nil { example = range() }
+        } else if example == range() {
+            example = nil
+        }
+    }
 }
 
 /// Counts it as the books change. Thread-safe.
@@ -33,7 +42,7 @@ final class OutsideTally: Sendable {
         if pools.contains(address) { return }
         counts.withLock { counts in
             counts.serviceAddresses += change
-            if counts.example == nil { counts.example = "\(address) of Service \(owner())" }
+            counts.note("\(address) of Service \(owner())", change)
         }
     }
 
@@ -41,7 +50,7 @@ final class OutsideTally: Sendable {
         if pools.nodeCIDR.contains(where: { $0.cluster.contains(cidr) }) { return }
         counts.withLock { counts in
             counts.podCIDRs += change
-            if counts.example == nil { counts.example = "\(cidr) of Node \(node)" }
+            counts.note("\(cidr) of Node \(node)", change)
         }
     }
 }

@@ -62,7 +62,14 @@ extension Engine {
     }
 
     private func count(_ intent: Intent) {
-        for case .subnet(let pool, _) in intent.claims { allocations.count(pool.cluster, .allocated) }
+        for claim in intent.claims {
+            switch claim {
+            case .subnet(let pool, _): allocations.count(pool.cluster, .allocated)
+            case .coolingCIDR(let range, _):
+                if let pool = pools.subnetPool(containing: range) { allocations.count(pool.cluster, .allocated) }
+            case .address, .cooling: break
+            }
+        }
     }
 
     /// How often a call decides again after something else was first.

@@ -83,7 +83,7 @@ extension Journal {
     private func append(_ group: [JournalQueue.Entry]) {
         let entries = dropAbandoned(group)
         let proposals = entries.compactMap(\.proposal)
-        if let fault { return settle(entries, .failure(LedgerError(fault.code, fault.message))) }
+        if let fault { return settle(entries, .failure(fault.with(.notCommitted))) }
         if proposals.isEmpty { return settle(entries, .success(())) }
         state.withLock { $0.flight = Flight(entries: entries, start: now()) }
         log.append(proposals)
@@ -214,15 +214,15 @@ extension Journal {
         failed.store(true, ordering: .releasing)
         let (observers, flight, fences) = state.withLock { state in
             state.fault = fault
-            state.queue.close(LedgerError(fault.code, fault.message), isFault: true)
+            state.queue.close(fault.with(.notCommitted), isFault: true)
             defer { state.observers = [] }
             return (state.observers, state.flight.take(), state.fences.end())
         }
         for observer in observers { observer(fault) }
         if let flight {
-            settle(flight.entries, .failure(LedgerError(fault.code, fault.message, outcome: .unknown)))
+            settle(flight.entries, .failure(fault.with(.unknown)))
         }
-        endFences(fences, LedgerError(fault.code, fault.message))
+        endFences(fences, fault.with(.notCommitted))
     }
 
     private func end() {

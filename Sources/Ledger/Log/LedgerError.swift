@@ -53,12 +53,20 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
     public let code: Code
     public let message: String
     public let outcome: Outcome
+    /// What storage itself said, where it said something.
+    public let cause: (any Error)?
 
-    public init(_ code: Code, _ message: String, outcome: Outcome = .notCommitted) {
+    public init(
+        _ code: Code, _ message: String, outcome: Outcome = .notCommitted, cause: (any Error)? = nil
+    ) {
         self.code = code
         self.message = message
         self.outcome = outcome
+        self.cause = cause
     }
+
+    /// The same, of other proposals.
+    func with(_ outcome: Outcome) -> LedgerError { LedgerError(code, message, outcome: outcome, cause: cause) }
 
     public var description: String { message }
 }
