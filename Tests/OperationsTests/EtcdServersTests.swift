@@ -97,7 +97,9 @@ struct EtcdServersTests {
         let server = try ServerProcess(etcd: cluster.servers)
         let other = Command.run(
             ServerProcess.program,
-            ServerProcess.tls + ["--service-cluster-ip-range=10.97.0.0/20", ServerProcess.ranges[1], "--secure-port=0", servers]
+            ServerProcess.tls + [
+                "--service-cluster-ip-range=10.97.0.0/20", ServerProcess.ranges[1], "--secure-port=0", servers,
+            ]
         ).errors
         #expect(other.contains("--service-cluster-ip-range=10.96.0.0/20,fd00:10:96::/112"))
         #expect(server.stop() == 0)
