@@ -72,7 +72,7 @@ let package = Package(
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
         library("LineFraming", [nio]),
-        library("EtcdLog", ["Ledger", "TandemAPI", "EtcdClient", nio, nioPosix]),
+        library("EtcdLog", ["Ledger", "Measures", "TandemAPI", "EtcdClient", nio, nioPosix]),
         library("EtcdClient", ["OpenSSLTLS", nio, nioPosix, nioHTTP2, nioHPACK]),
         library(
             "TandemServer",
@@ -100,6 +100,9 @@ let package = Package(
             ]),
         executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", arguments]),
 
+        .executableTarget(
+            name: "etcd-puts", dependencies: ["EtcdClient", nio], path: "Tests/Benchmarks/EtcdPuts",
+            swiftSettings: settings),
         .executableTarget(
             name: "recovery-fill", dependencies: ["Addressing", "TandemAPI", "Ledger", "IPAM"],
             path: "Tests/Benchmarks/RecoveryFill", swiftSettings: settings),

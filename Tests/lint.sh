@@ -32,7 +32,7 @@ Ledger        Addressing Measures Dispatch Foundation GRDB GRDBSQLite Glibc Sync
 IPAM          Addressing Allocation DualStack TandemAPI Measures Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
-EtcdLog       Ledger TandemAPI EtcdClient NIOCore NIOPosix Dispatch Synchronization
+EtcdLog       Ledger Measures TandemAPI EtcdClient NIOCore NIOPosix Dispatch Synchronization
 EtcdClient    OpenSSLTLS NIOCore NIOPosix NIOHTTP2 NIOHPACK Glibc
 TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc

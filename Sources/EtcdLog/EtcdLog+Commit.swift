@@ -1,5 +1,6 @@
 import EtcdClient
 public import Ledger
+import Measures
 import NIOCore
 import Synchronization
 
@@ -90,6 +91,7 @@ extension EtcdLog {
                 // The first time, or the request under the registration before can't land any more.
                 (flight.id, flight.number, flight.isUncertain) = (registration.id, registration.count, false)
             }
+            if flight.attempts > 0 { state.counts.resends += 1 }
             flight.attempts += 1
             state.flight = flight
             let (server, configuration) = (keys.server(flight.id), keys.configuration)
@@ -145,6 +147,7 @@ extension EtcdLog {
                 guard let server = found[0] else { return .check }
                 if server.version == number + 1 {
                     // Sent before, and landed then.
+                    state.counts.landedBefore += 1
                     flight.phase = .landed
                     return .wait
                 }
@@ -223,10 +226,12 @@ extension EtcdLog {
 
     /// Until etcd has answered: the journal itself ends the wait of whoever can't wait any longer.
     private func askFence() {
+        let start = Moment.now()
         client.call(RangeRequest(keys.head, isKeysOnly: true), deadline: .now() + Self.tryTime) { result in
             switch result {
             case .success(let response):
                 self.noteAnswer()
+                self.fenceTimes.observe(Moment.now().since(start))
                 self.change { state in
                     let revision = response.keyValues.first?.modRevision ?? 0
                     state.fence = .waiting(revision)

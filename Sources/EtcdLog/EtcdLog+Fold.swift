@@ -34,14 +34,23 @@ extension EtcdLog {
     private static let compactionSeconds: Int64 = 30
 
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
-        let step = state.withLock { state -> (step: FoldStep, entries: [UnfoldedEntries.Entry])? in
+        let oldest = state.withLock { state -> (mark: FoldedMark, entries: [UnfoldedEntries.Entry])? in
             if isIdle { state.tidying.isIdle = true }
             guard wantsFold(&state) else { return nil }
             state.tidying.isFolding = true
-            return collect(state.unfolded, upTo: agreedRevision(state))
+            let revision = agreedRevision(state)
+            var bytes = 0
+            let entries = state.unfolded.entries.prefix { entry in
+                defer { bytes += entry.value.readableBytes }
+                return entry.revision <= revision && bytes < Self.foldBytes
+            }
+            return (state.unfolded.mark, Array(entries.prefix(Self.foldObjects)))
         }
         // Its end comes as `.tidied`.
-        if let step { fold(step.step, step.entries) }
+        if let oldest {
+            let (step, entries) = collect(oldest.entries, behind: oldest.mark)
+            fold(step, entries)
+        }
         return false
     }
 
@@ -75,15 +84,13 @@ extension EtcdLog {
         return revision
     }
 
-    /// The oldest entries, and what they make of the objects that they speak of.
+    /// As many of the entries as go into one fold, and what they make of the objects that they speak of.
     private func collect(
-        _ unfolded: UnfoldedEntries, upTo revision: Int64
+        _ oldest: [UnfoldedEntries.Entry], behind mark: FoldedMark
     ) -> (step: FoldStep, entries: [UnfoldedEntries.Entry]) {
-        var step = FoldStep(version: unfolded.mark.version)
+        var step = FoldStep(version: mark.version)
         var entries: [UnfoldedEntries.Entry] = []
-        var bytes = 0
-        for entry in unfolded.entries {
-            guard entry.revision <= revision, step.count < Self.foldObjects, bytes < Self.foldBytes else { break }
+        for entry in oldest where step.count < Self.foldObjects {
             let proposals = entry.value.withUnsafeReadableBytes { EntryCoding.decode($0) } ?? []
             // An inner transaction for each sixty of what changes and what goes.
             let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.changes.count }
@@ -92,7 +99,6 @@ extension EtcdLog {
             for (index, proposal) in proposals.enumerated() {
                 if refused.first == index { refused.removeFirst() } else { step.add(proposal) }
             }
-            bytes += entry.value.readableBytes
             entries.append(entry)
         }
         return (step, entries)

@@ -56,6 +56,7 @@ extension EtcdLog {
             if error.code == .otherCluster { return end(LedgerError(error, outcome: .unknown)) }
             guard state.withLock({ !$0.isClosed }) else { return }
             noteSilence(error)
+            state.withLock { $0.counts.watchRestarts += 1 }
             after(.milliseconds(200)) { $0.beginWatch() }
         }
     }

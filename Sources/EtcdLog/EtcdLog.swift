@@ -1,5 +1,6 @@
 public import EtcdClient
 public import Ledger
+import Measures
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -59,6 +60,8 @@ public final class EtcdLog: Log {
     let client: EtcdClient
     let eventLoop: any EventLoop
     let state: Mutex<State>
+    /// How long etcd took to say what it holds.
+    let fenceTimes = Histogram.times()
 
     struct State {
         var rouse: @Sendable () -> Void = {}
@@ -106,6 +109,7 @@ public final class EtcdLog: Log {
         var servers: [String: ByteBuffer] = [:]
         var progress: [String: ProgressMark] = [:]
         var hasDisagreement = false
+        var counts = Statistics()
         /// Why nothing comes any more.
         var end: LedgerError?
         var hasToldEnd = false
@@ -242,6 +246,7 @@ extension EtcdLog.State {
             arrivalBytes -= arrival.bytes
             judging = arrival
             if let entry = arrival.entry {
+                if ownIDs.contains(entry.id) { counts.ownEntries += 1 } else { counts.foreignEntries += 1 }
                 guard ownIDs.contains(entry.id) else { return (nil, entry) }
                 if flight.take()?.id == entry.id { return (.landed, nil) }
                 let error = LedgerError(
@@ -275,6 +280,7 @@ extension EtcdLog.State {
         }
         if let entry = arrival.entry {
             unfolded.append(UnfoldedEntries.Entry(arrival.revision, entry, refused: refused))
+            counts.refused += UInt64(refused.count)
             refused = []
         }
         if let (mark, revision) = arrival.folded { unfolded.fold(mark, revision) }

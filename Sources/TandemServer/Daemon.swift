@@ -27,6 +27,7 @@ public enum Daemon {
     public static func check(_ settings: Settings) throws {
         let configuration = try ServerConfiguration(settings)
         _ = try Startup.tlsContext(configuration)
+        if case .etcd(let settings) = configuration.storage { try Startup.checkFiles(settings) }
     }
 
     /// Makes the data directory's database out of a backup. Blocks.

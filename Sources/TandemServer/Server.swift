@@ -1,3 +1,4 @@
+import EtcdLog
 import Foundation
 import IPAM
 import Ledger
@@ -33,7 +34,7 @@ public final class Server: Service {
         ProcessStatistics.begin()
         let connections = try Startup.connections(configuration, logger)
         let certificates = try Startup.certificates(configuration, logger)
-        let engine = try Startup.engine(configuration, logger)
+        let (engine, sharedLog) = try Startup.engine(configuration, logger)
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
         let health = Health { engine.impairment?.message }
@@ -44,11 +45,15 @@ public final class Server: Service {
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
             engine: engine, calls: calls, connections: connections, budget: budget, health: health,
-            auditLog: records.audit, audit: audit)
+            auditLog: records.audit, audit: audit, sharedLog: sharedLog)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
-            operations: Operations(health: health, backups: BackupStream(directory: configuration.storage.directory)) {
+            operations: Operations(
+                health: health, backups: BackupStream(directory: configuration.storage.directory),
+                servers: ServerList(
+                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort))
+            ) {
                 exposition.text()
             }, connections: connections,
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)

@@ -22,8 +22,19 @@ enum Startup {
         CertificateReload(configuration.tls, try tlsContext(configuration), logger)
     }
 
-    static func engine(_ configuration: ServerConfiguration, _ logger: Logger) throws -> Engine {
-        try Engine(cluster: configuration.cluster, log: log(configuration, logger))
+    /// And the log that it shares with other servers, where it does.
+    static func engine(_ configuration: ServerConfiguration, _ logger: Logger) throws -> (Engine, EtcdLog?) {
+        let log = try log(configuration, logger)
+        return (try Engine(cluster: configuration.cluster, log: log), log as? EtcdLog)
+    }
+
+    /// The certificates that etcd is asked with, and the password. Blocks.
+    static func checkFiles(_ settings: EtcdLog.Settings) throws(ConfigurationFault) {
+        do throws(EtcdConfigurationError) {
+            try settings.client.checkFiles()
+        } catch {
+            throw ConfigurationFault(String(error.flag.description.dropFirst(2)), error.message)
+        }
     }
 
     private static func log(
@@ -39,11 +50,7 @@ enum Startup {
         case .etcd(var settings):
             settings.client.notice = { logger.notice("etcd", metadata: ["event": "\($0)"]) }
             settings.since = Timestamp.now()
-            do throws(EtcdConfigurationError) {
-                try settings.client.checkFiles()
-            } catch {
-                throw ConfigurationFault(String(error.flag.description.dropFirst(2)), error.message)
-            }
+            try checkFiles(settings)
             do throws(LedgerError) {
                 return try EtcdLog(settings)
             } catch {

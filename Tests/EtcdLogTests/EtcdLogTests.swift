@@ -1,6 +1,7 @@
 import EtcdClient
 import EtcdSupport
 import Foundation
+import IPAM
 import Ledger
 import NIOCore
 import Synchronization
@@ -151,5 +152,69 @@ struct EtcdLogTests {
         #expect(await second.allocateService("a").clusterIPs.count == 2)
         first.stop()
         second.stop()
+    }
+
+    @Test("a server that etcd can no longer tell what it missed ends, and says so; one that starts has everything")
+    func isLeftBehind() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        for number in 0..<5 { _ = await server.allocateService("s\(number)") }
+        let digest = try await server.digest()
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        let revision = server.log.state.withLock { $0.handled }
+        _ = await withCheckedContinuation { continuation in
+            client.call(CompactionRequest(revision: revision), deadline: .now() + .seconds(60)) {
+                continuation.resume(returning: $0.map { _ in () })
+            }
+        }
+        let fault = await withCheckedContinuation { continuation in
+            server.engine.onFailure { continuation.resume(returning: $0) }
+            // As if it had been cut off all the while.
+            server.log.state.withLock { state in
+                state.arrived = 1
+                return state.watch
+            }?.cancel()
+        }
+        #expect(fault.code == .leftBehind)
+        guard case .failure(let error) = await server.call(.listNodes) else {
+            Issue.record("a server that was left behind answers")
+            return
+        }
+        #expect(error.status == .unavailable)
+        server.stop()
+        let late = try Server(cluster)
+        #expect(try await late.digest() == digest)
+        late.stop()
+    }
+
+    @Test("where etcd has no room a change is refused with the cure; reads go on, and nothing is half there")
+    func isFull() async throws {
+        let cluster = try await EtcdCluster(arguments: ["--quota-backend-bytes=\(4 << 20)"])
+        let server = try Server(cluster) { $0.quotaBytes = 1 << 40 }
+        #expect(await server.allocateService("before").clusterIPs.count == 2)
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        var isFull = false
+        for number in 0..<64 where !isFull {
+            isFull = await withCheckedContinuation { continuation in
+                let put = PutRequest(
+                    ByteBuffer(string: "/other/\(number)"), ByteBuffer(repeating: 120, count: 256 << 10))
+                client.call(put, deadline: .now() + .seconds(60)) { result in
+                    if case .failure = result {
+                        continuation.resume(returning: true)
+                    } else {
+                        continuation.resume(returning: false)
+                    }
+                }
+            }
+        }
+        #expect(isFull)
+        guard case .failure(let error) = await server.allocateService("after") else {
+            Issue.record("a full etcd took a change")
+            return
+        }
+        #expect(error.message.contains("etcdctl alarm disarm"), "\(error.message)")
+        let found = try await server.call(.listServices).get()
+        #expect(found["items"]?.arrayValue?.count == 1)
+        server.stop()
     }
 }

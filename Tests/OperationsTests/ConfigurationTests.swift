@@ -41,12 +41,28 @@ struct ConfigurationTests {
         ]
     }
 
+    private func etcdValues(_ directory: String) -> [String: String] {
+        let certificates = Certificates.shared
+        return [
+            "storage": "etcd", "etcd-servers": "https://localhost:2379,https://localhost:2380",
+            "etcd-cafile": certificates.ca, "etcd-certfile": certificates.certificate("server"),
+            "etcd-keyfile": certificates.key("server"), "etcd-username": "tandem",
+            "etcd-password-file": "\(directory)/password", "etcd-prefix": "/other",
+            "etcd-compaction-interval": "5m0s", "etcd-healthcheck-timeout": "4s",
+            "etcd-quota-backend-bytes": "8589934592", "etcd-accept-configuration": "true",
+        ]
+    }
+
     @Test("each setting is taken from each of the three places, and means the same")
     func hasOneMeaning() throws {
         let directory = ScratchDirectory()
         var values = values(directory.path)
+        let etcd = etcdValues(directory.path)
+        try "secret".write(toFile: "\(directory.path)/password", atomically: true, encoding: .utf8)
         #expect(
-            Set(Self.flags).subtracting(values.keys) == ["node-cidr-mask-size", "client-crl-file"],
+            Set(Self.flags).subtracting(values.keys).subtracting(etcd.keys) == [
+                "node-cidr-mask-size", "client-crl-file",
+            ],
             "a flag that this test does not know")
         func shown(_ result: Command.Result, _ source: String) -> String {
             #expect(result.status == 0, "\(result.errors)")
@@ -69,6 +85,10 @@ struct ConfigurationTests {
         // The one that goes with a single family.
         values["cluster-cidr"] = "10.244.0.0/16"
         values["node-cidr-mask-size"] = "26"
+        #expect(Set(try both()).count == 1)
+        // Those that go with the other storage.
+        values["data-dir"] = nil
+        values.merge(etcd) { $1 }
         #expect(Set(try both()).count == 1)
     }
 
@@ -116,7 +136,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 30)
+        #expect(Self.flags.count == 42)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

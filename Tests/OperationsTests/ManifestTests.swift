@@ -28,6 +28,9 @@ struct ManifestTests {
                 ("certs/admin.key", certificates.key("admin")),
                 ("etc/tandem/tls/tls.crt", certificates.certificate("server")),
                 ("etc/tandem/tls/tls.key", certificates.key("server")), ("etc/tandem/tls/ca.crt", certificates.ca),
+                ("etc/tandem/etcd/etcd-ca.crt", certificates.ca),
+                ("etc/tandem/etcd/etcd.crt", certificates.certificate("server")),
+                ("etc/tandem/etcd/etcd.key", certificates.key("server")),
                 ("etc/tandem/tls.crt", certificates.certificate("server")),
                 ("etc/tandem/tls.key", certificates.key("server")), ("etc/tandem/ca.crt", certificates.ca),
                 ("etc/tandem/config/tandem.yaml", "\(Project.root)/docker/kubernetes/tandem.yaml"),
@@ -62,7 +65,7 @@ struct ManifestTests {
         let result = Command.run(
             "/usr/bin/env", variables + [ServerProcess.program] + tree.here(arguments) + ["--check-config"])
         #expect(result.status == 0, "\(arguments): \(result.errors)", sourceLocation: line)
-        for variable in environment.keys where !["TANDEM_CA_FILE"].contains(variable) {
+        for (variable, value) in environment where variable != "TANDEM_CA_FILE" && !value.isEmpty {
             let name = variable.dropFirst("TANDEM_".count).lowercased().replacing("_", with: "-")
             #expect(result.output.contains("\(name): "), "\(variable) sets nothing", sourceLocation: line)
         }
@@ -111,6 +114,16 @@ struct ManifestTests {
         try expectReaches(
             "tandem-load", load["command"] as? [String] ?? [], load["environment"] as? [String: String] ?? [:])
 
+        // That of several servers.
+        let several = try #require(try objects(try Project.text("docker/compose.etcd.yaml")).first)
+        let members = (several["services"] as? [String: Object] ?? [:]).filter { $0.key.hasPrefix("tandem") }
+        #expect(members.count == 3)
+        for (_, server) in members {
+            try expectAccepted(
+                server["command"] as? [String] ?? [],
+                environment: image.merging(server["environment"] as? [String: String] ?? [:]) { $1 })
+        }
+
         // The unit.
         let unit = try Project.text("docker/systemd/tandemd.service").replacing("\\\n", with: " ")
         let commands = unit.split(separator: "\n").filter { $0.hasPrefix("ExecStart") }
@@ -153,26 +166,61 @@ struct ManifestTests {
         return spec?["containers"] as? [Object] ?? []
     }
 
+    /// What kustomize makes of a folder, with certificates where they are said to be.
+    private func kustomize(_ folder: String) throws -> String {
+        let directory = ScratchDirectory()
+        for name in ["kubernetes", "kubernetes-etcd"] {
+            try FileManager.default.copyItem(
+                atPath: "\(Project.root)/docker/\(name)", toPath: "\(directory.path)/\(name)")
+            try? FileManager.default.createDirectory(
+                atPath: "\(directory.path)/\(name)/certs", withIntermediateDirectories: true)
+        }
+        let certificates = Certificates.shared
+        for (name, source) in [
+            ("kubernetes/certs/ca.crt", certificates.ca),
+            ("kubernetes/certs/tls.crt", certificates.certificate("server")),
+            ("kubernetes/certs/tls.key", certificates.key("server")),
+            ("kubernetes/certs/viewer.crt", certificates.certificate("viewer")),
+            ("kubernetes/certs/viewer.key", certificates.key("viewer")),
+            ("kubernetes-etcd/certs/etcd-ca.crt", certificates.ca),
+            ("kubernetes-etcd/certs/etcd.crt", certificates.certificate("server")),
+            ("kubernetes-etcd/certs/etcd.key", certificates.key("server")),
+        ] {
+            try? FileManager.default.removeItem(atPath: "\(directory.path)/\(name)")
+            try FileManager.default.copyItem(atPath: source, toPath: "\(directory.path)/\(name)")
+        }
+        let built = Command.run(
+            try #require(Project.tool("kubectl")), ["kustomize", "\(directory.path)/\(folder)"])
+        #expect(built.status == 0, "\(built.errors)")
+        return built.output
+    }
+
+    @Test(
+        "the overlay for etcd has three servers in the place of one with a volume, of which one may be drained",
+        .enabled(if: Project.tool("kubectl") != nil))
+    func kustomizesEtcd() throws {
+        let all = try objects(try kustomize("kubernetes-etcd"))
+        func first(_ kind: String) -> Object? { all.first { $0["kind"] as? String == kind } }
+        #expect(first("StatefulSet") == nil)
+        let deployment = try #require(first("Deployment"))
+        let spec = try #require(deployment["spec"] as? Object)
+        #expect(spec["replicas"] as? Int == 3)
+        #expect("\(spec)".contains("podAntiAffinity") && !"\(spec)".contains("persistentVolumeClaim"))
+        #expect((first("PodDisruptionBudget")?["spec"] as? Object)?["maxUnavailable"] as? Int == 1)
+        #expect("\(first("NetworkPolicy") ?? [:])".contains("2379"))
+        let names = Set(all.compactMap { ($0["metadata"] as? Object)?["name"] as? String })
+        let secrets = "\(spec)".matches(of: /tandem-(?:server|etcd)-[a-z0-9]+/).map { String($0.output) }
+        #expect(secrets.count == 2 && secrets.allSatisfy(names.contains))
+        let arguments = try #require(containers(deployment).first?["args"] as? [String])
+        try expectAccepted(arguments)
+    }
+
     @Test(
         "kustomize builds the manifests, and what they refer to is among them",
         .enabled(if: Project.tool("kubectl") != nil))
     func kustomizes() throws {
-        let directory = ScratchDirectory()
-        let copy = "\(directory.path)/kubernetes"
-        try FileManager.default.copyItem(atPath: "\(Project.root)/docker/kubernetes", toPath: copy)
-        try? FileManager.default.createDirectory(atPath: "\(copy)/certs", withIntermediateDirectories: true)
-        let certificates = Certificates.shared
-        for (name, source) in [
-            ("ca.crt", certificates.ca), ("tls.crt", certificates.certificate("server")),
-            ("tls.key", certificates.key("server")), ("viewer.crt", certificates.certificate("viewer")),
-            ("viewer.key", certificates.key("viewer")),
-        ] {
-            try? FileManager.default.removeItem(atPath: "\(copy)/certs/\(name)")
-            try FileManager.default.copyItem(atPath: source, toPath: "\(copy)/certs/\(name)")
-        }
-        let built = Command.run(try #require(Project.tool("kubectl")), ["kustomize", copy])
-        #expect(built.status == 0, "\(built.errors)")
-        let all = try objects(built.output)
+        let built = try kustomize("kubernetes")
+        let all = try objects(built)
         let kinds = all.compactMap { $0["kind"] as? String }.sorted()
         #expect(
             kinds == [
@@ -182,10 +230,10 @@ struct ManifestTests {
             ])
         func name(_ object: Object) -> String { (object["metadata"] as? Object)?["name"] as? String ?? "" }
         let names = Set(all.map(name))
-        for match in built.output.matches(of: /(?:secretName|name): (tandem-(?:server|viewer)[a-z0-9-]*)/) {
+        for match in built.matches(of: /(?:secretName|name): (tandem-(?:server|viewer)[a-z0-9-]*)/) {
             #expect(names.contains(String(match.output.1)), "\(match.output.1)")
         }
-        for match in built.output.matches(of: /image: (\S+)/) {
+        for match in built.matches(of: /image: (\S+)/) {
             #expect(match.output.1.hasSuffix(":\(OpenRPC.version)"))
         }
         // The rules of Prometheus Operator are those of docker/prometheus.
@@ -228,8 +276,10 @@ struct ManifestTests {
         let provider = try Project.text("docker/grafana/provisioning/dashboards/tandem.yaml")
         #expect(provider.contains("path: /var/lib/dashboards\n"))
         guard let composer = Project.tool("docker-compose") else { return }
-        let accepted = Command.run(composer, ["-f", "\(Project.root)/docker/compose.yaml", "config", "--quiet"])
-        #expect(accepted.status == 0, "\(accepted.errors)")
+        for file in ["compose.yaml", "compose.etcd.yaml"] {
+            let accepted = Command.run(composer, ["-f", "\(Project.root)/docker/\(file)", "config", "--quiet"])
+            #expect(accepted.status == 0, "\(accepted.errors)")
+        }
     }
 
     @Test("the image's health check: 0 while calls are served, 1 while not, 3 where nobody answers")

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Glibc
 public import Measures
 import Synchronization
 
@@ -78,8 +79,11 @@ public final class Journal: Sendable {
         log.start { [weak self] in self?.noteNews() }
         guard runsOwnThread else { return }
         let thread = Thread {
-            // The system learns it only from the thread itself.
-            Thread.current.name = "tandem-journal"
+            // Not by `Thread.name`: that has no effect before `start` has returned to its caller.
+            if let name = fopen("/proc/thread-self/comm", "we") {
+                fputs("tandem-journal", name)
+                fclose(name)
+            }
             self.run()
         }
         thread.start()

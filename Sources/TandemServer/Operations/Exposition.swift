@@ -1,4 +1,5 @@
 import Addressing
+import EtcdLog
 import IPAM
 import Ledger
 import Measures
@@ -14,6 +15,7 @@ struct Exposition: Sendable {
     let health: Health
     let auditLog: AuditLog?
     let audit: BackgroundAudit
+    let sharedLog: EtcdLog?
 
     /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
     func text() -> String {
@@ -24,6 +26,7 @@ struct Exposition: Sendable {
         addCalls(&metrics)
         addConnections(&metrics)
         addJournal(&metrics)
+        addSharedLog(&metrics)
         addPools(&metrics)
         metrics.add(
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
@@ -98,6 +101,42 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_storage_failed", .gauge, "Whether storage has failed for good: 1 or 0.",
             engine.fault == nil ? 0 : 1)
+    }
+
+    /// Of a server that shares its log with none they say so, so that dashboards and rules fit both.
+    private func addSharedLog(_ metrics: inout MetricsText) {
+        let log = sharedLog?.statistics ?? EtcdLog.Statistics()
+        metrics.add("tandem_servers", .gauge, "Servers that share the log, this one included.", log.servers)
+        metrics.add(
+            "tandem_journal_entries_total", .counter, "Groups of changes that etcd brought, by whose they are.",
+            [([("origin", "own")], "\(log.ownEntries)"), ([("origin", "foreign")], "\(log.foreignEntries)")])
+        metrics.add(
+            "tandem_transactions_refused_total", .counter,
+            "Changes of all servers that were not kept, as another one was first.", log.refused)
+        metrics.add(
+            "tandem_resends_total", .counter, "Groups that were sent to etcd once more, as no answer came.", log.resends
+        )
+        metrics.add(
+            "tandem_landed_before_total", .counter, "Those of them that were there already.", log.landedBefore)
+        metrics.add(
+            "tandem_watch_restarts_total", .counter, "Watches of etcd that ended and were begun again.",
+            log.watchRestarts)
+        metrics.add(
+            "tandem_fence_seconds", "How long etcd took to say what it holds, once for all calls that wait.", unit: 1e9,
+            [([], log.fenceTimes)])
+        metrics.add(
+            "tandem_unfolded_bytes", .gauge, "Groups of changes in etcd that the readable keys do not have yet.",
+            log.unfoldedBytes)
+        metrics.add("tandem_etcd_db_bytes", .gauge, "etcd's database.", log.databaseBytes)
+        metrics.add(
+            "tandem_etcd_quota_bytes", .gauge, "What it may become: --etcd-quota-backend-bytes.", log.quotaBytes)
+        metrics.add(
+            "tandem_books_differ", .gauge, "Whether servers that applied the same have other books: 1 or 0.",
+            log.hasDisagreement ? 1 : 0)
+        metrics.add(
+            "tandem_configuration_changed", .gauge,
+            "Whether the flags that all servers share are others than this one's: 1 or 0.",
+            log.hasOtherConfiguration ? 1 : 0)
     }
 
     private func addPools(_ metrics: inout MetricsText) {

@@ -6,11 +6,15 @@ final class Operations: Sendable {
     private let health: Health
     private let metrics: @Sendable () -> String
     let backups: BackupStream
+    private let servers: ServerList
 
     /// `metrics` makes the Prometheus text.
-    init(health: Health, backups: BackupStream, metrics: @escaping @Sendable () -> String) {
+    init(
+        health: Health, backups: BackupStream, servers: ServerList, metrics: @escaping @Sendable () -> String
+    ) {
         self.health = health
         self.backups = backups
+        self.servers = servers
         self.metrics = metrics
     }
 
@@ -27,10 +31,12 @@ final class Operations: Sendable {
         case "/openrpc.json":
             body = { HTTPAnswer(.ok, HTTPAnswer.json, CallResult.openRPC.json) }
         case "/metrics": body = { self.metricsAnswer(identity) }
+        case "/servers": body = { self.serversAnswer(identity) }
         default:
             return .text(
                 .notFound,
-                "no such path; there are /rpc, /livez, /readyz, /healthz, /metrics, /openrpc.json and /backup\n")
+                "no such path; there are /rpc, /livez, /readyz, /healthz, /metrics, /servers, /openrpc.json and /backup\n"
+            )
         }
         guard method == .GET || method == .HEAD else { return .wrongMethod(allowed: "GET, HEAD") }
         return body()
@@ -44,6 +50,14 @@ final class Operations: Sendable {
             return .text(.forbidden, "/backup needs a certificate of tandem:admin or system:masters\n")
         }
         return nil
+    }
+
+    private func serversAnswer(_ identity: Identity?) -> HTTPAnswer {
+        guard identity != nil else { return .text(.unauthorized, "/servers needs a client certificate\n") }
+        guard Authorizer.mayReadMetrics(identity) else {
+            return .text(.forbidden, "/servers needs a certificate of tandem:viewer, tandem:admin or system:masters\n")
+        }
+        return HTTPAnswer(.ok, HTTPAnswer.json, servers.json)
     }
 
     private func metricsAnswer(_ identity: Identity?) -> HTTPAnswer {

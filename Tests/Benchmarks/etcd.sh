@@ -1,0 +1,100 @@
+#!/bin/bash
+# Calls that servers commit through one log on etcd, in one run with etcd's own single puts at 64 clients: calls a second, processor
+# time of etcd and of the servers a call, and the median and the 99th percentile. Rounds are interleaved; the table has the medians.
+# Folding goes on meanwhile: SECONDS=600 shows what is sustained.
+#
+#   Tests/Benchmarks/etcd.sh [SECONDS [ROUNDS [MEMBERS [SERVERS]]]]
+set -eu
+cd "$(dirname "$0")/../.."
+seconds=${1:-5} rounds=${2:-3} members=${3:-1} servers=${4:-1}
+docker/deps.sh --etcd
+etcd=$(command -v etcd || echo "$PWD/.build/tools/usr/bin/etcd")
+for product in tandemd tandem-load etcd-puts; do swift build -c release --product $product >/dev/null; done
+bin=$(swift build -c release --show-bin-path)
+certs/generate.sh certs/dev >/dev/null
+work=$(mktemp -d)
+pids=
+trap 'kill $pids 2>/dev/null; wait; rm -rf "$work"' EXIT
+
+peers= urls=
+for i in $(seq "$members"); do
+    peers=$peers${peers:+,}m$i=http://127.0.0.1:$((14380 + i))
+    urls=$urls${urls:+,}http://127.0.0.1:$((14370 + i))
+done
+etcds=
+for i in $(seq "$members"); do
+    "$etcd" --name=m$i --data-dir="$work/m$i" --listen-client-urls=http://127.0.0.1:$((14370 + i)) \
+        --advertise-client-urls=http://127.0.0.1:$((14370 + i)) --listen-peer-urls=http://127.0.0.1:$((14380 + i)) \
+        --initial-advertise-peer-urls=http://127.0.0.1:$((14380 + i)) --initial-cluster="$peers" \
+        --quota-backend-bytes=8589934592 --logger=zap --log-outputs="$work/m$i.log" >/dev/null 2>&1 &
+    etcds="$etcds $!"
+done
+pids=$etcds
+tandemds= addresses=
+for i in $(seq "$servers"); do
+    "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --cluster-cidr=11.0.0.0/8,fd00:11::/48 \
+        --node-cidr-mask-size-ipv4=12 --etcd-servers="$urls" --etcd-quota-backend-bytes=8589934592 \
+        --secure-port=$((14450 + i)) --tls-cert-file=certs/dev/server.crt --tls-private-key-file=certs/dev/server.key \
+        --client-ca-file=certs/dev/ca.crt --log-level=error &
+    tandemds="$tandemds $!"
+    addresses="$addresses 127.0.0.1:$((14450 + i))"
+done
+pids="$pids $tandemds"
+export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
+for address in $addresses; do
+    until curl -sf --cacert certs/dev/ca.crt "https://localhost:${address#*:}/readyz" >/dev/null; do sleep 0.1; done
+done
+
+# Nanoseconds on a processor of all threads of the processes.
+spent() {
+    local total=0 pid task
+    for pid in "$@"; do
+        for task in /proc/"$pid"/task/*; do total=$((total + $(cut -d' ' -f1 "$task/schedstat" 2>/dev/null || echo 0))); done
+    done
+    echo "$total"
+}
+# load NAME ARGUMENTS...: one load on each server, side by side.
+load() {
+    local name=$1 etcd_before tandemd_before i=0 loads= calls=0
+    shift
+    etcd_before=$(spent $etcds) tandemd_before=$(spent $tandemds)
+    for address in $addresses; do
+        i=$((i + 1))
+        "$bin/tandem-load" --server "$address" --warm-up 0 --duration "$seconds" --quiet --json "$work/load$i.json" \
+            "$@" >/dev/null &
+        loads="$loads $!"
+    done
+    wait $loads
+    for i in $(seq "$servers"); do
+        calls=$((calls + $(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/load$i.json")))
+    done
+    awk -v name="$name" -v calls=$calls -v seconds="$seconds" -v etcd=$(($(spent $etcds) - etcd_before)) \
+        -v tandemd=$(($(spent $tandemds) - tandemd_before)) \
+        'BEGIN { print name, calls / seconds, etcd / calls / 1000, tandemd / calls / 1000 }'
+}
+puts() {
+    local before result
+    before=$(spent $etcds)
+    result=$("$bin/etcd-puts" "$urls" "$seconds" 64 450)
+    echo "$result" | awk -v seconds="$seconds" -v etcd=$(($(spent $etcds) - before)) \
+        '{ print "puts", $1, etcd / ($1 * seconds) / 1000, 0 }'
+}
+for round in $(seq "$rounds"); do
+    puts
+    load single --transport stream --connections 64 --pipeline 1
+    load batch --transport stream --workload batch --batch-size 100 --connections 4
+done | tee "$work/rounds" >&2
+python3 - "$work/rounds" <<'PY'
+import collections, statistics, sys
+rows = collections.defaultdict(list)
+for line in open(sys.argv[1]):
+    name, *figures = line.split()
+    rows[name].append([float(figure) for figure in figures])
+label = {"puts": "etcd's single puts, 64 clients", "single": "calls, 64 clients", "batch": "calls in batches of 100, 4 clients"}
+print("| | a second | times the puts | etcd's processor time | the servers' |")
+print("| --- | --- | --- | --- | --- |")
+for name in ("puts", "single", "batch"):
+    rate, etcd, tandemd = (statistics.median(column) for column in zip(*rows[name]))
+    times = statistics.median(row[0] / puts[0] for row, puts in zip(rows[name], rows["puts"]))
+    print(f"| {label[name]} | {rate:.0f} | {times:.2f} | {etcd:.1f} µs | {tandemd:.1f} µs |")
+PY
