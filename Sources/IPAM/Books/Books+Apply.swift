@@ -25,7 +25,7 @@ extension Books {
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
     private func make(_ step: Draft.Step, _ draft: Draft, _ version: inout UInt64) {
         switch step {
-        case .putService(let service, let old, let isOwn):
+        case .putService(let service, let old):
             version &+= 1
             service.stamp(version)
             addToDigest(service.digest)
@@ -37,10 +37,8 @@ extension Books {
             note(old, -1)
             note(service, 1)
             old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
-            // What this server proposed it has claimed, in the one pool that it is of.
-            if !isOwn {
-                service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
-            }
+            // Also what this server has claimed: another one's may have had it and given it back meanwhile, which cleared the mark.
+            service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
             services[service.key] = service
         case .deleteService(let service):
             version &+= 1
