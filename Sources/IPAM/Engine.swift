@@ -78,12 +78,14 @@ public final class Engine: Sendable {
         if call.isChange, journal.isCongested { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
         // What other servers have answered by now is to be seen by this call: one question to the store for all that wait.
-        journal.fence { result in
+        let refusal = journal.fence { result in
             switch result {
             case .success: self.verdicts.post(on: executor) { self.run(call, for: caller) }
             case .failure(let error): self.verdicts.post(on: executor) { caller.fail(APIError(error)) }
             }
         }
+        // No group ends behind it that would hand it over.
+        if let refusal { caller.fail(APIError(refusal)) }
     }
 
     private func run(_ call: Call, for caller: Caller) {

@@ -89,7 +89,7 @@ extension Books {
             }
         }
         for pod in pods(after: nil, limit: .max, namespace: nil).items { lines.append("\(pod.nameKey) \(pod.version)") }
-        let cooling = readyCIDRs(.max, limit: .max).map { "\($0.range) cools since \($0.version)" }
+        let cooling = readyCIDRs(.max, limit: .max).map { "\($0.cidr) cools since \($0.version)" }
         return lines + cooling.sorted()
     }
 

@@ -302,6 +302,34 @@ struct BooksTests {
         for engine in engines { engine.journal.stop() }
     }
 
+    @Test("an address that another server had and gave back while this one claimed it is marked once it is held")
+    func marksWhatWasClearedMeanwhile() throws {
+        let store = SharedLog.Store()
+        let (member, other) = (SharedLog.Member(store), SharedLog.Member(store))
+        let engine = try Engine(cluster: .small, log: member, environment: .system, stepsByHand: true)
+        let wanted = IPAddress("10.96.0.5")!
+        var service = Service(metadata: ObjectMeta(namespace: "default", name: "a"))
+        service.spec.clusterIP = wanted.description
+        let answers = Noted<Bool>()
+        engine.perform(Call(.allocateServiceIPs, .allocateServiceIPs(service))) { result in
+            answers.add((try? result.get()) != nil)
+        }
+        engine.step()
+        member.answerFence()
+        engine.step()
+        #expect(member.hasInFlight)
+        for change in [Change.put(service: "b", [wanted.description]), .delete(ObjectKey(.service, "default/b"))] {
+            other.append([Proposal([change])])
+            store.land(other)
+        }
+        store.land(member)
+        member.deliver(.max)
+        engine.step()
+        #expect(answers.all == [true])
+        #expect(engine.pools.clusterIP[0].state(of: wanted) == .allocated)
+        engine.stop()
+    }
+
     private func faults(_ engine: Engine, isStepped: Bool = true) -> [String] {
         let audit = Audit(engine)
         var found: [String] = []

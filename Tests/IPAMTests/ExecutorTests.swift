@@ -73,6 +73,31 @@ struct ExecutorTests {
         engine.journal.stop()
     }
 
+    @Test(
+        "a call to an engine whose shared log has stopped or failed is answered, though no group ends behind it",
+        arguments: [true, false])
+    func answersBehindTheEnd(_ hasFailed: Bool) throws {
+        let store = SharedLog.Store()
+        let member = SharedLog.Member(store)
+        let engine = try Engine(cluster: .small, log: member, stepsByHand: true)
+        if hasFailed {
+            #expect(engine.journal.offer(Proposal(), { _ in false }) == nil)
+            engine.step()
+            store.forget(member)
+            engine.step()
+            #expect(engine.fault != nil)
+        } else {
+            engine.stop()
+        }
+        let (loop, answers) = (Loop(), Noted<String>())
+        engine.perform(service("web", "SingleStack"), on: loop) { result in
+            if case .failure(let error) = result { answers.add(error.reason) }
+        }
+        loop.run()
+        #expect(answers.all == ["StorageUnavailable"])
+        if hasFailed { engine.stop() }
+    }
+
     @Test("a large release does a piece a turn of its client's loop")
     func releasesByTurns() throws {
         let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true, recordsPerPiece: 4)

@@ -145,10 +145,11 @@ struct FaultyLogTests {
         }
         let passed = Noted<String>()
         func fence(_ name: String) {
-            other.journal.fence { result in
+            let refusal = other.journal.fence { result in
                 guard case .success = result else { return passed.add("\(name) failed") }
                 passed.add("\(name) at \(other.books.all.version)")
             }
+            #expect(refusal == nil)
         }
         land()
         fence("first")
@@ -181,13 +182,14 @@ struct FaultyLogTests {
         let server = try Server(store, now: { Moment(nanoseconds: clock.withLock { $0 }) })
         let outcomes = Noted<String>()
         func fence(_ name: String) {
-            server.journal.fence { result in
+            let refusal = server.journal.fence { result in
                 if case .failure(let error) = result {
                     outcomes.add("\(name) \(error.code)")
                 } else {
                     outcomes.add("\(name) passed")
                 }
             }
+            if let refusal { outcomes.add("\(name) refused: \(refusal.code)") }
         }
         fence("a")
         server.run()
@@ -208,6 +210,6 @@ struct FaultyLogTests {
         fence("c")
         server.journal.stop()
         fence("d")
-        #expect(outcomes.all.dropFirst(2) == ["c stopped", "d stopped"])
+        #expect(outcomes.all.dropFirst(2) == ["c stopped", "d refused: stopped"])
     }
 }

@@ -95,6 +95,16 @@ struct MigrationTests {
         #expect(created.output == "1|0\n")
     }
 
+    @Test("what cools of a node that is gone is left out, as no change would ever free it")
+    func leavesOutWhatIsOfNobody() throws {
+        let directory = try made()
+        let sql = """
+            INSERT INTO cooling VALUES ('10.244.9.9', 2, '', '', '{"node":"gone","releasedAt":1700000000}');
+            """
+        #expect(Command.run("sqlite3", ["\(directory.path)/tandem.db", sql]).status == 0)
+        try check(directory)
+    }
+
     @Test("a backup of it is restored, and its journal folded at the first start")
     func restores() throws {
         let (directory, scratch) = (try made(), ScratchDirectory())

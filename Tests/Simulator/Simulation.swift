@@ -351,11 +351,13 @@ public final class Simulation: @unchecked Sendable {
         while !gone.isEmpty { lateGroup() }
         drive(servers)
         tally.settlements += 1
-        for server in servers where isWell(server) {
+        for server in servers where !server.isDead {
             guard server.unanswered.isEmpty else {
                 return complain("\(server.unanswered.count) calls wait for nothing")
             }
-            if server.log.place != truth.verdicts.count { complain("a server is behind, and nothing is on its way") }
+            if isWell(server), server.log.place != truth.verdicts.count {
+                complain("a server is behind, and nothing is on its way")
+            }
         }
         for fault in truth.books.contradictions { complain(fault) }
         guard complaint == nil else { return }

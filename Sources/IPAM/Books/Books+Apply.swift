@@ -25,7 +25,7 @@ extension Books {
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
     private func make(_ step: Draft.Step, _ draft: Draft, _ version: inout UInt64) {
         switch step {
-        case .putService(let service, let old, let isOwn):
+        case .putService(let service, let old):
             version &+= 1
             service.stamp(version)
             addToDigest(service.digest)
@@ -37,10 +37,8 @@ extension Books {
             note(old, -1)
             note(service, 1)
             old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
-            // What this server proposed it has claimed, in the one pool that it is of.
-            if !isOwn {
-                service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
-            }
+            // Also what this server has claimed: another one's may have had it and given it back meanwhile, which cleared the mark.
+            service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
             services[service.key] = service
         case .deleteService(let service):
             version &+= 1
@@ -84,7 +82,7 @@ extension Books {
                 node.cooling.add(CoolingAddresses.Entry(end: coolingEnd(), address: range.network, version: version))
             } else {
                 let cooling = CoolingCIDR(node: name, end: coolingEnd(), version: version)
-                withHeld { $0.cool(range, cooling) }
+                withHeld { $0.cooling.add(range, cooling) }
                 exclude(range)
             }
         case .thaw(let range, let node):
@@ -92,7 +90,7 @@ extension Books {
                 addToDigest(0 &- coolingDigest(range, node.cooling.version(of: range.network) ?? 0))
                 node.cooling.remove(range.network)
                 if draft.isFree(range) { clear(range.network, on: node) }
-            } else if let old = withHeld({ $0.thaw(range) }) {
+            } else if let old = withHeld({ $0.cooling.remove(range) }) {
                 addToDigest(0 &- coolingDigest(range, old.version))
                 if draft.isFree(range) { clear(range) }
             }
@@ -195,7 +193,7 @@ extension Books {
     /// Whether an address lies in a CIDR that a node holds, or that cools.
     func isForPods(_ address: IPAddress) -> Bool {
         let range = CIDR(address)
-        return withHeld { $0.cidrs.contains(anyAround: range) || $0.cooling.contains(anyAround: range) }
+        return withHeld { $0.cidrs.contains(anyAround: range) || $0.cooling.index.contains(anyAround: range) }
     }
 
     /// Whether an address in the node's CIDR is held: by a pod of it, or of one whose CIDR overlaps, or by a Service.
@@ -208,7 +206,7 @@ extension Books {
 
     /// False where no address of the node can cool: most of the time, and seen at once.
     func mayCool(in node: StoredNode) -> Bool {
-        node.cooling.count > 0 || withHeld { $0.cooling.count > 0 || $0.overlaps > 0 }
+        node.cooling.count > 0 || withHeld { $0.cooling.index.count > 0 || $0.overlaps > 0 }
     }
 
     /// A node's CIDR that overlaps this one, of those that are wanted.
@@ -218,7 +216,7 @@ extension Books {
 
     /// A CIDR that cools and overlaps this one, of those that are wanted.
     func coolingOverlapping(_ cidr: CIDR, where isWanted: (CIDR) -> Bool) -> CIDR? {
-        withHeld { $0.cooling.all(overlapping: cidr).map(\.0) }.first(where: isWanted)
+        withHeld { $0.cooling.index.all(overlapping: cidr).map(\.0) }.first(where: isWanted)
     }
 
     func serviceAddress(in cidr: CIDR) -> IPAddress? {
@@ -243,6 +241,6 @@ extension Books {
 
     /// Whether an address or a CIDR cools, by itself or in a CIDR that does.
     func isCooling(_ range: CIDR) -> Bool {
-        cooling(range) != nil || withHeld { $0.cooling.contains(anyAround: range) }
+        cooling(range) != nil || withHeld { $0.cooling.index.contains(anyAround: range) }
     }
 }

@@ -17,7 +17,7 @@ final class Books: Sendable {
     let podUsage: PodUsage
     private let podsByOrigin = PodIndex<UInt32>()
     private let podsByName = PodIndex<UInt64>()
-    private let held = Mutex(Held())
+    private let held: Mutex<Held>
     /// A cache for finding candidates: what is marked there decides nothing here.
     let pools: Pools
     let outside: OutsideTally
@@ -30,6 +30,7 @@ final class Books: Sendable {
 
     init(pools: Pools, podUsage: PodUsage, coolingEnd: @escaping @Sendable () -> Int) {
         self.pools = pools
+        held = Mutex(Held(cooling: CoolingCIDRs(ranges: pools.nodeCIDR.count, range: pools.place(ofSubnet:))))
         outside = OutsideTally(pools)
         self.podUsage = podUsage
         self.coolingEnd = coolingEnd
@@ -41,30 +42,9 @@ final class Books: Sendable {
         /// By `Holding.port`.
         var ports: [Holding: StoredService] = [:]
         var cidrs = CIDRIndex<StoredNode>()
-        /// Pod CIDRs of nodes that are gone, and of those that no call has claimed the next to be ready first.
-        fileprivate(set) var cooling = CIDRIndex<CoolingCIDR>()
-        fileprivate(set) var ready = SortedList<CoolingEnd, Void>()
+        var cooling: CoolingCIDRs
         /// Pairs of node CIDRs that overlap, as releases before 1.1 gave them out.
         var overlaps = 0
-    }
-
-    /// A pod CIDR that was given back, and is not to be given out again yet.
-    struct CoolingCIDR: Sendable {
-        var node: String
-        /// In seconds of this server's uptime: not a part of the books.
-        var end: Int
-        /// The version that was given last when it began to cool.
-        var version: UInt64
-    }
-
-    /// When a range that cools is ready.
-    struct CoolingEnd: Comparable, Sendable {
-        var end: Int
-        var range: CIDR
-
-        static func < (left: CoolingEnd, right: CoolingEnd) -> Bool {
-            (left.end, left.range) < (right.end, right.range)
-        }
     }
 
     func withHeld<Result>(_ body: (inout sending Held) -> sending Result) -> sending Result { held.withLock(body) }
@@ -110,63 +90,37 @@ final class Books: Sendable {
     /// Addresses that Services hold.
     var serviceAddressCount: Int { held.withLock { $0.addresses.count } }
 
-    /// Pod CIDRs whose time is over, as many as `limit`. O(log n + limit).
-    func readyCIDRs(_ uptime: Int, limit: Int) -> [(range: CIDR, version: UInt64)] {
-        withHeld { held in
-            var found: [(range: CIDR, version: UInt64)] = []
-            held.ready.visit(from: held.ready.start) { entry, _ in
-                guard entry.end <= uptime, found.count < limit else { return false }
-                if let cooling = held.cooling[entry.range] { found.append((entry.range, cooling.version)) }
-                return true
-            }
-            return found
-        }
+    /// Pod CIDRs whose time is over, as many as `limit`. O(limit).
+    func readyCIDRs(_ uptime: Int, limit: Int) -> [(cidr: CIDR, version: UInt64)] {
+        withHeld { $0.cooling.ready(uptime, limit: limit) }
     }
 
-    /// Pod CIDRs of this length inside a range that cool. O(log n + those inside).
-    func coolingCount(in range: CIDR, prefixLength: Int) -> Int {
-        withHeld { held in
-            var count = 0
-            held.cooling.visit(inside: range) { cidr, _ in
-                if cidr.prefixLength == prefixLength { count += 1 }
-                return true
-            }
-            return count
-        }
-    }
+    /// Subnets of a cluster range that cool; `place` is that of its pool. O(1).
+    func coolingCount(_ place: Int) -> Int { withHeld { $0.cooling.count(of: place) } }
 
-    /// Claims the pod CIDR of a family that cools longest, of those that are wanted: no other call of this server tries the same. O(CIDRs
-    /// that cool and are ready before it).
-    func claimOldestCoolingCIDR(_ family: IPFamily, where isWanted: (CIDR) -> Bool) -> Claim? {
-        withHeld { held in
-            var oldest: CIDR?
-            held.ready.visit(from: held.ready.start) { entry, _ in
-                guard entry.range.family == family, isWanted(entry.range) else { return true }
-                oldest = entry.range
-                return false
-            }
-            return oldest.flatMap { held.claimCooling($0) }
-        }
+    /// Claims the pod CIDR of a family that has cooled longest, of those that a cluster range could give out: no other call of this server
+    /// tries the same. O(cluster ranges + log n).
+    func claimOldestCoolingCIDR(_ family: IPFamily) -> Claim? {
+        let places = pools.nodeCIDR.indices.filter { pools.nodeCIDR[$0].cluster.family == family }
+        let oldest = withHeld { $0.cooling.claimOldest(of: places) }
+        return oldest.map { .coolingCIDR($0.cidr, version: $0.version) }
     }
 
     /// nil where it does not cool, or another call has claimed it.
-    func claimCoolingCIDR(_ cidr: CIDR) -> Claim? { withHeld { $0.claimCooling(cidr) } }
-
-    /// Undoes a claim, unless the CIDR cools no more, or anew.
-    func giveBackCooling(_ cidr: CIDR, _ version: UInt64) {
-        withHeld { held in
-            guard let cooling = held.cooling[cidr], cooling.version == version else { return }
-            held.ready.insert(CoolingEnd(end: cooling.end, range: cidr))
-        }
+    func claimCoolingCIDR(_ cidr: CIDR) -> Claim? {
+        withHeld { $0.cooling.claim(cidr) }.map { .coolingCIDR(cidr, version: $0) }
     }
 
-    func coolingCIDR(_ cidr: CIDR) -> CoolingCIDR? { held.withLock { $0.cooling[cidr] } }
+    /// Undoes a claim, unless the CIDR cools no more, or anew.
+    func giveBackCooling(_ cidr: CIDR, _ version: UInt64) { withHeld { $0.cooling.giveBack(cidr, version) } }
+
+    func coolingCIDR(_ cidr: CIDR) -> CoolingCIDR? { held.withLock { $0.cooling.index[cidr] } }
 
     /// Whether an address may not be given out, since it is held or cools.
     func isTaken(_ address: IPAddress) -> Bool {
         let (isHeld, nodes) = held.withLock { held in
             (
-                held.addresses[address] != nil || held.cooling.contains(anyAround: CIDR(address)),
+                held.addresses[address] != nil || held.cooling.index.contains(anyAround: CIDR(address)),
                 held.nodes(containing: address)
             )
         }
@@ -176,7 +130,7 @@ final class Books: Sendable {
     /// Whether a pod CIDR may not be given out: something in it or around it is held by a node or a Service, or cools.
     func isTaken(_ cidr: CIDR) -> Bool {
         held.withLock { held in
-            held.cidrs.overlaps(cidr) || held.cooling.overlaps(cidr) || held.addresses.contains(anyInside: cidr)
+            held.cidrs.overlaps(cidr) || held.cooling.index.overlaps(cidr) || held.addresses.contains(anyInside: cidr)
         }
     }
 
@@ -368,26 +322,6 @@ final class Books: Sendable {
 }
 
 extension Books.Held {
-    mutating func cool(_ range: CIDR, _ cooling: Books.CoolingCIDR) {
-        if let old = self.cooling.insert(cooling, for: range) {
-            ready.remove(Books.CoolingEnd(end: old.end, range: range))
-        }
-        ready.insert(Books.CoolingEnd(end: cooling.end, range: range))
-    }
-
-    mutating func claimCooling(_ cidr: CIDR) -> Claim? {
-        guard let cooling = cooling[cidr], ready.remove(Books.CoolingEnd(end: cooling.end, range: cidr)) else {
-            return nil
-        }
-        return .coolingCIDR(cidr, version: cooling.version)
-    }
-
-    mutating func thaw(_ range: CIDR) -> Books.CoolingCIDR? {
-        let old = cooling.remove(range)
-        if let old { ready.remove(Books.CoolingEnd(end: old.end, range: range)) }
-        return old
-    }
-
     func nodes(containing address: IPAddress) -> [StoredNode] {
         cidrs.all(around: CIDR(address)).map(\.1)
     }

@@ -189,7 +189,7 @@ final class BooksLoad: Sendable {
     private func finishCooling() {
         for (range, name, end, version) in cooling.withLock({ $0 }) {
             if range.hostBits > 0 {
-                books.withHeld { $0.cool(range, Books.CoolingCIDR(node: name, end: end, version: version)) }
+                books.withHeld { $0.cooling.add(range, CoolingCIDR(node: name, end: end, version: version)) }
                 books.pools.mark(range)
             } else {
                 // Of a node that is gone nothing cools.

@@ -26,8 +26,7 @@ struct Prepared: Sendable {
 /// is judged and nothing traps. O(changes log objects).
 struct Draft {
     enum Step {
-        /// `isOwn`: this server proposed it, and has marked what it claimed.
-        case putService(StoredService, replacing: StoredService?, isOwn: Bool)
+        case putService(StoredService, replacing: StoredService?)
         case deleteService(StoredService)
         case putNode(StoredNode, NodeRecord, replacing: NodeRecord?)
         case deleteNode(StoredNode)
@@ -129,7 +128,7 @@ struct Draft {
         for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { note(holding, isHeld: false) }
         for holding in form.holdings { note(holding, isHeld: true) }
         if isLong { services[key.key] = .some(service) }
-        steps.append(.putService(service, replacing: old, isOwn: made != nil))
+        steps.append(.putService(service, replacing: old))
     }
 
     /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; a port is held by no
@@ -353,7 +352,7 @@ extension Draft.Step {
 
     /// What a Service of the same proposal was given is not in the books yet.
     fileprivate func givesServiceAddress(in cidr: CIDR) -> Bool {
-        guard case .putService(let service, _, _) = self else { return false }
+        guard case .putService(let service, _) = self else { return false }
         return service.addresses.contains(where: cidr.contains)
     }
 }

@@ -59,7 +59,7 @@ extension Books {
     /// CIDRs that nodes hold, or that cool.
     private func nodeCIDRs(overlapping range: CIDR) -> [CIDR] {
         withHeld { held in
-            held.cidrs.all(overlapping: range).map(\.0) + held.cooling.all(overlapping: range).map(\.0)
+            held.cidrs.all(overlapping: range).map(\.0) + held.cooling.index.all(overlapping: range).map(\.0)
         }
     }
 
@@ -97,7 +97,7 @@ extension Books {
     /// Whether a subnet of a pool is marked, once no call claims it.
     private func hasMark(_ subnet: CIDR) -> Bool {
         withHeld { held in
-            held.cidrs.contains(anyInside: subnet) || held.cooling.contains(anyInside: subnet)
+            held.cidrs.contains(anyInside: subnet) || held.cooling.index.contains(anyInside: subnet)
                 || held.addresses.contains(anyInside: subnet)
         }
     }

@@ -32,6 +32,12 @@ struct Pools: Sendable {
         }
     }
 
+    /// The place among `nodeCIDR` of the pool whose subnet this is; nil where it is none's.
+    @Sendable
+    func place(ofSubnet cidr: CIDR) -> Int? {
+        nodeCIDR.firstIndex { $0.cluster.contains(cidr) && $0.nodePrefixLength == cidr.prefixLength }
+    }
+
     func subnetPool(containing subnet: CIDR) -> SubnetPool? {
         nodeCIDR.first { $0.cluster.contains(subnet) }
     }

@@ -118,10 +118,7 @@ extension Engine {
                 if let subnet = pool.claimNext() { return .subnet(pool, subnet) }
             }
             // Better one that still cools than none.
-            let oldest = books.claimOldestCoolingCIDR(family) { range in
-                pools.contains { $0.cluster.contains(range) && $0.nodePrefixLength == range.prefixLength }
-            }
-            if let oldest { return oldest }
+            if let oldest = books.claimOldestCoolingCIDR(family) { return oldest }
             // A family of the cluster has a range.
             throw .rangeFull(pools[pools.count - 1].cluster, for: "pod CIDR")
         }

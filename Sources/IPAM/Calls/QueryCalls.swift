@@ -156,8 +156,8 @@ extension Engine {
             + pools.loadBalancer.map {
                 $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), .loadBalancer)
             }
-            + pools.nodeCIDR.map { pool in
-                let cooling = books.coolingCount(in: pool.cluster, prefixLength: pool.nodePrefixLength)
+            + pools.nodeCIDR.enumerated().map { place, pool in
+                let cooling = books.coolingCount(place)
                 return PoolStatus(
                     name: pools.name(pool), kind: .nodeCIDR, cidr: pool.cluster,
                     capacity: pool.capacity - pool.excludedCount,

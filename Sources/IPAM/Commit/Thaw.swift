@@ -63,6 +63,6 @@ extension Engine {
     fileprivate func thawCIDRs(_ uptime: Int) {
         let ready = books.readyCIDRs(uptime, limit: Thaw.rangesPerProposal)
         guard !ready.isEmpty else { return }
-        commit(Intent(Proposal(ready.map { .thaw($0.range, version: $0.version) })), for: nil) { _ in }
+        commit(Intent(Proposal(ready.map { .thaw($0.cidr, version: $0.version) })), for: nil) { _ in }
     }
 }

@@ -121,16 +121,21 @@ public final class Journal: Sendable {
     /// it does the work that leads to one. Never waits.
     public var isCongested: Bool { congested.load(ordering: .relaxed) }
 
-    /// Runs `body` once everything that the log holds now is applied: before it returns where no other server appends, else on the
-    /// journal's thread. With an error where the journal has stopped or failed, or the log does not answer within two seconds.
-    public func fence(_ body: @escaping @Sendable (Result<Void, LedgerError>) -> Void) {
-        guard log.isShared else { return body(.success(())) }
+    /// Has `body` run once everything that the log holds now is applied: before this returns where no other server appends, else on the
+    /// journal's thread, and with an error where the log does not answer within two seconds or the journal ends meanwhile. Or returns why the
+    /// log is not even asked, and runs nothing.
+    public func fence(_ body: @escaping @Sendable (Result<Void, LedgerError>) -> Void) -> LedgerError? {
+        guard log.isShared else {
+            body(.success(()))
+            return nil
+        }
         let now = now()
-        let closure = state.withLock { state in
+        let refusal = state.withLock { state in
             if state.queue.closure == nil { state.fences.add(now, body) }
             return state.queue.closure
         }
-        if let closure { body(.failure(closure)) } else { rouse() }
+        if refusal == nil { rouse() }
+        return refusal
     }
 
     /// Runs `body` on the journal's thread once everything submitted before is settled; at once where the

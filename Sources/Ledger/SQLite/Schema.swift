@@ -140,12 +140,14 @@ enum Schema {
         """,
         // The version with which the object came into being; where an earlier release wrote the row, NULL, which means the one
         // that it has: rows are not written anew for that. The journal has been folded before, and holds entries from here on.
+        // Of a node that is gone nothing cools any more: such a row would never go, as no change speaks of it.
         """
         ALTER TABLE services ADD COLUMN created INTEGER;
         ALTER TABLE nodes ADD COLUMN created INTEGER;
         ALTER TABLE nodes ADD COLUMN releasing INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE pods ADD COLUMN created INTEGER;
         ALTER TABLE cooling ADD COLUMN created INTEGER;
+        DELETE FROM cooling WHERE json_valid(document) AND json_extract(document, '$.node') NOT IN (SELECT key FROM nodes);
         """,
     ]
 
@@ -153,7 +155,7 @@ enum Schema {
     static let firstOfEntries: Int64 = 4
 
     /// Brings a database that `verify` let pass to this version, in one transaction. O(1), but for what an earlier release's
-    /// journal holds: a start that ends before the end leaves all as it was.
+    /// journal holds and what cools: a start that ends before the end leaves all as it was.
     static func migrate(_ db: Database, _ path: String) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard found < version else { return }
