@@ -138,6 +138,9 @@ let package = Package(
             ],
             path: "Tests/AllocationCounts", exclude: ["thresholds.txt"], swiftSettings: settings),
         tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
+        tests(
+            "TandemClientTests",
+            ["TestSupport", "ServerSupport", "tandemd", "TandemClient", "TandemAPI", "OpenSSLTLS", nio, nioEmbedded]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
         tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),

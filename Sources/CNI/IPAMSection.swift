@@ -1,10 +1,10 @@
 import Addressing
 import TandemAPI
 
-/// The `ipam` section: where the server is, who asks, and what goes into every result.
+/// The `ipam` section: where the servers are, who asks, and what goes into every result.
 struct IPAMSection {
-    let host: String
-    let port: Int
+    /// In the order in which they are tried; at least one.
+    let servers: [ServerAddress]
     let caFile: String
     let certFile: String?
     let keyFile: String?
@@ -27,12 +27,7 @@ struct IPAMSection {
                 "ipam.\(other.name): \(other.value.text) is not supported; there are "
                     + Self.members.sorted().joined(separator: ", "))
         }
-        let server = try json.string("server", in: "ipam.") ?? "127.0.0.1:8443"
-        guard let (host, port) = ServerAddress.parse(server) else {
-            throw .configuration(
-                "ipam.server", "\"\(server)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443")
-        }
-        (self.host, self.port) = (host, port)
+        servers = try Self.servers(json)
         guard let caFile = try json.string("caFile", in: "ipam.") else {
             throw .configuration("ipam.caFile", "missing; it names the CA that signed the server's certificate, PEM")
         }
@@ -52,6 +47,19 @@ struct IPAMSection {
         }
         self.routes = routes
         timeoutMilliseconds = try Self.timeout(json["timeoutMs"])
+    }
+
+    /// `server`: a list with commas between, or an array.
+    private static func servers(_ json: JSONValue) throws(CNIError) -> [ServerAddress] {
+        let isArray = json["server"]?.arrayValue != nil
+        let elements = isArray ? try json.strings("server", in: "ipam.") : nil
+        let text = isArray ? nil : try json.string("server", in: "ipam.")
+        do throws(ServerAddress.ListFault) {
+            if let elements { return try ServerAddress.list(elements.map { $0[...] }) }
+            return try ServerAddress.list(text ?? "127.0.0.1:8443")
+        } catch {
+            throw .configuration("ipam.server", "\(error)")
+        }
     }
 
     private static func timeout(_ value: JSONValue?) throws(CNIError) -> Int {

@@ -2,23 +2,33 @@ import Glibc
 import OpenSSLTLS
 import TandemAPI
 
-/// The server, asked again and again until it answers or the time is up.
+/// The servers, asked one after the other and again until one answers or the time is up.
 ///
-/// Every call can be repeated: the server knows an attachment's allocation again, so that an answer which was lost on
-/// its way is given once more. Not thread-safe; blocks.
+/// Every call can be repeated, and at any of them: an attachment's allocation is known again, so that an answer which was
+/// lost on its way is given once more. Not thread-safe; blocks.
 final class ServerConnection {
     let context: TLSContext
-    private let section: IPAMSection
+    private let servers: [ServerAddress]
     private let deadline: MonotonicInstant
     private var stream: BlockingTLSStream?
     private var lastID = 0
 
+    /// What is left to be tried of this round: servers, and addresses of the one that was looked up last.
+    private var serversLeft: ArraySlice<ServerAddress>
+    private var peersLeft: ArraySlice<PeerAddress> = []
+    /// There is another to go to where one does not answer.
+    private var hasOthers: Bool
+    private var failures = Failures()
+
     /// Reads the certificates; connects with the first call.
     init(_ section: IPAMSection, deadline: MonotonicInstant) throws(CNIError) {
-        self.section = section
+        servers = section.servers
+        serversLeft = section.servers[...]
+        hasOthers = section.servers.count > 1
         self.deadline = deadline
+        // Each connection expects the name of its own server.
         var configuration = TLSClientConfiguration(
-            caFile: section.caFile, serverName: section.host, applicationProtocols: ["jsonrpc"])
+            caFile: section.caFile, serverName: section.servers[0].host, applicationProtocols: ["jsonrpc"])
         if let certificate = section.certFile, let key = section.keyFile {
             configuration.identity = TLSIdentity(certificateChainFile: certificate, privateKeyFile: key)
         }
@@ -30,20 +40,18 @@ final class ServerConnection {
         }
     }
 
-    /// The value of the answer's `result`. An error that a repetition may cure ends this only when the time is up.
+    /// The value of the answer's `result`. An error that another server or a repetition may cure ends this only when the
+    /// time is up.
     func call(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue {
         var pause = Self.firstPauseMilliseconds
         while true {
-            let failure: CNIError
-            do throws(Attempt) {
-                return try attempt(method, params)
-            } catch {
-                guard error.mayBeRepeated else { throw error.failure }
-                failure = error.failure
-            }
-            guard deadline.millisecondsLeft > pause else { throw failure }
+            if let result = try attempt(method, params) { return result }
+            if !serversLeft.isEmpty || !peersLeft.isEmpty { continue }
+            // Certificates must change first.
+            guard !failures.areAllRefusals, deadline.millisecondsLeft > pause else { throw failures.error }
             usleep(UInt32(pause) * 1_000)
             pause = min(pause * 2, Self.longestPauseMilliseconds)
+            serversLeft = servers[...]
         }
     }
 
@@ -51,32 +59,40 @@ final class ServerConnection {
     private static let longestPauseMilliseconds = 1_000
     private static let longestAnswer = 64 << 20
 
-    /// How one try went wrong.
-    private struct Attempt: Error {
-        var failure: CNIError
-        var mayBeRepeated: Bool
-    }
-
-    private func attempt(_ method: TandemAPI.Method, _ params: JSONValue) throws(Attempt) -> JSONValue {
+    /// nil where it went wrong in a way that may be better elsewhere or later, which is noted.
+    private func attempt(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue? {
+        guard let stream = connection() else { return nil }
         let answer: [UInt8]
         do throws(BlockingTLSStream.Failure) {
-            answer = try exchange(method, params)
+            answer = try exchange(stream, method, params)
         } catch {
-            stream = nil
-            let isRefused = error.code == .refused
-            throw Attempt(
-                failure: CNIError(
-                    isRefused ? .refused(.unauthenticated) : .tryAgainLater,
-                    "the server \(section.host) port \(section.port): \(error.message)"),
-                mayBeRepeated: !isRefused)
+            self.stream = nil
+            failures.note(stream.peer, error)
+            return nil
         }
-        return try result(of: answer)
+        let error: APIError
+        do throws(JSONError) {
+            let answer = try JSONValue(parsing: answer)
+            if let result = answer["result"] { return result }
+            error = try APIError(decoding: answer["error"] ?? .null)
+        } catch {
+            throw CNIError(.decodingFailure, "the server's answer can't be read: \(error)")
+        }
+        // A full range is told at once: within a call's time nothing is given back but by chance.
+        guard (error.isRetryable && error.reason != "RangeFull") || error.status == .deadlineExceeded else {
+            throw CNIError(error)
+        }
+        if hasOthers { self.stream = nil }
+        failures.note(stream.peer, error)
+        return nil
     }
 
     private func exchange(
-        _ method: TandemAPI.Method, _ params: JSONValue
+        _ stream: BlockingTLSStream, _ method: TandemAPI.Method, _ params: JSONValue
     ) throws(BlockingTLSStream.Failure) -> [UInt8] {
-        let stream = try connection()
+        // One that does not answer costs half of the time that is left, and no more.
+        let left = deadline.millisecondsLeft
+        let deadline = hasOthers ? MonotonicInstant.now.advanced(milliseconds: left / 2) : deadline
         lastID += 1
         var params = params
         params["timeoutMs"] = .number(String(max(1, deadline.millisecondsLeft)))
@@ -87,27 +103,76 @@ final class ServerConnection {
         return try stream.readLine(maximum: Self.longestAnswer, deadline: deadline)
     }
 
-    private func connection() throws(BlockingTLSStream.Failure) -> BlockingTLSStream {
-        if let stream { return stream }
-        let opened = try BlockingTLSStream(
-            context, host: section.host, port: section.port, serverName: section.host, deadline: deadline)
-        stream = opened
-        return opened
+    // MARK: Connecting
+
+    /// The connection that there is, else one to the first server left in this round that shakes hands.
+    private func connection() -> BlockingTLSStream? {
+        if stream == nil {
+            stream = BlockingTLSStream.connect(context, deadline: deadline, next: nextPeer) {
+                failures.note($0, $1)
+            }
+        }
+        return stream
     }
 
-    private func result(of line: [UInt8]) throws(Attempt) -> JSONValue {
-        let error: APIError
-        do throws(JSONError) {
-            let answer = try JSONValue(parsing: line)
-            if let result = answer["result"] { return result }
-            error = try APIError(decoding: answer["error"] ?? .null)
-        } catch {
-            throw Attempt(
-                failure: CNIError(.decodingFailure, "the server's answer can't be read: \(error)"), mayBeRepeated: false
-            )
+    private func nextPeer() -> PeerAddress? {
+        while peersLeft.isEmpty, let server = serversLeft.popFirst() {
+            do throws(PeerAddress.NotFound) {
+                peersLeft = try PeerAddress.all(of: server.host, port: server.port)[...]
+                if peersLeft.count > 1 { hasOthers = true }
+            } catch {
+                failures.note(server, error)
+            }
         }
-        // A full range is told at once: within a call's time nothing is given back but by chance.
-        let mayBeRepeated = (error.isRetryable && error.reason != "RangeFull") || error.status == .deadlineExceeded
-        throw Attempt(failure: CNIError(error), mayBeRepeated: mayBeRepeated)
+        return peersLeft.popFirst()
+    }
+}
+
+/// What each server said last, in the order in which they were asked first.
+private struct Failures {
+    private enum Kind {
+        /// No connection, or no answer.
+        case silence
+        /// TLS was refused by one side.
+        case refusal
+        /// An answer of the server's own.
+        case answer
+    }
+
+    private var last: [(who: String, failure: CNIError, kind: Kind)] = []
+
+    /// It would be so again.
+    var areAllRefusals: Bool { last.allSatisfy { $0.kind == .refusal } }
+
+    mutating func note(_ server: ServerAddress, _ failure: PeerAddress.NotFound) {
+        note("\(server)", CNIError(.tryAgainLater, "can't find the host: \(failure)"), .silence)
+    }
+
+    mutating func note(_ peer: PeerAddress, _ failure: BlockingTLSStream.Failure) {
+        if failure.code == .refused {
+            note("\(peer)", CNIError(.refused(.unauthenticated), failure.message), .refusal)
+        } else {
+            note("\(peer)", CNIError(.tryAgainLater, failure.message), .silence)
+        }
+    }
+
+    mutating func note(_ peer: PeerAddress, _ answer: APIError) { note("\(peer)", CNIError(answer), .answer) }
+
+    private mutating func note(_ who: String, _ failure: CNIError, _ kind: Kind) {
+        if let index = last.firstIndex(where: { $0.who == who }) {
+            last[index] = (who, failure, kind)
+        } else {
+            last.append((who, failure, kind))
+        }
+    }
+
+    var error: CNIError {
+        guard let first = last.first else { return CNIError(.tryAgainLater, "no server answered in time") }
+        guard last.count == 1 else {
+            let all = last.map { "\($0.who): \($0.failure.message)" }.joined(separator: "; ")
+            return CNIError(areAllRefusals ? first.failure.code : .tryAgainLater, "no server answered: \(all)")
+        }
+        guard first.kind != .answer else { return first.failure }
+        return CNIError(first.failure.code, "the server \(first.who): \(first.failure.message)")
     }
 }

@@ -4,9 +4,12 @@ import OpenSSLTLS
 import TandemAPI
 public import TandemClient
 
-/// The options that say where the server is and who asks; every command has them.
+/// The options that say where the servers are and who asks; every command has them.
 public struct ConnectionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The server. (default: $TANDEM_SERVER, or 127.0.0.1:8443)", valueName: "host:port"))
+    @Option(
+        help: ArgumentHelp(
+            "The server, or several of one range, one of which is asked after the other. (default: $TANDEM_SERVER, or 127.0.0.1:8443)",
+            valueName: "host:port,..."))
     public var server: String?
 
     @Option(
@@ -23,11 +26,7 @@ public struct ConnectionOptions: ParsableArguments {
 
     /// Throws `UsageError`.
     public func configuration() throws -> ClientConfiguration {
-        let server = server ?? Self.environment("TANDEM_SERVER") ?? "127.0.0.1:8443"
-        guard let (host, port) = ServerAddress.parse(server) else {
-            throw UsageError(
-                "--server: \"\(server)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443")
-        }
+        let servers = try servers()
         guard let caFile = caFile ?? Self.environment("TANDEM_CA_FILE") else {
             throw UsageError(
                 "--ca-file or TANDEM_CA_FILE must name the CA that signed the server's certificate, such as certs/dev/ca.crt"
@@ -38,10 +37,18 @@ public struct ConnectionOptions: ParsableArguments {
         switch (certificate, key) {
         case (let certificate?, let key?):
             let identity = TLSIdentity(certificateChainFile: certificate, privateKeyFile: key)
-            return ClientConfiguration(host: host, port: port, caFile: caFile, identity: identity)
-        case (nil, nil): return ClientConfiguration(host: host, port: port, caFile: caFile)
+            return ClientConfiguration(servers: servers, caFile: caFile, identity: identity)
+        case (nil, nil): return ClientConfiguration(servers: servers, caFile: caFile)
         case (nil, _?): throw UsageError("--cert-file or TANDEM_CERT_FILE must name the certificate of --key-file")
         case (_?, nil): throw UsageError("--key-file or TANDEM_KEY_FILE must name the key of --cert-file")
+        }
+    }
+
+    private func servers() throws -> [ServerAddress] {
+        do throws(ServerAddress.ListFault) {
+            return try ServerAddress.list(server ?? Self.environment("TANDEM_SERVER") ?? "127.0.0.1:8443")
+        } catch {
+            throw UsageError("\(server == nil ? "TANDEM_SERVER" : "--server"): \(error)")
         }
     }
 

@@ -36,24 +36,70 @@ public final class BlockingTLSStream {
         }
     }
 
+    /// Whose connection it is.
+    public let peer: PeerAddress
     private let context: TLSContext
     private let socket: Int32
     private let ssl: OpaquePointer
+    private var isConnected = false
     /// Bytes that came behind the last line.
     private var rest: [UInt8] = []
 
-    /// Connects to each address that the name has, in order, until one answers, and does the handshake.
-    ///
-    /// A name that is no address is looked up in the system's way, which knows no deadline.
-    public init(
-        _ context: TLSContext, host: String, port: Int, serverName: String, deadline: MonotonicInstant
-    ) throws(Failure) {
-        let socket = try Socket.connect(host: host, port: port, deadline: deadline)
+    /// A peer that has not shaken hands after so long is no more waited for alone (RFC 8305, 5).
+    private static let patienceMilliseconds = 250
+
+    /// Connects to the first of several peers that shakes hands: `next` gives them one by one, each when those before have
+    /// failed or have had 250 ms. nil where all have `failed` or, at the deadline, have not answered.
+    public static func connect(
+        _ context: TLSContext, deadline: MonotonicInstant, next: () -> PeerAddress?,
+        failed: (PeerAddress, Failure) -> Void
+    ) -> BlockingTLSStream? {
+        var underWay: [(stream: BlockingTLSStream, events: Int32)] = []
+        var (hasMore, nextStart) = (true, MonotonicInstant.now)
+        while deadline.millisecondsLeft > 0 {
+            if hasMore, underWay.isEmpty || nextStart.millisecondsLeft == 0 {
+                guard let peer = next() else {
+                    hasMore = false
+                    continue
+                }
+                do throws(Failure) {
+                    underWay.append((try BlockingTLSStream(context, peer), POLLOUT))
+                    nextStart = .now.advanced(milliseconds: patienceMilliseconds)
+                } catch {
+                    failed(peer, error)
+                }
+            }
+            guard !underWay.isEmpty else {
+                if hasMore { continue }
+                return nil
+            }
+            let isReady = Socket.wait(
+                underWay.map { ($0.stream.socket, $0.events) }, deadline: hasMore ? min(nextStart, deadline) : deadline)
+            for index in underWay.indices.reversed() where isReady[index] {
+                let stream = underWay[index].stream
+                do throws(Failure) {
+                    guard let events = try stream.advance() else { return stream }
+                    underWay[index].events = events
+                } catch {
+                    failed(stream.peer, error)
+                    underWay.remove(at: index)
+                    nextStart = .now
+                }
+            }
+        }
+        for (stream, _) in underWay { failed(stream.peer, .unreachable("no answer in time")) }
+        return nil
+    }
+
+    /// Begins to connect.
+    private init(_ context: TLSContext, _ peer: PeerAddress) throws(Failure) {
+        let socket = try Socket.beginConnecting(to: peer.address)
         OpenSSLErrorQueue.clear()
         guard let ssl = SSL_new(context.pointer) else {
             close(socket)
             throw .refused(OpenSSLErrorQueue.internalError("SSL_new"))
         }
+        self.peer = peer
         self.context = context
         self.socket = socket
         self.ssl = ssl
@@ -61,11 +107,20 @@ public final class BlockingTLSStream {
         SSL_set_fd(ssl, socket)
         SSL_set_connect_state(ssl)
         do throws(TLSError) {
-            try Self.expect(serverName, ssl)
+            try Self.expect(peer.host, ssl)
         } catch {
             throw .refused(error)
         }
-        try run(deadline) { SSL_do_handshake(ssl) }
+    }
+
+    /// Goes on with the connection and its handshake as far as it comes: what to wait for then; nil once it is done.
+    private func advance() throws(Failure) -> Int32? {
+        if !isConnected {
+            try Socket.checkConnected(socket)
+            isConnected = true
+        }
+        if case .wait(let events) = try step({ SSL_do_handshake(ssl) }) { return events }
+        return nil
     }
 
     deinit {
@@ -112,21 +167,37 @@ public final class BlockingTLSStream {
 
     // MARK: Inside
 
+    private enum Step {
+        case done(Int32)
+        /// The socket must be ready for this first.
+        case wait(Int32)
+    }
+
     /// Repeats one of OpenSSL's operations until it is done; in between it waits for the socket.
     @discardableResult
     private func run(_ deadline: MonotonicInstant, _ operation: () -> Int32) throws(Failure) -> Int32 {
         while true {
-            OpenSSLErrorQueue.clear()
-            errno = 0
-            let result = operation()
-            if result > 0 { return result }
-            switch SSL_get_error(ssl, result) {
-            case SSL_ERROR_WANT_READ: try Socket.wait(socket, for: POLLIN, deadline: deadline)
-            case SSL_ERROR_WANT_WRITE: try Socket.wait(socket, for: POLLOUT, deadline: deadline)
-            case SSL_ERROR_ZERO_RETURN: throw .unreachable("the server closed the connection")
-            case SSL_ERROR_SYSCALL: throw .unreachable("the connection was lost: \(Socket.reason(errno))")
-            default: throw failure()
+            switch try step(operation) {
+            case .done(let result): return result
+            case .wait(let events):
+                guard Socket.wait([(socket, events)], deadline: deadline) == [true] else {
+                    throw .unreachable("no answer in time")
+                }
             }
+        }
+    }
+
+    private func step(_ operation: () -> Int32) throws(Failure) -> Step {
+        OpenSSLErrorQueue.clear()
+        errno = 0
+        let result = operation()
+        if result > 0 { return .done(result) }
+        switch SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return .wait(POLLIN)
+        case SSL_ERROR_WANT_WRITE: return .wait(POLLOUT)
+        case SSL_ERROR_ZERO_RETURN: throw .unreachable("the server closed the connection")
+        case SSL_ERROR_SYSCALL: throw .unreachable("the connection was lost: \(Socket.reason(errno))")
+        default: throw failure()
         }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// A moment on the clock that only ever goes forward. Compares and adds; thread-safe as a value.
 public struct MonotonicInstant: Sendable, Hashable, Comparable {
@@ -23,67 +24,40 @@ public struct MonotonicInstant: Sendable, Hashable, Comparable {
     public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
 }
 
-/// A TCP connection with deadlines.
+/// A client's TCP socket, which never blocks by itself.
 enum Socket {
-    /// A connected, non-blocking socket that the caller owns.
-    static func connect(
-        host: String, port: Int, deadline: MonotonicInstant
-    ) throws(BlockingTLSStream.Failure) -> Int32 {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        let status = getaddrinfo(host, String(port), &hints, &list)
-        guard status == 0 else {
-            throw .unreachable("can't find \(host): \(String(cString: gai_strerror(status)))")
-        }
-        defer { freeaddrinfo(list) }
-        var failure = BlockingTLSStream.Failure.unreachable("\(host) has no address")
-        var next = list
-        while let address = next?.pointee {
-            do throws(BlockingTLSStream.Failure) {
-                return try connect(address, deadline)
-            } catch {
-                failure = .unreachable("can't connect to \(host) port \(port): \(error)")
-            }
-            next = address.ai_next
-        }
-        throw failure
-    }
-
-    private static func connect(
-        _ address: addrinfo, _ deadline: MonotonicInstant
-    ) throws(BlockingTLSStream.Failure) -> Int32 {
+    /// One whose connection is under way, owned by the caller: once it can be written to, `checkConnected` says how it went.
+    static func beginConnecting(to address: SocketAddress) throws(BlockingTLSStream.Failure) -> Int32 {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let socket = Glibc.socket(address.ai_family, kind, 0)
-        guard socket >= 0 else { throw .unreachable(reason(errno)) }
-        do throws(BlockingTLSStream.Failure) {
-            if Glibc.connect(socket, address.ai_addr, address.ai_addrlen) != 0 {
-                guard errno == EINPROGRESS else { throw .unreachable(reason(errno)) }
-                try wait(socket, for: POLLOUT, deadline: deadline)
-                var (outcome, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-                getsockopt(socket, SOL_SOCKET, SO_ERROR, &outcome, &size)
-                guard outcome == 0 else { throw .unreachable(reason(outcome)) }
+        let (socket, outcome) = address.withSockAddr { pointer, size in
+            let socket = Glibc.socket(Int32(pointer.pointee.sa_family), kind, 0)
+            guard socket >= 0, Glibc.connect(socket, pointer, socklen_t(size)) != 0 else {
+                return (socket, socket < 0 ? errno : 0)
             }
-            // One line out, one line in: nothing is gained by waiting for more to send.
-            var yes: Int32 = 1
-            setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
-            return socket
-        } catch {
-            close(socket)
-            throw error
+            return (socket, errno == EINPROGRESS ? 0 : errno)
         }
+        guard outcome == 0 else {
+            if socket >= 0 { close(socket) }
+            throw .unreachable(reason(outcome))
+        }
+        // One line out, one line in: nothing is gained by waiting for more to send.
+        var yes: Int32 = 1
+        setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
+        return socket
     }
 
-    /// Blocks until the socket can be read or written, whichever `events` says.
-    static func wait(
-        _ socket: Int32, for events: Int32, deadline: MonotonicInstant
-    ) throws(BlockingTLSStream.Failure) {
+    static func checkConnected(_ socket: Int32) throws(BlockingTLSStream.Failure) {
+        var (outcome, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
+        getsockopt(socket, SOL_SOCKET, SO_ERROR, &outcome, &size)
+        guard outcome == 0 else { throw .unreachable(reason(outcome)) }
+    }
+
+    /// Blocks until one of the sockets can be read or written, whichever its events say; which ones can, none at the deadline.
+    static func wait(_ entries: [(socket: Int32, events: Int32)], deadline: MonotonicInstant) -> [Bool] {
+        var polled = entries.map { pollfd(fd: $0.socket, events: Int16($0.events), revents: 0) }
         while true {
-            var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
-            let count = poll(&entry, 1, Int32(clamping: deadline.millisecondsLeft))
-            if count > 0 { return }
-            if count == 0 { throw .unreachable("no answer in time") }
-            guard errno == EINTR else { throw .unreachable(reason(errno)) }
+            let count = poll(&polled, nfds_t(polled.count), Int32(clamping: deadline.millisecondsLeft))
+            if count >= 0 || errno != EINTR { return polled.map { $0.revents != 0 } }
         }
     }
 

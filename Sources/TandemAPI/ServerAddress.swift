@@ -1,8 +1,18 @@
 /// Where a server listens, as command lines and configuration files write it.
-public enum ServerAddress {
+public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
+    /// A name or an IP address, the latter without brackets.
+    public var host: String
+    /// 1 to 65535.
+    public var port: Int
+
+    public init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
     /// Reads `HOST:PORT`, `[IPv6]:PORT` or a host alone, which stands for port 8443; nil where it is none of them.
-    public static func parse(_ server: String) -> (host: String, port: Int)? {
-        var host = server[...]
+    public init?(_ text: Substring) {
+        var host = text
         var port: Substring?
         if host.first == "[" {
             guard let end = host.firstIndex(of: "]") else { return nil }
@@ -14,9 +24,47 @@ public enum ServerAddress {
             port = host[host.index(after: colon)...]
             host = host[..<colon]
         }
-        guard !host.isEmpty, let number = port.map({ UInt16($0) }) ?? defaultPort, number > 0 else { return nil }
-        return (String(host), Int(number))
+        guard !host.isEmpty, !host.contains(where: \.isWhitespace),
+            let number = port.map({ UInt16($0) }) ?? Self.defaultPort, number > 0
+        else { return nil }
+        self.init(host: String(host), port: Int(number))
     }
 
+    public var description: String { "\(host) port \(port)" }
+
     private static let defaultPort: UInt16 = 8443
+}
+
+/// Several servers of one range, of which any answers any call.
+extension ServerAddress {
+    /// What is wrong with a list, and what would be right; a sentence without a full stop.
+    public struct ListFault: Error, Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// How many servers a list may have.
+    public static let maximumCount = 16
+
+    /// Reads addresses with commas between, in the order in which they are to be tried; one that comes again is left out.
+    public static func list(_ text: String) throws(ListFault) -> [ServerAddress] {
+        try list(text.split(separator: ",", omittingEmptySubsequences: false))
+    }
+
+    /// The same of addresses that are apart already; there must be one at least.
+    public static func list(_ texts: [Substring]) throws(ListFault) -> [ServerAddress] {
+        guard (1...maximumCount).contains(texts.count) else {
+            throw ListFault(description: "\(texts.count) servers are not 1 to \(maximumCount)")
+        }
+        var servers: [ServerAddress] = []
+        for text in texts {
+            guard let server = ServerAddress(text) else {
+                throw ListFault(
+                    description:
+                        "\"\(text)\" is no HOST:PORT; write, for example, 127.0.0.1:8443 or [::1]:8443, several with commas between"
+                )
+            }
+            if !servers.contains(server) { servers.append(server) }
+        }
+        return servers
+    }
 }

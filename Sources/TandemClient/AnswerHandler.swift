@@ -18,6 +18,7 @@ final class AnswerHandler: ChannelInboundHandler {
     private var waiting: [Int: (answer: EventLoopPromise<JSONValue>, deadline: Scheduled<Void>)] = [:]
     private var lastID = 0
     private var end: ClientError?
+    private var isRetired = false
 
     init(ready: EventLoopPromise<Void>) {
         self.ready = ready
@@ -54,6 +55,13 @@ final class AnswerHandler: ChannelInboundHandler {
         guard let (answer, deadline) = waiting.removeValue(forKey: id) else { return }
         deadline.cancel()
         answer.completeWith(result.mapError { $0 })
+        if isRetired { retire() }
+    }
+
+    /// Nothing more will be sent: it is closed once nothing waits for an answer.
+    func retire() {
+        isRetired = true
+        if waiting.isEmpty { context?.close(promise: nil) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

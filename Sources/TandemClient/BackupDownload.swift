@@ -2,7 +2,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Fetches a copy of a server's database, over HTTP/1.1 as that is no call but a file.
+/// Fetches a copy of the database of the first server that can be reached, over HTTP/1.1 as that is no call but a file.
 public enum BackupDownload {
     /// Writes the copy into a file that is not there yet; nothing is left of one that was cut off. Returns its size in
     /// bytes. Throws `ClientError`, or `BackupRefused`.
@@ -21,9 +21,12 @@ public enum BackupDownload {
     }
 
     private static func fetch(_ configuration: ClientConfiguration, into file: FileHandle) async throws -> Int {
-        let parts = try await HTTPConnection.open(configuration)
+        // What was cut off is not gone on with elsewhere: a copy is one server's.
+        let (server, parts) = try await configuration.first { server in
+            (server, try await HTTPConnection.open(server, configuration))
+        }
         return try await parts.executeThenClose { inbound, outbound in
-            try await outbound.write(.head(HTTPConnection.request(configuration, "/backup")))
+            try await outbound.write(.head(HTTPConnection.request(server, "/backup")))
             try await outbound.write(.end(nil))
             var (written, announced, status) = (0, 0, HTTPResponseStatus.ok)
             var complaint = ""

@@ -1,18 +1,45 @@
 public import OpenSSLTLS
+public import TandemAPI
 
-/// Where a server is, whom to trust, and who this client is.
+/// Where the servers are, whom to trust, and who this client is.
 public struct ClientConfiguration: Sendable {
-    /// A host name or an IP address; the server's certificate must be made out to it.
-    public var host: String
-    public var port: Int
+    /// Servers of one range, any of which answers any call, in the order in which they are tried; at least one. Each one's
+    /// certificate must be made out to its own host.
+    public var servers: [ServerAddress]
     public var caFile: String
     /// The client's certificate; nil for calls that need none.
     public var identity: TLSIdentity?
 
-    public init(host: String, port: Int, caFile: String, identity: TLSIdentity? = nil) {
-        self.host = host
-        self.port = port
+    public init(servers: [ServerAddress], caFile: String, identity: TLSIdentity? = nil) {
+        self.servers = servers
         self.caFile = caFile
         self.identity = identity
+    }
+
+    /// One server: a host name or an IP address, and a port.
+    public init(host: String, port: Int, caFile: String, identity: TLSIdentity? = nil) {
+        self.init(servers: [ServerAddress(host: host, port: port)], caFile: caFile, identity: identity)
+    }
+
+    /// Throws `TLSError` where one of the files can't be used.
+    func tlsContext(for server: ServerAddress, _ applicationProtocol: String) throws(TLSError) -> TLSContext {
+        try TLSContext(
+            client: TLSClientConfiguration(
+                caFile: caFile, identity: identity, serverName: server.host,
+                applicationProtocols: [applicationProtocol]))
+    }
+
+    /// What the first server that can be asked says; a `ClientError` is taken to the next one, and the last tells what each
+    /// of them said.
+    func first<Answer>(_ ask: (ServerAddress) async throws -> Answer) async throws -> Answer {
+        var failures = Failures()
+        for server in servers {
+            do {
+                return try await ask(server)
+            } catch let error as ClientError {
+                failures.note("\(server)", error)
+            }
+        }
+        throw failures.error
     }
 }

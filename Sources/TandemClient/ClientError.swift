@@ -26,14 +26,24 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     /// The error that led to this one: of NIO, of the system, a `TLSError` or a `JSONError`; nil where this is the first.
     public let cause: (any Error)?
 
+    /// The message without what several servers' failures have in common.
+    let reason: String
+
     public var description: String { message }
 
-    static func notReached(_ why: String, cause: (any Error)? = nil) -> ClientError {
-        ClientError(code: .notReached, message: "can't reach the server: \(why)", cause: cause)
+    init(code: Code, message: String, reason: String? = nil, cause: (any Error)?) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+        self.reason = reason ?? message
     }
 
-    static func notReached(_ server: ClientConfiguration, cause: any Error) -> ClientError {
-        .notReached("\(server.host) port \(server.port): \(text(cause))", cause: cause)
+    static func notReached(_ who: String, _ why: String, cause: (any Error)? = nil) -> ClientError {
+        ClientError(code: .notReached, message: "can't reach the server: \(who): \(why)", reason: why, cause: cause)
+    }
+
+    static func notReached(_ who: String, cause: any Error) -> ClientError {
+        .notReached(who, text(cause), cause: cause)
     }
 
     static func connectionLost(_ why: String, cause: (any Error)? = nil) -> ClientError {

@@ -2,21 +2,39 @@ public import NIOCore
 import NIOHTTP1
 import NIOPosix
 import OpenSSLTLS
+import TandemAPI
 
-/// Asks a server whether it serves: `GET /readyz`, or `/livez` for whether it lives. Needs no certificate of one's own.
+/// Asks servers whether one of them serves: `GET /readyz`, or `/livez` for whether it lives. Needs no certificate of one's own.
 public enum HealthProbe {
-    /// The server's answer, and whether it is the good one. Takes at most `timeout`, and throws `ClientError`
-    /// of the code `notReached` where there is no answer by then.
+    /// The first good answer, else the last one; and whether it is good. Each server has its part of `timeout`, and
+    /// `ClientError` of the code `notReached` is thrown where there is no answer by then.
     public static func run(
         _ configuration: ClientConfiguration, path: String = "/readyz?verbose", timeout: TimeAmount = .seconds(5)
     ) async throws -> (isHealthy: Bool, text: String) {
-        let parts = try await HTTPConnection.open(configuration, timeout: timeout)
+        let timeout = TimeAmount.nanoseconds(timeout.nanoseconds / Int64(configuration.servers.count))
+        var lastAnswer: (isHealthy: Bool, text: String)?
+        do {
+            return try await configuration.first { server in
+                let answer = try await ask(server, configuration, path, timeout)
+                guard !answer.isHealthy else { return answer }
+                lastAnswer = answer
+                throw ClientError.notReached("\(server)", "it does not serve")
+            }
+        } catch let error as ClientError {
+            guard let lastAnswer else { throw error }
+            return lastAnswer
+        }
+    }
+
+    private static func ask(
+        _ server: ServerAddress, _ configuration: ClientConfiguration, _ path: String, _ timeout: TimeAmount
+    ) async throws -> (isHealthy: Bool, text: String) {
+        let parts = try await HTTPConnection.open(server, configuration, timeout: timeout)
         let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
         defer { deadline.cancel() }
-        let server = "\(configuration.host) port \(configuration.port)"
         do {
             return try await parts.executeThenClose { inbound, outbound in
-                try await outbound.write(.head(HTTPConnection.request(configuration, path)))
+                try await outbound.write(.head(HTTPConnection.request(server, path)))
                 try await outbound.write(.end(nil))
                 var (isHealthy, text) = (false, "")
                 for try await part in inbound {
@@ -26,11 +44,12 @@ public enum HealthProbe {
                     case .end: return (isHealthy, text)
                     }
                 }
-                throw ClientError.notReached("\(server): no answer within \(timeout.nanoseconds / 1_000_000) ms")
+                throw ClientError.notReached(
+                    "\(server)", "no answer within \(timeout.nanoseconds / 1_000_000) ms")
             }
         } catch let error as TLSError {
             // The files were in order, or the connection would not have been opened: the other side did not do its part.
-            throw ClientError.notReached("\(server): \(error.message)", cause: error)
+            throw ClientError.notReached("\(server)", error.message, cause: error)
         }
     }
 }
@@ -40,15 +59,14 @@ enum HTTPConnection {
     typealias Parts = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
 
     /// Throws `ClientError`, or `TLSError` where one of the files can't be used.
-    static func open(_ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)) async throws -> Parts {
-        let tls = try TLSContext(
-            client: TLSClientConfiguration(
-                caFile: configuration.caFile, identity: configuration.identity, serverName: configuration.host,
-                applicationProtocols: ["http/1.1"]))
+    static func open(
+        _ server: ServerAddress, _ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)
+    ) async throws -> Parts {
+        let tls = try configuration.tlsContext(for: server, "http/1.1")
         do {
             return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .connectTimeout(timeout)
-                .connect(host: configuration.host, port: configuration.port) { channel in
+                .connect(host: server.host, port: server.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(
                             TLSHandler(context: tls, handshakeTimeout: timeout))
@@ -57,14 +75,14 @@ enum HTTPConnection {
                     }
                 }
         } catch {
-            throw ClientError.notReached(configuration, cause: error)
+            throw ClientError.notReached("\(server)", cause: error)
         }
     }
 
     /// A `GET` that ends the connection.
-    static func request(_ configuration: ClientConfiguration, _ path: String) -> HTTPRequestHead {
+    static func request(_ server: ServerAddress, _ path: String) -> HTTPRequestHead {
         var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
-        head.headers = ["host": "\(configuration.host):\(configuration.port)", "connection": "close"]
+        head.headers = ["host": "\(server.host):\(server.port)", "connection": "close"]
         return head
     }
 }

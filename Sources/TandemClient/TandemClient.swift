@@ -3,73 +3,81 @@ import NIOPosix
 import OpenSSLTLS
 public import TandemAPI
 
-/// One connection to a server: JSON-RPC over the stream of lines, any number of calls at a time. Thread-safe.
+/// A connection to a server, or to one of several over the same range: JSON-RPC over the stream of lines, any number of calls
+/// at a time. Thread-safe.
 ///
-/// It does not come back by itself once it is lost: connect again, and repeat what had no answer.
+/// With several servers, or a name that has several addresses, a call whose server is lost, is silent for 5 s (or half of the
+/// call's time) or answers UNAVAILABLE is sent to the next one, and so round, with pauses of 50 to 500 ms, until the call's
+/// time is up. It may so be done twice, of which the second finds what the first did. With a single server nothing is sent
+/// again, and a connection that is lost does not come back: connect again, and repeat what had no answer.
 public final class TandemClient: Sendable {
-    private let channel: any Channel
-    private let calls: NIOLoopBound<AnswerHandler>
+    private let loop: any EventLoop
+    private let failover: NIOLoopBound<Failover>
 
-    /// Connects and shakes hands; takes at most `timeout` for each. Without a group, that of the process. Throws
-    /// `ClientError`, or `TLSError` where one of the files can't be used.
+    /// Connects to the first server that shakes hands; takes at most twice `timeout`. Without a group, that of the process.
+    /// Throws `ClientError`, or `TLSError` where one of the files can't be used.
     public static func connect(
         _ configuration: ClientConfiguration, on group: (any EventLoopGroup)? = nil, timeout: TimeAmount = .seconds(10)
     ) async throws -> TandemClient {
-        let tls = try TLSContext(
-            client: TLSClientConfiguration(
-                caFile: configuration.caFile, identity: configuration.identity, serverName: configuration.host,
-                applicationProtocols: ["jsonrpc"]))
-        let bootstrap = ClientBootstrap(group: group ?? MultiThreadedEventLoopGroup.singleton)
-            .connectTimeout(timeout)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let ready = channel.eventLoop.makePromise(of: Void.self)
-                    try channel.pipeline.syncOperations.addHandlers([
-                        TLSHandler(context: tls, handshakeTimeout: timeout), AnswerHandler(ready: ready),
-                    ])
-                }
-            }
-        do {
-            let channel = try await bootstrap.connect(host: configuration.host, port: configuration.port).get()
-            let calls = try await channel.eventLoop.submit {
-                NIOLoopBound(
-                    try channel.pipeline.syncOperations.handler(type: AnswerHandler.self), eventLoop: channel.eventLoop)
-            }.get()
-            try await channel.eventLoop.flatSubmit { calls.value.ready.futureResult }.get()
-            return TandemClient(channel, calls)
-        } catch let error as ClientError {
-            throw error
-        } catch {
-            throw ClientError.notReached(configuration, cause: error)
+        precondition(!configuration.servers.isEmpty, "a client needs a server")
+        var contexts: [String: TLSContext] = [:]
+        for server in configuration.servers where contexts[server.host] == nil {
+            contexts[server.host] = try configuration.tlsContext(for: server, "jsonrpc")
         }
+        let loop = (group ?? MultiThreadedEventLoopGroup.singleton).next()
+        let client = try await loop.submit { [contexts] in
+            let wire = Failover.Wire(
+                lookUp: { server, done in lookUp(server, on: loop, timeout: timeout, done) },
+                open: { peer, done in
+                    ServerConnection.open(peer, contexts[peer.host]!, on: loop, timeout: timeout, done)
+                })
+            let failover = Failover(configuration.servers, on: loop, wire)
+            return TandemClient(loop, NIOLoopBound(failover, eventLoop: loop))
+        }.get()
+        try await loop.flatSubmit { client.failover.value.connect() }.get()
+        return client
     }
 
-    private init(_ channel: any Channel, _ calls: NIOLoopBound<AnswerHandler>) {
-        self.channel = channel
-        self.calls = calls
+    private init(_ loop: any EventLoop, _ failover: NIOLoopBound<Failover>) {
+        self.loop = loop
+        self.failover = failover
+    }
+
+    /// The system's way to look a name up blocks, so that it has a thread of its own; it is not waited for beyond `timeout`.
+    private static func lookUp(
+        _ server: ServerAddress, on loop: any EventLoop, timeout: TimeAmount,
+        _ done: @escaping (Result<[PeerAddress], any Error>) -> Void
+    ) {
+        if let peer = PeerAddress(ipAddress: server.host, port: server.port) { return done(.success([peer])) }
+        let found = loop.makePromise(of: [PeerAddress].self)
+        let timer = loop.scheduleTask(in: timeout) {
+            found.fail(ClientError.notReached("\(server)", "its name was not looked up in time"))
+        }
+        NIOThreadPool.singleton.runIfActive(eventLoop: loop) {
+            do throws(PeerAddress.NotFound) {
+                return try PeerAddress.all(of: server.host, port: server.port)
+            } catch {
+                throw ClientError.notReached("\(server)", "\(error)", cause: error)
+            }
+        }.cascade(to: found)
+        found.futureResult.assumeIsolated().whenComplete { result in
+            timer.cancel()
+            done(result)
+        }
     }
 
     /// Sends one call and waits for its answer: the value of `result`.
     ///
-    /// Throws `APIError` where the server refuses it, else `ClientError`. `timeout` is the client's own: the server does
-    /// not know of it, unless `params` has a `timeoutMs`.
+    /// Throws `APIError` where the server refuses it, else `ClientError`; of several servers, with what each said last.
+    /// `timeout` is the client's own: the server does not know of it, unless `params` has a `timeoutMs`.
     public func call(
         _ method: Method, _ params: JSONValue = [:], timeout: TimeAmount = .seconds(60)
     ) async throws -> JSONValue {
-        let answer = channel.eventLoop.flatSubmit {
-            self.calls.value.send(method.rawValue, params, timeout: timeout)
-        }
-        let message = try await answer.get()
-        if let error = message["error"] { throw try APIError(decoding: error) }
-        guard let result = message["result"] else {
-            throw ClientError.malformedAnswer("it has neither result nor error")
-        }
-        return result
+        try await loop.flatSubmit { self.failover.value.call(method, params, timeout: timeout) }.get()
     }
 
     /// Ends the connection in an orderly way; calls under way have no answer.
     public func close() async {
-        try? await channel.close().get()
+        try? await loop.flatSubmit { self.failover.value.close() }.get()
     }
 }

@@ -42,7 +42,7 @@ final class LoadConnection: ChannelInboundHandler {
         self.plan = plan
         self.ready = ready
         script = Script(plan, connection: connection)
-        wire = plan.transport == .stream ? StreamWire() : HTTPWire(host: plan.server.host)
+        wire = plan.transport == .stream ? StreamWire() : HTTPWire(host: plan.server(of: connection).host)
     }
 
     var calls: Int { measured.calls }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import NIOCore
+import TandemAPI
 import TandemClient
 
 /// What a run does, checked.
@@ -10,7 +11,7 @@ struct LoadPlan: Sendable {
         case services, pods, mixed, batch, churn, handshakes
     }
 
-    var server: ClientConfiguration
+    var target: ClientConfiguration
     var transport: Transport
     var workload: Workload
     var connections: Int
@@ -30,6 +31,9 @@ struct LoadPlan: Sendable {
     var ignoresAnswers: Bool
     /// Tells this run's objects from all others.
     var run: String
+
+    /// Where a connection goes: they are dealt out over the servers.
+    func server(of connection: Int) -> ServerAddress { target.servers[connection % target.servers.count] }
 
     var namespace: String { "load-\(run)" }
 }

@@ -61,7 +61,7 @@ struct LoadRun {
     }
 
     private func connect() async throws -> [BoundConnection] {
-        let tls = try tlsContext()
+        let tls = try tlsContexts()
         var connections: [BoundConnection] = []
         for number in 0..<plan.connections {
             connections.append(try await BoundConnection.connect(plan, number, tls))
@@ -70,16 +70,21 @@ struct LoadRun {
         return connections
     }
 
-    private func tlsContext() throws -> TLSContext {
-        try TLSContext(
-            client: TLSClientConfiguration(
-                caFile: plan.server.caFile, identity: plan.server.identity, serverName: plan.server.host,
-                applicationProtocols: [plan.transport == .stream ? "jsonrpc" : "http/1.1"]))
+    /// For each server's host.
+    private func tlsContexts() throws -> [String: TLSContext] {
+        var contexts: [String: TLSContext] = [:]
+        for server in plan.target.servers where contexts[server.host] == nil {
+            contexts[server.host] = try TLSContext(
+                client: TLSClientConfiguration(
+                    caFile: plan.target.caFile, identity: plan.target.identity, serverName: server.host,
+                    applicationProtocols: [plan.transport == .stream ? "jsonrpc" : "http/1.1"]))
+        }
+        return contexts
     }
 
     /// Brings the smaller Service range to where `churn` keeps it.
     private func fillUp(_ connections: [BoundConnection]) async throws {
-        let client = try await TandemClient.connect(plan.server)
+        let client = try await TandemClient.connect(plan.target)
         let pools = try await client.pools(.service)
         await client.close()
         let counts = pools.compactMap { pool -> (Double, Double)? in
@@ -106,7 +111,7 @@ struct LoadRun {
     // MARK: Handshakes
 
     private func handshakes() async throws -> LoadResult {
-        let tls = try tlsContext()
+        let tls = try tlsContexts()
         var result = LoadResult(plan: plan, elapsed: plan.duration)
         let end = NIODeadline.now() + plan.duration
         let started = NIODeadline.now()
@@ -138,20 +143,25 @@ struct BoundConnection: Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<LoadConnection>
 
-    static func connect(_ plan: LoadPlan, _ number: Int, _ tls: TLSContext) async throws -> BoundConnection {
+    static func connect(
+        _ plan: LoadPlan, _ number: Int, _ tls: [String: TLSContext]
+    ) async throws -> BoundConnection {
+        let server = plan.server(of: number)
         do {
-            return try await open(plan, number, tls)
+            return try await open(plan, number, server, tls[server.host]!)
         } catch let failure as LoadFailure {
             throw failure
         } catch {
-            throw LoadFailure(description: "can't reach the server: \(error)")
+            throw LoadFailure(description: "can't reach the server \(server): \(error)")
         }
     }
 
-    private static func open(_ plan: LoadPlan, _ number: Int, _ tls: TLSContext) async throws -> BoundConnection {
+    private static func open(
+        _ plan: LoadPlan, _ number: Int, _ server: ServerAddress, _ tls: TLSContext
+    ) async throws -> BoundConnection {
         let (channel, handler) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connect(host: plan.server.host, port: plan.server.port) { channel in
+            .connect(host: server.host, port: server.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let ready = channel.eventLoop.makePromise(of: Void.self)
                     let handler = LoadConnection(plan, connection: number, ready: ready)

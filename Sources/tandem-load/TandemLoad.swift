@@ -130,7 +130,7 @@ struct TandemLoad: AsyncParsableCommand {
         try check(rate.map { $0 > 0 } ?? true, "--rate must be above 0")
         try check(nodes > 0, "--nodes must be above 0")
         return LoadPlan(
-            server: try connection.configuration(), transport: transport, workload: workload,
+            target: try connection.configuration(), transport: transport, workload: workload,
             connections: connections, pipeline: pipeline, rate: rate,
             warmUp: .nanoseconds(Int64(warmUp * 1e9)), duration: .nanoseconds(Int64(duration * 1e9)),
             batchSize: batchSize, shares: shares, fill: fill, nodes: nodes, ignoresAnswers: ignoreAnswers,

@@ -11,7 +11,7 @@ struct Verification {
 
     /// No address may have two owners, and everything acknowledged must be there with the addresses that were answered.
     func faults(held: [String: [UInt8]], unsettled: Set<String>) async throws -> [String] {
-        let client = try await TandemClient.connect(plan.server)
+        let client = try await TandemClient.connect(plan.target)
         var faults: [String] = []
         var owners: [String: String] = [:]
         var stored: [String: [UInt8]] = [:]

@@ -11,7 +11,8 @@ struct Tandemctl: AsyncParsableCommand {
         abstract: "Asks a Tandem server for addresses, and shows who has which.",
         discussion: """
             The server is found by --server, --ca-file, --cert-file and --key-file, or by TANDEM_SERVER, TANDEM_CA_FILE, \
-            TANDEM_CERT_FILE and TANDEM_KEY_FILE.
+            TANDEM_CERT_FILE and TANDEM_KEY_FILE. Of several servers of one range, --server a:8443,b:8443, the next one is \
+            asked where one is not reached or can't serve.
 
             Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
             """,

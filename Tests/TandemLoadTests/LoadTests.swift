@@ -12,10 +12,12 @@ struct LoadTests {
         "--node-cidr-mask-size-ipv4=16",
     ]
 
-    private func load(_ port: Int, _ words: String) -> Command.Result {
+    private func load(_ port: Int, _ words: String) -> Command.Result { load("127.0.0.1:\(port)", words) }
+
+    private func load(_ servers: String, _ words: String) -> Command.Result {
         let certificates = Certificates.shared
         let connection = [
-            "--server", "127.0.0.1:\(port)", "--ca-file", certificates.ca, "--cert-file",
+            "--server", servers, "--ca-file", certificates.ca, "--cert-file",
             certificates.certificate("admin"), "--key-file", certificates.key("admin"), "--quiet",
         ]
         return Command.run(
@@ -59,6 +61,19 @@ struct LoadTests {
         let allocated =
             pools?["result"]?["pools"]?.arrayValue?.first?["allocated"]?.stringValue.flatMap { Int($0) } ?? 0
         #expect((880...960).contains(allocated), "\(allocated) of 1,022")
+    }
+
+    @Test("connections are dealt out over several servers, each under its name")
+    func dealsOut() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let words = "--workload services --connections 2 --warm-up 0.1 --duration 0.3"
+        let result = load("127.0.0.1:\(server.port),localhost:\(server.port)", words)
+        #expect(result.status == 0, "\(result.output) \(result.errors)")
+        let broken = load("127.0.0.1:\(server.port),127.0.0.1:1", words)
+        #expect(broken.status == 3)
+        #expect(broken.errors.contains("can't reach the server 127.0.0.1 port 1"), "\(broken.errors)")
+        #expect(server.stop() == 0)
     }
 
     @Test("wrong usage, and a server that is not there")

@@ -1,0 +1,54 @@
+import NIOCore
+import NIOPosix
+import OpenSSLTLS
+import TandemAPI
+
+/// One connection to one server: JSON-RPC over the stream of lines. On its event loop alone.
+final class ServerConnection: CallConnection {
+    let peer: PeerAddress
+    private let channel: any Channel
+    private let calls: AnswerHandler
+
+    private init(_ peer: PeerAddress, _ channel: any Channel) throws {
+        self.peer = peer
+        self.channel = channel
+        calls = try channel.pipeline.syncOperations.handler(type: AnswerHandler.self)
+    }
+
+    /// Connects and shakes hands, with `timeout` for each.
+    static func open(
+        _ peer: PeerAddress, _ tls: TLSContext, on loop: any EventLoop, timeout: TimeAmount,
+        _ done: @escaping (Result<any CallConnection, any Error>) -> Void
+    ) {
+        let bootstrap = ClientBootstrap(group: loop)
+            .connectTimeout(timeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let ready = channel.eventLoop.makePromise(of: Void.self)
+                    try channel.pipeline.syncOperations.addHandlers([
+                        TLSHandler(context: tls, handshakeTimeout: timeout), AnswerHandler(ready: ready),
+                    ])
+                }
+            }
+        bootstrap.connect(to: peer.address).assumeIsolated().whenComplete { result in
+            do {
+                let connection = try ServerConnection(peer, result.get())
+                connection.calls.ready.futureResult.assumeIsolated().whenComplete { done($0.map { connection }) }
+            } catch {
+                done(.failure(ClientError.notReached("\(peer)", cause: error)))
+            }
+        }
+    }
+
+    func send(
+        _ method: TandemAPI.Method, _ params: JSONValue, timeout: TimeAmount,
+        _ answer: @escaping (Result<JSONValue, any Error>) -> Void
+    ) {
+        calls.send(method.rawValue, params, timeout: timeout).assumeIsolated().whenComplete(answer)
+    }
+
+    func retire() { calls.retire() }
+
+    func close() -> EventLoopFuture<Void> { channel.close() }
+}
