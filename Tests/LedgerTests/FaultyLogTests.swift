@@ -212,4 +212,27 @@ struct FaultyLogTests {
         fence("d")
         #expect(outcomes.all.dropFirst(2) == ["c stopped", "d refused: stopped"])
     }
+
+    @Test("a stop takes all that has come, however much, before it gives up on a group")
+    func stopsBehindWhatHasCome() throws {
+        let store = SharedLog.Store()
+        let (one, other) = (try Server(store), try Server(store))
+        let outcomes = Noted<String>()
+        for index in 0..<100 {
+            one.submit(.put(.node, "n\(index)"), outcomes)
+            one.run()
+            store.land(one.member)
+            one.member.deliver(1)
+            one.run()
+        }
+        let last = Noted<String>()
+        other.submit(.put(.node, "last"), last)
+        other.run()
+        store.land(other.member)
+        other.member.deliver(.max)
+        other.journal.stop()
+        #expect(last.all == [outcomes.all[0]])
+        #expect(other.books.all.version == 101)
+        one.journal.stop()
+    }
 }

@@ -19,6 +19,8 @@ let servers = argument("servers").map { Int(min(max($0, 1), 3)) }
 
 @MainActor
 func simulate(_ seed: UInt64, _ steps: Int) throws -> Simulation.Tally {
+    // A trap says nothing of the seed.
+    FileHandle.standardError.write(Data("seed \(seed)\n".utf8))
     let simulation = try Simulation(seed: seed, servers: servers)
     try simulation.run(steps: steps)
     try simulation.finish()

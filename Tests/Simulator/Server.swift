@@ -133,12 +133,12 @@ final class WatchedLog: Log, @unchecked Sendable {
 
     func next() -> LogEvent? {
         finish()
+        if isShared, !server.isDead, simulation.mayKill(server, oneIn: 4_096) != .not { server.isDead = true }
         guard !server.isDead else {
             guard flight.take() != nil else { return nil }
             return .failed(LedgerError(.stopped, "the simulated server is dead", outcome: .unknown))
         }
-        if isShared, simulation.mayKill(server, oneIn: 4_096) != .not { server.isDead = true }
-        guard !server.isDead, let event = inner.next() else { return nil }
+        guard let event = inner.next() else { return nil }
         switch event {
         case .landed: arriving = flight.take()?.count ?? 0
         case .foreign(let proposals): arriving = proposals.count

@@ -26,7 +26,7 @@ extension Books {
     /// Has each pool that a CIDR lies across pass over it, but for the node's own pools, and the one that has a mark for it.
     func exclude(_ cidr: CIDR) {
         for pool in pools.addressPools where pool.cidr.overlaps(cidr) { excludeNodes(from: pool) }
-        for pool in pools.nodeCIDR where pool.cluster.overlaps(cidr) && pool.state(of: cidr) == .outOfRange {
+        for pool in pools.nodeCIDR where pool.cluster.overlaps(cidr) && pool.subnet(around: cidr) == nil {
             excludeNodes(from: pool)
         }
         for (outer, node) in withHeld({ $0.cidrs.all(around: cidr) }) where outer != cidr {

@@ -232,15 +232,19 @@ extension Journal {
         log.close()
     }
 
-    /// Where a group's outcome does not come, nobody can tell it, and nothing is appended behind it.
+    /// Where a group's outcome does not come, nobody can tell it, and nothing is appended behind it or taken from the log any more.
     func stopByHand() {
-        var progress = Progress.hasWork
-        while progress != .ended {
-            progress = turn(sleeps: false)
-            guard progress == .isIdle, let flight = state.withLock({ $0.flight.take() }) else { continue }
+        while true {
+            let progress = turn(sleeps: false)
+            if progress == .ended { return }
+            // It may have come and not been taken yet.
+            guard progress == .isIdle, let flight = state.withLock({ $0.hasNews ? nil : $0.flight.take() }) else {
+                continue
+            }
             let reason = "the server ended before the outcome was known"
             settle(flight.entries, .failure(LedgerError(.stopped, reason, outcome: .unknown)))
             while let group = takeGroup() { settle(group, .failure(LedgerError(.stopped, reason))) }
+            return end()
         }
     }
 }
