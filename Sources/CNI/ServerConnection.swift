@@ -46,7 +46,7 @@ final class ServerConnection {
         var pause = Self.firstPauseMilliseconds
         while true {
             if let result = try attempt(method, params) { return result }
-            if !serversLeft.isEmpty || !peersLeft.isEmpty { continue }
+            if deadline.millisecondsLeft > 0, !serversLeft.isEmpty || !peersLeft.isEmpty { continue }
             // Certificates must change first.
             guard !failures.areAllRefusals, deadline.millisecondsLeft > pause else { throw failures.error }
             usleep(UInt32(pause) * 1_000)

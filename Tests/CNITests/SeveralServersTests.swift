@@ -82,6 +82,15 @@ struct SeveralServersTests {
         )
     }
 
+    @Test("the time is over though servers are left that were not asked")
+    func timeIsUp() throws {
+        let stopped = try start("a")
+        stopped.send(SIGSTOP)
+        let answer = plugin([stopped.port, stopped.port - 1, stopped.port + 1], timeoutMs: 100)("ADD")
+        #expect(answer.code == 11, "\(answer.text)")
+        stopped.send(SIGCONT)
+    }
+
     @Test("each is verified under its own name; where all are refused nothing is tried again")
     func names() throws {
         let authority = CertificateAuthority(directory)

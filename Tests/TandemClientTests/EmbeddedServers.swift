@@ -2,6 +2,7 @@ import NIOCore
 import NIOEmbedded
 import OpenSSLTLS
 import TandemAPI
+import Testing
 
 @testable import TandemClient
 
@@ -39,6 +40,12 @@ final class EmbeddedServers {
             }
             calls.append((method, once))
             _ = loop.assumeIsolated().scheduleTask(in: timeout) { once(.failure(ClientError.timedOut)) }
+        }
+
+        func call(_ index: Int) throws -> (
+            method: TandemAPI.Method, answer: (Result<JSONValue, any Error>) -> Void
+        ) {
+            try #require(calls.dropFirst(index).first)
         }
 
         func retire() { isRetired = true }
@@ -86,6 +93,8 @@ final class EmbeddedServers {
     }
 
     func advance(by time: TimeAmount) { loop.advanceTime(by: time) }
+
+    func connection(_ index: Int) throws -> Connection { try #require(connections.dropFirst(index).first) }
 
     func connect(_ peer: PeerAddress) -> Connection {
         connections.append(Connection(peer, loop))

@@ -16,17 +16,17 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2,10.0.0.3")
         #expect(servers.connect().value != nil)
         let calls = [servers.call(.getPools), servers.call(.listNodes), servers.call(.listPods)]
-        servers.connections[0].calls[1].answer(done)
-        servers.connections[0].lose()
+        try servers.connection(0).call(1).answer(done)
+        try servers.connection(0).lose()
         #expect(servers.connections.count == 2)
-        #expect(servers.connections[1].peer.host == "10.0.0.2")
-        #expect(servers.connections[1].calls.map(\.method) == [.getPools, .listPods])
+        #expect(try servers.connection(1).peer.host == "10.0.0.2")
+        #expect(try servers.connection(1).calls.map(\.method) == [.getPools, .listPods])
         #expect(calls.map { $0.result != nil } == [false, true, false])
-        for call in servers.connections[1].calls { call.answer(done) }
+        for call in try servers.connection(1).calls { call.answer(done) }
         #expect(calls.allSatisfy { $0.value == 1 })
         // What comes next stays where the last one was answered.
         let next = servers.call(.listServices)
-        servers.connections[1].calls.last?.answer(done)
+        try servers.connection(1).calls.last?.answer(done)
         #expect(next.value == 1)
         #expect(servers.tried == ["10.0.0.1", "10.0.0.2"])
     }
@@ -36,14 +36,14 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
         _ = servers.connect()
         let (call, slow) = (servers.call(.getPools), servers.call(.listPods))
-        servers.connections[0].calls[0].answer(unavailable)
-        #expect(servers.connections[0].isRetired)
-        #expect(!servers.connections[0].isClosed)
-        servers.connections[1].calls[0].answer(done)
+        try servers.connection(0).call(0).answer(unavailable)
+        #expect(try servers.connection(0).isRetired)
+        #expect(try !servers.connection(0).isClosed)
+        try servers.connection(1).call(0).answer(done)
         #expect(call.value == 1)
-        servers.connections[0].calls[1].answer(done)
+        try servers.connection(0).call(1).answer(done)
         #expect(slow.value == 1)
-        #expect(servers.connections[1].calls.count == 1)
+        #expect(try servers.connection(1).calls.count == 1)
     }
 
     @Test(
@@ -58,11 +58,11 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
         _ = servers.connect()
         let call = servers.call()
-        servers.connections[0].calls[0].answer(.success(answer))
+        try servers.connection(0).call(0).answer(.success(answer))
         #expect(call.error as? APIError == (try APIError(decoding: answer["error"] ?? .null)))
         #expect(servers.tried == ["10.0.0.1"])
         let next = servers.call()
-        servers.connections[0].calls[1].answer(done)
+        try servers.connection(0).call(1).answer(done)
         #expect(next.value == 1)
     }
 
@@ -71,7 +71,7 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
         _ = servers.connect()
         let call = servers.call()
-        servers.connections[0].calls[0].answer(.failure(ClientError.malformedAnswer("it is not JSON")))
+        try servers.connection(0).call(0).answer(.failure(ClientError.malformedAnswer("it is not JSON")))
         #expect((call.error as? ClientError)?.code == .malformedAnswer)
         _ = servers.call()
         #expect(servers.connections.map(\.peer.host) == ["10.0.0.1", "10.0.0.2"])
@@ -115,10 +115,10 @@ struct FailoverTests {
             #expect(servers.tried == ["10.0.0.1"])
             servers.advance(by: .milliseconds(1))
             #expect(servers.tried == ["10.0.0.1", "10.0.0.2"])
-            servers.connections[1].calls[0].answer(done)
+            try servers.connection(1).call(0).answer(done)
             #expect(call.value == 1)
             // The answer that comes late after all.
-            servers.connections[0].calls[0].answer(.success(["result": 2]))
+            try servers.connection(0).call(0).answer(.success(["result": 2]))
             #expect(call.value == 1)
         }
     }
@@ -130,11 +130,11 @@ struct FailoverTests {
         _ = servers.connect()
         servers.behaviours = ["10.0.0.2": .refuses]
         let call = servers.call(timeout: .seconds(2))
-        servers.connections[0].calls[0].answer(unavailable)
+        try servers.connection(0).call(0).answer(unavailable)
         // The first is asked again, as the second refuses.
         #expect(servers.tried == ["10.0.0.1", "10.0.0.2", "10.0.0.1"])
         servers.behaviours = ["10.0.0.1": .refuses, "10.0.0.2": .refuses]
-        servers.connections[1].lose("reset")
+        try servers.connection(1).lose("reset")
         var times: [Int64] = []
         for time in 1..<2_000 as Range<Int64> {
             let before = servers.tried.count
@@ -154,8 +154,8 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
         _ = servers.connect()
         let refused = servers.call(timeout: .milliseconds(40))
-        servers.connections[0].calls[0].answer(unavailable)
-        servers.connections[1].lose()
+        try servers.connection(0).call(0).answer(unavailable)
+        try servers.connection(1).lose()
         #expect((refused.error as? APIError)?.reason == "ConfigurationChanged")
         #expect((refused.error as? APIError)?.isRetryable == true)
         #expect(
@@ -185,11 +185,11 @@ struct FailoverTests {
         servers.names = ["tandem.test": ["10.0.0.1", "10.0.0.2"]]
         _ = servers.connect()
         let call = servers.call()
-        servers.connections[0].lose()
-        servers.connections[1].calls[0].answer(unavailable)
+        try servers.connection(0).lose()
+        try servers.connection(1).call(0).answer(unavailable)
         #expect(call.result == nil)
         servers.advance(by: .milliseconds(50))
-        servers.connections[2].calls[0].answer(done)
+        try servers.connection(2).call(0).answer(done)
         #expect(call.value == 1)
         #expect(servers.tried == ["10.0.0.1", "10.0.0.2", "10.0.0.1"])
     }
@@ -199,9 +199,9 @@ struct FailoverTests {
         let servers = try EmbeddedServers("10.0.0.1")
         _ = servers.connect()
         let calls = [servers.call(), servers.call(), servers.call(timeout: .seconds(20))]
-        servers.connections[0].calls[0].answer(unavailable)
+        try servers.connection(0).call(0).answer(unavailable)
         #expect(calls[0].message == "changed")
-        servers.connections[0].calls[1].answer(.failure(ClientError.connectionLost("reset")))
+        try servers.connection(0).call(1).answer(.failure(ClientError.connectionLost("reset")))
         #expect(calls[1].message == "the connection was lost: reset")
         servers.advance(by: .milliseconds(19_999))
         #expect(calls[2].result == nil)
@@ -219,9 +219,9 @@ struct FailoverTests {
         _ = servers.connect()
         let call = servers.call()
         let alert = TLSError(.refusedByPeer, "unknown ca")
-        servers.connections[0].lose("unknown ca", cause: alert)
+        try servers.connection(0).lose("unknown ca", cause: alert)
         #expect(call.result == nil)
-        servers.connections[1].lose("unknown ca", cause: alert)
+        try servers.connection(1).lose("unknown ca", cause: alert)
         #expect((call.error as? ClientError)?.cause as? TLSError == alert)
     }
 
@@ -231,8 +231,8 @@ struct FailoverTests {
         _ = servers.connect()
         let call = servers.call()
         _ = servers.failover.close()
-        #expect(servers.connections[0].isClosed)
-        servers.connections[0].lose("it was closed")
+        #expect(try servers.connection(0).isClosed)
+        try servers.connection(0).lose("it was closed")
         #expect(call.message == "the connection was lost: it was closed")
         #expect(servers.tried == ["10.0.0.1"])
     }
