@@ -12,11 +12,12 @@ public enum Daemon {
         let logger = Logs.logger(configuration)
         defer { Logs.flush() }
         OpenFiles.raiseLimit()
+        let levelSignals = await LogLevelSignals(Logs.level, logger)
         let server = try await Server.start(configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: LogLevelSignals(level: Logs.level, logger: logger)),
+                    .init(service: levelSignals),
                     .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logs.quiet))

@@ -73,9 +73,12 @@ struct EtcdServersTests {
         }
         #expect(status().contains("ok"))
         cluster.members[0].send(SIGSTOP)
-        while !status().contains("etcd does not answer") { await Task.yield() }
+        // Each question takes some milliseconds at least.
+        for _ in 0..<20_000 where !status().contains("etcd does not answer") { await Task.yield() }
+        #expect(status().contains("etcd does not answer"))
         cluster.members[0].send(SIGCONT)
-        while status().contains("etcd does not answer") { await Task.yield() }
+        for _ in 0..<20_000 where status().contains("etcd does not answer") { await Task.yield() }
+        #expect(status().contains("ok"))
         #expect(server.stop() == 0)
     }
 

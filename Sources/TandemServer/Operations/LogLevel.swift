@@ -28,11 +28,19 @@ public final class LogLevel: Sendable {
 
 /// SIGUSR1 says more, SIGUSR2 less, a level each time.
 struct LogLevelSignals: Service {
-    let level: LogLevel
-    let logger: Logger
+    private let level: LogLevel
+    private let logger: Logger
+    private let signals: UnixSignalsSequence
+
+    /// Traps them at once, before the server can say that it is ready: a signal's own effect is to end the process.
+    init(_ level: LogLevel, _ logger: Logger) async {
+        self.level = level
+        self.logger = logger
+        signals = await UnixSignalsSequence(trapping: .sigusr1, .sigusr2)
+    }
 
     func run() async throws {
-        for await signal in await UnixSignalsSequence(trapping: .sigusr1, .sigusr2).cancelOnGracefulShutdown() {
+        for await signal in signals.cancelOnGracefulShutdown() {
             level.step(signal == .sigusr1 ? -1 : 1)
             // Told at any level: who asked must see that it was heard.
             logger.log(level: max(.notice, level.current), "log level", metadata: ["to": "\(level.current)"])
