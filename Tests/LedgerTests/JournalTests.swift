@@ -323,7 +323,7 @@ struct JournalTests {
         journal.stop()
     }
 
-    @Test("a log that has news wakes the journal, whose group waits meanwhile", .timeLimit(.minutes(1)))
+    @Test("a log that has news wakes the journal, whose group waits meanwhile")
     func wakes() async {
         let store = SharedLog.Store()
         let (member, other) = (SharedLog.Member(store), SharedLog.Member(store))

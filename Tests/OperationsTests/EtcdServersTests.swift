@@ -61,27 +61,6 @@ struct EtcdServersTests {
         }
     }
 
-    @Test("a server is not ready while etcd is silent, and is again by itself")
-    func readiness() async throws {
-        let cluster = try await EtcdCluster()
-        let server = try ServerProcess(etcd: cluster.servers, ServerProcess.ranges + ["--etcd-healthcheck-timeout=1s"])
-        func status() -> String {
-            let certificates = Certificates.shared
-            return Command.run(
-                "curl", ["-s", "-m", "30", "--cacert", certificates.ca, "https://localhost:\(server.port)/readyz"]
-            ).output
-        }
-        #expect(status().contains("ok"))
-        cluster.members[0].send(SIGSTOP)
-        // Each question takes some milliseconds at least.
-        for _ in 0..<20_000 where !status().contains("etcd does not answer") { await Task.yield() }
-        #expect(status().contains("etcd does not answer"))
-        cluster.members[0].send(SIGCONT)
-        for _ in 0..<20_000 where status().contains("etcd does not answer") { await Task.yield() }
-        #expect(status().contains("ok"))
-        #expect(server.stop() == 0)
-    }
-
     @Test("flags that do not go together, or that other servers have otherwise, are named")
     func refusesFlags() async throws {
         let cluster = try await EtcdCluster()

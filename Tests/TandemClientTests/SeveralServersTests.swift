@@ -63,7 +63,7 @@ struct SeveralServersTests {
         async let answer = client.call(.allocatePodIPs, pod("p1"))
         // The relay keeps the answer to itself; that there is one is seen at the server.
         let watch = try LineStream(port: server.port)
-        while watch.call(.listPods)?["result"]?["items"]?.arrayValue?.isEmpty != false {}
+        while watch.call(.listPods)?["result"]?["items"]?.arrayValue?.isEmpty != false { await Task.yield() }
         relay.cut()
         let result = try await answer
         #expect(result["replayed"] == true)
