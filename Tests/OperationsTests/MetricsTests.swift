@@ -104,7 +104,7 @@ struct MetricsTests {
         }
         #expect((8...16).contains(metrics.value("tandem_stage_duration_seconds_count", ["stage": "decode"]) ?? 0))
         let histograms = metrics.names.filter { $0.hasSuffix("_bucket") }.map { String($0.dropLast(7)) }
-        #expect(histograms.count == 4)
+        #expect(histograms.count == 5)
         for name in histograms {
             let buckets = metrics.samples.filter { $0.name == name + "_bucket" }
             for (labels, series) in Dictionary(grouping: buckets, by: { $0.labels.filter { $0.key != "le" } }) {
