@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// The `ipam` section: where the servers are, who asks, and what goes into every result.
+/// The `ipam` section: the servers, the client's certificate, and what goes into every result.
 struct IPAMSection {
     /// In the order in which they are tried; at least one.
     let servers: [ServerAddress]

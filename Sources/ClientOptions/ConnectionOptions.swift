@@ -4,7 +4,7 @@ import OpenSSLTLS
 import TandemAPI
 public import TandemClient
 
-/// The options that say where the servers are and who asks; every command has them.
+/// The options that say where the servers are, and with which certificate they are asked; every command has them.
 public struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -24,8 +24,7 @@ struct EtcdKeys: Sendable {
     func server(_ id: String) -> ByteBuffer { key("journal/servers/\(id)") }
     func progress(_ id: String) -> ByteBuffer { key("journal/progress/\(id)") }
     func entry(_ id: String, _ number: Int64) -> ByteBuffer {
-        let digits = String(number)
-        return key("journal/entries/\(id)/\(String(repeating: "0", count: max(0, 16 - digits.count)))\(digits)")
+        key("journal/entries/\(id)/\(String(number).padded(to: 16))")
     }
 
     var journal: KeyRange { range("journal/") }
@@ -73,19 +72,16 @@ struct EtcdKeys: Sendable {
         return UInt8(truncatingIfNeeded: hash ^ hash >> 8)
     }
 
-    private static func hexadecimal(_ byte: UInt8) -> String {
-        let digits = String(byte, radix: 16)
-        return byte < 16 ? "0\(digits)" : digits
-    }
+    private static func hexadecimal(_ byte: UInt8) -> String { String(byte, radix: 16).padded(to: 2) }
+}
+
+extension String {
+    /// Digits, with zeros in front of them up to a width.
+    func padded(to width: Int) -> String { String(repeating: "0", count: max(0, width - count)) + self }
 }
 
 /// Keys from one on to the one before another.
 struct KeyRange: Sendable {
     var start: ByteBuffer
     var end: ByteBuffer
-
-    func contains(_ key: ByteBuffer) -> Bool {
-        !key.readableBytesView.lexicographicallyPrecedes(start.readableBytesView)
-            && key.readableBytesView.lexicographicallyPrecedes(end.readableBytesView)
-    }
 }

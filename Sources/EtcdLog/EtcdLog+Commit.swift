@@ -113,7 +113,6 @@ extension EtcdLog {
 
     private enum Step {
         case nothing
-        case wait
         case again(TimeAmount)
         case check
     }
@@ -132,31 +131,33 @@ extension EtcdLog {
                 rouse = state.rouse
                 return .nothing
             }
+            func end(_ error: LedgerError) -> Step {
+                state.end = error
+                rouse = state.rouse
+                return .nothing
+            }
             switch result {
             case .success(let response):
                 if response.isSucceeded {
                     flight.phase = .landed
-                    return .wait
+                    return .nothing
                 }
                 let found = response.responses.map(\.onlyKeyValue)
                 guard found.count == 2 else {
-                    state.end = LedgerError(.corrupt, "etcd's answer does not fit the question", outcome: .unknown)
-                    rouse = state.rouse
-                    return .nothing
+                    return end(LedgerError(.corrupt, "etcd's answer does not fit the question", outcome: .unknown))
                 }
                 guard let server = found[0] else { return .check }
                 if server.version == number + 1 {
                     // Sent before, and landed then.
                     state.counts.landedBefore += 1
                     flight.phase = .landed
-                    return .wait
+                    return .nothing
                 }
                 guard server.version == number, found[1]?.modRevision != state.configuration else {
-                    state.end = LedgerError(
-                        .corrupt, "etcd counts \(server.version) entries of this server where there are \(number)",
-                        outcome: .unknown)
-                    rouse = state.rouse
-                    return .nothing
+                    return end(
+                        LedgerError(
+                            .corrupt, "etcd counts \(server.version) entries of this server where there are \(number)",
+                            outcome: .unknown))
                 }
                 let difference = found[1].flatMap { self.difference(from: $0.value) } ?? "the configuration is gone"
                 let fault = LedgerError(
@@ -169,18 +170,13 @@ extension EtcdLog {
                 if !flight.isUncertain, !error.isTransient || .now() - flight.since > Self.patience {
                     return fail(LedgerError(error))
                 }
-                if error.code == .otherCluster {
-                    state.end = LedgerError(error, outcome: .unknown)
-                    rouse = state.rouse
-                    return .nothing
-                }
+                if error.code == .otherCluster { return end(LedgerError(error, outcome: .unknown)) }
                 return .again(.milliseconds(Int64(min(500, 50 << min(flight.attempts, 4)))))
             }
         }
         rouse?()
         switch step {
         case .nothing: break
-        case .wait: break
         case .again(let time): after(time) { $0.send() }
         case .check: check()
         }
@@ -224,7 +220,7 @@ extension EtcdLog {
         askFence()
     }
 
-    /// Until etcd has answered: the journal itself ends the wait of whoever can't wait any longer.
+    /// Until etcd has answered: the journal itself ends the wait of calls whose time is over.
     private func askFence() {
         let start = Moment.now()
         client.call(RangeRequest(keys.head, isKeysOnly: true), deadline: .now() + Self.tryTime) { result in

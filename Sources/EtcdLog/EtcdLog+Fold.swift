@@ -3,7 +3,7 @@ public import Ledger
 import NIOCore
 import Synchronization
 
-/// What folds, and what looks after etcd's room, remember.
+/// The state of folding, and of looking after etcd's room.
 struct Tidying {
     var isFolding = false
     /// Whether nothing was appended since a moment in which nothing else was to be done.
@@ -36,9 +36,8 @@ extension EtcdLog {
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
         let oldest = state.withLock { state -> (mark: FoldedMark, entries: [UnfoldedEntries.Entry])? in
             if isIdle { state.tidying.isIdle = true }
-            guard wantsFold(&state) else { return nil }
+            guard let revision = foldableRevision(&state) else { return nil }
             state.tidying.isFolding = true
-            let revision = agreedRevision(state)
             var bytes = 0
             let entries = state.unfolded.entries.prefix { entry in
                 defer { bytes += entry.value.readableBytes }
@@ -54,24 +53,26 @@ extension EtcdLog {
         return false
     }
 
-    private func wantsFold(_ state: inout State) -> Bool {
+    /// Up to where this server may fold now; nil where it has nothing to fold, or should not.
+    private func foldableRevision(_ state: inout State) -> Int64? {
         guard !state.tidying.isFolding, let registration = state.registration,
-            let oldest = state.unfolded.entries.first,
-            !state.hasDisagreement, state.end == nil, oldest.revision <= agreedRevision(state)
-        else { return false }
+            let oldest = state.unfolded.entries.first, !state.hasDisagreement, state.end == nil
+        else { return nil }
+        let revision = agreedRevision(state)
+        guard oldest.revision <= revision else { return nil }
         let weight = max(
             Double(state.unfolded.proposals) / Double(Self.maximumBacklog),
             Double(state.unfolded.bytes) / Double(Self.maximumBacklogBytes))
-        // Whoever is ready folds where the one that should does not.
+        // Any ready server folds where the one that should does not.
         if weight > 2 {
             let since = state.tidying.overdueSince ?? .now()
             state.tidying.overdueSince = since
-            if .now() - since > .seconds(30) { return true }
+            if .now() - since > .seconds(30) { return revision }
         } else {
             state.tidying.overdueSince = nil
         }
         let isFirst = state.servers.keys.allSatisfy { $0 >= registration.id }
-        return isFirst && (state.tidying.isIdle || weight > 1)
+        return isFirst && (state.tidying.isIdle || weight > 1) ? revision : nil
     }
 
     /// Up to where all servers that are there have come, with the same books.
@@ -105,66 +106,73 @@ extension EtcdLog {
     }
 
     private func fold(_ step: FoldStep, _ entries: [UnfoldedEntries.Entry]) {
+        let records = step.records
         // What a node's row says and a change of it does not: since when it is there, and whether it goes.
-        let stays = step.records.filter { $0.key.kind == .node && !$0.row.isReplaced }.map(\.key)
-        guard !stays.isEmpty else { return fold(step, entries, [:]) }
-        let request = TxnRequest(success: stays.prefix(128).map { .range(RangeRequest(keys.object($0))) })
+        let stays = records.filter { $0.key.kind == .node && !$0.row.isReplaced }.map(\.key)
+        guard !stays.isEmpty else { return fold(records, version: step.version, entries, [:]) }
+        let request = TxnRequest(success: Self.parts(stays.map { .range(RangeRequest(keys.object($0))) }))
         client.call(request, deadline: .now() + .seconds(5)) { result in
-            guard case .success(let response) = result, stays.count <= 128 else { return self.endFold(isDone: false) }
-            var nodes: [ObjectKey: StoredValue] = [:]
-            for (key, response) in zip(stays, response.responses) {
-                nodes[key] = response.onlyKeyValue.flatMap { StoredValue($0.value) }
+            guard case .success(let response) = result else { return self.endFold() }
+            let answers = response.responses.flatMap(\.parts)
+            var nodes: [ObjectKey: StoredRecord] = [:]
+            for (key, answer) in zip(stays, answers) {
+                nodes[key] = answer.onlyKeyValue.flatMap { StoredRecord(key, tableValue: $0.value) }
             }
-            self.fold(step, entries, nodes)
+            self.fold(records, version: step.version, entries, nodes)
         }
     }
 
     private func fold(
-        _ step: FoldStep, _ entries: [UnfoldedEntries.Entry], _ nodes: [ObjectKey: StoredValue]
+        _ records: [(key: ObjectKey, row: FoldStep.Row)], version: UInt64, _ entries: [UnfoldedEntries.Entry],
+        _ nodes: [ObjectKey: StoredRecord]
     ) {
+        guard let last = entries.last else { return endFold() }
         var operations: [RequestOperation] = []
-        for (key, row) in step.records {
+        for (key, row) in records {
             let name = keys.object(key)
+            let before = nodes[key]
             if let content = row.content {
-                let before = nodes[key]
-                let value = StoredValue(
-                    version: content.version, created: before?.created ?? content.created,
+                let record = StoredRecord(
+                    key: key, version: content.version, created: before?.created ?? content.created,
                     isReleasing: row.isReleasing || before?.isReleasing == true, form: content.form)
-                operations.append(.put(PutRequest(name, value.bytes)))
+                operations.append(.put(PutRequest(name, record.tableValue)))
             } else if row.marksStored {
-                guard var before = nodes[key] else { continue }
-                before.isReleasing = true
-                operations.append(.put(PutRequest(name, before.bytes)))
+                guard var record = before else { continue }
+                record.isReleasing = true
+                operations.append(.put(PutRequest(name, record.tableValue)))
             } else {
                 operations.append(.delete(DeleteRangeRequest(name)))
             }
         }
         for entry in entries { operations.append(.delete(DeleteRangeRequest(keys.entry(entry.id, entry.number)))) }
-        guard let last = entries.last else { return endFold(isDone: false) }
-        let mark = FoldedMark(revision: last.revision, version: step.version)
+        let mark = FoldedMark(revision: last.revision, version: version)
         let known = state.withLock { $0.unfolded.markRevision }
-        var parts: [RequestOperation] = stride(from: 0, to: operations.count, by: Self.foldOperations).map { start in
-            .txn(TxnRequest(success: Array(operations[start..<min(start + Self.foldOperations, operations.count)])))
-        }
-        parts.append(
-            .txn(
-                TxnRequest(success: [
-                    .put(PutRequest(keys.folded, mark.bytes)), .put(PutRequest(keys.head, ByteBuffer())),
-                ])))
-        let request = TxnRequest(compare: [Compare(keys.folded, .modRevision(known))], success: parts)
+        let marks: [RequestOperation] = [
+            .put(PutRequest(keys.folded, mark.bytes)), .put(PutRequest(keys.head, ByteBuffer())),
+        ]
+        let request = TxnRequest(
+            compare: [Compare(keys.folded, .modRevision(known))],
+            success: Self.parts(operations) + Self.parts(marks))
         let bytes = entries.reduce(0) { $0 + $1.value.readableBytes }
         client.call(request, deadline: .now() + .seconds(5)) { result in
             // Where somebody else was first, or nobody knows, the watch tells.
-            guard case .success(let response) = result, response.isSucceeded else { return self.endFold(isDone: false) }
+            guard case .success(let response) = result, response.isSucceeded else { return self.endFold() }
+            // The next one begins once the watch has brought this one.
             self.state.withLock { $0.tidying.foldedBytes += bytes }
-            self.endFold(isDone: true)
             self.compact()
         }
     }
 
-    /// The next one waits until the watch has brought this one, or for a moment.
-    private func endFold(isDone: Bool) {
-        after(isDone ? .milliseconds(1) : .milliseconds(500)) { log in
+    /// As transactions within one, since each level takes 128 operations at most.
+    private static func parts(_ operations: [RequestOperation]) -> [RequestOperation] {
+        stride(from: 0, to: operations.count, by: foldOperations).map { start in
+            .txn(TxnRequest(success: Array(operations[start..<min(start + foldOperations, operations.count)])))
+        }
+    }
+
+    /// Of a fold that came to nothing, or may have: the next one waits for a moment.
+    private func endFold() {
+        after(.milliseconds(500)) { log in
             log.change { state in
                 state.tidying.isFolding = false
                 state.notices.append(.tidied)

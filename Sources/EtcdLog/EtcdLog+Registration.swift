@@ -3,7 +3,6 @@ import EtcdClient
 import Ledger
 import NIOCore
 import Synchronization
-import TandemAPI
 
 /// A server's place among the others: a key that lives for as long as its lease, and whose version counts the server's entries. What
 /// is sent under a registration lands at its own count or never, so that a request that is sent again, or comes late, lands once.
@@ -13,7 +12,6 @@ struct Registration: Sendable {
     let lease: Int64
     /// The version of its key: the number of its next entry.
     var count: Int64 = 1
-    var keepAliveFailures = 0
 }
 
 extension EtcdLog {
@@ -41,8 +39,7 @@ extension EtcdLog {
     /// A lease, and a key of it; on the client's event loop. Nothing that fails half-way outlives the lease.
     private func register(then done: @escaping @Sendable (Result<Registration, EtcdError>) -> Void) {
         var generator = SystemRandomNumberGenerator()
-        let digits = String(generator.next() as UInt64, radix: 16)
-        let id = String(repeating: "0", count: 16 - digits.count) + digits
+        let id = String(generator.next() as UInt64, radix: 16).padded(to: 16)
         client.call(LeaseGrantRequest(timeToLive: Self.leaseSeconds), deadline: .now() + .seconds(3)) { result in
             switch result {
             case .failure(let error): done(.failure(error))
@@ -56,20 +53,6 @@ extension EtcdLog {
                 }
             }
         }
-    }
-
-    /// For people who list the servers.
-    var serverRecord: ByteBuffer {
-        var writer = JSONWriter(capacity: 128)
-        writer.beginObject()
-        writer.key("address")
-        writer.string(settings.address)
-        writer.key("program")
-        writer.string(settings.program)
-        writer.key("since")
-        writer.string(settings.since)
-        writer.endObject()
-        return ByteBuffer(bytes: writer.bytes)
     }
 
     /// Registers anew, as the lease is over; then sends what waits for it.
@@ -194,6 +177,11 @@ private final class OutcomeBox<Value: Sendable>: Sendable {
 }
 
 extension ResponseOperation {
+    /// Of a transaction within one: the answers to its operations.
+    var parts: [ResponseOperation] {
+        if case .txn(let response) = self { response.responses } else { [] }
+    }
+
     /// Of a range that is one key: what it holds, nil where it is not there.
     var onlyKeyValue: KeyValue? {
         if case .range(let range) = self { range.keyValues.first } else { nil }

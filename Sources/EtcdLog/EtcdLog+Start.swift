@@ -144,12 +144,11 @@ extension EtcdLog {
         _ kind: RecordKind, _ range: KeyRange, at revision: Int64, _ body: (StoredObject) throws -> Void
     ) throws {
         try visit(range, at: revision) { keyValue in
-            guard let key = keys.name(of: keyValue.key, in: range), let value = StoredValue(keyValue.value) else {
+            guard let key = keys.name(of: keyValue.key, in: range),
+                let record = StoredRecord(ObjectKey(kind, key), tableValue: keyValue.value)
+            else {
                 throw LedgerError(.corrupt, "the key \(String(buffer: keyValue.key)) in etcd can't be read")
             }
-            let record = StoredRecord(
-                key: ObjectKey(kind, key), version: value.version, created: value.created,
-                isReleasing: value.isReleasing, form: value.form)
             try record.lend(to: body)
         }
     }

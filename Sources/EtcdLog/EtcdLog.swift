@@ -4,6 +4,7 @@ import Measures
 import NIOCore
 import NIOPosix
 import Synchronization
+import TandemAPI
 
 /// A log that several servers share, on etcd: a group of proposals is one value that one small transaction puts under one key, once;
 /// etcd's revision is its place. Each server watches the groups and takes them in this order, its own among them.
@@ -56,6 +57,8 @@ public final class EtcdLog: Log {
     static let keptDigests = 65_536
 
     let settings: Settings
+    /// The value of this server's key, for people who list the servers.
+    let serverRecord: ByteBuffer
     let keys: EtcdKeys
     let client: EtcdClient
     let eventLoop: any EventLoop
@@ -143,6 +146,7 @@ public final class EtcdLog: Log {
     /// reached; then, or where etcd or the other servers' flags refuse this one, it throws what a person can act on.
     public init(_ settings: Settings) throws(LedgerError) {
         self.settings = settings
+        serverRecord = settings.serverRecord
         keys = EtcdKeys(prefix: settings.prefix)
         eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         client = EtcdClient(settings.client, on: eventLoop)
@@ -238,10 +242,7 @@ extension EtcdLog.State {
             return (.ended(end), nil)
         }
         if let notice = notices.popFirst() { return (notice, nil) }
-        if case .waiting(let revision) = fence, revision <= handled {
-            fence = .none
-            return (.fenced, nil)
-        }
+        if passFence() { return (.fenced, nil) }
         while let arrival = arrivals.popFirst() {
             arrivalBytes -= arrival.bytes
             judging = arrival
@@ -256,12 +257,17 @@ extension EtcdLog.State {
                 return (.ended(error), nil)
             }
             finishJudging()
-            if case .waiting(let revision) = fence, revision <= handled {
-                fence = .none
-                return (.fenced, nil)
-            }
+            if arrival.folded != nil { return (.tidied, nil) }
+            if passFence() { return (.fenced, nil) }
         }
         return (nil, nil)
+    }
+
+    /// Whether it has passed now.
+    private mutating func passFence() -> Bool {
+        guard case .waiting(let revision) = fence, revision <= handled else { return false }
+        fence = .none
+        return true
     }
 
     /// Of the books at the newest place.
@@ -283,11 +289,29 @@ extension EtcdLog.State {
             counts.refused += UInt64(refused.count)
             refused = []
         }
-        if let (mark, revision) = arrival.folded { unfolded.fold(mark, revision) }
+        if let (mark, revision) = arrival.folded {
+            unfolded.fold(mark, revision)
+            tidying.isFolding = false
+        }
     }
 }
 
 extension EtcdLog.Arrival {
     /// Of the memory that it takes.
     var bytes: Int { 64 + (entry?.value.readableBytes ?? 0) }
+}
+
+extension EtcdLog.Settings {
+    fileprivate var serverRecord: ByteBuffer {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.key("address")
+        writer.string(address)
+        writer.key("program")
+        writer.string(program)
+        writer.key("since")
+        writer.string(since)
+        writer.endObject()
+        return ByteBuffer(bytes: writer.bytes)
+    }
 }

@@ -1,3 +1,4 @@
+import Addressing
 import EtcdClient
 import EtcdSupport
 import Foundation
@@ -48,6 +49,33 @@ struct EtcdLogTests {
         let last = try Server(cluster)
         #expect(try await last.digest() == digest)
         last.stop()
+    }
+
+    @Test("more nodes than etcd takes in one transaction are folded, and found again")
+    func foldsManyNodes() async throws {
+        let cluster = try await EtcdCluster()
+        var large = ClusterConfiguration.small
+        large.clusterCIDRs = [CIDR("10.0.0.0/12")!, CIDR("fd00:10:244::/48")!]
+        let server = try Server(cluster, large)
+        let count = 150
+        let kept = await withTaskGroup(of: Bool.self) { group in
+            for number in 0..<count {
+                group.addTask {
+                    let node: JSONValue = ["metadata": ["name": .string("n\(number)")]]
+                    return (try? await server.call(.allocateNodeCIDRs, ["node": node]).get()) != nil
+                }
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(kept == count)
+        // It folds when nothing is asked of it.
+        for _ in 0..<2_000_000 where server.log.backlog > 0 { await Task.yield() }
+        #expect(server.log.backlog == 0)
+        let digest = try await server.digest()
+        server.stop()
+        let late = try Server(cluster, large)
+        #expect(try await late.digest() == digest)
+        late.stop()
     }
 
     @Test("one address asked for at two servers at once has one owner")

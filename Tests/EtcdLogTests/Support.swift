@@ -23,14 +23,15 @@ final class Server: Sendable {
     let engine: Engine
 
     init(
-        _ cluster: EtcdCluster, shared: [String: String] = ["service-cluster-ip-range": "10.96.0.0/24"],
+        _ cluster: EtcdCluster, _ ranges: ClusterConfiguration = .small,
+        shared: [String: String] = ["service-cluster-ip-range": "10.96.0.0/24"],
         _ change: (inout EtcdLog.Settings) -> Void = { _ in }
     ) throws {
         var settings = EtcdLog.Settings(
             try EtcdConfiguration(servers: cluster.servers), shared: shared, address: "here")
         change(&settings)
         log = try EtcdLog(settings)
-        engine = try Engine(cluster: .small, log: log)
+        engine = try Engine(cluster: ranges, log: log)
     }
 
     func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) async -> Result<JSONValue, APIError> {

@@ -25,7 +25,7 @@ enum GRPCStatus {
         guard let status = headers.first(name: ":status").flatMap({ Int($0) }) else {
             return EtcdError(.internal, "the member's answer has no HTTP status", mayHaveBeenApplied: true)
         }
-        // What is no gRPC, such as a proxy, speaks by HTTP's status alone.
+        // A proxy, or another server that speaks no gRPC, answers by HTTP's status alone.
         guard status == 200 else {
             return EtcdError(
                 code(ofHTTP: status), "the member answered HTTP status \(status)", mayHaveBeenApplied: true)

@@ -37,7 +37,7 @@ final class Dispatcher {
     private var lastFailure: String?
     /// By member, for when its files can't be read.
     private var contexts: [EtcdMember: TLSContext] = [:]
-    /// nil before a member gave one, and once it is no longer good; empty where members want none.
+    /// The members' token: nil before the first login, and once a member refused it; empty where members want none.
     private var token: String?
     /// The first answer's.
     private var clusterID: UInt64?
