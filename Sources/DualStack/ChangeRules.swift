@@ -7,7 +7,7 @@ import TandemAPI
 extension ServiceDraft {
     func changeFaults() -> APIError.Causes {
         guard let old = stored?.spec, old.takesFamilies, spec.takesFamilies else { return [] }
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         if !(old.isHeadless && spec.isHeadless) { faults += clusterIPChangeFaults(old) }
         if !old.isHeadless, !spec.isHeadless { faults += familyChangeFaults(old) }
         return faults
@@ -15,7 +15,7 @@ extension ServiceDraft {
 
     private func clusterIPChangeFaults(_ old: ServiceSpec) -> APIError.Causes {
         let new = spec.clusterIPs
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         if new.count == old.clusterIPs.count {
             for (index, ip) in old.clusterIPs.enumerated() where new[index] != ip {
                 faults.append(.invalid("spec.clusterIPs[\(index)]", new, Self.immutable))
@@ -33,7 +33,7 @@ extension ServiceDraft {
 
     private func familyChangeFaults(_ old: ServiceSpec) -> APIError.Causes {
         let new = spec.ipFamilies
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         if new.count == old.ipFamilies.count {
             // Kubernetes names the first entry whichever of them differs.
             for (family, oldFamily) in zip(new, old.ipFamilies) where family != oldFamily {

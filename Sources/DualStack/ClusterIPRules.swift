@@ -35,7 +35,7 @@ extension ServiceDraft {
     /// ["IPv6","IPv4"]": that is, each family once.
     private func familyListFaults() -> APIError.Causes {
         let families = spec.ipFamilies
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         // Hashed where there are more than there can be.
         var seen: Set<String> = []
         for (index, family) in families.enumerated() {
@@ -54,7 +54,7 @@ extension ServiceDraft {
     private func addressListFaults() -> APIError.Causes {
         let ips = spec.clusterIPs
         let addresses = ips.map(parsedAddress)
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         var areReadable = true
 
         for (index, ip) in ips.enumerated() where addresses[index] == nil {

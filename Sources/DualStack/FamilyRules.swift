@@ -5,7 +5,7 @@ import TandemAPI
 extension ServiceDraft {
     /// An address that is asked for brings its family with it, in the place that it has itself.
     mutating func inferFamiliesFromIPs() -> APIError.Causes {
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         for (index, ip) in spec.clusterIPs.enumerated() where index >= spec.ipFamilies.count {
             guard let family = parsedAddress(ip)?.family else { continue }
             if isConfigured(family) {
@@ -36,7 +36,7 @@ extension ServiceDraft {
     /// "RequireDualStack (two IP families on dual-stack configured clusters, otherwise fail)" (field `ipFamilyPolicy`);
     /// "requested families must be available on the cluster" under every policy.
     private func unconfiguredFaults() -> APIError.Causes {
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         if spec.ipFamilyPolicy == FamilyPolicy.requireDualStack, clusterFamilies.count < 2 {
             faults.append(
                 .invalid(

@@ -16,7 +16,7 @@ struct LoadBalancerPlan: Sendable {
     }
 
     private var places: [Place] = []
-    private(set) var faults: APIError.Causes = []
+    private(set) var faults = APIError.Causes()
 
     init(_ draft: ServiceDraft, families: [IPFamily]) {
         let spec = draft.spec

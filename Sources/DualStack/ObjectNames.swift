@@ -42,7 +42,7 @@ enum DNSName {
 /// What is wrong with an object's names: "a name must be a valid DNS label (Services, namespaces) or subdomain (nodes,
 /// pods)"; a uid, where one is given, is a short word.
 func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
-    var faults: APIError.Causes = []
+    var faults = APIError.Causes()
     if metadata.name.isEmpty {
         let hint =
             metadata.others["generateName"] == nil

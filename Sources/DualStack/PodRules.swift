@@ -78,7 +78,7 @@ public struct PodRules: Sendable {
     /// As the CNI specification has them: a container's ID starts with a letter or digit; an interface's name is one that
     /// Linux takes.
     private static func faults(of attachment: Attachment) -> APIError.Causes {
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         let id = Array(attachment.containerID.utf8)
         let isID = id.allSatisfy { byte in
             isAlphanumeric(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-")

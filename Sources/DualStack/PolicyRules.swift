@@ -35,7 +35,7 @@ extension ServiceDraft {
     /// One address or family is given up by asking for SingleStack, and two are had by not asking for it.
     func policyFaults() -> APIError.Causes {
         let policy = spec.ipFamilyPolicy ?? ""
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         func fault(_ detail: String) { faults.append(.invalid("spec.ipFamilyPolicy", policy, detail)) }
 
         if policy == FamilyPolicy.singleStack {

@@ -36,7 +36,7 @@ extension ServiceDraft {
             return [.notSupported("spec.type", spec.type ?? "", ServiceType.all)]
         }
         guard type == ServiceType.clusterIP, let ports = spec.ports else { return [] }
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         for index in ports.withNodePort {
             faults.append(.forbidden("spec.ports[\(index)].nodePort", "may not be used when `type` is 'ClusterIP'"))
         }
@@ -59,7 +59,7 @@ extension ServiceDraft {
     /// "ExternalName: clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy may not be specified when creating."
     private func externalNameFaults() -> APIError.Causes {
         let detail = "may not be set for ExternalName services"
-        var faults: APIError.Causes = []
+        var faults = APIError.Causes()
         if !spec.clusterIPs.isEmpty { faults.append(.forbidden("spec.clusterIPs", detail)) }
         if !spec.ipFamilies.isEmpty { faults.append(.forbidden("spec.ipFamilies", detail)) }
         if spec.ipFamilyPolicy != nil { faults.append(.forbidden("spec.ipFamilyPolicy", detail)) }

@@ -56,19 +56,21 @@ struct DamageTests {
             } catch let error as LedgerError {
                 #expect(error.code == .corrupt, "\(error)")
                 #expect(error.message.contains("--restore FILE") && error.message.contains("tandemctl backup"))
-                for table in ["services", "nodes", "pods", "journal", "meta"] where error.message.contains(table) {
+                for table in ["stored_services", "stored_nodes", "stored_pods", "journal", "meta"]
+                where error.message.contains(table) {
                     named.insert(table)
                 }
             }
         }
-        #expect(named.isSuperset(of: ["services", "nodes", "pods", "journal"]))
+        #expect(named.isSuperset(of: ["stored_services", "stored_nodes", "stored_pods", "journal"]))
     }
 
     @Test("damage that a checkpoint meets stops the journal, and says where")
     func noticesDamageWhileServing() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)
-        let root = try #require(Int(shell(directory, "SELECT rootpage FROM sqlite_master WHERE name = 'services'")))
+        let root = try #require(
+            Int(shell(directory, "SELECT rootpage FROM sqlite_master WHERE name = 'stored_services'")))
         store.close()
         let file = try #require(FileHandle(forUpdatingAtPath: "\(directory.path)/tandem.db"))
         try file.seek(toOffset: UInt64((root - 1) * Self.pageSize))
@@ -81,7 +83,8 @@ struct DamageTests {
         for _ in 0..<3 { journal.step() }
         #expect(kept.all.count == 10)
         #expect(journal.fault?.code == .corrupt)
-        #expect(journal.fault?.message.contains("table services") == true, "\(String(describing: journal.fault))")
+        #expect(
+            journal.fault?.message.contains("table stored_services") == true, "\(String(describing: journal.fault))")
         journal.stop()
     }
 

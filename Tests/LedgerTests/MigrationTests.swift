@@ -105,6 +105,55 @@ struct MigrationTests {
         try check(directory)
     }
 
+    @Test(
+        "version 4, whose tables had computed columns, is brought to this one with its rows and its journal as they are"
+    )
+    func keepsEntries() throws {
+        let directory = ScratchDirectory()
+        var store = try SQLiteLog(directory: directory.path)
+        var twin = StoredTables()
+        var maker = ProposalMaker(seed: 11)
+        for _ in 0..<40 {
+            let proposal = maker.next()
+            twin.take(proposal)
+            try store.land([proposal])
+        }
+        while try store.maintain(isIdle: true) {}
+        for _ in 0..<5 {
+            let proposal = maker.next()
+            twin.take(proposal)
+            try store.land([proposal])
+        }
+        store.close()
+        // The same rows in a database of that version.
+        let old = ScratchDirectory()
+        let columns = "key, version, created, holdings, context, document"
+        let copies = [
+            "DELETE FROM meta", "INSERT INTO meta SELECT * FROM made.meta",
+            "INSERT INTO journal SELECT * FROM made.journal",
+            "INSERT INTO nodes (\(columns), releasing) SELECT \(columns), releasing FROM made.stored_nodes",
+        ]
+        let tables = RecordKind.allCases.filter { $0 != .node }.map {
+            "INSERT INTO \($0.name) (\(columns)) SELECT \(columns) FROM made.\($0.table)"
+        }
+        let sql = """
+            \(Schema.migrations[..<4].joined(separator: "\n"))
+            PRAGMA user_version = 4; PRAGMA application_id = \(Schema.applicationID);
+            ATTACH '\(directory.path)/tandem.db' AS made;
+            \((copies + tables).joined(separator: ";\n"));
+            """
+        let made = Command.run("sqlite3", ["\(old.path)/tandem.db"], input: sql)
+        #expect(made.status == 0, "\(made.errors)")
+        store = try SQLiteLog(directory: old.path)
+        #expect(store.backlog > 0)
+        #expect(try StoredTables(starting: store) == twin)
+        while try store.maintain(isIdle: true) {}
+        store.close()
+        store = try SQLiteLog(directory: old.path)
+        #expect(try StoredTables(starting: store) == twin)
+        store.close()
+    }
+
     @Test("a backup of it is restored, and its journal folded at the first start")
     func restores() throws {
         let (directory, scratch) = (try made(), ScratchDirectory())

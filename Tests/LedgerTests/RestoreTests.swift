@@ -51,13 +51,14 @@ struct RestoreTests {
 
     @Test("one of each earlier version is restored", arguments: 1...Int(Schema.version))
     func restoresOlder(_ version: Int) throws {
+        let table = version < Schema.firstOfViews ? RecordKind.node.name : RecordKind.node.table
         let scratch = ScratchDirectory()
         let backup = "\(scratch.path)/backup.db"
         _ = shell(
             backup,
             Schema.migrations[..<version].joined(separator: "\n")
                 + "PRAGMA user_version = \(version); PRAGMA application_id = \(Schema.applicationID);"
-                + "INSERT INTO nodes (key, version, holdings, context, document) VALUES ('n1', 8, '', '', '{}');"
+                + "INSERT INTO \(table) (key, version, holdings, context, document) VALUES ('n1', 8, '', '', '{}');"
                 + "UPDATE meta SET value = 8 WHERE name = 'version'")
         try Backup.restore(from: backup, into: "\(scratch.path)/data")
         let store = try SQLiteLog(directory: "\(scratch.path)/data")
@@ -68,12 +69,13 @@ struct RestoreTests {
     @Test(
         "what this program did not make is refused, by a restore and by a start, and nothing is changed",
         arguments: [
-            ("CREATE TRIGGER t AFTER INSERT ON pods BEGIN DELETE FROM services; END", "the trigger t"),
+            ("CREATE TRIGGER t AFTER INSERT ON stored_pods BEGIN DELETE FROM stored_services; END", "the trigger t"),
             ("CREATE TRIGGER t AFTER DELETE ON journal BEGIN SELECT 1; END", #"(DROP TRIGGER "t")"#),
             ("CREATE TABLE other (x)", "the table other"), ("CREATE VIEW other AS SELECT 1", "the view other"),
-            ("CREATE INDEX other ON pods (version)", "the index other"), ("DROP VIEW addresses", "the view addresses"),
-            ("DROP TABLE cooling", "the table cooling is missing"),
-            ("ALTER TABLE nodes ADD COLUMN other TEXT", "the table nodes is not as"),
+            ("CREATE INDEX other ON stored_pods (version)", "the index other"),
+            ("DROP VIEW addresses", "the view addresses"),
+            ("DROP TABLE stored_cooling", "the table stored_cooling is missing"),
+            ("ALTER TABLE stored_nodes ADD COLUMN other TEXT", "the table stored_nodes is not as"),
             ("PRAGMA user_version = 0", "schema version 0"), ("PRAGMA user_version = 2", "cooling"),
             ("PRAGMA user_version = 99", "schema version 99"), ("PRAGMA application_id = 7", " is "),
             ("UPDATE meta SET value = 9223372036854775807 WHERE name = 'seq'", "seq in the table meta"),
@@ -85,10 +87,10 @@ struct RestoreTests {
             ("UPDATE meta SET value = value + 2 WHERE name = 'seq'", "already"),
             ("INSERT INTO journal VALUES (9223372036854775807, x'')", "the table journal has row"),
             ("INSERT INTO journal VALUES (-1, x'')", "already"),
-            ("UPDATE nodes SET version = 9223372036854775807", "was never given"),
-            ("UPDATE nodes SET version = -1", "was never given"),
-            ("UPDATE nodes SET created = version + 1", "was never given"),
-            ("UPDATE pods SET created = -1", "was never given"),
+            ("UPDATE stored_nodes SET version = 9223372036854775807", "was never given"),
+            ("UPDATE stored_nodes SET version = -1", "was never given"),
+            ("UPDATE stored_nodes SET created = version + 1", "was never given"),
+            ("UPDATE stored_pods SET created = -1", "was never given"),
         ])
     func refuses(_ change: String, _ word: String) throws {
         let scratch = ScratchDirectory()

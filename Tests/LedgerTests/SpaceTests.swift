@@ -109,7 +109,7 @@ struct SpaceTests {
                 PRAGMA user_version = \(Schema.version); PRAGMA application_id = \(Schema.applicationID);
                 PRAGMA journal_mode = WAL;
                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
-                INSERT INTO nodes (key, version, holdings, context, document)
+                INSERT INTO stored_nodes (key, version, holdings, context, document)
                 SELECT 'n' || i, i, '', printf('%1048576s', ''), '{}' FROM n;
                 UPDATE meta SET value = 60 WHERE name = 'version';
                 """)
@@ -118,7 +118,7 @@ struct SpaceTests {
         store.close()
         // Worth nothing: it is all in use.
         #expect(number(directory, "PRAGMA auto_vacuum") == 0 && bytes(directory) >= full)
-        make("DELETE FROM nodes WHERE version > 9;")
+        make("DELETE FROM stored_nodes WHERE version > 9;")
         store = try SQLiteLog(directory: directory.path)
         // Nothing of it is left for the journal's thread to copy.
         #expect(bytes(directory, "-wal") == 0)

@@ -68,7 +68,7 @@ struct DataDirectoryTests {
                 "\(directory.path)/tandem.db",
                 """
                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-                INSERT INTO services (key, version, holdings, context, document)
+                INSERT INTO stored_services (key, version, holdings, context, document)
                 SELECT 'default/copy-' || i, version, '', context, json_set(document, '$.metadata.name', 'copy-' || i,
                 '$.metadata.annotations', json_object('filler', printf('%1000s', ''))) FROM n, services
                 """,
@@ -141,7 +141,7 @@ struct DataDirectoryTests {
         #expect(Ctl(port: server.port)("backup \(backup)").status == 0)
         #expect(server.stop() == 0)
         let changed = Command.run(
-            "sqlite3", [backup, "CREATE TRIGGER t AFTER INSERT ON pods BEGIN DELETE FROM services; END"])
+            "sqlite3", [backup, "CREATE TRIGGER t AFTER INSERT ON stored_pods BEGIN DELETE FROM stored_services; END"])
         #expect(changed.status == 0, "\(changed.errors)")
         let target = "\(scratch.path)/other"
         let refused = try #require(

@@ -162,7 +162,7 @@ struct StorageFaultTests {
         #expect(copied.status == 0, "\(copied.errors)")
         #expect(server.stop() == 0)
         let root = Command.run(
-            "sqlite3", ["\(data)/tandem.db", "SELECT rootpage FROM sqlite_master WHERE name = 'services'"]
+            "sqlite3", ["\(data)/tandem.db", "SELECT rootpage FROM sqlite_master WHERE name = 'stored_services'"]
         ).output.trimmingCharacters(in: .newlines)
         let file = try #require(FileHandle(forUpdatingAtPath: "\(data)/tandem.db"))
         try file.seek(toOffset: UInt64((Int(root)! - 1) * 4096))
@@ -170,7 +170,7 @@ struct StorageFaultTests {
         try file.close()
         let damaged = try Data(contentsOf: URL(fileURLWithPath: "\(data)/tandem.db"))
         let said = try refusedStart(data)
-        #expect(said.contains("damaged, in the table services"), "\(said)")
+        #expect(said.contains("damaged, in the table stored_services"), "\(said)")
         #expect(said.contains("tandemctl backup") && said.contains("--restore FILE"), "\(said)")
         #expect(try Data(contentsOf: URL(fileURLWithPath: "\(data)/tandem.db")) == damaged)
         for name in ["tandem.db", "tandem.db-wal"] where FileManager.default.fileExists(atPath: "\(data)/\(name)") {

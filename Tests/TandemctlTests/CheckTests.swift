@@ -49,32 +49,32 @@ struct CheckTests {
         arguments: [
             (
                 "two owners",
-                "UPDATE services SET document = replace(document, '10.96.0.12', '10.96.0.11') WHERE key = 'default/b'",
+                "UPDATE stored_services SET document = replace(document, '10.96.0.12', '10.96.0.11') WHERE key = 'default/b'",
                 "10.96.0.11 has two owners: Service default/a and Service default/b"
             ),
             (
                 "a leaked bit",
-                "UPDATE services SET holdings = holdings || ' clusterIP=10.96.0.99' WHERE key = 'default/a'",
+                "UPDATE stored_services SET holdings = holdings || ' clusterIP=10.96.0.99' WHERE key = 'default/a'",
                 "pool services-ipv4 counts 3 allocated, objects hold 2"
             ),
             (
                 "a lost bit",
-                "UPDATE services SET holdings = replace(holdings, 'clusterIP=10.96.0.11 ', '') WHERE key = 'default/a'",
+                "UPDATE stored_services SET holdings = replace(holdings, 'clusterIP=10.96.0.11 ', '') WHERE key = 'default/a'",
                 "10.96.0.11 is held by Service default/a, but looked up it is free by nobody"
             ),
             (
                 "a Service's address outside its range",
-                "UPDATE services SET document = replace(document, '10.96.0.11', '10.99.0.1') WHERE key = 'default/a'",
+                "UPDATE stored_services SET document = replace(document, '10.96.0.11', '10.99.0.1') WHERE key = 'default/a'",
                 "10.99.0.1 is held by Service default/a, but looked up it is outOfRange by nobody"
             ),
             (
                 "a pod's address outside its range",
-                "UPDATE pods SET document = replace(document, '10.244.0.2', '10.9.9.9')",
+                "UPDATE stored_pods SET document = replace(document, '10.244.0.2', '10.9.9.9')",
                 "Pod default/p: 10.9.9.9 lies in no pod CIDR of Node n1"
             ),
             (
                 "a pod whose node has no CIDR",
-                "UPDATE nodes SET document = json_remove(document, '$.spec.podCIDR', '$.spec.podCIDRs')",
+                "UPDATE stored_nodes SET document = json_remove(document, '$.spec.podCIDR', '$.spec.podCIDRs')",
                 "Pod default/p: Node n1 has no pod CIDR, but 10.244.0.2 would come from one"
             ),
         ])
@@ -107,7 +107,8 @@ struct CheckTests {
         try makeStopped(directory.path)
         sqlite(
             directory.path,
-            "UPDATE services SET holdings = replace(holdings, '10.96.0.12', '10.96.0.11') WHERE key = 'default/b'")
+            "UPDATE stored_services SET holdings = replace(holdings, '10.96.0.12', '10.96.0.11') WHERE key = 'default/b'"
+        )
         let result = Command.run(
             ServerProcess.program,
             ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)", "--secure-port=0"])

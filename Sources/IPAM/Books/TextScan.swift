@@ -16,21 +16,16 @@ struct TextScan {
     /// Up to the next quote and over it; nil where there is none, or an escape is before it.
     @inline(__always)
     mutating func string() -> UnsafeRawBufferPointer? {
-        var end = 0
-        while end < rest.count {
-            let byte = rest[end]
-            if byte == UInt8(ascii: "\"") {
-                defer { rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...]) }
-                return UnsafeRawBufferPointer(rebasing: rest[..<end])
-            }
-            if byte == UInt8(ascii: "\\") { return nil }
-            end += 1
-        }
-        return nil
+        guard let end = firstQuote() else { return nil }
+        // Inside of `rest`, as `firstQuote` found it there.
+        if end > 0, memchr(rest.baseAddress!, backslash, end) != nil { return nil }
+        defer { rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...]) }
+        return UnsafeRawBufferPointer(rebasing: rest[..<end])
     }
 
     /// Over the next quote that ends a JSON string; false where there is none.
     mutating func skipString() -> Bool {
+        if string() != nil { return true }
         var end = 0
         while end < rest.count {
             switch rest[end] {
@@ -43,4 +38,13 @@ struct TextScan {
         }
         return false
     }
+
+    private func firstQuote() -> Int? {
+        guard let start = rest.baseAddress, let quote = memchr(start, Int32(UInt8(ascii: "\"")), rest.count) else {
+            return nil
+        }
+        return UnsafeRawPointer(quote) - start
+    }
+
+    private var backslash: Int32 { Int32(UInt8(ascii: "\\")) }
 }

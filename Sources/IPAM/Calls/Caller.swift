@@ -6,29 +6,47 @@ public typealias Answer = @Sendable (Result<CallResult, APIError>) -> Void
 
 /// The client that waits for a call, and its terms.
 struct Caller: Sendable {
-    /// Everything is decided and checked, nothing is kept.
-    var isDryRun: Bool
-    /// The one node that the caller may touch; nil for all.
-    var onlyNode: String?
-    /// Where the call goes on when it had to wait; nil for the thread that it waited for.
-    var executor: (any Executor)?
-    /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.
-    var asker: (any Asker)?
-    private let journal: Journal
+    /// The same for the whole call, and handed on by one reference.
+    private final class Terms: Sendable {
+        let isDryRun: Bool
+        let onlyNode: String?
+        let executor: (any Executor)?
+        let asker: (any Asker)?
+        let journal: Journal
+
+        init(
+            _ isDryRun: Bool, _ onlyNode: String?, _ executor: (any Executor)?, _ asker: (any Asker)?,
+            _ journal: Journal
+        ) {
+            (self.isDryRun, self.onlyNode, self.executor, self.asker) = (isDryRun, onlyNode, executor, asker)
+            self.journal = journal
+        }
+    }
+
+    private let terms: Terms
     private var told: Answer
 
     init(
         isDryRun: Bool, onlyNode: String?, executor: (any Executor)?, asker: (any Asker)?, journal: Journal,
         _ told: @escaping Answer
     ) {
-        (self.isDryRun, self.onlyNode, self.executor, self.asker) = (isDryRun, onlyNode, executor, asker)
-        (self.journal, self.told) = (journal, told)
+        terms = Terms(isDryRun, onlyNode, executor, asker, journal)
+        self.told = told
     }
+
+    /// Everything is decided and checked, nothing is kept.
+    var isDryRun: Bool { terms.isDryRun }
+    /// The one node that the caller may touch; nil for all.
+    var onlyNode: String? { terms.onlyNode }
+    /// Where the call goes on when it had to wait; nil for the thread that it waited for.
+    var executor: (any Executor)? { terms.executor }
+    /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.
+    var asker: (any Asker)? { terms.asker }
 
     /// To be called exactly once. Once storage has failed for good, nobody knows whether the change before is stored; memory, which
     /// answers a retry or a look, may show what is not. So nothing is said any more.
     func answer(_ result: Result<CallResult, APIError>) {
-        guard journal.hasFailed else { return told(result) }
+        guard terms.journal.hasFailed else { return told(result) }
         if case .failure(let error) = result, error.status == .unavailable { return told(result) }
         told(
             .failure(

@@ -31,7 +31,9 @@ public struct FoldStep: Sendable {
         }
     }
 
-    private var rows: [ObjectKey: Row] = [:]
+    private var rows: [(key: ObjectKey, row: Row)] = []
+    /// Where an object's row is among them.
+    private var places: [ObjectKey: Int] = [:]
     /// The version given last.
     public private(set) var version: UInt64
     /// Changes so far.
@@ -51,25 +53,30 @@ public struct FoldStep: Sendable {
         switch change {
         case .put(let key, let form):
             version += 1
-            rows[key, default: Row()].put(form, version)
+            rows[place(of: key)].row.put(form, version)
         case .delete(let key):
             version += 1
-            rows[key, default: Row()].delete()
+            rows[place(of: key)].row.delete()
         case .cool(let range, let node, let since):
             let document = Self.coolingDocument(node: node, since: since)
-            rows[ObjectKey(.cooling, range.shortText), default: Row()].put(StoredForm(document: document), version)
+            rows[place(of: ObjectKey(.cooling, range.shortText))].row.put(StoredForm(document: document), version)
         case .thaw(let range, let version):
-            let key = ObjectKey(.cooling, range.shortText)
-            var row = rows[key] ?? Row()
-            if let content = row.content {
-                if content.version == version { row.delete() }
+            let place = place(of: ObjectKey(.cooling, range.shortText))
+            if let content = rows[place].row.content {
+                if content.version == version { rows[place].row.delete() }
             } else {
-                row.thaw(version)
+                rows[place].row.thaw(version)
             }
-            rows[key] = row
         case .markReleasing(let node):
-            rows[ObjectKey(.node, node), default: Row()].markReleasing()
+            rows[place(of: ObjectKey(.node, node))].row.markReleasing()
         }
+    }
+
+    private mutating func place(of key: ObjectKey) -> Int {
+        if let place = places[key] { return place }
+        places[key] = rows.count
+        rows.append((key, Row()))
+        return rows.count - 1
     }
 
     /// `{"node":"n1","releasedAt":1700000000}`.
@@ -85,9 +92,12 @@ public struct FoldStep: Sendable {
         return Array((text + #"","releasedAt":\#(since)}"#).utf8)
     }
 
-    /// The rows, in the order of kinds and keys.
+    /// The rows, in the order of kinds and keys. O(objects log objects).
     public var records: [(key: ObjectKey, row: Row)] {
-        rows.map { (key: $0.key, row: $0.value) }
-            .sorted { ($0.key.kind.rawValue, $0.key.key) < ($1.key.kind.rawValue, $1.key.key) }
+        // Places are sorted, since they are smaller than what lies there.
+        rows.indices.sorted {
+            (rows[$0].key.kind.rawValue, rows[$0].key.key) < (rows[$1].key.kind.rawValue, rows[$1].key.key)
+        }
+        .map { rows[$0] }
     }
 }

@@ -47,7 +47,7 @@ enum OldJournal {
     }
 
     private static func write(_ record: Record, to db: Database) throws {
-        let table = record.key.kind.table
+        let table = record.key.kind.name
         guard let form = record.form else {
             return try db.cachedStatement(sql: "DELETE FROM \(table) WHERE key = ?").execute(arguments: [record.key.key]
             )

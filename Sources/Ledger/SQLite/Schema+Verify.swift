@@ -101,17 +101,19 @@ extension Schema {
     static func verifyVersions(_ db: Database, at path: String) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         let created = found < firstOfEntries ? "" : "OR created NOT BETWEEN 0 AND version"
-        for kind in RecordKind.allCases where try db.tableExists(kind.table) {
+        for kind in RecordKind.allCases {
+            let table = found < firstOfViews ? kind.name : kind.table
+            guard try db.tableExists(table) else { continue }
             let strange = try String.fetchOne(
                 db,
                 sql: """
-                    SELECT key FROM \(kind.table) WHERE typeof(version) <> 'integer' OR version < 0
+                    SELECT key FROM \(table) WHERE typeof(version) <> 'integer' OR version < 0
                     OR version > (SELECT value FROM meta WHERE name = 'version') \(created)
                     """)
             guard let strange else { continue }
             throw LedgerError(
                 .corrupt,
-                "\(path): \(strange) in the table \(kind.table) has a version that was never given; nothing was changed: "
+                "\(path): \(strange) in the table \(table) has a version that was never given; nothing was changed: "
                     + "restore a backup that is whole")
         }
     }

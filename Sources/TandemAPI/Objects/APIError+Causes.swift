@@ -36,6 +36,8 @@ extension APIError {
         /// All of them.
         public private(set) var count = 0
 
+        public init() {}
+
         public init(arrayLiteral causes: Cause...) {
             for cause in causes { append(cause) }
         }

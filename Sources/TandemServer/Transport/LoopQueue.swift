@@ -6,11 +6,11 @@ import Synchronization
 /// Work of an event loop that gives way to its sockets: some of it, then a look at the sockets, then more. Thread-safe.
 ///
 /// `EventLoop.execute` gives way to nothing: a loop looks at its sockets again when no task is left, and tasks that were made by
-/// tasks count. So there is one queue for each loop, which runs for a share of a millisecond and goes on by a timer that is not due
+/// tasks count. So there is one queue for each loop, which runs for a millisecond and goes on by a timer that is not due
 /// yet when the loop looks for further tasks.
 final class LoopQueue: Executor {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
-    static let share: UInt64 = 500_000
+    static let share: UInt64 = 1_000_000
     /// How long the sockets have the loop at least.
     static let pause = TimeAmount.microseconds(20)
 
@@ -74,7 +74,11 @@ final class LoopQueue: Executor {
     private func take() -> (@Sendable () -> Void)? {
         state.withLock { state in
             let next = state.waiting.popFirst()
-            if next == nil { state = State() }
+            if next == nil {
+                state.isScheduled = false
+                // The memory of a crowd is given back, a few places are kept for the next ones.
+                if state.waiting.capacity > 1024 { state.waiting = CircularBuffer() }
+            }
             return next
         }
     }
