@@ -52,7 +52,8 @@ public final class Server: Service {
             operations: Operations(
                 health: health, backups: BackupStream(directory: configuration.storage.directory),
                 servers: ServerList(
-                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort))
+                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort),
+                    health: health)
             ) {
                 exposition.text()
             }, connections: connections,

@@ -61,6 +61,36 @@ struct EtcdServersTests {
         }
     }
 
+    @Test("tandemctl get servers: who shares the range, as any of them knows it; one that has stopped is gone")
+    func lists() async throws {
+        let cluster = try await EtcdCluster()
+        let servers = [try ServerProcess(etcd: cluster.servers), try ServerProcess(etcd: cluster.servers)]
+        let ctl = Ctl(port: servers[0].port)
+        #expect(addresses(allocate(try LineStream(port: servers[1].port), "a")).count == 2)
+        func list() throws -> [JSONValue] {
+            try JSONValue(parsing: ctl("get servers -o json").output)["items"]?.arrayValue ?? []
+        }
+        // Each says once a second how far it has come.
+        var found = try list()
+        while found.contains(where: { $0["ready"] != true || $0["place"] != 1 }) {
+            await Task.yield()
+            found = try list()
+        }
+        #expect(found.count == 2)
+        #expect(found.allSatisfy { $0["program"]?.stringValue == OpenRPC.version && $0["since"] != nil })
+        #expect(found.allSatisfy { ($0["revision"]?.intValue ?? 0) > 1 })
+        let name = try #require(found[1]["name"]?.stringValue)
+        let lines = ctl("get servers").output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.count == 3 && lines[0] == ["NAME", "ADDRESS", "READY", "VERSION", "REVISION", "AGE"])
+        #expect(lines[2].prefix(4) == [name, "127.0.0.1:0", "true", OpenRPC.version])
+        #expect(ctl("get server \(name) -o yaml").output.contains("name: "))
+        #expect(ctl("get server nobody").errors == "Error from server (NotFound): server \"nobody\" not found\n")
+        #expect(Ctl(port: servers[0].port, role: "pods")("get servers").errors.contains("Forbidden"))
+        #expect(servers[1].stop() == 0)
+        while try list().count > 1 { await Task.yield() }
+        #expect(servers[0].stop() == 0)
+    }
+
     @Test("flags that do not go together, or that other servers have otherwise, are named")
     func refusesFlags() async throws {
         let cluster = try await EtcdCluster()
