@@ -92,14 +92,11 @@ extension EtcdLog {
         var step = FoldStep(version: mark.version)
         var entries: [UnfoldedEntries.Entry] = []
         for entry in oldest where step.count < Self.foldObjects {
-            let proposals = entry.value.withUnsafeReadableBytes { EntryCoding.decode($0) } ?? []
+            let proposals = entry.judged
             // An inner transaction for each sixty of what changes and what goes.
-            let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.changes.count }
+            let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.proposal.changes.count }
             guard operations <= Self.foldOperations * Self.foldOperations || entries.isEmpty else { break }
-            var refused = entry.refused[...]
-            for (index, proposal) in proposals.enumerated() {
-                if refused.first == index { refused.removeFirst() } else { step.add(proposal) }
-            }
+            for (proposal, isKept) in proposals where isKept { step.add(proposal) }
             entries.append(entry)
         }
         return (step, entries)

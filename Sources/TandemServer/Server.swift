@@ -50,7 +50,7 @@ public final class Server: Service {
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
             operations: Operations(
-                health: health, backups: BackupStream(directory: configuration.storage.directory),
+                health: health, backups: BackupStream(engine, configuration.storage, sharedLog),
                 servers: ServerList(
                     sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort),
                     health: health)
