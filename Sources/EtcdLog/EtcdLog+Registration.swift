@@ -105,12 +105,14 @@ extension EtcdLog {
 
     /// What is done all the time: signs of life, the progress that others wait for, and a look at what should have come by now.
     func beginUpkeep() {
+        askStatus()
         after(.seconds(1)) { $0.upkeep(1) }
     }
 
     private func upkeep(_ second: Int) {
         guard state.withLock({ !$0.isClosed && $0.end == nil }) else { return }
         if second % 3 == 0 { keepAlive() }
+        askHead()
         publishProgress()
         leaveSilentMember()
         if second % 5 == 0 { askStatus() }

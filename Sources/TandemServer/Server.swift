@@ -37,7 +37,11 @@ public final class Server: Service {
         let (engine, sharedLog) = try Startup.engine(configuration, logger)
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
-        let health = Health { engine.impairment?.message }
+        let health = Health {
+            (sharedLog?.checks ?? []).map { Health.Check(name: $0.name, fault: $0.fault, note: $0.note) }
+        } storageFault: {
+            engine.impairment?.message
+        }
         let calls = CallMetrics()
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)

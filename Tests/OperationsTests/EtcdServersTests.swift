@@ -167,6 +167,29 @@ struct EtcdServersTests {
         #expect(again.stop() == 0)
     }
 
+    @Test("/readyz names what a server needs of etcd, and which of it is missing")
+    func saysWhetherItIsReady() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try ServerProcess(etcd: cluster.servers, ServerProcess.ranges + ["--etcd-healthcheck-timeout=1s"])
+        let curl = Curl(port: server.port, role: "viewer")
+        func rows() -> [String] {
+            curl.request("/readyz?verbose").body.split(separator: "\n").map(String.init)
+        }
+        let all = ["ping", "serving", "storage", "etcd", "watch", "configuration", "books"]
+        #expect(rows() == all.map { "[+]\($0) ok" } + ["readyz check passed"])
+        cluster.members[0].send(SIGSTOP)
+        var found = rows()
+        while !found.contains(where: { $0.hasPrefix("[-]etcd failed: etcd does not answer") }) {
+            await Task.yield()
+            found = rows()
+        }
+        #expect(found.last == "readyz check failed")
+        #expect(found.contains("[+]books ok") && found.contains("[+]configuration ok"))
+        cluster.members[0].send(SIGCONT)
+        while rows().last != "readyz check passed" { await Task.yield() }
+        #expect(server.stop() == 0)
+    }
+
     @Test("flags that do not go together, or that other servers have otherwise, are named")
     func refusesFlags() async throws {
         let cluster = try await EtcdCluster()
