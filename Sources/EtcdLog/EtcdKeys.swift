@@ -9,6 +9,7 @@ import NIOCore
 ///     journal/head                    written by every entry and every fold: its version counts them without a gap
 ///     journal/entries/ID/NUMBER       a group of proposals
 ///     journal/folded                  how far the tables are
+///     journal/restoring               there while a restore fills the prefix: no server starts
 ///     services/, nodes/, cooling/     the tables: each object under its own name
 ///     pods/XX/                        the same, in 256 parts, since etcd counts all keys behind a page for every page
 struct EtcdKeys: Sendable {
@@ -27,6 +28,8 @@ struct EtcdKeys: Sendable {
         key("journal/entries/\(id)/\(String(number).padded(to: 16))")
     }
 
+    /// Everything below the prefix.
+    var all: KeyRange { KeyRange(start: key(""), end: ByteBuffer(string: "\(prefix)0")) }
     var journal: KeyRange { range("journal/") }
     var servers: KeyRange { range("journal/servers/") }
     var progressMarks: KeyRange { range("journal/progress/") }

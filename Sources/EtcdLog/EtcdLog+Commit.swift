@@ -38,7 +38,7 @@ extension EtcdLog {
         if let refusal = refusal(value) { return notice(.failed(refusal)) }
         let isRegistered = state.withLock { state in
             state.flight = Flight(value: value)
-            state.tidying.isIdle = false
+            (state.tidying.isIdle, state.tidying.appended) = (false, .now())
             return state.registration != nil
         }
         if isRegistered { send() } else { registerAgain() }
@@ -50,11 +50,8 @@ extension EtcdLog {
         }
         return state.withLock { state in
             if let fault = state.end ?? state.configurationFault { return fault }
-            guard state.tidying.use(of: settings.quotaBytes) >= 0.9 else { return nil }
-            return LedgerError(
-                .full,
-                "etcd's database has \(state.tidying.databaseBytes) bytes, near its quota: nothing but folds goes into it"
-            )
+            guard state.tidying.use(of: settings.quotaBytes) >= Self.fullShare else { return nil }
+            return LedgerError(.full, "\(fullness(state)): nothing but folds goes into it; \(Self.roomCure)")
         }
     }
 
@@ -226,10 +223,10 @@ extension EtcdLog {
         client.call(RangeRequest(keys.head, isKeysOnly: true), deadline: .now() + Self.tryTime) { result in
             switch result {
             case .success(let response):
-                self.noteAnswer()
+                let revision = response.keyValues.first?.modRevision ?? 0
+                self.noteHead(revision)
                 self.fenceTimes.observe(Moment.now().since(start))
                 self.change { state in
-                    let revision = response.keyValues.first?.modRevision ?? 0
                     state.fence = .waiting(revision)
                     return revision <= state.handled || !state.arrivals.isEmpty
                 }

@@ -8,10 +8,11 @@ struct Tidying {
     var isFolding = false
     /// Whether nothing was appended since a moment in which nothing else was to be done.
     var isIdle = false
+    /// When something was appended last.
+    var appended = NIODeadline.now()
     var foldedBytes = 0
     /// etcd's, of the member that was asked last.
     var databaseBytes: Int64 = 0
-    var mayCompact: Bool?
     var isCompacting = false
     /// When more than twice what may wait waited first.
     var overdueSince: NIODeadline?
@@ -23,6 +24,14 @@ extension EtcdLog {
     /// Proposals, and bytes of entries, that may wait for idle moments.
     static let maximumBacklog = 65_536
     static let maximumBacklogBytes = 64 << 20
+    /// How long nothing must have been appended for that: reads alone may come without a pause.
+    private static let idleTime = TimeAmount.milliseconds(200)
+    /// Shares of the quota from which nothing is added, and from which nothing but folds is put.
+    static let nearlyFullShare = 0.75
+    static let fullShare = 0.9
+    static let roomCure =
+        "compact etcd, defragment each member (`etcdctl defrag`), or raise the members' --quota-backend-bytes and these servers' "
+        + "--etcd-quota-backend-bytes"
     /// Objects of one fold, and bytes of the entries that it takes.
     private static let foldObjects = 1_000
     private static let foldBytes = 512 << 10
@@ -35,7 +44,9 @@ extension EtcdLog {
 
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
         let oldest = state.withLock { state -> (mark: FoldedMark, entries: [UnfoldedEntries.Entry])? in
-            if isIdle { state.tidying.isIdle = true }
+            if isIdle || state.flight == nil && .now() - state.tidying.appended > Self.idleTime {
+                state.tidying.isIdle = true
+            }
             guard let revision = foldableRevision(&state) else { return nil }
             state.tidying.isFolding = true
             var bytes = 0
@@ -92,14 +103,11 @@ extension EtcdLog {
         var step = FoldStep(version: mark.version)
         var entries: [UnfoldedEntries.Entry] = []
         for entry in oldest where step.count < Self.foldObjects {
-            let proposals = entry.value.withUnsafeReadableBytes { EntryCoding.decode($0) } ?? []
+            let proposals = entry.judged
             // An inner transaction for each sixty of what changes and what goes.
-            let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.changes.count }
+            let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.proposal.changes.count }
             guard operations <= Self.foldOperations * Self.foldOperations || entries.isEmpty else { break }
-            var refused = entry.refused[...]
-            for (index, proposal) in proposals.enumerated() {
-                if refused.first == index { refused.removeFirst() } else { step.add(proposal) }
-            }
+            for (proposal, isKept) in proposals where isKept { step.add(proposal) }
             entries.append(entry)
         }
         return (step, entries)
@@ -186,8 +194,24 @@ extension EtcdLog {
     func askStatus() {
         client.call(StatusRequest(), deadline: .now() + .seconds(3)) { result in
             guard case .success(let status) = result else { return }
-            self.state.withLock { $0.tidying.databaseBytes = status.databaseBytes }
+            let use: Double = self.state.withLock { state in
+                state.tidying.databaseBytes = status.databaseBytes
+                return state.tidying.use(of: self.settings.quotaBytes)
+            }
+            self.isNearlyFull.store(use >= Self.nearlyFullShare, ordering: .relaxed)
         }
+    }
+
+    public var additionRefusal: LedgerError? {
+        guard isNearlyFull.load(ordering: .relaxed) else { return nil }
+        let use = state.withLock { self.fullness($0) }
+        return LedgerError(
+            .nearlyFull, "\(use): nothing is given out any more, and releases are taken; \(Self.roomCure)")
+    }
+
+    /// In words.
+    func fullness(_ state: State) -> String {
+        "etcd's database has \(state.tidying.databaseBytes) bytes of its quota of \(settings.quotaBytes)"
     }
 
     /// Drops etcd's old revisions, where it is this program's alone or its flag says so.
@@ -218,10 +242,10 @@ extension EtcdLog {
 
     private func endCompaction() { state.withLock { $0.tidying.isCompacting = false } }
 
-    /// A compaction is of the whole etcd, other users' history with it: a key outside of the prefix says that there are some.
-    private func mayCompact(_ done: @escaping @Sendable (Bool) -> Void) {
+    /// A compaction is of the whole etcd, other users' history with it: a key outside of the prefix says that there are some. Asked each
+    /// time, as they may come later.
+    func mayCompact(_ done: @escaping @Sendable (Bool) -> Void) {
         if settings.compactionSeconds != nil { return done(true) }
-        if let known = state.withLock({ $0.tidying.mayCompact }) { return done(known) }
         let everything = KeyRange(start: ByteBuffer(bytes: [0]), end: ByteBuffer(bytes: [0]))
         var end = ByteBuffer(string: settings.prefix)
         end.writeString("0")
@@ -236,7 +260,6 @@ extension EtcdLog {
             let isAlone = response.responses.allSatisfy { response in
                 if case .range(let range) = response { range.keyValues.isEmpty } else { false }
             }
-            self.state.withLock { $0.tidying.mayCompact = isAlone }
             done(isAlone)
         }
     }

@@ -1,4 +1,3 @@
-import Dispatch
 import EtcdClient
 import Ledger
 import NIOCore
@@ -18,38 +17,53 @@ extension EtcdLog {
     /// Seconds for which a server is there after its last sign.
     static let leaseSeconds: Int64 = 10
 
+    /// What became of an attempt to register.
+    enum Registering: Sendable {
+        case done(Registration)
+        /// The name is taken, by who knows whom: another is to be tried.
+        case taken
+        /// A restore fills the prefix.
+        case restoring
+    }
+
     /// Registers for the first time. Blocks.
     func register() throws(LedgerError) {
         let deadline = NIODeadline.now() + .seconds(10)
         while true {
-            let outcome = wait { self.register(then: $0) }
-            switch outcome {
-            case .success(let registration):
-                state.withLock { state in
-                    state.registration = registration
-                    state.ownIDs.insert(registration.id)
-                }
-                return
+            switch Waiting.result({ self.register(as: Self.newID(), then: $0) }) {
+            case .success(.done(let registration)): return state.withLock { $0.register(registration) }
+            case .success(.restoring): throw settings.unfinishedRestore
+            case .success(.taken):
+                guard .now() < deadline else { throw LedgerError(.locked, "etcd says that every name is taken") }
             case .failure(let error):
                 guard error.isTransient, .now() < deadline else { throw LedgerError(error) }
             }
         }
     }
 
+    private static func newID() -> String {
+        String(UInt64.random(in: .min ... .max), radix: 16).padded(to: 16)
+    }
+
     /// A lease, and a key of it; on the client's event loop. Nothing that fails half-way outlives the lease.
-    private func register(then done: @escaping @Sendable (Result<Registration, EtcdError>) -> Void) {
-        var generator = SystemRandomNumberGenerator()
-        let id = String(generator.next() as UInt64, radix: 16).padded(to: 16)
+    func register(
+        as id: String, then done: @escaping @Sendable (Result<Registering, EtcdError>) -> Void
+    ) {
         client.call(LeaseGrantRequest(timeToLive: Self.leaseSeconds), deadline: .now() + .seconds(3)) { result in
             switch result {
             case .failure(let error): done(.failure(error))
             case .success(let grant):
-                let key = self.keys.server(id)
+                let (key, restoring) = (self.keys.server(id), self.keys.restoring)
                 let request = TxnRequest(
-                    compare: [Compare(key, .createRevision(0))],
-                    success: [.put(PutRequest(key, self.serverRecord, lease: grant.id))])
+                    compare: [Compare(key, .createRevision(0)), Compare(restoring, .createRevision(0))],
+                    success: [.put(PutRequest(key, self.serverRecord, lease: grant.id))],
+                    failure: [.range(RangeRequest(restoring))])
                 self.client.call(request, deadline: .now() + .seconds(3)) { result in
-                    done(result.map { _ in Registration(id: id, lease: grant.id) })
+                    done(
+                        result.map { response in
+                            if response.isSucceeded { return .done(Registration(id: id, lease: grant.id)) }
+                            return response.responses.first?.onlyKeyValue == nil ? .taken : .restoring
+                        })
                 }
             }
         }
@@ -63,35 +77,42 @@ extension EtcdLog {
             return true
         }
         guard begins else { return }
-        register { result in
+        register(as: Self.newID()) { result in
             switch result {
-            case .success(let registration):
+            case .success(.done(let registration)):
                 let sends = self.state.withLock { state in
                     state.isRegistering = false
-                    state.registration = registration
-                    state.ownIDs.insert(registration.id)
+                    state.register(registration)
                     return state.flight != nil
                 }
                 self.noteAnswer()
                 if sends { self.send() }
+            case .success(.restoring): self.end(self.settings.unfinishedRestore.asUnknown)
+            case .success(.taken): self.registerLater()
             case .failure(let error):
                 self.noteSilence(error)
-                self.state.withLock { $0.isRegistering = false }
-                self.after(.milliseconds(500)) { $0.registerAgain() }
+                self.registerLater()
             }
         }
+    }
+
+    private func registerLater() {
+        state.withLock { $0.isRegistering = false }
+        after(.milliseconds(500)) { $0.registerAgain() }
     }
 
     // MARK: Upkeep
 
     /// What is done all the time: signs of life, the progress that others wait for, and a look at what should have come by now.
     func beginUpkeep() {
+        askStatus()
         after(.seconds(1)) { $0.upkeep(1) }
     }
 
     private func upkeep(_ second: Int) {
         guard state.withLock({ !$0.isClosed && $0.end == nil }) else { return }
         if second % 3 == 0 { keepAlive() }
+        askHead()
         publishProgress()
         leaveSilentMember()
         if second % 5 == 0 { askStatus() }
@@ -142,38 +163,20 @@ extension EtcdLog {
     func ask<Request: EtcdRequest>(
         _ request: Request, within time: TimeAmount
     ) throws(EtcdError) -> Request.Response {
-        try wait { self.client.call(request, deadline: .now() + time, then: $0) }.get()
+        try client.ask(request, within: time)
     }
 
     /// Asks until there is an answer or ten seconds are over; for what may be asked twice. Blocks.
     func askPersistently<Request: EtcdRequest>(_ request: Request) throws(LedgerError) -> Request.Response {
-        let deadline = NIODeadline.now() + .seconds(10)
-        while true {
-            do throws(EtcdError) {
-                return try ask(request, within: .seconds(5))
-            } catch {
-                guard error.isTransient, .now() < deadline else { throw LedgerError(error) }
-            }
-        }
-    }
-
-    private func wait<Value: Sendable>(
-        _ begin: (@escaping @Sendable (Result<Value, EtcdError>) -> Void) -> Void
-    ) -> Result<Value, EtcdError> {
-        let box = OutcomeBox<Value>()
-        begin { result in
-            box.outcome.withLock { $0 = result }
-            box.done.signal()
-        }
-        box.done.wait()
-        guard let outcome = box.outcome.withLock({ $0 }) else { preconditionFailure("signalled without an outcome") }
-        return outcome
+        try client.askPersistently(request)
     }
 }
 
-private final class OutcomeBox<Value: Sendable>: Sendable {
-    let outcome = Mutex<Result<Value, EtcdError>?>(nil)
-    let done = DispatchSemaphore(value: 0)
+extension EtcdLog.State {
+    fileprivate mutating func register(_ registration: Registration) {
+        self.registration = registration
+        ownIDs.insert(registration.id)
+    }
 }
 
 extension ResponseOperation {
@@ -203,6 +206,9 @@ extension EtcdError {
 }
 
 extension LedgerError {
+    /// The same, where a group may be under way.
+    fileprivate var asUnknown: LedgerError { LedgerError(code, message, outcome: .unknown) }
+
     /// Of a request that surely changed nothing, unless `outcome` says else.
     init(_ error: EtcdError, outcome: Outcome = .notCommitted) {
         switch error.code {

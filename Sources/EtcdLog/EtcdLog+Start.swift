@@ -15,7 +15,7 @@ extension EtcdLog {
     // MARK: Flags
 
     func agreeOnConfiguration() throws(LedgerError) {
-        let own = configurationRecord
+        let own = settings.configurationRecord
         let response = try askPersistently(
             TxnRequest(
                 compare: [Compare(keys.configuration, .createRevision(0))],
@@ -44,22 +44,6 @@ extension EtcdLog {
         state.withLock { $0.configuration = change.header.revision }
     }
 
-    private var configurationRecord: ByteBuffer {
-        var writer = JSONWriter(capacity: 256)
-        writer.beginObject()
-        writer.key("format")
-        writer.number(EntryCoding.format)
-        writer.key("flags")
-        writer.beginObject()
-        for (name, value) in settings.shared.sorted(by: { $0.key < $1.key }) {
-            writer.key(name)
-            writer.string(value)
-        }
-        writer.endObject()
-        writer.endObject()
-        return ByteBuffer(bytes: writer.bytes)
-    }
-
     /// The first flag that differs, in words; nil where none does.
     func difference(from stored: ByteBuffer) -> String? {
         guard let json = try? JSONValue(parsing: Array(stored.readableBytesView)), let flags = json["flags"] else {
@@ -79,18 +63,9 @@ extension EtcdLog {
 
     public func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 {
         let head = try askPersistently(
-            TxnRequest(
-                success: [
-                    .range(RangeRequest(keys.head)), .range(RangeRequest(keys.folded)),
-                    .range(RangeRequest(keys.restoring)),
-                ]))
+            TxnRequest(success: [.range(RangeRequest(keys.head)), .range(RangeRequest(keys.folded))]))
         let found = head.responses.map(\.onlyKeyValue)
-        guard found.count == 3 else { throw LedgerError(.corrupt, "etcd does not say how far the journal is") }
-        guard found[2] == nil else {
-            throw LedgerError(
-                .corrupt,
-                "a restore into this prefix was not finished: give --restore again, or delete all keys of the prefix")
-        }
+        guard found.count == 2 else { throw LedgerError(.corrupt, "etcd does not say how far the journal is") }
         var mark = FoldedMark()
         if let folded = found[1] {
             guard let read = FoldedMark(folded.value) else {
@@ -131,7 +106,7 @@ extension EtcdLog {
             let fault = Mutex<(any Error)?>(nil)
             DispatchQueue.concurrentPerform(iterations: batch.count) { index in
                 do {
-                    try load(kind, batch[index], at: revision, body)
+                    try visit(kind, batch[index], at: revision) { try $0.lend(to: body) }
                 } catch {
                     fault.withLock { $0 = $0 ?? error }
                 }
@@ -140,8 +115,9 @@ extension EtcdLog {
         }
     }
 
-    private func load(
-        _ kind: RecordKind, _ range: KeyRange, at revision: Int64, _ body: (StoredObject) throws -> Void
+    /// The objects of one range of a table, as of a revision; a page of them at a time. Blocks.
+    func visit(
+        _ kind: RecordKind, _ range: KeyRange, at revision: Int64, _ body: (StoredRecord) throws -> Void
     ) throws {
         try visit(range, at: revision) { keyValue in
             guard let key = keys.name(of: keyValue.key, in: range),
@@ -149,7 +125,7 @@ extension EtcdLog {
             else {
                 throw LedgerError(.corrupt, "the key \(String(buffer: keyValue.key)) in etcd can't be read")
             }
-            try record.lend(to: body)
+            try body(record)
         }
     }
 
@@ -192,6 +168,25 @@ extension EtcdLog {
             for (index, proposal) in proposals.enumerated() where try !body(proposal) { refused.append(index) }
             state.withLock { $0.unfolded.append(UnfoldedEntries.Entry(revision, entry, refused: refused)) }
         }
+    }
+}
+
+extension EtcdLog.Settings {
+    /// The value of the key `journal/configuration`.
+    var configurationRecord: ByteBuffer {
+        var writer = JSONWriter(capacity: 256)
+        writer.beginObject()
+        writer.key("format")
+        writer.number(EntryCoding.format)
+        writer.key("flags")
+        writer.beginObject()
+        for (name, value) in shared.sorted(by: { $0.key < $1.key }) {
+            writer.key(name)
+            writer.string(value)
+        }
+        writer.endObject()
+        writer.endObject()
+        return ByteBuffer(bytes: writer.bytes)
     }
 }
 

@@ -29,7 +29,6 @@ extension EtcdLog {
                 state.watchConnection = connection
                 state.heard = .now()
             }
-            noteAnswer()
         case .changed(let revision, let events):
             let problem = state.withLock { state -> LedgerError? in
                 state.heard = .now()
@@ -141,7 +140,8 @@ extension EtcdLog {
                 switch (state.flight?.phase, state.fence) {
                 case (.landed, _), (.checking, _): true
                 case (_, .waiting(let revision)): revision > state.arrived
-                default: false
+                default:
+                    state.ahead.map { $0.revision > state.arrived && .now() - $0.since > Self.silenceLimit } ?? false
                 }
             guard waits else { return nil }
             state.watchConnection = nil

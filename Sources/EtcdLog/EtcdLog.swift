@@ -63,6 +63,8 @@ public final class EtcdLog: Log {
     let client: EtcdClient
     let eventLoop: any EventLoop
     let state: Mutex<State>
+    // Relaxed: a hint, which every change asks for.
+    let isNearlyFull = Atomic<Bool>(false)
     /// How long etcd took to say what it holds.
     let fenceTimes = Histogram.times()
 
@@ -109,6 +111,8 @@ public final class EtcdLog: Log {
         var heard = NIODeadline.distantPast
         /// Since when etcd has not answered, and how it failed last; nil where it answers.
         var silence: (since: NIODeadline, error: EtcdError)?
+        /// What etcd had at some moment, and is not handled yet as far as is known.
+        var ahead: (since: NIODeadline, revision: Int64)?
         var servers: [String: ByteBuffer] = [:]
         var progress: [String: ProgressMark] = [:]
         var hasDisagreement = false
@@ -192,19 +196,6 @@ public final class EtcdLog: Log {
     public func noteRefused(_ index: Int) { state.withLock { $0.refused.append(index) } }
 
     public func noteDigest(_ digest: UInt64) { state.withLock { $0.digest = digest } }
-
-    public var trouble: LedgerError? {
-        state.withLock { state in
-            if let error = state.end { return error }
-            if state.hasDisagreement {
-                return LedgerError(.corrupt, "servers that applied the same entries have different books: see the log")
-            }
-            guard let (since, error) = state.silence, .now() - since > .seconds(Int64(settings.healthSeconds)) else {
-                return nil
-            }
-            return LedgerError(.unreachable, "etcd does not answer: \(error.message)")
-        }
-    }
 
     /// Changes the state, and rouses the journal where `body` says so.
     func change(_ body: (inout State) -> Bool) {

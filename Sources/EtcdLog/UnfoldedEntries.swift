@@ -20,6 +20,17 @@ struct UnfoldedEntries {
             self.refused = refused
             proposals = entry.value.withUnsafeReadableBytes { EntryCoding.count($0) }
         }
+
+        /// Its proposals, decoded: all of them, and whether each is kept. O(bytes).
+        var judged: [(proposal: Proposal, isKept: Bool)] {
+            var refused = refused[...]
+            let proposals = value.withUnsafeReadableBytes { EntryCoding.decode($0) } ?? []
+            return proposals.enumerated().map { index, proposal in
+                guard refused.first == index else { return (proposal, true) }
+                refused.removeFirst()
+                return (proposal, false)
+            }
+        }
     }
 
     private(set) var entries = CircularBuffer<Entry>()

@@ -1,5 +1,7 @@
+import Dispatch
 public import Ledger
 public import Measures
+import Synchronization
 
 /// What the server asks of the log's thread, and sees of it.
 extension Engine {
@@ -20,6 +22,20 @@ extension Engine {
 
     /// Runs `body` when storage fails for good; at once if it has failed already.
     public func onFailure(_ body: @escaping @Sendable (LedgerError) -> Void) { journal.onFailure(body) }
+
+    /// Returns once everything that any server was acknowledged by now is applied here. Blocks for two seconds at most, not on the
+    /// journal's thread or an event loop; throws where the log does not answer by then.
+    public func fence() throws(LedgerError) {
+        let outcome = Mutex<Result<Void, LedgerError>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        let refusal = journal.fence { result in
+            outcome.withLock { $0 = result }
+            done.signal()
+        }
+        if let refusal { throw refusal }
+        done.wait()
+        try outcome.withLock { $0 }?.get()
+    }
 
     /// Runs `body` on the journal's thread once every change proposed before has its verdict; at once where the engine has stopped.
     public func flush(_ body: @escaping @Sendable () -> Void) { journal.flush(body) }

@@ -15,7 +15,8 @@ public enum HealthProbe {
         var lastAnswer: (isHealthy: Bool, text: String)?
         do {
             return try await configuration.first { server in
-                let answer = try await ask(server, configuration, path, timeout)
+                let (status, text) = try await HTTPConnection.get(path, server, configuration, timeout: timeout)
+                let answer = (isHealthy: status == .ok, text: text)
                 guard !answer.isHealthy else { return answer }
                 lastAnswer = answer
                 throw ClientError.notReached("\(server)", "it does not serve")
@@ -23,33 +24,6 @@ public enum HealthProbe {
         } catch let error as ClientError {
             guard let lastAnswer else { throw error }
             return lastAnswer
-        }
-    }
-
-    private static func ask(
-        _ server: ServerAddress, _ configuration: ClientConfiguration, _ path: String, _ timeout: TimeAmount
-    ) async throws -> (isHealthy: Bool, text: String) {
-        let parts = try await HTTPConnection.open(server, configuration, timeout: timeout)
-        let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
-        defer { deadline.cancel() }
-        do {
-            return try await parts.executeThenClose { inbound, outbound in
-                try await outbound.write(.head(HTTPConnection.request(server, path)))
-                try await outbound.write(.end(nil))
-                var (isHealthy, text) = (false, "")
-                for try await part in inbound {
-                    switch part {
-                    case .head(let head): isHealthy = head.status == .ok
-                    case .body(let bytes): text += String(buffer: bytes)
-                    case .end: return (isHealthy, text)
-                    }
-                }
-                throw ClientError.notReached(
-                    "\(server)", "no answer within \(timeout.nanoseconds / 1_000_000) ms")
-            }
-        } catch let error as TLSError {
-            // The files were in order, or the connection would not have been opened: the other side did not do its part.
-            throw ClientError.notReached("\(server)", error.message, cause: error)
         }
     }
 }
@@ -84,5 +58,33 @@ enum HTTPConnection {
         var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
         head.headers = ["host": "\(server.host):\(server.port)", "connection": "close"]
         return head
+    }
+
+    /// What a path holds. Throws `ClientError` where it is not there in time.
+    static func get(
+        _ path: String, _ server: ServerAddress, _ configuration: ClientConfiguration, timeout: TimeAmount
+    ) async throws -> (status: HTTPResponseStatus, text: String) {
+        let parts = try await open(server, configuration, timeout: timeout)
+        let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
+        defer { deadline.cancel() }
+        do {
+            return try await parts.executeThenClose { inbound, outbound in
+                try await outbound.write(.head(request(server, path)))
+                try await outbound.write(.end(nil))
+                var (status, text) = (HTTPResponseStatus.ok, "")
+                for try await part in inbound {
+                    switch part {
+                    case .head(let head): status = head.status
+                    case .body(let bytes): text += String(buffer: bytes)
+                    case .end: return (status, text)
+                    }
+                }
+                throw ClientError.notReached(
+                    "\(server)", "no answer within \(timeout.nanoseconds / 1_000_000) ms")
+            }
+        } catch let error as TLSError {
+            // The files were in order, or the connection would not have been opened: the other side did not do its part.
+            throw ClientError.notReached("\(server)", error.message, cause: error)
+        }
     }
 }

@@ -30,17 +30,4 @@ public enum Daemon {
         _ = try Startup.tlsContext(configuration)
         if case .etcd(let settings) = configuration.storage { try Startup.checkFiles(settings) }
     }
-
-    /// Makes the data directory's database out of a backup. Blocks.
-    public static func restore(_ backup: String, _ settings: Settings) throws {
-        let configuration = try ServerConfiguration(settings)
-        guard case .sqlite(let directory) = configuration.storage else {
-            throw ConfigurationFault("restore", "a backup is restored into a --data-dir")
-        }
-        do throws(LedgerError) {
-            try Backup.restore(from: backup, into: directory)
-        } catch {
-            throw ConfigurationFault("restore", error.message)
-        }
-    }
 }

@@ -37,7 +37,11 @@ public final class Server: Service {
         let (engine, sharedLog) = try Startup.engine(configuration, logger)
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
-        let health = Health { engine.impairment?.message }
+        let health = Health {
+            (sharedLog?.checks ?? []).map { Health.Check(name: $0.name, fault: $0.fault, note: $0.note) }
+        } storageFault: {
+            engine.impairment?.message
+        }
         let calls = CallMetrics()
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
         let records = try Startup.records(configuration, logger)
@@ -50,9 +54,10 @@ public final class Server: Service {
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
             operations: Operations(
-                health: health, backups: BackupStream(directory: configuration.storage.directory),
+                health: health, backups: BackupStream(engine, configuration.storage, sharedLog),
                 servers: ServerList(
-                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort))
+                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort),
+                    health: health)
             ) {
                 exposition.text()
             }, connections: connections,

@@ -5,7 +5,8 @@ import TandemClient
 struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
-        abstract: "Saves a copy of the server's database, from which tandemd --restore starts a new one.",
+        abstract:
+            "Saves a copy of all that the server, or the servers, hold, from which tandemd --restore starts anew.",
         discussion:
             "The server goes on; what it acknowledged before is in the copy. Needs an administrator's certificate.")
 
@@ -17,7 +18,9 @@ struct BackupCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let bytes = try await BackupDownload.run(connection.configuration(), to: file)
-            print("\(file): \(bytes) bytes; start from it with: tandemd --restore \(file) --data-dir DIR")
+            print(
+                "\(file): \(bytes) bytes; start from it with: tandemd --restore \(file) --data-dir DIR, or --etcd-servers URLS"
+            )
         } catch let error as BackupRefused {
             throw Failure(status: Failure.refused, "error: \(error)")
         }

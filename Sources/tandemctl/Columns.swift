@@ -17,16 +17,14 @@ enum Columns {
             case .object(.node): nodes
             case .object(.pod): pods + (isWide ? widePods : [age])
             case .pool: pools
+            case .server: servers + (isWide ? wideServers : [])
             }
         return withNamespace ? [namespace] + columns : columns
     }
 
     private static let name = Column(title: "NAME") { $0["metadata"]?["name"].text ?? "" }
 
-    private static let age = Column(title: "AGE") { object in
-        let created = object["metadata"]?["creationTimestamp"]?.stringValue ?? ""
-        return (try? Date(created, strategy: .iso8601)).map { age(since: $0) } ?? "<unknown>"
-    }
+    private static let age = Column(title: "AGE") { age($0["metadata"]?["creationTimestamp"]) }
 
     private static let services = [
         name,
@@ -79,6 +77,21 @@ enum Columns {
         Column(title: "ALLOCATED") { $0["allocated"].text ?? "" },
         Column(title: "AVAILABLE") { $0["available"].text ?? "" },
     ]
+
+    private static let servers = [
+        Column(title: "NAME") { $0["name"].text ?? "" },
+        Column(title: "ADDRESS") { $0["address"].text ?? "" },
+        Column(title: "READY") { $0["ready"] == true ? "true" : "false" },
+        Column(title: "VERSION") { $0["program"].text ?? "" },
+        Column(title: "REVISION") { $0["revision"]?.intValue.map { "\($0)" } ?? "<none>" },
+        Column(title: "AGE") { age($0["since"]) },
+    ]
+
+    private static let wideServers = [Column(title: "STARTED") { $0["since"].text ?? "" }]
+
+    private static func age(_ created: JSONValue?) -> String {
+        (try? Date(created.text ?? "", strategy: .iso8601)).map { age(since: $0) } ?? "<unknown>"
+    }
 
     /// `45s`, `12m`, `5h`, `3d`: the largest unit, of which there are at least two, as kubectl does roughly.
     private static func age(since date: Date) -> String {

@@ -24,7 +24,8 @@ struct Delete: AsyncParsableCommand {
 
     func validate() throws {
         guard case .object(let kind) = kind else {
-            throw ValidationError("A pool goes with its range: change the server's flags.")
+            throw ValidationError(
+                "A pool goes with its range: change the servers' flags. A server goes when it is stopped.")
         }
         if force, kind != .node { throw ValidationError("--force is for nodes.") }
         if names.isEmpty { throw ValidationError("Give the name of a \(kind.word).") }

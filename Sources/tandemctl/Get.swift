@@ -5,8 +5,8 @@ import TandemClient
 
 struct Get: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows Services, Nodes, Pods or pools.",
-        discussion: "Kinds: service (svc), node (no), pod (po), pool.")
+        abstract: "Shows Services, Nodes, Pods, pools or servers.",
+        discussion: "Kinds: service (svc), node (no), pod (po), pool, server.")
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: Namespace
@@ -17,7 +17,7 @@ struct Get: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "table, wide, yaml or json.")
     var output = Format.table
 
-    @Argument(help: "service, node, pod or pool.")
+    @Argument(help: "service, node, pod, pool or server.")
     var kind: Kind
 
     @Argument(help: "One object; all of them without.")
@@ -28,7 +28,12 @@ struct Get: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let objects = try await connection.use { try await self.objects($0) }
+        let objects =
+            switch kind {
+            case .object(let kind): try await connection.use { try await self.objects(kind, $0) }
+            case .pool: try named(try await connection.use { try await $0.list(.getPools, namespace: nil) }, "pool")
+            case .server: try named(try await servers(), "server")
+            }
         switch output {
         case .table, .wide: print(table(objects), terminator: "")
         case .yaml: print(Output.yaml(document(objects)), terminator: "")
@@ -36,16 +41,28 @@ struct Get: AsyncParsableCommand {
         }
     }
 
-    private func objects(_ client: TandemClient) async throws -> [JSONValue] {
-        if let name, case .object(let kind) = kind {
+    private func objects(_ kind: ObjectKind, _ client: TandemClient) async throws -> [JSONValue] {
+        if let name {
             let result = try await client.call(kind.getMethod, kind.naming(name, in: scope.namespace))
             return result[kind.word].map { [$0] } ?? []
         }
         let namespace = kind.isNamespaced && !allNamespaces ? scope.namespace : nil
-        let all = try await client.list(kind.listMethod, namespace: namespace)
-        guard let name else { return all.sorted { Self.key($0) < Self.key($1) } }
+        return try await client.list(kind.listMethod, namespace: namespace).sorted { Self.key($0) < Self.key($1) }
+    }
+
+    private func servers() async throws -> [JSONValue] {
+        let answer = try await ServerListing.run(try connection.configuration())
+        if answer["storage"] == "sqlite" {
+            Output.complain("This server keeps everything in a database of its own: no other shares its ranges.")
+        }
+        return answer["servers"]?.arrayValue ?? []
+    }
+
+    /// Those of the name, where one is given.
+    private func named(_ all: [JSONValue], _ word: String) throws -> [JSONValue] {
+        guard let name else { return all }
         let named = all.filter { $0["name"]?.stringValue == name }
-        guard !named.isEmpty else { throw APIError(.notFound, reason: "NotFound", "pool \"\(name)\" not found") }
+        guard !named.isEmpty else { throw APIError(.notFound, reason: "NotFound", "\(word) \"\(name)\" not found") }
         return named
     }
 

@@ -5,6 +5,7 @@ import TandemAPI
 enum Kind: ExpressibleByArgument {
     case object(ObjectKind)
     case pool
+    case server
 
     init?(argument: String) {
         switch argument.lowercased() {
@@ -12,27 +13,19 @@ enum Kind: ExpressibleByArgument {
         case "node", "nodes", "no": self = .object(.node)
         case "pod", "pods", "po": self = .object(.pod)
         case "pool", "pools": self = .pool
+        case "server", "servers": self = .server
         default: return nil
         }
     }
 
-    static var allValueStrings: [String] { ObjectKind.allCases.map(\.word) + ["pool"] }
+    static var allValueStrings: [String] { ObjectKind.allCases.map(\.word) + ["pool", "server"] }
 
     static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 
     var isNamespaced: Bool {
         switch self {
         case .object(let kind): kind.isNamespaced
-        case .pool: false
-        }
-    }
-
-    var listMethod: TandemAPI.Method {
-        switch self {
-        case .object(.service): .listServices
-        case .object(.node): .listNodes
-        case .object(.pod): .listPods
-        case .pool: .getPools
+        case .pool, .server: false
         }
     }
 }
@@ -43,6 +36,14 @@ extension ObjectKind {
         case .service: .getService
         case .node: .getNode
         case .pod: .getPod
+        }
+    }
+
+    var listMethod: TandemAPI.Method {
+        switch self {
+        case .service: .listServices
+        case .node: .listNodes
+        case .pod: .listPods
         }
     }
 

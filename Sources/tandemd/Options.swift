@@ -213,7 +213,10 @@ struct RunningOptions: ParsableArguments {
 
     @Option(
         name: .customLong("restore"),
-        help: "A backup (of tandemctl backup) to start from; the data directory must have no database yet.",
+        help: """
+            A backup (of tandemctl backup) to start from; the data directory must have no database yet, or etcd no key below \
+            the prefix.
+            """,
         completion: .file())
     var restore: String?
 

@@ -159,6 +159,129 @@ struct EtcdLogTests {
         for server in servers { server.stop() }
     }
 
+    @Test("a name that another server has is not taken for this one's")
+    func registersOnce() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        let id = try #require(server.log.state.withLock { $0.registration?.id })
+        let outcome = await withCheckedContinuation { continuation in
+            server.log.register(as: id) { continuation.resume(returning: $0) }
+        }
+        guard case .taken = try outcome.get() else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(await server.allocateService("a").clusterIPs.count == 2)
+        server.stop()
+    }
+
+    @Test("reads that come without a pause keep nothing from being folded")
+    func foldsBesideReads() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        #expect(await server.allocateService("a").clusterIPs.count == 2)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<20_000 where server.log.backlog > 0 { _ = await server.call(.listNodes) }
+                }
+            }
+        }
+        #expect(server.log.backlog == 0)
+        server.stop()
+    }
+
+    @Test("from three quarters of the quota nothing is added, what is released is taken, and the message has the cure")
+    func isNearlyFull() async throws {
+        let cluster = try await EtcdCluster()
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        for number in 0..<8 {
+            let put = PutRequest(ByteBuffer(string: "/other/\(number)"), ByteBuffer(repeating: 120, count: 1 << 20))
+            _ = try client.askPersistently(put)
+        }
+        let first = try Server(cluster)
+        #expect(await first.allocateService("a").clusterIPs.count == 2)
+        let bytes = try client.askPersistently(StatusRequest()).databaseBytes
+        let second = try Server(cluster) { $0.quotaBytes = bytes * 10 / 8 }
+        while second.log.additionRefusal == nil { await Task.yield() }
+        guard case .failure(let error) = await second.allocateService("b") else {
+            Issue.record("an address was given out")
+            return
+        }
+        #expect(error.status == .resourceExhausted && error.reason == "StorageNearlyFull")
+        #expect(error.message.contains("\(bytes * 10 / 8)") && error.message.contains("etcdctl defrag"))
+        // What is there already needs no room.
+        #expect(await second.allocateService("a").clusterIPs.count == 2)
+        #expect(second.engine.impairment == nil)
+        let released = await second.call(.release, ["service": ["metadata": ["name": "a"]]])
+        #expect((try? released.get()) != nil, "\(released)")
+        #expect(try await first.call(.listServices).get()["items"]?.arrayValue == [])
+        first.stop()
+        second.stop()
+    }
+
+    @Test("a server that does not apply what etcd has says so, until it has")
+    func fallsBehind() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        var settings = EtcdLog.Settings(
+            try EtcdConfiguration(servers: cluster.servers), shared: ["service-cluster-ip-range": "10.96.0.0/24"])
+        settings.healthSeconds = 1
+        let log = try EtcdLog(settings)
+        _ = try log.load { _ in }
+        try log.replay { _ in true }
+        log.start {}
+        func fault() -> String? { log.checks.first { $0.name == "watch" }?.fault }
+        #expect(await server.allocateService("a").clusterIPs.count == 2)
+        while fault() == nil { await Task.yield() }
+        #expect(log.trouble?.message == fault())
+        while fault() != nil {
+            _ = log.next()
+            await Task.yield()
+        }
+        #expect(log.checks.map(\.name) == ["etcd", "watch", "configuration", "books"])
+        #expect(log.checks.allSatisfy { $0.fault == nil })
+        // Servers whose books differ do not serve.
+        log.state.withLock { $0.hasDisagreement = true }
+        #expect(log.checks.filter { $0.fault != nil }.map(\.name) == ["books"])
+        log.close()
+        server.stop()
+    }
+
+    @Test("two prefixes of one etcd give the same addresses, each for itself; neither drops the other's history")
+    func keepsPrefixesApart() async throws {
+        let cluster = try await EtcdCluster()
+        func mayCompact(_ server: Server) async -> Bool {
+            await withCheckedContinuation { continuation in
+                server.log.mayCompact { continuation.resume(returning: $0) }
+            }
+        }
+        let west = try Server(cluster) { $0.prefix = "/tandem/west" }
+        #expect(await mayCompact(west))
+        let east = try Server(cluster, shared: ["service-cluster-ip-range": "10.97.0.0/24"]) {
+            $0.prefix = "/tandem/east"
+        }
+        #expect(await !mayCompact(east))
+        #expect(await !mayCompact(west))
+        for number in 0..<20 {
+            let spec: JSONValue = ["clusterIP": .string("10.96.0.\(100 + number)"), "ipFamilyPolicy": "SingleStack"]
+            for server in [west, east] {
+                #expect(await server.allocateService("s\(number)", spec).clusterIPs == ["10.96.0.\(100 + number)"])
+            }
+        }
+        _ = try await west.call(.release, ["service": ["metadata": ["name": "s0"]]]).get()
+        #expect(try await west.call(.listServices).get()["items"]?.arrayValue?.count == 19)
+        #expect(try await east.call(.listServices).get()["items"]?.arrayValue?.count == 20)
+        #expect(west.log.members.count == 1 && east.log.members.count == 1)
+        let digests = (try await west.digest(), try await east.digest())
+        #expect(digests.0 != digests.1)
+        west.stop()
+        east.stop()
+        let late = try Server(cluster) { $0.prefix = "/tandem/west" }
+        #expect(try await late.digest() == digests.0)
+        late.stop()
+    }
+
     @Test("servers have the same flags: another is refused, or makes its own those of all")
     func guardsConfiguration() async throws {
         let cluster = try await EtcdCluster()
@@ -177,6 +300,10 @@ struct EtcdLogTests {
         }
         #expect(error.reason == "ConfigurationChanged")
         #expect((try? await first.call(.listNodes).get()) != nil)
+        // It serves on, and says what it is about.
+        #expect(first.engine.impairment == nil)
+        #expect(first.log.checks.allSatisfy { $0.fault == nil })
+        #expect(first.log.checks.first { $0.name == "configuration" }?.note?.contains("10.96.0.0/25") == true)
         #expect(await second.allocateService("a").clusterIPs.count == 2)
         first.stop()
         second.stop()

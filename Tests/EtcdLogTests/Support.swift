@@ -35,26 +35,14 @@ final class Server: Sendable {
     }
 
     func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) async -> Result<JSONValue, APIError> {
-        await withCheckedContinuation { continuation in
-            begin(method, params) { continuation.resume(returning: $0) }
-        }
+        await engine.answer(method, params)
     }
 
     func begin(
         _ method: TandemAPI.Method, _ params: JSONValue,
         _ answer: @escaping @Sendable (Result<JSONValue, APIError>) -> Void
     ) {
-        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
-        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
-            return answer(.failure(.unavailable("not a request")))
-        }
-        switch parsed.call {
-        case .failure(let error): answer(.failure(error))
-        case .success(let call):
-            engine.perform(call) { result in
-                answer(result.map { (try? JSONValue(parsing: $0.json)) ?? .null })
-            }
-        }
+        engine.begin(method, params, answer)
     }
 
     func allocateService(_ name: String, _ spec: JSONValue = [:]) async -> Result<JSONValue, APIError> {
@@ -75,5 +63,30 @@ final class Server: Sendable {
 extension Result<JSONValue, APIError> {
     var clusterIPs: [String] {
         (try? get())?["service"]?["spec"]?["clusterIPs"]?.arrayValue?.compactMap(\.stringValue) ?? []
+    }
+}
+
+extension Engine {
+    func answer(_ method: TandemAPI.Method, _ params: JSONValue) async -> Result<JSONValue, APIError> {
+        await withCheckedContinuation { continuation in
+            begin(method, params) { continuation.resume(returning: $0) }
+        }
+    }
+
+    func begin(
+        _ method: TandemAPI.Method, _ params: JSONValue,
+        _ answer: @escaping @Sendable (Result<JSONValue, APIError>) -> Void
+    ) {
+        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
+        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
+            return answer(.failure(.unavailable("not a request")))
+        }
+        switch parsed.call {
+        case .failure(let error): answer(.failure(error))
+        case .success(let call):
+            perform(call) { result in
+                answer(result.map { (try? JSONValue(parsing: $0.json)) ?? .null })
+            }
+        }
     }
 }

@@ -49,6 +49,35 @@ struct RestoreTests {
         store.close()
     }
 
+    @Test("what the journal has is brought into the tables, and versions go on far behind those of the backup")
+    func settles() throws {
+        let scratch = ScratchDirectory()
+        let (backup, twin) = try made(scratch)
+        let data = "\(scratch.path)/data"
+        #expect(throws: LedgerError.self, "what is not judged is not in the tables") {
+            try Backup.restore(from: backup, into: data) { try SQLiteLog(directory: $0).close() }
+        }
+        try Backup.restore(from: backup, into: data) { directory in
+            let store = try SQLiteLog(directory: directory)
+            _ = try StoredTables(starting: store)
+            while try store.maintain(isIdle: true) {}
+            store.close()
+        }
+        #expect(try files.contentsOfDirectory(atPath: data).sorted() == ["tandem.db", "tandem.lock"])
+        let store = try SQLiteLog(directory: data)
+        let found = try StoredTables(starting: store)
+        #expect(found.records == twin.records)
+        #expect(found.version == twin.version + UInt64(Backup.skippedVersions))
+        #expect(store.backlog == 0)
+        store.close()
+        // A kill in the middle leaves a directory.
+        let left = Backup.temporaryFile(directory: data)
+        try files.createDirectory(atPath: left, withIntermediateDirectories: false)
+        #expect(files.createFile(atPath: "\(left)/tandem.db", contents: nil))
+        try SQLiteLog(directory: data).close()
+        #expect(!files.fileExists(atPath: left))
+    }
+
     @Test("one of each earlier version is restored", arguments: 1...Int(Schema.version))
     func restoresOlder(_ version: Int) throws {
         let table = version < Schema.firstOfViews ? RecordKind.node.name : RecordKind.node.table

@@ -61,6 +61,135 @@ struct EtcdServersTests {
         }
     }
 
+    @Test("tandemctl get servers: who shares the range, as any of them knows it; one that has stopped is gone")
+    func lists() async throws {
+        let cluster = try await EtcdCluster()
+        let servers = [try ServerProcess(etcd: cluster.servers), try ServerProcess(etcd: cluster.servers)]
+        let ctl = Ctl(port: servers[0].port)
+        #expect(addresses(allocate(try LineStream(port: servers[1].port), "a")).count == 2)
+        func list() throws -> [JSONValue] {
+            try JSONValue(parsing: ctl("get servers -o json").output)["items"]?.arrayValue ?? []
+        }
+        // Each says once a second how far it has come; a fold counts as well.
+        var found = try list()
+        while found.contains(where: { $0["ready"] != true || ($0["place"]?.intValue ?? 0) < 1 }) {
+            await Task.yield()
+            found = try list()
+        }
+        #expect(found.count == 2)
+        #expect(found.allSatisfy { $0["program"]?.stringValue == OpenRPC.version && $0["since"] != nil })
+        #expect(found.allSatisfy { ($0["revision"]?.intValue ?? 0) > 1 })
+        let name = try #require(found[1]["name"]?.stringValue)
+        let lines = ctl("get servers").output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.count == 3 && lines[0] == ["NAME", "ADDRESS", "READY", "VERSION", "REVISION", "AGE"])
+        #expect(lines[2].prefix(4) == [name, "127.0.0.1:0", "true", OpenRPC.version])
+        #expect(ctl("get server \(name) -o yaml").output.contains("name: "))
+        #expect(ctl("get server nobody").errors == "Error from server (NotFound): server \"nobody\" not found\n")
+        #expect(Ctl(port: servers[0].port, role: "pods")("get servers").errors.contains("Forbidden"))
+        #expect(servers[1].stop() == 0)
+        while try list().count > 1 { await Task.yield() }
+        #expect(servers[0].stop() == 0)
+    }
+
+    /// All objects, as clients see them.
+    private func objects(_ port: Int) -> [String] {
+        let ctl = Ctl(port: port)
+        return [ctl("get svc -A -o json"), ctl("get nodes -o json"), ctl("get pods -A -o json")].map(\.output)
+    }
+
+    /// The tables of a database, and none of its journal.
+    private func tables(_ path: String) -> String {
+        let tables = ["services", "nodes", "pods", "cooling"].map { table in
+            "SELECT key, version, created, \(table == "nodes" ? "releasing" : "0"), holdings, context, document FROM \(table) ORDER BY key;"
+        }
+        return Command.run("sqlite3", [path, tables.joined(), "SELECT count(*) FROM journal"]).output
+    }
+
+    @Test(
+        "a backup of one server fills a prefix of etcd, and one of any server there starts a single one again: all is the same"
+    )
+    func movesBothWays() async throws {
+        let cluster = try await EtcdCluster()
+        let files = ScratchDirectory()
+        let flags = ServerProcess.ranges + ["--pod-ip-reuse-delay=86400"]
+        let single = try ServerProcess("\(files.path)/single", flags)
+        var ctl = Ctl(port: single.port)
+        let applied = ctl(
+            "apply -f -",
+            input: """
+                {"apiVersion":"v1","kind":"List","items":[
+                {"kind":"Service","metadata":{"name":"web"},"spec":{"ipFamilyPolicy":"PreferDualStack","ports":[{"port":80}]}},
+                {"kind":"Service","metadata":{"name":"np"},"spec":{"type":"NodePort","ports":[{"port":80}]}},
+                {"kind":"Node","metadata":{"name":"n1"}},{"kind":"Node","metadata":{"name":"n2"}},
+                {"kind":"Pod","metadata":{"name":"p"},"spec":{"nodeName":"n1"}},
+                {"kind":"Pod","metadata":{"name":"gone"},"spec":{"nodeName":"n1"}},
+                {"kind":"Pod","metadata":{"name":"q"},"spec":{"nodeName":"n2"}}]}
+                """)
+        #expect(applied.status == 0, "\(applied.errors)")
+        #expect(ctl("delete pod gone").status == 0)
+        #expect(ctl("backup \(files.path)/single.db").status == 0)
+        let before = objects(single.port)
+        #expect(single.stop() == 0)
+        let stored = tables("\(files.path)/single/tandem.db")
+        #expect(stored.contains("10.244.0.3|") && stored.hasSuffix("\n0\n"), "\(stored)")
+
+        let restore = "--restore=\(files.path)/single.db"
+        let first = try ServerProcess(etcd: cluster.servers, flags + [restore])
+        let second = try ServerProcess(etcd: cluster.servers, flags)
+        #expect(objects(first.port) == before && objects(second.port) == before)
+        ctl.port = second.port
+        #expect(ctl("check").output.hasPrefix("ok:"))
+        #expect(ctl("backup \(files.path)/shared.db").status == 0)
+        #expect(tables("\(files.path)/shared.db") == stored)
+        let refused = Command.run(
+            ServerProcess.program,
+            ServerProcess.tls + flags + [restore, "--secure-port=0", "--etcd-servers=\(cluster.servers)"])
+        #expect(refused.status == 1 && refused.errors.contains("--restore: the prefix /tandem is not empty"))
+        // Versions go on far behind all that can have been given since the backup.
+        let version = { (port: Int, name: String) in
+            let made = Ctl(port: port)("apply -f -", input: "kind: Service\nmetadata: {name: \(name)}\n")
+            #expect(made.status == 0, "\(made.errors)")
+            let service = try JSONValue(parsing: Ctl(port: port)("get svc \(name) -o json").output)
+            return service["metadata"]?["resourceVersion"]?.stringValue.flatMap { Int($0) } ?? 0
+        }
+        #expect((1_000_000_000..<1_000_001_000).contains(try version(first.port, "later")))
+        #expect(ctl("backup \(files.path)/later.db").status == 0)
+        let after = objects(second.port)
+        #expect(first.stop() == 0 && second.stop() == 0)
+
+        let again = try ServerProcess("\(files.path)/again", flags + ["--restore=\(files.path)/later.db"])
+        #expect(objects(again.port) == after)
+        #expect(Ctl(port: again.port)("check").output.hasPrefix("ok:"))
+        #expect((2_000_000_000..<2_000_001_000).contains(try version(again.port, "last")))
+        // What cools still does.
+        let taken = Ctl(port: again.port)("lookup 10.244.0.3")
+        #expect(taken.output.contains("<none>"), "\(taken.output)")
+        #expect(again.stop() == 0)
+    }
+
+    @Test("/readyz names what a server needs of etcd, and which of it is missing")
+    func saysWhetherItIsReady() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try ServerProcess(etcd: cluster.servers, ServerProcess.ranges + ["--etcd-healthcheck-timeout=1s"])
+        let curl = Curl(port: server.port, role: "viewer")
+        func rows() -> [String] {
+            curl.request("/readyz?verbose").body.split(separator: "\n").map(String.init)
+        }
+        let all = ["ping", "serving", "storage", "etcd", "watch", "configuration", "books"]
+        #expect(rows() == all.map { "[+]\($0) ok" } + ["readyz check passed"])
+        cluster.members[0].send(SIGSTOP)
+        var found = rows()
+        while !found.contains(where: { $0.hasPrefix("[-]etcd failed: etcd does not answer") }) {
+            await Task.yield()
+            found = rows()
+        }
+        #expect(found.last == "readyz check failed")
+        #expect(found.contains("[+]books ok") && found.contains("[+]configuration ok"))
+        cluster.members[0].send(SIGCONT)
+        while rows().last != "readyz check passed" { await Task.yield() }
+        #expect(server.stop() == 0)
+    }
+
     @Test("flags that do not go together, or that other servers have otherwise, are named")
     func refusesFlags() async throws {
         let cluster = try await EtcdCluster()

@@ -46,6 +46,18 @@ struct CommandTests {
         #expect(ctl("version").output == "tandemctl \(OpenRPC.version)\ntandemd   \(OpenRPC.version)\n")
     }
 
+    @Test("the servers of one that shares its ranges with none: itself, and that it is so")
+    func listsItself() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let listed = Ctl(port: server.port)("get servers")
+        #expect(listed.errors == "This server keeps everything in a database of its own: no other shares its ranges.\n")
+        let lines = listed.output.split(separator: "\n").map { $0.split(separator: " ") }
+        #expect(lines.count == 2)
+        #expect(lines.last?.prefix(5) == ["single", "127.0.0.1:0", "true", OpenRPC.version[...], "<none>"])
+        #expect(Ctl(port: server.port)("delete server single").errors.contains("when it is stopped"))
+    }
+
     @Test("a dry run keeps nothing; one object that is refused does not stop the others")
     func appliesEach() throws {
         let directory = ScratchDirectory()

@@ -85,6 +85,8 @@ extension APIError {
             // For the records alone: nobody is there to be told.
             case .abandoned: APIError(.aborted, reason: "Abandoned", error.message, isRetryable: true)
             case .tooLarge: APIError(.resourceExhausted, reason: "ObjectTooLarge", error.message)
+            case .nearlyFull:
+                APIError(.resourceExhausted, reason: "StorageNearlyFull", error.message, isRetryable: true)
             case .configurationChanged: .unavailable(error.message, reason: "ConfigurationChanged")
             default: .unavailable("storage could not commit: \(error.message)", reason: "StorageUnavailable")
             }

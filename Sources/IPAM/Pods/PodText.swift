@@ -1,5 +1,6 @@
 import Addressing
 import Glibc
+import Ledger
 
 /// A Pod's document taken apart, where it is of the plain form that almost all have: what the engine itself fills in and
 /// nothing that the client sent along.
@@ -88,12 +89,5 @@ struct PodText {
 extension IPAddress {
     fileprivate func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
         withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: text) }
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(_ literal: StaticString) {
-        // A static string's bytes live as long as the process.
-        append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 }

@@ -153,7 +153,7 @@ extension Journal {
             settle(flight.entries, .success(()))
         case .failed(let error):
             let flight = takeFlight()
-            state.withLock { $0.impairment = error }
+            if !error.isOfGroup { state.withLock { $0.impairment = error } }
             if error.outcome == .unknown || error.code == .moved { fail(error) }
             settle(flight.entries, .failure(error))
         case .foreign(let proposals):

@@ -102,6 +102,7 @@ public final class Journal: Sendable {
     public func offer(
         _ proposal: Proposal, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
     ) -> LedgerError? {
+        if let refusal = log.additionRefusal, proposal.puts { return refusal }
         let now = now()
         let bytes = proposal.encodedBytes
         let refusal: LedgerError? = state.withLock { state in

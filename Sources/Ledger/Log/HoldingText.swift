@@ -109,7 +109,7 @@ extension TransportProtocol {
 }
 
 extension [UInt8] {
-    fileprivate mutating func append(_ word: StaticString) {
+    package mutating func append(_ word: StaticString) {
         // A static string's bytes live as long as the process.
         append(contentsOf: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
     }

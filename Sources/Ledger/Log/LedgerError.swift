@@ -38,6 +38,8 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let configurationChanged = Code("configurationChanged")
         /// The store has lost what this server has not seen yet, or is another one: a start reads everything anew.
         public static let leftBehind = Code("leftBehind")
+        /// There is so little room that nothing is added any more, and what is given back is taken.
+        public static let nearlyFull = Code("nearlyFull")
         /// The log did not say in time what it held.
         public static let timedOut = Code("timedOut")
     }
@@ -64,6 +66,9 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         self.outcome = outcome
         self.cause = cause
     }
+
+    /// Whether it is the group at hand that could not be kept, while storage does its work.
+    var isOfGroup: Bool { code == .tooLarge || code == .configurationChanged }
 
     /// The same, of other proposals.
     func with(_ outcome: Outcome) -> LedgerError { LedgerError(code, message, outcome: outcome, cause: cause) }

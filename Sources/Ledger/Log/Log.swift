@@ -46,6 +46,9 @@ public protocol Log: Sendable {
     /// What the digest of the books is behind the place that `next` gave last; for logs that several servers share.
     func noteDigest(_ digest: UInt64)
 
+    /// Why no object is to be put for now, though others may go; nil where all is well. Any thread; never waits.
+    var additionRefusal: LedgerError? { get }
+
     /// Why the log can't do its work for now, though it has said of no group that it failed; nil where all is well. Any thread; never
     /// waits.
     var trouble: LedgerError? { get }
@@ -91,5 +94,6 @@ extension Log {
     public var backlog: Int { 0 }
     public var groupLimits: GroupLimits { .standard }
     public func noteDigest(_ digest: UInt64) {}
+    public var additionRefusal: LedgerError? { nil }
     public var trouble: LedgerError? { nil }
 }

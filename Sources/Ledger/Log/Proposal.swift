@@ -11,6 +11,13 @@ public struct Proposal: Sendable, Equatable {
         self.expectations = expectations
         self.changes = changes
     }
+
+    /// Whether an object is there, or changed, behind it.
+    var puts: Bool {
+        changes.contains { change in
+            if case .put = change { true } else { false }
+        }
+    }
 }
 
 /// Which object it is: its kind, and its key among those of its kind.

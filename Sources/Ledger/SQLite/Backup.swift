@@ -20,8 +20,17 @@ public enum Backup {
         }
     }
 
+    /// Versions that nobody gives out any more after a restore: as many as may have been given since the backup was made, so that
+    /// what clients remember of those is never taken for what comes now.
+    public static let skippedVersions: Int64 = 1_000_000_000
+
     /// Makes a directory's database out of a backup, which is checked first. A directory that has one already keeps it.
-    public static func restore(from file: String, into directory: String) throws(LedgerError) {
+    ///
+    /// `settle` is to open the log of the directory that it gets, judge what is not folded, fold it and close the log; then versions
+    /// go on `skippedVersions` further. Without it they go on as if nothing had happened.
+    public static func restore(
+        from file: String, into directory: String, settle: ((_ directory: String) throws -> Void)? = nil
+    ) throws(LedgerError) {
         let lock = try DirectoryLock(directory)
         defer { withExtendedLifetime(lock) {} }
         let files = DataFiles(directory: directory)
@@ -50,12 +59,42 @@ public enum Backup {
                 }
                 try queue.close()
             }
+            if let settle { try settled(copy, in: files.newCopy(), settle) }
             guard sync(copy), rename(copy, target) == 0, sync(directory) else {
                 throw LedgerError.system(.unwritable, "\(target) can't be written", errno)
             }
         } catch {
             unlink(copy)
             throw error
+        }
+    }
+
+    /// The same file, with everything in its tables and further versions. A kill leaves what the next start removes.
+    private static func settled(
+        _ copy: String, in scratch: String, _ settle: (_ directory: String) throws -> Void
+    ) throws(LedgerError) {
+        let files = DataFiles(directory: scratch)
+        guard mkdir(scratch, 0o700) == 0, rename(copy, files.database) == 0 else {
+            throw LedgerError.system(.unwritable, "\(scratch) can't be made", errno)
+        }
+        defer { try? FileManager.default.removeItem(atPath: scratch) }
+        try SQLiteLog.converting(copy, .notCommitted) {
+            try settle(scratch)
+            let queue = try DatabaseQueue(path: files.database)
+            try queue.writeWithoutTransaction { db in
+                // One file again, whole by itself.
+                try db.execute(sql: "PRAGMA journal_mode = DELETE")
+                guard try Int.fetchOne(db, sql: "SELECT count(*) FROM journal") == 0 else {
+                    throw LedgerError(.inputOutput, "what \(copy) holds could not be brought into its tables")
+                }
+                try db.execute(
+                    sql: "UPDATE meta SET value = min(value + ?, ?) WHERE name = 'version'",
+                    arguments: [skippedVersions, Schema.maximumNumber])
+            }
+            try queue.close()
+        }
+        guard rename(files.database, copy) == 0 else {
+            throw LedgerError.system(.unwritable, "\(copy) can't be written", errno)
         }
     }
 

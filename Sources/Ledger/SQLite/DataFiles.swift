@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 
 /// The files of a data directory: their names, and that they are their owner's alone. Calls block.
@@ -53,7 +54,10 @@ struct DataFiles: Sendable {
             // Proof: the name ends with a zero byte inside the entry, which is there until the next call.
             names.append(withUnsafePointer(to: &entry.pointee.d_name.0) { String(cString: $0) })
         }
-        for name in names where isUnfinished(name) { unlink("\(directory)/\(name)") }
+        // Among them a directory in which a restore was at work.
+        for name in names where isUnfinished(name) {
+            try? FileManager.default.removeItem(atPath: "\(directory)/\(name)")
+        }
     }
 
     /// Whether it is a name that this program gives to a copy, and no other: an administrator's files have similar ones.

@@ -1,5 +1,6 @@
 public import Addressing
 public import EtcdLog
+import Foundation
 public import IPAM
 public import Logging
 import NIOCore
@@ -50,9 +51,12 @@ public struct ServerConfiguration: Sendable {
             }
         }
 
-        /// nil where there is none.
-        var directory: String? {
-            if case .sqlite(let directory) = self { directory } else { nil }
+        /// Where files are made that are in nobody's way.
+        var scratchDirectory: String {
+            switch self {
+            case .sqlite(let directory): directory
+            case .etcd: FileManager.default.temporaryDirectory.path
+            }
         }
     }
 

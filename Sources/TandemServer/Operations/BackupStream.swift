@@ -1,9 +1,11 @@
+import EtcdLog
 import Glibc
+import IPAM
 import Ledger
 import NIOCore
 import NIOPosix
 
-/// `GET /backup`: a copy of the database, made beside it and sent piece by piece.
+/// `GET /backup`: a copy of the database, made beside it, or of what is in etcd, made where temporary files are; sent piece by piece.
 ///
 /// Threads of the pool wait for the disk, never the event loop; a piece is read when the one before is on its way, so
 /// that a slow reader holds no memory. The copy loses its name as soon as it is open; one that a crash left unfinished goes
@@ -11,13 +13,28 @@ import NIOPosix
 struct BackupStream: Sendable {
     private static let pieceBytes = 256 << 10
 
-    /// nil where the log is not in one.
-    private let directory: String?
+    /// Where copies are made.
+    private let directory: String
     private let threads: NIOThreadPool
+    private let write: @Sendable (_ file: String) throws -> Void
 
-    init(directory: String?, threads: NIOThreadPool = .singleton) {
+    /// `write` makes a copy of what is committed by now in a new file of the directory. It may block.
+    init(
+        directory: String, threads: NIOThreadPool = .singleton,
+        write: @escaping @Sendable (_ file: String) throws -> Void
+    ) {
         self.directory = directory
         self.threads = threads
+        self.write = write
+    }
+
+    /// Of the log of a server.
+    init(_ engine: Engine, _ storage: ServerConfiguration.Storage, _ sharedLog: EtcdLog?) {
+        self.init(directory: storage.scratchDirectory) { file in
+            guard let sharedLog else { return try Backup.write(directory: storage.scratchDirectory, to: file) }
+            try engine.fence()
+            try sharedLog.backUp(to: file)
+        }
     }
 
     /// An open copy; closed when nobody has it any more.
@@ -35,15 +52,11 @@ struct BackupStream: Sendable {
 
     /// Makes a copy of what is committed by now. Fails with `LedgerError`.
     func copy(on eventLoop: any EventLoop) -> EventLoopFuture<Copy> {
-        let (directory, threads) = (directory, threads)
+        let (directory, threads, write) = (directory, threads, write)
         return threads.runIfActive(eventLoop: eventLoop) {
-            guard let directory else {
-                throw LedgerError(
-                    .notOurs, "everything is in etcd, of which its own `etcdctl snapshot save` makes a backup")
-            }
             let file = Backup.temporaryFile(directory: directory)
             defer { unlink(file) }
-            try Backup.write(directory: directory, to: file)
+            try write(file)
             let descriptor = open(file, O_RDONLY | O_CLOEXEC)
             let bytes = lseek(descriptor, 0, SEEK_END)
             guard descriptor >= 0, bytes >= 0 else {

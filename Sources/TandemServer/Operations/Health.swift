@@ -15,15 +15,21 @@ final class Health: Sendable {
         var name: String
         /// nil where all is well.
         var fault: String?
+        /// What is worth knowing though all is well.
+        var note: String?
     }
 
     // Releasing and acquiring: who sees a phase also sees what was done before it was entered.
     private let phase = Atomic<Phase>(.starting)
     private let storageFault: @Sendable () -> String?
+    private let storageParts: @Sendable () -> [Check]
 
-    /// `storageFault` says why storage can't commit, or nil where it can.
-    init(storageFault: @escaping @Sendable () -> String?) {
+    /// `storageFault` says why storage can't commit, or nil where it can; `storageParts` are what it needs for that.
+    init(
+        storageParts: @escaping @Sendable () -> [Check] = { [] }, storageFault: @escaping @Sendable () -> String?
+    ) {
         self.storageFault = storageFault
+        self.storageParts = storageParts
     }
 
     func enter(_ next: Phase) {
@@ -60,5 +66,6 @@ final class Health: Sendable {
             case .leaving, .draining: "shutting down"
             }
         return liveness + [Check(name: "serving", fault: fault), Check(name: "storage", fault: storageFault())]
+            + storageParts()
     }
 }

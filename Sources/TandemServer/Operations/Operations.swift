@@ -74,7 +74,8 @@ final class Operations: Sendable {
         guard !isHealthy || isVerbose else { return .text(.ok, "ok") }
         var text = ""
         for check in checks {
-            text += check.fault.map { "[-]\(check.name) failed: \($0)\n" } ?? "[+]\(check.name) ok\n"
+            let note = check.note.map { ": \($0)" } ?? ""
+            text += check.fault.map { "[-]\(check.name) failed: \($0)\n" } ?? "[+]\(check.name) ok\(note)\n"
         }
         text += "\(name) check \(isHealthy ? "passed" : "failed")\n"
         return .text(isHealthy ? .ok : .serviceUnavailable, text)

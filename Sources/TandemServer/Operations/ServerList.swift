@@ -5,20 +5,29 @@ import TandemAPI
 struct ServerList: Sendable {
     private let log: EtcdLog?
     private let address: String
+    private let health: Health
     private let since = Timestamp.now()
 
-    /// `address` is what a server is reached at that shares no log.
-    init(_ log: EtcdLog?, address: String) {
+    /// `address` is what a server is reached at that shares no log; `health` is this server's.
+    init(_ log: EtcdLog?, address: String, health: Health) {
         self.log = log
         self.address = address
+        self.health = health
     }
 
-    /// `{"servers":[{"name":…,"address":…,"program":…,"since":…,"place":…}]}`.
+    /// `{"storage":"etcd","servers":[{"name":…,"address":…,"program":…,"since":…,"ready":…,"revision":…,"place":…}]}`; of a server that
+    /// shares none `storage` is `sqlite`, and `revision` and `place` are not there.
     var json: [UInt8] {
         let members =
-            log?.members ?? [EtcdLog.Member(id: "single", address: address, program: OpenRPC.version, since: since)]
+            log?.members
+            ?? [
+                EtcdLog.Member(
+                    id: "single", address: address, program: OpenRPC.version, since: since, isOwn: true, isReady: true)
+            ]
         var writer = JSONWriter()
         writer.beginObject()
+        writer.key("storage")
+        writer.string(log == nil ? "sqlite" : "etcd")
         writer.key("servers")
         writer.beginArray()
         for member in members {
@@ -29,9 +38,12 @@ struct ServerList: Sendable {
                 writer.key(name)
                 writer.string(text)
             }
-            if let place = member.place {
-                writer.key("place")
-                writer.number(place)
+            writer.key("ready")
+            writer.bool(member.isReady && (!member.isOwn || health.isReady))
+            for (name, number) in [("revision", member.revision), ("place", member.place)] {
+                guard let number else { continue }
+                writer.key(name)
+                writer.number(number)
             }
             writer.endObject()
         }

@@ -1,0 +1,48 @@
+public import Ledger
+import Synchronization
+
+extension EtcdLog {
+    /// Records that are written at once.
+    private static let backupRecords = 1_024
+
+    /// Writes everything that this server has applied by now into a new file, in the form that `Backup.restore` takes. Blocks, for as
+    /// long as etcd takes to hand over its tables, and not the journal's thread: any other one but the event loop's. Holds a page of the
+    /// tables in memory, and the entries that they do not have yet.
+    ///
+    /// Throws also where etcd was compacted meanwhile.
+    public func backUp(to file: String) throws(LedgerError) {
+        // The tables as of this revision, and what is behind them, are what the books are.
+        let (revision, unfolded) = state.withLock { ($0.handled, $0.unfolded) }
+        do {
+            let copy = try BackupWriter(file)
+            for kind in RecordKind.allCases { try copyTable(kind, at: revision, to: copy) }
+            var version = unfolded.mark.version
+            for entry in unfolded.entries {
+                var step = FoldStep(version: version)
+                for (proposal, isKept) in entry.judged where isKept { step.add(proposal) }
+                try copy.fold(step)
+                version = step.version
+            }
+            try copy.finish(version: version)
+        } catch let error as LedgerError where error.code == .leftBehind {
+            throw LedgerError(.leftBehind, "etcd dropped what was being copied: begin again (\(error.message))")
+        } catch let error as LedgerError {
+            throw error
+        } catch {
+            throw LedgerError(.inputOutput, "\(file): \(error)", cause: error)
+        }
+    }
+
+    private func copyTable(_ kind: RecordKind, at revision: Int64, to copy: BackupWriter) throws {
+        for range in keys.table(kind) {
+            var records: [StoredRecord] = []
+            try visit(kind, range, at: revision) { record in
+                records.append(record)
+                guard records.count == Self.backupRecords else { return }
+                try copy.put(records)
+                records.removeAll(keepingCapacity: true)
+            }
+            if !records.isEmpty { try copy.put(records) }
+        }
+    }
+}
