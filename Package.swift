@@ -147,7 +147,7 @@ let package = Package(
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Addressing", "Ledger", "TandemAPI", "LineFraming", nio],
+            dependencies: ["Addressing", "EtcdClient", "Ledger", "TandemAPI", "LineFraming", nio, nioHPACK],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
             name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
