@@ -61,6 +61,55 @@ struct EtcdServersTests {
         }
     }
 
+    @Test(
+        "a server is not ready while etcd takes connections and says nothing, is again by itself, and ends when it is told to"
+    )
+    func readiness() async throws {
+        let cluster = try await EtcdCluster()
+        let member = cluster.members[0]
+        let server = try await onOwnThread {
+            try ServerProcess(etcd: cluster.servers, ServerProcess.ranges + ["--etcd-healthcheck-timeout=1s"])
+        }
+        // A question waits for its answer: not on a thread that others' tests need.
+        let port = server.port
+        func readiness() async throws -> Curl.Answer {
+            try await onOwnThread { Curl(port: port, role: nil).request("/readyz?verbose") }
+        }
+        func turns(_ status: Int) async throws -> String {
+            for _ in 0..<2_000 {
+                let answer = try await readiness()
+                if answer.status == status { return answer.body }
+            }
+            return "never \(status)"
+        }
+        #expect(try await turns(200).contains("storage ok"))
+        member.send(SIGSTOP)
+        #expect(try await turns(503).contains("etcd does not answer"))
+        member.send(SIGCONT)
+        #expect(try await turns(200).contains("storage ok"))
+        member.send(SIGSTOP)
+        #expect(try await turns(503).contains("etcd does not answer"))
+        server.send(SIGTERM)
+        // To the end of its log.
+        _ = try await onOwnThread { [log = server.log] in log.entry { _ in false } == nil }
+        #expect(server.exitStatus(within: 60) == 0)
+    }
+
+    @Test("a start over an etcd that takes connections and says nothing ends, and says why")
+    func silentAtStart() async throws {
+        let cluster = try await EtcdCluster()
+        cluster.members[0].send(SIGSTOP)
+        let ended = try await onOwnThread {
+            Command.run(
+                "timeout",
+                ["120", ServerProcess.program] + ServerProcess.tls + ServerProcess.ranges + [
+                    "--secure-port=0", "--etcd-servers=\(cluster.servers)",
+                ])
+        }
+        #expect(ended.status == 1)
+        #expect(ended.errors.contains(cluster.servers), "\(ended.errors)")
+    }
+
     @Test("flags that do not go together, or that other servers have otherwise, are named")
     func refusesFlags() async throws {
         let cluster = try await EtcdCluster()
