@@ -11,13 +11,13 @@ import TestSupport
 /// between.
 final class EtcdRecorder: Sendable {
     private static let clients = 4
-    private static let callsPerClient = 12
+    private static let callsPerClient = 16
     /// Answers behind which the fault begins, and ends.
     private static let faultBegins = 8
-    private static let faultEnds = 30
+    private static let faultEnds = 40
     /// For which a client asks again.
     private static let patience = Duration.seconds(60)
-    static let names = 4
+    static let names = 3
 
     private let fleet: EtcdFleet
     private let fault: EtcdFleet.Fault?
@@ -46,25 +46,31 @@ final class EtcdRecorder: Sendable {
 
     private func ask(_ client: Int) async throws {
         var generator = SeededGenerator(seed: seed &+ UInt64(round) &* 0x9e37 &+ UInt64(client))
-        let connection = Connection(fleet, client)
+        let connections = Connections(fleet)
         for _ in 0..<Self.callsPerClient {
             let act = RecordedCall.Act.allCases.randomElement(using: &generator)!
             let name = Int.random(in: 0..<Self.names, using: &generator)
-            try await ask(act, name, isNodePort: Bool.random(using: &generator), connection)
+            // Any server, so that what one was told the next must know.
+            try await ask(
+                act, name, isNodePort: Bool.random(using: &generator), connections,
+                from: Int.random(in: 0..<fleet.ports.count, using: &generator))
             let count = answers.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
             guard let fault else { continue }
             if count == Self.faultBegins { await fleet.begin(fault) }
             if count == Self.faultEnds { try await fleet.end(fault) }
         }
-        await connection.close()
+        await connections.close()
     }
 
-    private func ask(_ act: RecordedCall.Act, _ name: Int, isNodePort: Bool, _ connection: Connection) async throws {
+    private func ask(
+        _ act: RecordedCall.Act, _ name: Int, isNodePort: Bool, _ connections: Connections, from first: Int
+    ) async throws {
+        var server = first
         let start = ContinuousClock.now
         while .now - start < Self.patience {
             // Sequentially consistent: the order of these counts is the order of what is told of it.
             let invoked = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
-            let outcome = await connection.call(act, "r\(round)-n\(name)", isNodePort)
+            let outcome = await connections.call(server, act, "r\(round)-n\(name)", isNodePort)
             let answered = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
             if let outcome, outcome != .unknown || act != .read {
                 operations.withLock {
@@ -73,44 +79,55 @@ final class EtcdRecorder: Sendable {
                 }
             }
             if let outcome, outcome != .unknown { return }
-            await connection.takeNext()
+            server = (server + 1) % fleet.ports.count
             await Task.yield()
         }
         throw NoAnswer()
     }
 }
 
-/// To one server after another. Nothing is sent again by itself, so that each attempt is seen.
-private actor Connection {
+/// One to each server, made when it is needed. Nothing is sent again by itself, so that each attempt is seen.
+private actor Connections {
     private let fleet: EtcdFleet
-    private var index: Int
-    private var client: TandemClient?
+    private var clients: [Int: TandemClient] = [:]
 
-    init(_ fleet: EtcdFleet, _ index: Int) {
-        self.fleet = fleet
-        self.index = index
-    }
+    init(_ fleet: EtcdFleet) { self.fleet = fleet }
 
     /// nil where it was not sent.
-    func call(_ act: RecordedCall.Act, _ name: String, _ isNodePort: Bool) async -> RecordedCall.Outcome? {
+    func call(
+        _ server: Int, _ act: RecordedCall.Act, _ name: String, _ isNodePort: Bool
+    ) async -> RecordedCall.Outcome? {
+        guard let client = await connect(server) else { return nil }
+        let (method, params) = Self.request(act, name, isNodePort)
         do {
-            if client == nil {
-                let certificates = Certificates.shared
-                let ports = fleet.ports
-                client = try await TandemClient.connect(
-                    ClientConfiguration(
-                        host: "127.0.0.1", port: ports[index % ports.count], caFile: certificates.ca,
-                        identity: TLSIdentity(
-                            certificateChainFile: certificates.certificate("admin"),
-                            privateKeyFile: certificates.key("admin"))), timeout: .seconds(2))
-            }
-            let (method, params) = Self.request(act, name, isNodePort)
-            return RecordedCall.outcome(act, .success(try await client!.call(method, params, timeout: .seconds(3))))
+            return RecordedCall.outcome(act, .success(try await client.call(method, params, timeout: .seconds(3))))
         } catch let error as APIError {
             return error.status == .unavailable ? .unknown : RecordedCall.outcome(act, .failure(error))
         } catch {
-            return client == nil ? nil : .unknown
+            drop(server)
+            return .unknown
         }
+    }
+
+    private func connect(_ server: Int) async -> TandemClient? {
+        if let client = clients[server] { return client }
+        let certificates = Certificates.shared
+        clients[server] = try? await TandemClient.connect(
+            ClientConfiguration(
+                host: "127.0.0.1", port: fleet.ports[server], caFile: certificates.ca,
+                identity: TLSIdentity(
+                    certificateChainFile: certificates.certificate("admin"),
+                    privateKeyFile: certificates.key("admin"))), timeout: .seconds(2))
+        return clients[server]
+    }
+
+    private func drop(_ server: Int) {
+        // Saying goodbye to a server that is stopped takes its time.
+        if let client = clients.removeValue(forKey: server) { Task { await client.close() } }
+    }
+
+    func close() {
+        for server in clients.keys { drop(server) }
     }
 
     private static func request(
@@ -128,16 +145,5 @@ private actor Connection {
         case .release: return (.release, ["service": ["metadata": metadata]])
         case .read: return (.getService, ["service": ["metadata": metadata]])
         }
-    }
-
-    func takeNext() {
-        close()
-        index += 1
-    }
-
-    func close() {
-        // Saying goodbye to a server that is stopped takes its time.
-        if let client { Task { await client.close() } }
-        client = nil
     }
 }
