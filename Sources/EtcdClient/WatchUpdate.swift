@@ -11,10 +11,10 @@ public enum WatchUpdate: Sendable {
 }
 
 /// Puts together what a member tells of one revision, which may come in pieces and among others.
-struct WatchAssembler {
-    struct Revision: Hashable {
-        var number: Int64
-        var events: [WatchEvent]
+package struct WatchAssembler {
+    package struct Revision: Hashable {
+        package var number: Int64
+        package var events: [WatchEvent]
     }
 
     private var open: Revision?
@@ -23,13 +23,13 @@ struct WatchAssembler {
     private var last: Int64
     private let maximumBytes: Int
 
-    init(startRevision: Int64, maximumBytes: Int) {
+    package init(startRevision: Int64, maximumBytes: Int) {
         last = max(startRevision - 1, 0)
         self.maximumBytes = maximumBytes
     }
 
     /// The revisions that are whole with this response.
-    mutating func receive(_ response: WatchResponse) throws(EtcdError) -> [Revision] {
+    package mutating func receive(_ response: WatchResponse) throws(EtcdError) -> [Revision] {
         var whole: [Revision] = []
         for event in response.events {
             let revision = event.keyValue.modRevision

@@ -4,24 +4,37 @@
 # Folding goes on meanwhile: SECONDS=600 shows what is sustained.
 #
 #   Tests/Benchmarks/etcd.sh [SECONDS [ROUNDS [MEMBERS [SERVERS]]]]
+#
+# BIN names a folder with programs that are built already.
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-5} rounds=${2:-3} members=${3:-1} servers=${4:-1}
 docker/deps.sh --etcd
 etcd=$(command -v etcd || echo "$PWD/.build/tools/usr/bin/etcd")
-for product in tandemd tandem-load etcd-puts; do swift build -c release --product $product >/dev/null; done
-bin=$(swift build -c release --show-bin-path)
+bin=${BIN:-}
+[ -n "$bin" ] || {
+    for product in tandemd tandem-load etcd-puts; do swift build -c release --product $product >/dev/null; done
+    bin=$(swift build -c release --show-bin-path)
+}
 certs/generate.sh certs/dev >/dev/null
 work=$(mktemp -d)
-pids=
-trap 'kill $pids 2>/dev/null; wait; rm -rf "$work"' EXIT
+etcds= tandemds=
+finish() {
+    trap - EXIT
+    kill $tandemds 2>/dev/null || true
+    wait $tandemds 2>/dev/null || true
+    kill -KILL $etcds 2>/dev/null || true
+    wait $etcds 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM HUP
 
 peers= urls=
 for i in $(seq "$members"); do
     peers=$peers${peers:+,}m$i=http://127.0.0.1:$((14380 + i))
     urls=$urls${urls:+,}http://127.0.0.1:$((14370 + i))
 done
-etcds=
 for i in $(seq "$members"); do
     "$etcd" --name=m$i --data-dir="$work/m$i" --listen-client-urls=http://127.0.0.1:$((14370 + i)) \
         --advertise-client-urls=http://127.0.0.1:$((14370 + i)) --listen-peer-urls=http://127.0.0.1:$((14380 + i)) \
@@ -29,8 +42,13 @@ for i in $(seq "$members"); do
         --quota-backend-bytes=8589934592 --logger=zap --log-outputs="$work/m$i.log" >/dev/null 2>&1 &
     etcds="$etcds $!"
 done
-pids=$etcds
-tandemds= addresses=
+for i in $(seq "$members"); do
+    until grep -q 'serving.*client' "$work/m$i.log" 2>/dev/null; do
+        kill -0 $etcds 2>/dev/null || { tail -n 1 "$work"/m*.log >&2; exit 1; }
+        sleep 0.1
+    done
+done
+addresses=
 for i in $(seq "$servers"); do
     "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --cluster-cidr=11.0.0.0/8,fd00:11::/48 \
         --node-cidr-mask-size-ipv4=12 --etcd-servers="$urls" --etcd-quota-backend-bytes=8589934592 \
@@ -39,10 +57,12 @@ for i in $(seq "$servers"); do
     tandemds="$tandemds $!"
     addresses="$addresses 127.0.0.1:$((14450 + i))"
 done
-pids="$pids $tandemds"
 export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TANDEM_KEY_FILE=certs/dev/admin.key
 for address in $addresses; do
-    until curl -sf --cacert certs/dev/ca.crt "https://localhost:${address#*:}/readyz" >/dev/null; do sleep 0.1; done
+    until curl -sf --cacert certs/dev/ca.crt "https://localhost:${address#*:}/readyz" >/dev/null; do
+        kill -0 $tandemds || exit 1
+        sleep 0.1
+    done
 done
 
 # Nanoseconds on a processor of all threads of the processes.

@@ -20,19 +20,19 @@ struct EtcdLogTests {
         let servers = [try Server(cluster), try Server(cluster)]
         let given = await withTaskGroup(of: [String].self) { group in
             for number in 0..<120 {
-                group.addTask { await servers[number % 2].allocateService("s\(number)").clusterIPs }
+                group.addTask { await servers[number % 2].insistOnService("s\(number)").clusterIPs }
             }
             return await group.reduce(into: []) { $0 += $1 }
         }
         #expect(given.count == 240)
         #expect(Set(given).count == 240)
         for name in 0..<40 {
-            _ = try await servers[0].call(.release, ["service": ["metadata": ["name": .string("s\(name)")]]]).get()
+            _ = try await servers[0].insist(.release, ["service": ["metadata": ["name": .string("s\(name)")]]])
         }
-        _ = try await servers[1].call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
+        _ = try await servers[1].insist(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]])
         for number in 0..<30 {
             let pod: JSONValue = ["metadata": ["name": .string("p\(number)")], "spec": ["nodeName": "n1"]]
-            _ = try await servers[number % 2].call(.allocatePodIPs, ["pod": pod]).get()
+            _ = try await servers[number % 2].insist(.allocatePodIPs, ["pod": pod])
         }
         let digest = try await servers[0].digest()
         #expect(try await servers[1].digest() == digest)

@@ -45,15 +45,38 @@ final class Server: Sendable {
         engine.begin(method, params, answer)
     }
 
+    /// The same, asked again where etcd was too slow on a busy machine, as clients do.
+    func insist(_ method: TandemAPI.Method, _ params: JSONValue = [:]) async throws -> JSONValue {
+        try await insisted(method, params).get()
+    }
+
+    private func insisted(_ method: TandemAPI.Method, _ params: JSONValue) async -> Result<JSONValue, APIError> {
+        for _ in 0..<30 {
+            let answer = await call(method, params)
+            if case .failure(let error) = answer, error.reason == "StorageUnavailable" { continue }
+            return answer
+        }
+        return await call(method, params)
+    }
+
     func allocateService(_ name: String, _ spec: JSONValue = [:]) async -> Result<JSONValue, APIError> {
+        await call(.allocateServiceIPs, Self.service(name, spec))
+    }
+
+    /// The same, asked again as `insist` does.
+    func insistOnService(_ name: String) async -> Result<JSONValue, APIError> {
+        await insisted(.allocateServiceIPs, Self.service(name, [:]))
+    }
+
+    private static func service(_ name: String, _ spec: JSONValue) -> JSONValue {
         var spec = spec
         if spec["ipFamilyPolicy"] == nil { spec["ipFamilyPolicy"] = "RequireDualStack" }
-        return await call(.allocateServiceIPs, ["service": ["metadata": ["name": .string(name)], "spec": spec]])
+        return ["service": ["metadata": ["name": .string(name)], "spec": spec]]
     }
 
     /// Once everything that was appended before is applied here.
     func digest() async throws -> UInt64 {
-        _ = try await call(.listNodes).get()
+        _ = try await insist(.listNodes)
         return engine.digest
     }
 

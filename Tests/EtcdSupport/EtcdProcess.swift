@@ -24,28 +24,51 @@ public final class EtcdCluster: Sendable {
 
     /// Starts the members, and returns once each of them serves its clients. With TLS it is the tests' own certificates, and
     /// clients must show one.
-    public init(members count: Int = 1, isSecure: Bool = false, arguments: [String] = []) async throws {
-        let ports = FreePorts(2 * count)
-        let scheme = isSecure ? "https" : "http"
-        let peers = (0..<count).map { "m\($0)=http://127.0.0.1:\(ports.numbers[count + $0])" }.joined(separator: ",")
+    public convenience init(
+        members count: Int = 1, isSecure: Bool = false, arguments: [String] = []
+    ) async throws {
+        let ports = FreePorts(2 * count).numbers
+        let places = (0..<count).map { Place(port: ports[$0], peerPort: ports[count + $0]) }
+        try await self.init(places, certificates: isSecure ? Certificates.shared.directory : nil, arguments)
+    }
+
+    /// Where a member runs: by a command that runs another in a network of its own, or as it is.
+    public struct Place: Sendable {
+        var command: [String]
+        var address: String
+        var port: Int
+        var peerPort: Int
+
+        public init(command: [String] = [], address: String = "127.0.0.1", port: Int = 2379, peerPort: Int = 2380) {
+            self.command = command
+            self.address = address
+            self.port = port
+            self.peerPort = peerPort
+        }
+    }
+
+    /// The same at places of one's own; with TLS by the certificates of a directory that `certs/generate.sh` has filled.
+    public init(_ places: [Place], certificates: String?, _ arguments: [String] = []) async throws {
+        let scheme = certificates == nil ? "http" : "https"
+        let peers = places.indices.map { "m\($0)=http://\(places[$0].address):\(places[$0].peerPort)" }
         var members: [EtcdProcess] = []
-        for index in 0..<count {
-            let url = "\(scheme)://127.0.0.1:\(ports.numbers[index])"
-            let peer = "http://127.0.0.1:\(ports.numbers[count + index])"
+        for (index, place) in places.enumerated() {
+            let url = "\(scheme)://\(place.address):\(place.port)"
+            let peer = "http://\(place.address):\(place.peerPort)"
             var all = [
                 "--name=m\(index)", "--data-dir=\(directory.path)/m\(index)", "--listen-client-urls=\(url)",
                 "--advertise-client-urls=\(url)", "--listen-peer-urls=\(peer)", "--initial-advertise-peer-urls=\(peer)",
-                "--initial-cluster=\(peers)", "--initial-cluster-token=\(directory.path)", "--logger=zap",
+                "--initial-cluster=\(peers.joined(separator: ","))", "--initial-cluster-token=\(directory.path)",
+                "--logger=zap",
                 "--log-outputs=stderr", "--enable-grpc-gateway=false",
             ]
-            if isSecure {
-                let certificates = Certificates.shared
+            if let certificates {
                 all += [
-                    "--cert-file=\(certificates.certificate("server"))", "--key-file=\(certificates.key("server"))",
-                    "--trusted-ca-file=\(certificates.ca)", "--client-cert-auth",
+                    "--cert-file=\(certificates)/server.crt", "--key-file=\(certificates)/server.key",
+                    "--trusted-ca-file=\(certificates)/ca.crt", "--client-cert-auth",
                 ]
             }
-            members.append(try EtcdProcess(url: url, arguments: all + arguments))
+            members.append(try EtcdProcess(url: url, command: place.command, arguments: all + arguments))
         }
         self.members = members
         for member in members { try await member.ready() }
@@ -55,7 +78,7 @@ public final class EtcdCluster: Sendable {
 /// One member. Thread-safe.
 public final class EtcdProcess: Sendable {
     public let url: String
-    private let arguments: [String]
+    private let command: [String]
     private let state: Mutex<State>
 
     private struct State {
@@ -67,17 +90,17 @@ public final class EtcdProcess: Sendable {
         public var description: String
     }
 
-    init(url: String, arguments: [String]) throws {
+    init(url: String, command: [String], arguments: [String]) throws {
+        guard let program = EtcdCluster.program else { throw NotReady(description: "there is no etcd") }
         self.url = url
-        self.arguments = arguments
-        state = Mutex(try Self.start(arguments))
+        self.command = command + [program] + arguments
+        state = Mutex(try Self.start(self.command))
     }
 
-    private static func start(_ arguments: [String]) throws -> sending State {
-        guard let program = EtcdCluster.program else { throw NotReady(description: "there is no etcd") }
+    private static func start(_ command: [String]) throws -> sending State {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = command
         // Debian's build asks for it on other machines than amd64.
         process.environment = ProcessInfo.processInfo.environment.merging(["ETCD_UNSUPPORTED_ARCH": "arm64"]) { $1 }
         let errors = Pipe()
@@ -117,7 +140,7 @@ public final class EtcdProcess: Sendable {
 
     /// Starts it again, with the data that it had, once it has ended.
     public func restart() async throws {
-        try state.withLock { $0 = try Self.start(arguments) }
+        try state.withLock { $0 = try Self.start(command) }
         try await ready()
     }
 }

@@ -1,7 +1,7 @@
 /// Everything that reads bytes of strangers, each with what must hold whatever they are. A breach ends the process, so that a
 /// fuzzer sees it.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case json, envelope, lines, service, pod, node, address, entry
+    case json, envelope, lines, service, pod, node, address, entry, protobuf, grpc
 
     public func run(_ input: UnsafeRawBufferPointer) {
         switch self {
@@ -13,6 +13,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .node: Self.node(input)
         case .address: Self.address(input)
         case .entry: Self.entry(input)
+        case .protobuf: Self.protobuf(input)
+        case .grpc: Self.grpc(input)
         }
     }
 

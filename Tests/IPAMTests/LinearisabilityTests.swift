@@ -1,6 +1,7 @@
 import Addressing
 import FaultyLog
 import Foundation
+import Histories
 import Ledger
 import Synchronization
 import TandemAPI
@@ -29,9 +30,10 @@ struct LinearisabilityTests {
 
     @Test("the search finds what has no order")
     func refutes() {
-        func operation(_ act: Operation.Act, _ invoked: Int, _ answered: Int, _ outcome: Operation.Outcome) -> Operation
+        func operation(_ act: RecordedCall.Act, _ invoked: Int, _ answered: Int, _ outcome: RecordedCall.Outcome)
+            -> RecordedCall
         {
-            Operation(act: act, name: 0, invoked: invoked, answered: answered, outcome: outcome)
+            RecordedCall(act: act, name: 0, invoked: invoked, answered: answered, outcome: outcome)
         }
         let taken = operation(.allocate, 0, 1, .object("a", 1, isReplay: false))
         let stale = operation(.read, 2, 3, .missing)
@@ -39,10 +41,46 @@ struct LinearisabilityTests {
         // At the same time it may be either.
         let concurrent = operation(.read, 0, 3, .missing)
         #expect(History([taken, concurrent], free: ["a"]).hasOrder)
-        let twice = Operation(
+        let twice = RecordedCall(
             act: .allocate, name: 1, invoked: 2, answered: 3, outcome: .object("a", 2, isReplay: false))
         #expect(!History([taken, twice], free: ["a"]).hasOrder)
         #expect(!History([operation(.allocate, 0, 1, .full)], free: ["a"]).hasOrder)
+    }
+
+    @Test("a call without an answer explains what it may have done, once and not before it was made")
+    func unanswered() {
+        func operation(_ act: RecordedCall.Act, _ invoked: Int, _ answered: Int, _ outcome: RecordedCall.Outcome)
+            -> RecordedCall
+        {
+            RecordedCall(act: act, name: 0, invoked: invoked, answered: answered, outcome: outcome)
+        }
+        func hasOrder(_ operations: [RecordedCall]) -> Bool { History(operations, free: nil).hasOrder }
+        let asked = operation(.allocate, 0, 0, .unknown)
+        let replay = operation(.allocate, 1, 2, .object("a", 1, isReplay: true))
+        #expect(hasOrder([asked, replay]))
+        #expect(!hasOrder([replay]))
+        #expect(hasOrder([asked, operation(.read, 1, 2, .missing)]))
+        // It was made later, or another was given back meanwhile.
+        #expect(!hasOrder([operation(.allocate, 3, 0, .unknown), replay]))
+        let gone = operation(.release, 3, 4, .released("a"))
+        #expect(hasOrder([asked, replay, gone, operation(.read, 5, 6, .missing)]))
+        #expect(!hasOrder([asked, replay, gone, operation(.read, 5, 6, .object("b", 3, isReplay: false))]))
+        let late = operation(.allocate, 1, 0, .unknown)
+        #expect(hasOrder([asked, replay, gone, late, operation(.read, 5, 6, .object("b", 3, isReplay: false))]))
+        // An update makes the version another, and leaves the address.
+        let update = operation(.update, 3, 0, .unknown)
+        #expect(hasOrder([asked, replay, update, operation(.read, 4, 5, .object("a", 2, isReplay: false))]))
+        #expect(!hasOrder([asked, replay, operation(.read, 4, 5, .object("a", 2, isReplay: false))]))
+        #expect(!hasOrder([asked, replay, update, operation(.read, 4, 5, .object("b", 2, isReplay: false))]))
+        // A read that goes back in time.
+        #expect(
+            !hasOrder([
+                asked, replay, update, operation(.read, 4, 5, .object("a", 2, isReplay: false)),
+                operation(.read, 6, 7, .object("a", 1, isReplay: false)),
+            ]))
+        let removal = operation(.release, 3, 0, .unknown)
+        #expect(hasOrder([asked, replay, removal, operation(.read, 4, 5, .missing)]))
+        #expect(hasOrder([asked, replay, removal, operation(.read, 4, 5, .object("a", 1, isReplay: false))]))
     }
 }
 
@@ -51,7 +89,7 @@ private final class Recorder: Sendable {
     private let engine: Engine
     private let seed: UInt64
     private let clock = Atomic<Int>(0)
-    private let operations = Mutex<[Operation]>([])
+    private let operations = Mutex<[RecordedCall]>([])
     /// The addresses that nobody holds at first.
     let free: Set<String>
 
@@ -69,13 +107,13 @@ private final class Recorder: Sendable {
         self.free = free
     }
 
-    func record() -> [Operation] {
+    func record() -> [RecordedCall] {
         let done = DispatchSemaphore(value: 0)
         for thread in 0..<4 {
             Thread { [self] in
                 var generator = SeededGenerator(seed: seed &* 7 &+ UInt64(thread))
                 for _ in 0..<8 {
-                    let act = Operation.Act.allCases.randomElement(using: &generator)!
+                    let act = RecordedCall.Act.allCases.randomElement(using: &generator)!
                     let name = Int.random(in: 0..<3, using: &generator)
                     // Sequentially consistent: the order of these counts is the order of what is told of it.
                     let invoked = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
@@ -83,7 +121,7 @@ private final class Recorder: Sendable {
                     let answered = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
                     operations.withLock {
                         $0.append(
-                            Operation(act: act, name: name, invoked: invoked, answered: answered, outcome: outcome))
+                            RecordedCall(act: act, name: name, invoked: invoked, answered: answered, outcome: outcome))
                     }
                 }
                 done.signal()
@@ -95,15 +133,15 @@ private final class Recorder: Sendable {
     }
 
     private static func perform(
-        _ engine: Engine, _ act: Operation.Act, _ name: String, _ flag: Bool
-    ) -> Operation.Outcome {
+        _ engine: Engine, _ act: RecordedCall.Act, _ name: String, _ flag: Bool
+    ) -> RecordedCall.Outcome {
         let answered = DispatchSemaphore(value: 0)
         let answer = Mutex<Result<CallResult, APIError>?>(nil)
-        engine.perform(Operation.call(act, name, flag)) { result in
+        engine.perform(RecordedCall.call(act, name, flag)) { result in
             answer.withLock { $0 = result }
             answered.signal()
         }
         answered.wait()
-        return Operation.outcome(act, answer.withLock { $0 })
+        return RecordedCall.outcome(act, answer.withLock { $0 })
     }
 }

@@ -1,6 +1,7 @@
 import Addressing
 import FaultyLog
 import Foundation
+import Histories
 import Ledger
 import TandemAPI
 import TestSupport
@@ -44,7 +45,7 @@ private final class SharedRecorder: @unchecked Sendable {
     private let members: [SharedLog.Member]
     private let engines: [Engine]
     private var clock = 0
-    private var operations: [Operation] = []
+    private var operations: [RecordedCall] = []
     private var left = [Int](repeating: callsPerClient, count: clients)
     private var waits = [Bool](repeating: false, count: clients)
     /// The addresses that nobody holds at first.
@@ -63,9 +64,9 @@ private final class SharedRecorder: @unchecked Sendable {
             return try Engine(cluster: cluster, log: log, environment: environment, stepsByHand: true)
         }
         for index in 0..<4 {
-            engines[0].perform(Operation.call(.allocate, "filler-\(index)", false)) { [self] result in
+            engines[0].perform(RecordedCall.call(.allocate, "filler-\(index)", false)) { [self] result in
                 fillers += 1
-                guard case .object(let address, _, _) = Operation.outcome(.allocate, result) else { return }
+                guard case .object(let address, _, _) = RecordedCall.outcome(.allocate, result) else { return }
                 free.remove(address)
             }
             while fillers <= index { move() }
@@ -77,7 +78,7 @@ private final class SharedRecorder: @unchecked Sendable {
     /// Proposals that one server made and another was first.
     var refusedCount: Int { members[0].refusedCount }
 
-    func record() -> [Operation] {
+    func record() -> [RecordedCall] {
         while left.contains(where: { $0 > 0 }) || waits.contains(true) {
             let client = Int.random(in: 0..<Self.clients, using: &generator)
             if Bool.random(using: &generator), !waits[client], left[client] > 0 { ask(client) } else { move() }
@@ -87,17 +88,18 @@ private final class SharedRecorder: @unchecked Sendable {
     }
 
     private func ask(_ client: Int) {
-        let act = Operation.Act.allCases.randomElement(using: &generator)!
+        let act = RecordedCall.Act.allCases.randomElement(using: &generator)!
         let name = Int.random(in: 0..<3, using: &generator)
         let invoked = tick()
         left[client] -= 1
         waits[client] = true
-        let call = Operation.call(act, "name-\(name)", Bool.random(using: &generator))
+        let call = RecordedCall.call(act, "name-\(name)", Bool.random(using: &generator))
         engines.randomElement(using: &generator)!.perform(call) { [self] result in
             waits[client] = false
             operations.append(
-                Operation(
-                    act: act, name: name, invoked: invoked, answered: tick(), outcome: Operation.outcome(act, result)))
+                RecordedCall(
+                    act: act, name: name, invoked: invoked, answered: tick(), outcome: RecordedCall.outcome(act, result)
+                ))
         }
     }
 

@@ -31,8 +31,12 @@ final class Hosts {
         return made.status == 0 ? nil : "no network namespaces here: \(made.errors)"
     }()
 
-    deinit {
+    deinit { remove() }
+
+    /// Takes all of them away; for a test whose last reference may go on another thread, which the end of the process does not wait for.
+    func remove() {
         for name in names { _ = Command.run("ip", ["netns", "del", name]) }
+        names = []
     }
 
     func namespace(_ host: String) -> String { prefix + host }

@@ -16,8 +16,8 @@ struct DocumentationTests {
         }
     }
 
-    /// Runs a script in a directory that looks like a clone with the programs on the path; the two ports of the pages become
-    /// free ones.
+    /// Runs a script in a directory that looks like a clone with the programs on the path; the ports of the pages become free
+    /// ones.
     private func run(_ script: String) throws -> Command.Result {
         let directory = ScratchDirectory()
         for name in ["certs/generate.sh", "docker"] {
@@ -26,23 +26,35 @@ struct DocumentationTests {
             try FileManager.default.createSymbolicLink(
                 atPath: "\(directory.path)/\(name)", withDestinationPath: "\(Project.root)/\(name)")
         }
+        let numbers = ["8443", "8442", "8441", "9443", "2371", "2372", "2373", "2381", "2382", "2383"]
         let ports = Command.run(
             "python3",
             [
                 "-c",
-                "import socket; s = [socket.socket() for _ in '12']; [x.bind(('127.0.0.1', 0)) for x in s]; print(*[x.getsockname()[1] for x in s])",
+                """
+                import socket
+                s = [socket.socket() for _ in '\(numbers.joined())'[::4]]
+                [x.bind(('127.0.0.1', 0)) for x in s]
+                print(*[x.getsockname()[1] for x in s])
+                """,
             ]
-        ).output.split(separator: " ").map { $0.trimmingCharacters(in: .newlines) }
+        ).output.split(whereSeparator: \.isWhitespace)
+        var script = script
+        for (number, port) in zip(numbers, ports) {
+            script = script.replacing(try Regex("\\b\(number)\\b"), with: String(port))
+        }
         let programs = (ServerProcess.program as NSString).deletingLastPathComponent
         // Jobs are numbered as in a user's shell, and none outlives the script.
         let text = """
             set -euo pipefail -m
             trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
             cd '\(directory.path)'
-            export PATH='\(programs)':"$PATH" TANDEM_SECURE_PORT=\(ports[0])
-            \(script.replacing("127.0.0.1:8443", with: "127.0.0.1:\(ports[0])").replacing("9443", with: ports[1]))
+            export PATH='\(programs)':"$PATH:\(Project.root)/.build/tools/usr/bin" TANDEM_SECURE_PORT=\(ports[0])
+            export ETCD_UNSUPPORTED_ARCH=arm64
+            \(script)
             """
-        return Command.run("timeout", ["--kill-after=5", "120", "bash"], input: text)
+        // Not by standard input, whose place a job in the background would share.
+        return Command.run("timeout", ["--kill-after=5", "120", "bash", "-c", text])
     }
 
     @Test("each command of the pages for who tries it and who operates it does what the page says")
@@ -64,6 +76,44 @@ struct DocumentationTests {
         #expect(operated.output.contains("backup.db: "))
         #expect(operated.errors.contains("log level to=debug"))
         #expect(operated.errors.contains("refused error=\"service \\\"no-such-service\\\" not found\""))
+    }
+
+    @Test(
+        "each command of the page on several servers does what the page says",
+        .enabled(if: Project.tool("etcd") != nil && Project.tool("etcdctl") != nil))
+    func severalServersRun() async throws {
+        let script = shellBlocks(try Project.text("\(Self.folder)/SeveralServers.md")).joined(separator: "\n")
+        let result = try await onOwnThread { try run(script) }
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.output.contains("service/my-service created"))
+        #expect(result.output.contains("service \"my-service\" deleted: 10.96."))
+        #expect(result.output.contains("ok: "))
+        #expect(result.output.contains(#""pod-ip-reuse-delay":"30""#), "\(result.output)")
+    }
+
+    @Test(
+        "the make target for several servers shows the same through another server when the first is killed",
+        .enabled(if: Project.tool("etcd") != nil))
+    func severalServersShow() async throws {
+        let (port, etcdPort) = (Int.random(in: 400..<500) * 50, Int.random(in: 500..<640) * 50)
+        let programs = (ServerProcess.program as NSString).deletingLastPathComponent
+        let result = try await onOwnThread {
+            Command.run(
+                "env",
+                ["ONCE=1", "BIN=\(programs)", "PORT=\(port)", "ETCD_PORT=\(etcdPort)", "ETCD_UNSUPPORTED_ARCH=arm64"]
+                    + [
+                        "timeout", "--kill-after=5", "120", "\(Project.root)/docker/run-etcd.sh",
+                    ])
+        }
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.errors == "")
+        let parts = result.output.components(separatedBy: "Read through the ")
+        #expect(parts.count == 3)
+        func lines(_ part: String?) -> [Substring] { (part ?? "").split(separator: "\n").filter { $0.contains("10.") } }
+        #expect(lines(parts.last).count >= 8)
+        #expect(
+            lines(parts.last).map { $0.prefix { $0 != " " } }
+                == lines(parts.dropFirst().first).map { $0.prefix { $0 != " " } })
     }
 
     @Test("a command that does not do what it should is noticed")

@@ -1,9 +1,9 @@
-import NIOCore
-import NIOHPACK
+package import NIOCore
+package import NIOHPACK
 
 /// What a member sends on one stream: headers, messages, trailers. It knows no channel and no clock.
-struct GRPCStream {
-    enum Output {
+package struct GRPCStream {
+    package enum Output {
         case message(ByteBuffer)
         /// Nothing comes behind it; nil where the member was done well.
         case end(EtcdError?)
@@ -20,11 +20,11 @@ struct GRPCStream {
     private var state = State.awaitingHeaders
     private var messages: GRPCMessageBuffer
 
-    init(maximumMessageBytes: Int) {
+    package init(maximumMessageBytes: Int) {
         messages = GRPCMessageBuffer(maximumBytes: maximumMessageBytes)
     }
 
-    mutating func receive(_ headers: HPACKHeaders, endsStream: Bool) {
+    package mutating func receive(_ headers: HPACKHeaders, endsStream: Bool) {
         switch state {
         case .awaitingHeaders:
             // A word in between, such as 103.
@@ -43,7 +43,7 @@ struct GRPCStream {
         }
     }
 
-    mutating func receive(_ bytes: ByteBuffer, endsStream: Bool) {
+    package mutating func receive(_ bytes: ByteBuffer, endsStream: Bool) {
         switch state {
         case .awaitingHeaders: fail("the member sent data without headers")
         case .open:
@@ -70,7 +70,7 @@ struct GRPCStream {
     }
 
     /// What there is to be done; nil until more is received, and behind the end.
-    mutating func next() -> Output? {
+    package mutating func next() -> Output? {
         if case .ended = state { return nil }
         switch messages.next() {
         case .message(let message): return .message(message)

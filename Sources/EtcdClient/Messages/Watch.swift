@@ -47,8 +47,8 @@ public struct WatchEvent: ProtobufMessage, Hashable {
     }
 }
 
-struct WatchResponse: EtcdResponse, Hashable {
-    var header = ResponseHeader()
+package struct WatchResponse: EtcdResponse, Hashable {
+    package var header = ResponseHeader()
     var isCreated = false
     var isCancelled = false
     var compactRevision: Int64 = 0
@@ -59,7 +59,7 @@ struct WatchResponse: EtcdResponse, Hashable {
 
     init() {}
 
-    init(from reader: ProtobufReader) throws(ProtobufError) {
+    package init(from reader: ProtobufReader) throws(ProtobufError) {
         var reader = reader
         while let field = try reader.next() {
             switch field.number {
