@@ -1,5 +1,6 @@
 import Foundation
 import ServerSupport
+import Synchronization
 import TestSupport
 
 /// Hosts on one Ethernet, each a network namespace of its own: nothing of it leaves the machine, and all of it goes away
@@ -9,8 +10,9 @@ final class Hosts {
         var description: String
     }
 
-    /// Names are the machine's: this process's are told from another's.
-    private let prefix = "tandem-\(getpid())-"
+    /// Names are the machine's: they are told from another process's, and from those of other tests at the same time.
+    private let prefix = "tandem-\(getpid())-\(Hosts.made.wrappingAdd(1, ordering: .relaxed).newValue)-"
+    private static let made = Atomic(0)
     private let programs = URL(fileURLWithPath: ServerProcess.program).deletingLastPathComponent().path
     private var names: [String] = []
 
