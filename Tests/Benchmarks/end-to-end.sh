@@ -40,7 +40,7 @@ for round in $(seq "$rounds"); do
     measure "$round" nginx "$nginx" 9443 --transport http --connections 32 --pipeline 1
     measure "$round" stream "$tandemd" 9444 --transport stream --connections 32 --pipeline 1
     measure "$round" HTTP/1.1 "$tandemd" 9444 --transport http --connections 32 --pipeline 1
-    measure "$round" batch "$tandemd" 9444 --transport stream --workload batch --batch-size 100 --connections 4
+    measure "$round" batch "$tandemd" 9444 --transport stream --workload batch --batch-size 100 --connections 4 --pipeline 8
 done >"$work/rounds"
 
 awk -v seconds="$seconds" '
