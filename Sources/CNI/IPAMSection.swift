@@ -19,9 +19,10 @@ struct IPAMSection {
         "type", "server", "caFile", "certFile", "keyFile", "node", "routes", "dns", "timeoutMs",
     ]
 
-    init(_ json: JSONValue) throws(CNIError) {
+    /// `undoes`: only the way to the server is read. What an ADD would be refused for must not keep a sandbox from going.
+    init(_ json: JSONValue, undoes: Bool) throws(CNIError) {
         // A member that was mistyped must not pass silently.
-        if let other = json.objectValue?.members.first(where: { !Self.members.contains($0.name) }) {
+        if !undoes, let other = json.objectValue?.members.first(where: { !Self.members.contains($0.name) }) {
             throw .init(
                 .unsupportedField,
                 "ipam.\(other.name): \(other.value.text) is not supported; there are "
@@ -38,6 +39,12 @@ struct IPAMSection {
             throw .configuration(
                 certFile == nil ? "ipam.certFile" : "ipam.keyFile",
                 "missing; a certificate and its key go together")
+        }
+        guard !undoes else {
+            node = json["node"]?.stringValue
+            (dns, routes) = (nil, [])
+            timeoutMilliseconds = (try? Self.timeout(json["timeoutMs"])) ?? Self.usualTimeout
+            return
         }
         node = try json.string("node", in: "ipam.")
         dns = try json.object("dns", in: "ipam.")
@@ -62,8 +69,10 @@ struct IPAMSection {
         }
     }
 
+    private static let usualTimeout = 10_000
+
     private static func timeout(_ value: JSONValue?) throws(CNIError) -> Int {
-        guard let value, value != .null else { return 10_000 }
+        guard let value, value != .null else { return usualTimeout }
         guard let milliseconds = value.intValue, (1...600_000).contains(milliseconds) else {
             throw .configuration("ipam.timeoutMs", "must be a whole number from 1 to 600000")
         }

@@ -54,7 +54,8 @@ struct Invocation {
             return
         }
         try Self.check(attachment)
-        arguments = try CNIArguments(variable("CNI_ARGS") ?? "")
+        // DEL goes by the attachment alone: what an ADD was refused for must not keep the sandbox from going.
+        arguments = command == .delete ? CNIArguments() : try CNIArguments(variable("CNI_ARGS") ?? "")
     }
 
     /// The specification's rules for both names.

@@ -16,13 +16,18 @@ struct NetworkConfiguration {
     /// `cni.dev/valid-attachments`; nil where it is not given.
     let validAttachments: [Attachment]?
 
-    init(_ json: JSONValue, version: CNIVersion) throws(CNIError) {
+    /// For DEL only `ipam` is read, and of that only the way to the server.
+    init(_ json: JSONValue, version: CNIVersion, for command: Invocation.Command) throws(CNIError) {
         self.version = version
-        name = try json.string("name", in: "") ?? ""
         guard let section = try json.object("ipam", in: "") else {
             throw .configuration("ipam", "missing; it names the server and its certificates")
         }
-        ipam = try IPAMSection(section)
+        ipam = try IPAMSection(section, undoes: command == .delete)
+        guard command != .delete else {
+            (name, addresses, dns, previousAddresses, validAttachments) = ("", [], [:], nil, nil)
+            return
+        }
+        name = try json.string("name", in: "") ?? ""
         let fromArgs = try json.object("args", in: "")?.object("cni", in: "args.")?.addresses("ips", in: "args.cni.")
         let fromRuntime = try json.object("runtimeConfig", in: "")?.addresses("ips", in: "runtimeConfig.")
         addresses = (fromArgs ?? []) + (fromRuntime ?? [])

@@ -18,10 +18,10 @@ public struct Plugin {
         var version = CNIVersion.latest
         do throws(CNIError) {
             let invocation = try Invocation(variable)
-            let json = try parse(try read())
             if invocation.command == .version {
-                return Outcome(output: versions(asked: json["cniVersion"]?.stringValue), isSuccess: true)
+                return Outcome(output: try versions(asked: (try? read()) ?? []), isSuccess: true)
             }
+            let json = try parse(try read())
             version = try NetworkConfiguration.version(of: json)
             guard version >= invocation.command.since else {
                 throw CNIError(
@@ -29,7 +29,7 @@ public struct Plugin {
                     "\(invocation.command.rawValue) is part of CNI since \(invocation.command.since.rawValue); "
                         + "cniVersion is \(version.rawValue)")
             }
-            let configuration = try NetworkConfiguration(json, version: version)
+            let configuration = try NetworkConfiguration(json, version: version, for: invocation.command)
             let plugin = try Plugin(invocation, configuration)
             return Outcome(output: try plugin.run(), isSuccess: true)
         } catch {
@@ -45,7 +45,9 @@ public struct Plugin {
         }
     }
 
-    private static func versions(asked: String?) -> [UInt8] {
+    /// Runtimes ask with a version, with `{}`, or with nothing at all.
+    private static func versions(asked text: [UInt8]) throws(CNIError) -> [UInt8] {
+        let asked = text.isEmpty ? nil : try parse(text)["cniVersion"]?.stringValue
         let answer: JSONValue = [
             "cniVersion": .string(asked.flatMap { CNIVersion(rawValue: $0) }?.rawValue ?? CNIVersion.latest.rawValue),
             "supportedVersions": .array(CNIVersion.allCases.map { .string($0.rawValue) }),

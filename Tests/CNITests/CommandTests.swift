@@ -44,6 +44,24 @@ struct CommandTests {
         #expect(pods().count == 1)
     }
 
+    @Test("DEL needs the attachment and the way to the server: nothing else that is wrong keeps a sandbox from going")
+    func deletesWhateverElse() throws {
+        let plugin = PluginProcess(port: server.port)
+        let before = pods().count
+        for (index, arguments) in ["IP=banana", "MAC=1", "IP"].enumerated() {
+            #expect(plugin("ADD", "d\(index)").status == 0)
+            var wrong = plugin
+            wrong.ipam["routes"] = [["dst": "10.0.0.1/8", "via": 1]]
+            wrong.ipam["timeoutMs"] = "soon"
+            wrong.ipam["unknown"] = 1
+            wrong.others = ["dns": ["search": "x"], "prevResult": ["ips": [[:]]], "runtimeConfig": ["ips": "x"]]
+            #expect(wrong("ADD", "d\(index)", arguments: arguments).status == 1)
+            let answer = wrong("DEL", "d\(index)", arguments: arguments)
+            #expect(answer.status == 0 && answer.text.isEmpty, "\(answer.text)")
+            #expect(pods().count == before)
+        }
+    }
+
     @Test("results are written as each version has them", arguments: ["0.3.1", "0.4.0", "1.0.0", "1.1.0"])
     func writesVersions(_ version: String) throws {
         var plugin = PluginProcess(port: server.port, version: version)

@@ -81,6 +81,19 @@ struct FaultTests {
         #expect(error.message.hasPrefix(message), "\(error.message)")
     }
 
+    @Test("VERSION is answered without a configuration as well", arguments: ["", "{}", nil])
+    func saysVersions(_ text: String?) throws {
+        let outcome = Plugin.run {
+            $0 == "CNI_COMMAND" ? "VERSION" : nil
+        } read: { () throws(CNIError) in
+            guard let text else { throw CNIError(.ioFailure, "closed") }
+            return Array(text.utf8)
+        }
+        let answer = try JSONValue(parsing: outcome.output)
+        #expect(outcome.isSuccess && answer["cniVersion"] == "1.1.0")
+        #expect(answer["supportedVersions"]?.arrayValue?.count == 4)
+    }
+
     @Test(
         "commands that the configuration's version does not have",
         arguments: [("CHECK", "0.3.1"), ("GC", "1.0.0"), ("STATUS", "0.4.0")])
