@@ -7,8 +7,8 @@ struct Masquerade: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints rules with which pods reach off-cluster hosts from their node's own addresses.",
         discussion: """
-            For IPv4 and IPv6. Left alone is what goes to pods and to Services of this cluster, to link-local addresses, \
-            and to --non-masquerade-cidrs. Applying the rules again replaces those that are there:
+            For IPv4 and IPv6. Left alone is what goes to pods and to Services of this cluster, to link-local and multicast \
+            addresses, and to --non-masquerade-cidrs. Applying the rules again replaces those that are there:
 
               tandemctl masquerade -o nft --node NODE | nft -f -
               tandemctl masquerade -o iptables --node NODE | sh

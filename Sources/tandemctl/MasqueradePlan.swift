@@ -60,11 +60,16 @@ struct MasqueradePlan {
     /// `inside`: the cluster's own ranges, which are always left alone.
     init(pods: [CIDR], inside: [CIDR], _ options: MasqueradeOptions) {
         self.pods = pods
-        kept = inside + options.nonMasqueradeCIDRs
+        kept = inside + options.nonMasqueradeCIDRs + Self.multicast
         if !options.masqLinkLocal { kept.append(Self.linkLocalIPv4) }
         if !options.masqLinkLocalIPv6 { kept.append(Self.linkLocalIPv6) }
     }
 
+    /// A group's members answer to the sender that they see, and routers forward by it.
+    private static let multicast = [
+        CIDR(containing: IPAddress(family: .ipv4, bits: 224 << 24), prefixLength: 4),
+        CIDR(containing: IPAddress(family: .ipv6, bits: 0xff << 120), prefixLength: 8),
+    ]
     private static let linkLocalIPv4 = CIDR(
         containing: IPAddress(family: .ipv4, bits: 169 << 24 | 254 << 16), prefixLength: 16)
     private static let linkLocalIPv6 = CIDR(

@@ -45,7 +45,9 @@ struct RangeCommandTests {
         #expect(ctl("flags kube-proxy --node n1").output == "--cluster-cidr=10.244.0.0/24\n")
     }
 
-    @Test("masquerade keeps the cluster's ranges, link-local, and what is configured, by flags or ip-masq-agent's file")
+    @Test(
+        "masquerade keeps the cluster's ranges, link-local, multicast, and what is configured, by flags or ip-masq-agent's file"
+    )
     func printsRules() throws {
         let server = try ServerProcess(directory.path)
         let ctl = Ctl(port: server.port)
@@ -53,8 +55,8 @@ struct RangeCommandTests {
         #expect(
             all.contains("elements = { 10.244.0.0/16 }\n") || all.contains("elements = { 10.244.0.0/16 } }\n"), "\(all)"
         )
-        #expect(all.contains("{ 10.244.0.0/16, 10.96.0.0/20, 169.254.0.0/16 }"), "\(all)")
-        #expect(all.contains("{ fd00:10:244::/48, fd00:10:96::/112, fe80::/10 }"), "\(all)")
+        #expect(all.contains("{ 10.244.0.0/16, 10.96.0.0/20, 224.0.0.0/4, 169.254.0.0/16 }"), "\(all)")
+        #expect(all.contains("{ fd00:10:244::/48, fd00:10:96::/112, ff00::/8, fe80::/10 }"), "\(all)")
 
         #expect(ctl("masquerade -o nft --node n1").status == 1)
         #expect(ctl("apply -f -", input: "{kind: Node, metadata: {name: n1}}").status == 0)
@@ -70,6 +72,7 @@ struct RangeCommandTests {
         let changed = ctl("masquerade -o iptables --config \(file) \(flags)").output
         #expect(changed.contains("169.254.0.0/16") && !changed.contains("fe80") && !changed.contains("192.168"))
         #expect(changed.contains("-d 10.0.0.0/8 -j RETURN"))
+        #expect(changed.contains("-d 224.0.0.0/4 -j RETURN") && changed.contains("-d ff00::/8 -j RETURN"))
     }
 
     @Test("masquerade leaves alone every CIDR that a node holds, though --cluster-cidr has moved on")
@@ -84,7 +87,8 @@ struct RangeCommandTests {
             rules.contains(
                 "set pods-ipv4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.245.0.0/16, 10.244.0.0/24 } }"
             ), "\(rules)")
-        #expect(rules.contains("{ 10.245.0.0/16, 10.244.0.0/24, 10.96.0.0/20, 169.254.0.0/16 }"), "\(rules)")
+        #expect(
+            rules.contains("{ 10.245.0.0/16, 10.244.0.0/24, 10.96.0.0/20, 224.0.0.0/4, 169.254.0.0/16 }"), "\(rules)")
         #expect(rules.contains("elements = { fd00:10:244::/64 }"), "\(rules)")
         let check = Ctl(port: server.port)("check")
         #expect(check.status == 0, "\(check.output)\(check.errors)")
