@@ -95,7 +95,7 @@ extension Plugin {
         let arguments = invocation.arguments
         var metadata: JSONValue = [
             "namespace": .string(arguments.podNamespace ?? "default"),
-            "name": .string(arguments.podName ?? Self.podName(containerID: attachment.containerID)),
+            "name": .string(Self.podName(arguments.podName, attachment)),
             "annotations": AttachmentNote(attachment: attachment, network: configuration.name).annotations,
         ]
         if let uid = arguments.podUID { metadata["uid"] = .string(uid) }
@@ -109,16 +109,31 @@ extension Plugin {
         return ["pod": pod, "attachment": attachment.json]
     }
 
-    /// A container's ID as a pod's name: small letters, digits, '-' and '.' alone.
-    static func podName(containerID: String) -> String {
-        let bytes = containerID.utf8.map { byte in
+    /// The name that the runtime gave, as it is where Kubernetes could have given it; another runtime's is made fit, and the
+    /// container's ID stands for none.
+    private static func podName(_ given: String?, _ attachment: Attachment) -> String {
+        guard let given else { return fit(attachment.containerID) }
+        if given.utf8.allSatisfy({ isFit($0) || $0 == UInt8(ascii: ".") }) { return given }
+        let name = fit(given)
+        return name.isEmpty ? fit(attachment.containerID) : name
+    }
+
+    private static func isFit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): true
+        default: false
+        }
+    }
+
+    /// Small letters, digits and '-' alone, with neither end a '-'; 253 bytes at most.
+    static func fit(_ text: String) -> String {
+        let bytes = text.utf8.map { byte in
             switch byte {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte + 32
-            case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
-            default: byte
+            default: isFit(byte) ? byte : UInt8(ascii: "-")
             }
         }
-        var name = String(decoding: bytes.prefix(253), as: UTF8.self)
+        var name = String(decoding: bytes.drop { $0 == UInt8(ascii: "-") }.prefix(253), as: UTF8.self)
         while name.last == "-" { name.removeLast() }
         return name
     }

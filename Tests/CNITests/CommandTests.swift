@@ -44,6 +44,20 @@ struct CommandTests {
         #expect(pods().count == 1)
     }
 
+    @Test(
+        "a name that is none of Kubernetes' is made fit",
+        arguments: [
+            ("condescending_curie", "condescending-curie"), ("_Web.0_", "web-0"), ("web-0.a", "web-0.a"), ("__", "c1"),
+            ("", "c1"),
+        ])
+    func fitsNames(_ given: String, _ name: String) throws {
+        let plugin = PluginProcess(port: server.port)
+        let answer = plugin("ADD", arguments: given.isEmpty ? "" : "K8S_POD_NAME=\(given)")
+        #expect(answer.status == 0, "\(answer.text)")
+        #expect(pods().last?["metadata"]?["name"]?.stringValue == name)
+        #expect(plugin("DEL").status == 0)
+    }
+
     @Test("DEL needs the attachment and the way to the server: nothing else that is wrong keeps a sandbox from going")
     func deletesWhateverElse() throws {
         let plugin = PluginProcess(port: server.port)
