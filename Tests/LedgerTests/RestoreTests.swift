@@ -49,6 +49,28 @@ struct RestoreTests {
         store.close()
     }
 
+    @Test("a backup that is written object by object is restored as it was, nodes on their way out too")
+    func writesObjects() throws {
+        let scratch = ScratchDirectory()
+        let (backup, data) = ("\(scratch.path)/backup.db", "\(scratch.path)/data")
+        func record(_ kind: RecordKind, _ key: String, _ version: UInt64, isReleasing: Bool = false) -> StoredRecord {
+            StoredRecord(
+                key: ObjectKey(kind, key), version: version, created: 1, isReleasing: isReleasing,
+                form: StoredForm(document: Array("{}".utf8)))
+        }
+        let records = [
+            record(.service, "default/web", 2), record(.node, "n1", 3), record(.node, "n2", 4, isReleasing: true),
+            record(.pod, "container/c/eth0", 5),
+        ]
+        let writer = try BackupWriter(backup)
+        try writer.put(records)
+        try writer.finish(version: 5)
+        try Backup.restore(from: backup, into: data)
+        let store = try SQLiteLog(directory: data)
+        #expect(try StoredTables(starting: store) == StoredTables(records: records, version: 5))
+        store.close()
+    }
+
     @Test("what the journal has is brought into the tables, and versions go on far behind those of the backup")
     func settles() throws {
         let scratch = ScratchDirectory()

@@ -13,7 +13,7 @@ public final class BackupWriter {
         queue = try SQLiteLog.converting(file, .notCommitted) {
             let queue = try DatabaseQueue(path: file)
             try queue.writeWithoutTransaction { db in
-                // What a crash leaves of it is no backup and is not taken for one: nothing waits for the disk.
+                // An unfinished file is no backup, and the next start does not take it for one: nothing waits for the disk.
                 try db.execute(sql: "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
                 try Space.prepare(db)
                 try Schema.migrate(db, file)
@@ -26,15 +26,10 @@ public final class BackupWriter {
     public func put(_ records: [StoredRecord]) throws(LedgerError) {
         try write { db in
             for record in records {
-                try db.cachedStatement(sql: Self.inserts[record.kind]!).execute(arguments: [
-                    record.key.key, Int64(bitPattern: record.version), Int64(bitPattern: record.created),
-                    Holding.text(record.form.holdings), String(decoding: record.form.context, as: UTF8.self),
-                    String(decoding: record.form.document, as: UTF8.self),
-                ])
-                if record.isReleasing {
-                    try db.cachedStatement(sql: "UPDATE nodes SET releasing = 1 WHERE key = ?")
-                        .execute(arguments: [record.key.key])
-                }
+                let columns = TableRow.columns(
+                    record.key, version: record.version, created: record.created, record.form)
+                try db.cachedStatement(sql: TableRow.insert(into: record.kind.table)).execute(arguments: columns)
+                if record.isReleasing { try TableRow.markReleasing(record.key, db) }
             }
         }
     }
@@ -52,14 +47,6 @@ public final class BackupWriter {
         }
         try SQLiteLog.converting(file, .notCommitted) { try queue.close() }
     }
-
-    private static let inserts = Dictionary(
-        uniqueKeysWithValues: RecordKind.allCases.map { kind in
-            (
-                kind,
-                "INSERT INTO \(kind.table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)"
-            )
-        })
 
     private func write(_ body: (Database) throws -> Void) throws(LedgerError) {
         try SQLiteLog.converting(file, .notCommitted) {

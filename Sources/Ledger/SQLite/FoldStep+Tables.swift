@@ -18,7 +18,7 @@ extension FoldStep {
     /// An earlier release's row does not say when the object was created: with the version that it has.
     private static func put(into table: String) -> String {
         """
-        INSERT INTO \(table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)
+        \(TableRow.insert(into: table))
         ON CONFLICT (key) DO UPDATE SET version = excluded.version, created = coalesce(created, version),
         holdings = excluded.holdings, context = excluded.context, document = excluded.document
         """
@@ -33,19 +33,31 @@ extension FoldStep {
             try db.cachedStatement(sql: "DELETE FROM \(table) WHERE key = ? AND version = ?")
                 .execute(arguments: [key.key, Int64(bitPattern: version)])
         }
-        if row.marksStored { try markReleasing(key, db) }
+        if row.marksStored { try TableRow.markReleasing(key, db) }
         if let (form, version, created) = row.content {
-            try put().execute(arguments: [
-                key.key, Int64(bitPattern: version), Int64(bitPattern: created), Holding.text(form.holdings),
-                String(decoding: form.context, as: UTF8.self), String(decoding: form.document, as: UTF8.self),
-            ])
+            try put().execute(arguments: TableRow.columns(key, version: version, created: created, form))
         }
-        if row.isReleasing { try markReleasing(key, db) }
+        if row.isReleasing { try TableRow.markReleasing(key, db) }
+    }
+}
+
+/// An object's row of its table.
+enum TableRow {
+    /// With the columns of `columns`.
+    static func insert(into table: String) -> String {
+        "INSERT INTO \(table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)"
     }
 
-    private static func markReleasing(_ key: ObjectKey, _ db: Database) throws {
-        try db.cachedStatement(sql: "UPDATE \(key.kind.table) SET releasing = 1 WHERE key = ?").execute(arguments: [
-            key.key
-        ])
+    static func columns(_ key: ObjectKey, version: UInt64, created: UInt64, _ form: StoredForm) -> StatementArguments {
+        [
+            key.key, Int64(bitPattern: version), Int64(bitPattern: created), Holding.text(form.holdings),
+            String(decoding: form.context, as: UTF8.self), String(decoding: form.document, as: UTF8.self),
+        ]
+    }
+
+    /// Of a node; nothing is done where it is not there.
+    static func markReleasing(_ key: ObjectKey, _ db: Database) throws {
+        try db.cachedStatement(sql: "UPDATE \(key.kind.table) SET releasing = 1 WHERE key = ?")
+            .execute(arguments: [key.key])
     }
 }
