@@ -119,6 +119,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
+        .target(
+            name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",
+            swiftSettings: settings),
         .target(name: "Histories", dependencies: ["TandemAPI"], path: "Tests/Histories", swiftSettings: settings),
         .target(
             name: "Simulator",
@@ -174,7 +177,8 @@ let package = Package(
         tests(
             "IPAMTests",
             [
-                "TestSupport", "FaultyLog", "Histories", "ServiceDecisions", "Allocation", "IPAM", "Ledger",
+                "TestSupport", "EngineSupport", "FaultyLog", "Histories", "ServiceDecisions", "Allocation", "IPAM",
+                "Ledger",
                 "TandemAPI",
                 "Addressing",
             ]),
@@ -184,7 +188,10 @@ let package = Package(
             ["TestSupport", "EtcdSupport", "EtcdClient", "OpenSSLTLS", nio, nioEmbedded, nioPosix, nioHTTP2, nioHPACK]),
         tests(
             "EtcdLogTests",
-            ["TestSupport", "EtcdSupport", "EtcdLog", "EtcdClient", "Ledger", "IPAM", "TandemAPI", "Addressing", nio]),
+            [
+                "TestSupport", "EngineSupport", "EtcdSupport", "EtcdLog", "EtcdClient", "Ledger", "IPAM", "TandemAPI",
+                "Addressing", nio,
+            ]),
         .testTarget(
             name: "OperationsTests",
             dependencies: [

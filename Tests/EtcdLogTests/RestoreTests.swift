@@ -1,3 +1,4 @@
+import EngineSupport
 import EtcdClient
 import EtcdSupport
 import IPAM

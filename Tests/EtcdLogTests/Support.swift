@@ -1,4 +1,5 @@
 import Addressing
+import EngineSupport
 import EtcdClient
 import EtcdSupport
 import Ledger
@@ -86,30 +87,5 @@ final class Server: Sendable {
 extension Result<JSONValue, APIError> {
     var clusterIPs: [String] {
         (try? get())?["service"]?["spec"]?["clusterIPs"]?.arrayValue?.compactMap(\.stringValue) ?? []
-    }
-}
-
-extension Engine {
-    func answer(_ method: TandemAPI.Method, _ params: JSONValue) async -> Result<JSONValue, APIError> {
-        await withCheckedContinuation { continuation in
-            begin(method, params) { continuation.resume(returning: $0) }
-        }
-    }
-
-    func begin(
-        _ method: TandemAPI.Method, _ params: JSONValue,
-        _ answer: @escaping @Sendable (Result<JSONValue, APIError>) -> Void
-    ) {
-        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
-        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
-            return answer(.failure(.unavailable("not a request")))
-        }
-        switch parsed.call {
-        case .failure(let error): answer(.failure(error))
-        case .success(let call):
-            perform(call) { result in
-                answer(result.map { (try? JSONValue(parsing: $0.json)) ?? .null })
-            }
-        }
     }
 }

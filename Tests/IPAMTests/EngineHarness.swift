@@ -1,4 +1,5 @@
 import Addressing
+import EngineSupport
 import Foundation
 import Ledger
 import TandemAPI
@@ -48,9 +49,7 @@ final class EngineHarness: Sendable {
     func call(_ method: TandemAPI.Method, _ params: JSONValue = [:], onlyNode: String? = nil) async -> Result<
         JSONValue, APIError
     > {
-        await withCheckedContinuation { continuation in
-            begin(method, params, onlyNode: onlyNode) { continuation.resume(returning: $0) }
-        }
+        await engine.answer(method, params, onlyNode: onlyNode)
     }
 
     /// The call is on its way when this returns; its answer may come later.
@@ -58,17 +57,7 @@ final class EngineHarness: Sendable {
         _ method: TandemAPI.Method, _ params: JSONValue, onlyNode: String? = nil,
         _ answer: @escaping @Sendable (Result<JSONValue, APIError>) -> Void
     ) {
-        let request: JSONValue = ["jsonrpc": "2.0", "id": 1, "method": .string(method.rawValue), "params": params]
-        guard case .single(let parsed) = request.text.bytes.withUnsafeBytes({ RPCMessage(parsing: $0) }) else {
-            return answer(.failure(.unavailable("not a request")))
-        }
-        switch parsed.call {
-        case .failure(let error): answer(.failure(error))
-        case .success(let call):
-            engine.perform(call, onlyNode: onlyNode) { result in
-                answer(result.map { (try? JSONValue(parsing: $0.json)) ?? .null })
-            }
-        }
+        engine.begin(method, params, onlyNode: onlyNode, answer)
     }
 
     /// Every address that objects show, by its owner; nil where two objects show one.
