@@ -45,7 +45,7 @@ public final class BlockingTLSStream {
     /// Bytes that came behind the last line.
     private var rest: [UInt8] = []
 
-    /// A peer that has not shaken hands after so long is no more waited for alone (RFC 8305, 5).
+    /// After so long without a handshake the next peer is tried beside this one (RFC 8305, 5).
     private static let patienceMilliseconds = 250
 
     /// Connects to the first of several peers that shakes hands: `next` gives them one by one, each when those before have

@@ -2,7 +2,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Fetches a copy of the database of the first server that can be reached, over HTTP/1.1 as that is no call but a file.
+/// Fetches a copy of the database of the first server that can be reached: a file, and so over HTTP/1.1.
 public enum BackupDownload {
     /// Writes the copy into a file that is not there yet; nothing is left of one that was cut off. Returns its size in
     /// bytes. Throws `ClientError`, or `BackupRefused`.

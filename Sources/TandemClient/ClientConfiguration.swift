@@ -1,3 +1,4 @@
+import NIOCore
 public import OpenSSLTLS
 public import TandemAPI
 
@@ -21,13 +22,16 @@ public struct ClientConfiguration: Sendable {
         self.init(servers: [ServerAddress(host: host, port: port)], caFile: caFile, identity: identity)
     }
 
-    /// Throws `TLSError` where one of the files can't be used.
-    func tlsContext(for server: ServerAddress, _ applicationProtocol: String) throws(TLSError) -> TLSContext {
+    /// For connections to that server. Throws `TLSError` where one of the files can't be used. Blocks while they are read.
+    public func tlsContext(for server: ServerAddress, _ applicationProtocol: String) throws(TLSError) -> TLSContext {
         try TLSContext(
             client: TLSClientConfiguration(
                 caFile: caFile, identity: identity, serverName: server.host,
                 applicationProtocols: [applicationProtocol]))
     }
+
+    /// What each server has of the time for all of them.
+    func share(of time: TimeAmount) -> TimeAmount { .nanoseconds(time.nanoseconds / Int64(servers.count)) }
 
     /// What the first server that can be asked says; a `ClientError` is taken to the next one, and the last tells what each
     /// of them said.

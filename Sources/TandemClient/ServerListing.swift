@@ -10,7 +10,7 @@ public enum ServerListing {
     public static func run(
         _ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)
     ) async throws -> JSONValue {
-        let timeout = TimeAmount.nanoseconds(timeout.nanoseconds / Int64(configuration.servers.count))
+        let timeout = configuration.share(of: timeout)
         let (status, text) = try await configuration.first { server in
             try await HTTPConnection.get("/servers", server, configuration, timeout: timeout)
         }

@@ -74,10 +74,8 @@ struct LoadRun {
     private func tlsContexts() throws -> [String: TLSContext] {
         var contexts: [String: TLSContext] = [:]
         for server in plan.target.servers where contexts[server.host] == nil {
-            contexts[server.host] = try TLSContext(
-                client: TLSClientConfiguration(
-                    caFile: plan.target.caFile, identity: plan.target.identity, serverName: server.host,
-                    applicationProtocols: [plan.transport == .stream ? "jsonrpc" : "http/1.1"]))
+            contexts[server.host] = try plan.target.tlsContext(
+                for: server, plan.transport == .stream ? "jsonrpc" : "http/1.1")
         }
         return contexts
     }

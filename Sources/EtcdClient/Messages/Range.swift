@@ -12,7 +12,7 @@ public struct RangeRequest: EtcdRequest, Hashable {
     public var limit: Int64
     /// 0 for the newest.
     public var revision: Int64
-    /// Lets the member answer from its own copy, which may be old, also where there is no leader.
+    /// The member may answer from its own copy, which may be old, also where there is no leader.
     public var isSerializable: Bool
     public var isKeysOnly: Bool
     public var isCountOnly: Bool

@@ -26,8 +26,8 @@ public enum Backup {
 
     /// Makes a directory's database out of a backup, which is checked first. A directory that has one already keeps it.
     ///
-    /// `settle` is to open the log of the directory that it gets, judge what is not folded, fold it and close the log; then versions
-    /// go on `skippedVersions` further. Without it they go on as if nothing had happened.
+    /// `settle` opens the log of the directory that it gets, judges the journal, folds it and closes the log; then versions go on
+    /// `skippedVersions` further. Without it they go on as if nothing had happened.
     public static func restore(
         from file: String, into directory: String, settle: ((_ directory: String) throws -> Void)? = nil
     ) throws(LedgerError) {
