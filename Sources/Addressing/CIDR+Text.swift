@@ -44,10 +44,21 @@ extension CIDR {
 
     /// Reads `address/length`, where no bit of the address is set below the prefix. O(length of the text).
     public init(parsing text: some StringProtocol) throws(ParseError) {
+        try self.init(parsing: text) { IPAddress($0) }
+    }
+
+    /// As ``init(parsing:)``, but zeros may stand in front of a dotted quad's fields: as Kubernetes reads the ranges in its objects.
+    public init(parsingZeroPadded text: some StringProtocol) throws(ParseError) {
+        try self.init(parsing: text) { IPAddress(zeroPadded: $0) }
+    }
+
+    private init(
+        parsing text: some StringProtocol, _ address: (Substring) -> IPAddress?
+    ) throws(ParseError) {
         let bytes = text.utf8
         guard let slash = bytes.firstIndex(of: UInt8(ascii: "/")) else { throw .notCIDR }
         let addressText = bytes[..<slash]
-        guard let address = IPAddress(utf8: addressText) else { throw .notCIDR }
+        guard let address = address(Substring(text[..<slash])) else { throw .notCIDR }
         // A mapped network's length would count from the IPv6 start, the parsed address's from the IPv4 start.
         guard address.family == .ipv6 || !addressText.contains(UInt8(ascii: ":")) else { throw .notCIDR }
         let maximum = address.family.addressBits

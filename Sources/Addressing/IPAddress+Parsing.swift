@@ -8,8 +8,18 @@ extension IPAddress: LosslessStringConvertible {
 
     /// As ``init(_:)``, from the text's bytes.
     public init?(utf8 bytes: some Collection<UInt8>) {
-        let parsed = bytes.withContiguousStorageIfAvailable { IPAddress(parsing: $0) }
-        guard let address = parsed ?? Array(bytes).withUnsafeBufferPointer({ IPAddress(parsing: $0) }) else {
+        self.init(utf8: bytes, .none)
+    }
+
+    /// As ``init(_:)``, but zeros may stand in front of a dotted quad's fields, which are decimal all the same: as Kubernetes reads the
+    /// addresses in its objects.
+    public init?(zeroPadded text: some StringProtocol) {
+        self.init(utf8: text.utf8, .decimal)
+    }
+
+    private init?(utf8 bytes: some Collection<UInt8>, _ zeros: LeadingZeros) {
+        let parsed = bytes.withContiguousStorageIfAvailable { IPAddress(parsing: $0, zeros) }
+        guard let address = parsed ?? Array(bytes).withUnsafeBufferPointer({ IPAddress(parsing: $0, zeros) }) else {
             return nil
         }
         self = address
@@ -17,15 +27,16 @@ extension IPAddress: LosslessStringConvertible {
 
     /// As ``init(_:)``, from bytes in memory.
     public init?(utf8 bytes: UnsafeRawBufferPointer) {
-        guard let address = bytes.withMemoryRebound(to: UInt8.self, { IPAddress(parsing: $0) }) else { return nil }
+        guard let address = bytes.withMemoryRebound(to: UInt8.self, { IPAddress(parsing: $0, .none) })
+        else { return nil }
         self = address
     }
 
     /// The pointer is only read during the call.
-    private init?(parsing text: UnsafeBufferPointer<UInt8>) {
-        if let bits = parseIPv4(text[...]) {
+    private init?(parsing text: UnsafeBufferPointer<UInt8>, _ zeros: LeadingZeros) {
+        if let bits = parseIPv4(text[...], zeros) {
             self.init(family: .ipv4, bits: UInt128(bits))
-        } else if let bits = parseIPv6(text) {
+        } else if let bits = parseIPv6(text, zeros) {
             let address = IPAddress(family: .ipv6, bits: bits)
             self = address.isIPv4Mapped ? IPAddress(family: .ipv4, bits: bits & 0xffff_ffff) : address
         } else {
@@ -34,9 +45,15 @@ extension IPAddress: LosslessStringConvertible {
     }
 }
 
-/// Exactly four decimal fields of one to three digits, each at most 255. A leading zero is refused, as half the world
-/// reads it as octal.
-private func parseIPv4(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> UInt32? {
+/// Zeros in front of a dotted quad's fields.
+private enum LeadingZeros {
+    /// Refused, as half the world reads such a field as octal.
+    case none
+    case decimal
+}
+
+/// Exactly four decimal fields, each at most 255.
+private func parseIPv4(_ text: Slice<UnsafeBufferPointer<UInt8>>, _ zeros: LeadingZeros) -> UInt32? {
     var bits: UInt32 = 0
     var fields = 0
     var position = text.startIndex
@@ -44,7 +61,7 @@ private func parseIPv4(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> UInt32? {
         let start = position
         var value: UInt32 = 0
         while position < text.endIndex, let digit = decimalDigit(text[position]) {
-            guard position == start || value != 0 else { return nil }
+            guard position == start || value != 0 || zeros == .decimal else { return nil }
             value = value * 10 + UInt32(digit)
             guard value <= 255 else { return nil }
             position += 1
@@ -60,7 +77,7 @@ private func parseIPv4(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> UInt32? {
 
 /// Up to eight groups of one to four hexadecimal digits, at most one `::` for one or more zero groups, and perhaps a
 /// dotted quad in the place of the last two groups.
-private func parseIPv6(_ text: UnsafeBufferPointer<UInt8>) -> UInt128? {
+private func parseIPv6(_ text: UnsafeBufferPointer<UInt8>, _ zeros: LeadingZeros) -> UInt128? {
     let colon = UInt8(ascii: ":")
     var bits: UInt128 = 0
     var groups = 0
@@ -82,7 +99,7 @@ private func parseIPv6(_ text: UnsafeBufferPointer<UInt8>) -> UInt128? {
         }
         guard position > start else { return nil }
         if position < text.count, text[position] == UInt8(ascii: ".") {
-            guard groups <= 6, let quad = parseIPv4(text[start...]) else { return nil }
+            guard groups <= 6, let quad = parseIPv4(text[start...], zeros) else { return nil }
             bits = bits << 32 | UInt128(quad)
             groups += 2
             break

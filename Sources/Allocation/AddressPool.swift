@@ -11,16 +11,20 @@ internal import Synchronization
 /// What others hold inside the range can be excluded (``setExcluded(_:)``). While something is, searches look at one gap after
 /// the other, which takes a time that grows with the number of ranges excluded.
 public final class AddressPool: Sendable {
-    /// Which addresses of a range are kept back, besides the first one (for IPv4 the network, for IPv6 the subnet-router
+    /// Which addresses of a range are kept back, besides its ends: the first one (for IPv4 the network, for IPv6 the subnet-router
     /// anycast address) and the last one of IPv4 (broadcast).
     public struct Layout: Hashable, Sendable {
+        /// The ends are handed out as well.
+        public var hasEnds: Bool
+
         /// The first usable address is the pods' gateway.
         public var hasGateway: Bool
 
         /// The low end is left to addresses asked for by name for as long as there are others (KEP-3070).
         public var hasStaticBand: Bool
 
-        public init(hasGateway: Bool = false, hasStaticBand: Bool = false) {
+        public init(hasEnds: Bool = false, hasGateway: Bool = false, hasStaticBand: Bool = false) {
+            self.hasEnds = hasEnds
             self.hasGateway = hasGateway
             self.hasStaticBand = hasStaticBand
         }
@@ -33,6 +37,9 @@ public final class AddressPool: Sendable {
 
         /// Load balancer addresses: nothing more is kept back.
         public static let loadBalancers = Layout()
+
+        /// Load balancer addresses of a range that is no subnet: nothing is kept back.
+        public static let whole = Layout(hasEnds: true)
     }
 
     public let cidr: CIDR
@@ -54,8 +61,8 @@ public final class AddressPool: Sendable {
     /// The offsets below this one are kept back.
     private let firstUsable: UInt64
 
-    /// The last offset, where it is kept back, else 0, which always is.
-    private let reservedAtEnd: UInt64
+    /// The last offset, where it is kept back.
+    private let reservedAtEnd: UInt64?
 
     /// All offsets that are kept back.
     private let reserved: Set<UInt64>
@@ -69,14 +76,16 @@ public final class AddressPool: Sendable {
     /// How many offsets from the first usable one on are in a flat bitmap, and not kept back.
     private let quickReleases: UInt64
 
-    /// The prefix lengths a pool can have: /8 to /30 for IPv4, /8 to /126 for IPv6.
-    public static func prefixLengths(of family: IPFamily) -> ClosedRange<Int> {
-        8...family.addressBits - 2
+    /// The prefix lengths a pool can have: from /8 on, and where its ends are kept back to /30 for IPv4, /126 for IPv6.
+    public static func prefixLengths(of family: IPFamily, layout: Layout = .loadBalancers) -> ClosedRange<Int> {
+        8...family.addressBits - (layout.hasEnds ? 0 : 2)
     }
 
-    /// - Parameter cidr: of a length in ``prefixLengths(of:)``.
+    /// - Parameter cidr: of a length in ``prefixLengths(of:layout:)``.
     public init(_ cidr: CIDR, layout: Layout) {
-        precondition(Self.prefixLengths(of: cidr.family).contains(cidr.prefixLength), "prefix length out of range")
+        precondition(
+            Self.prefixLengths(of: cidr.family, layout: layout).contains(cidr.prefixLength),
+            "prefix length out of range")
         self.cidr = cidr
         self.layout = layout
         staticBandSize = layout.hasStaticBand ? Self.staticBandSize(of: cidr.size) : 0
@@ -86,12 +95,12 @@ public final class AddressPool: Sendable {
         networkLow = cidr.network.low
         hostMaskHigh = UInt64(truncatingIfNeeded: (cidr.size - 1) >> 64)
         hostMaskLow = UInt64(truncatingIfNeeded: cidr.size - 1)
-        firstUsable = layout.hasGateway ? 2 : 1
-        reservedAtEnd = cidr.family == .ipv4 ? UInt64(cidr.size - 1) : 0
+        firstUsable = layout.hasEnds ? 0 : layout.hasGateway ? 2 : 1
+        reservedAtEnd = cidr.family == .ipv4 && !layout.hasEnds ? UInt64(cidr.size - 1) : nil
         quickFloor = UInt64(floor + 63) & ~63
-        quickReleases =
-            slots.flatSize == 0 ? 0 : (reservedAtEnd > 0 ? reservedAtEnd : slots.flatSize) - firstUsable
-        reserved = [0, firstUsable - 1, reservedAtEnd]
+        let end: UInt64 = if let reservedAtEnd { reservedAtEnd } else { slots.flatSize }
+        quickReleases = slots.flatSize == 0 ? 0 : end - firstUsable
+        reserved = Set(0..<firstUsable).union(reservedAtEnd.map { [$0] } ?? [])
         capacity = cidr.size - UInt128(reserved.count)
         for offset in reserved { _ = slots.claim(UInt128(offset)) }
         setQuickClaims()

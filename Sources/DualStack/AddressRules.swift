@@ -32,4 +32,24 @@ extension ServiceDraft {
         }
         return claims
     }
+
+    /// All that it shows: to be had exactly, or held already.
+    func shownClusterIPs() -> [(index: Int, claim: AddressClaim)] {
+        guard spec.takesFamilies else { return [] }
+        let pool: ServicePool = recordsClusterIPs ? .recordedClusterIP : .clusterIP
+        return spec.clusterIPs.enumerated().compactMap { index, text in
+            parsedAddress(text).map { (index, AddressClaim(pool: pool, family: $0.family, requested: $0)) }
+        }
+    }
+
+    /// Where a cluster shows an address of a family that this one has no range of.
+    func unconfiguredFaults(of claims: [(index: Int, claim: AddressClaim)]) -> APIError.Causes {
+        var faults = APIError.Causes()
+        for (index, claim) in claims where !isConfigured(claim.family) {
+            faults.append(
+                .invalid(
+                    "spec.clusterIPs[\(index)]", spec.clusterIPs, "\(claim.family) is not configured on this cluster"))
+        }
+        return faults
+    }
 }

@@ -1,14 +1,32 @@
-import Addressing
+public import Addressing
 import TandemAPI
+
+/// Which load balancers are served, and the families that there are addresses of.
+public struct LoadBalancerSettings: Sendable, Hashable {
+    /// Those of the load-balancer ranges, each once, in order.
+    public var families: [IPFamily]
+    /// `--load-balancer-class`: Services whose `spec.loadBalancerClass` it is are served; nil for none.
+    public var className: String?
+    /// `--load-balancer-default`: Services without a class are served.
+    public var servesUnclassed: Bool
+
+    public init(families: [IPFamily] = [], className: String? = nil, servesUnclassed: Bool = true) {
+        self.families = families
+        self.className = className
+        self.servesUnclassed = servesUnclassed
+    }
+
+    /// "Any load balancer implementation (e.g. cloud providers) should ignore Services that set this field" unless the class is theirs.
+    func serve(_ spec: ServiceSpec) -> Bool { spec.loadBalancerClass.map { $0 == className } ?? servesUnclassed }
+}
 
 /// `status.loadBalancer.ingress` of a Service of type LoadBalancer: one address per family of its `ipFamilies` for which
 /// the server has a load-balancer range.
 ///
-/// An address is kept for as long as its family and the type are. `spec.loadBalancerIP` asks for one address, of either
-/// family, which is given exactly or refused; asking for another later moves that family's address. A Service with a
-/// `spec.loadBalancerClass` is left alone: "Any load balancer implementation (e.g. cloud providers) should ignore Services
-/// that set this field" unless the class is theirs. Without load-balancer ranges nothing is given, as on a cluster
-/// with no provider.
+/// An address is kept for as long as its family and the type are. `spec.loadBalancerIP` asks for one address, of either family, and an
+/// annotation for one of each; they are given exactly or refused, and asking for another later moves that family's address. A Service of
+/// somebody else's class is given nothing, and loses nothing. Without load-balancer ranges nothing is given, as on a cluster with no
+/// provider.
 struct LoadBalancerPlan: Sendable {
     private enum Place {
         case kept(IPAddress)
@@ -18,58 +36,154 @@ struct LoadBalancerPlan: Sendable {
     private var places: [Place] = []
     private(set) var faults = APIError.Causes()
 
-    init(_ draft: ServiceDraft, families: [IPFamily]) {
+    init(_ draft: ServiceDraft, _ settings: LoadBalancerSettings) {
         let spec = draft.spec
-        guard spec.type == ServiceType.loadBalancer, !spec.isHeadless, spec.others["loadBalancerClass"] == nil else {
+        guard spec.type == ServiceType.loadBalancer, !spec.isHeadless else { return }
+        let held = draft.stored?.status.ingress ?? []
+        guard settings.serve(spec) else {
+            places = held.map { .kept($0) }
             return
         }
-        let requested = Self.requested(spec, families, &faults)
-        for family in spec.ipFamilies.compactMap(IPFamily.init) {
-            let held = draft.stored?.status.ingress.first { $0.family == family }
-            let wanted = requested.flatMap { $0.family == family ? $0 : nil }
-            if let held, wanted == nil || wanted == held {
+        let families = draft.loadBalancerFamilies(settings)
+        let wanted = draft.askedLoadBalancerIPs(of: families.filter(settings.families.contains), settings, &faults)
+        // "PreferDualStack": one address is better than none, and the missing one comes with a later update.
+        let isOptional = families.count == 2 && spec.ipFamilyPolicy != FamilyPolicy.requireDualStack
+        for family in families {
+            let asked = wanted.first { $0.address.family == family }
+            if let held = held.first(where: { $0.family == family }), asked == nil || asked?.address == held {
                 places.append(.kept(held))
-            } else if families.contains(family) {
-                places.append(.claimed(AddressClaim(pool: .loadBalancer, family: family, requested: wanted)))
+            } else if settings.families.contains(family) {
+                places.append(
+                    .claimed(
+                        AddressClaim(
+                            pool: .loadBalancer, family: family, requested: asked?.address, field: asked?.field,
+                            isOptional: isOptional && asked == nil)))
             }
         }
     }
 
-    private static func requested(
-        _ spec: ServiceSpec, _ families: [IPFamily], _ faults: inout APIError.Causes
-    ) -> IPAddress? {
-        guard !spec.loadBalancerIP.isEmpty, !families.isEmpty else { return nil }
-        let field = "spec.loadBalancerIP"
-        guard let address = parsedAddress(spec.loadBalancerIP) else {
-            faults.append(
-                .invalid(
-                    field, spec.loadBalancerIP, "must be a valid IP address, (e.g. 192.0.2.7 or 2001:db8::ffff)"))
-            return nil
+    /// Of a Service as a cluster shows it: what it shows, and behind that what it holds besides.
+    init(adopting draft: ServiceDraft, holding held: [IPAddress], _ settings: LoadBalancerSettings) {
+        guard draft.spec.type == ServiceType.loadBalancer else { return }
+        // Without ranges, or of another class, they are somebody else's.
+        if settings.serve(draft.spec), !settings.families.isEmpty {
+            for (index, address) in draft.service.status.ingress.enumerated() {
+                // Two at most in any cluster; a longer list is not looked through for each of it.
+                guard index > 16 || !draft.service.status.ingress[..<index].contains(address) else { continue }
+                places.append(
+                    .claimed(
+                        AddressClaim(
+                            pool: .loadBalancer, family: address.family, requested: address,
+                            field: "status.loadBalancer.ingress[\(index)].ip")))
+            }
         }
-        let wanted = spec.ipFamilies.filter { name in families.contains { $0.description == name } }
-        guard wanted.contains(address.family.description) else {
-            let choices = wanted.isEmpty ? "none" : wanted.joined(separator: " or ")
-            faults.append(
-                .invalid(
-                    field, spec.loadBalancerIP,
-                    "is \(address.family); the families of this Service that have load-balancer addresses: \(choices)"))
-            return nil
-        }
-        return address
+        for address in held where !draft.service.status.ingress.contains(address) { places.append(.kept(address)) }
     }
 
     var claims: [AddressClaim] {
         places.compactMap { if case .claimed(let claim) = $0 { claim } else { nil } }
     }
 
-    /// The Service's addresses in the order of its families; `addresses[i]` answers `claims[i]`.
-    func ingress(with addresses: ArraySlice<IPAddress>) -> [IPAddress] {
+    /// The Service's addresses in the order of its families; `addresses[i]` answers `claims[i]`, nil where an optional one found no room.
+    func ingress(with addresses: ArraySlice<IPAddress?>) -> [IPAddress] {
         var rest = addresses
         return places.compactMap { place in
             switch place {
             case .kept(let address): address
-            case .claimed: rest.popFirst()
+            case .claimed: rest.popFirst() ?? nil
             }
         }
+    }
+}
+
+extension ServiceDraft {
+    /// Where Services have families of their own making, those; on a server without service ranges a Service may name none, and is given
+    /// what there is, under SingleStack one.
+    fileprivate func loadBalancerFamilies(_ settings: LoadBalancerSettings) -> [IPFamily] {
+        let named = spec.ipFamilies.compactMap(IPFamily.init)
+        guard named.isEmpty, clusterFamilies.isEmpty else { return named }
+        return spec.ipFamilyPolicy == FamilyPolicy.singleStack
+            ? Array(settings.families.prefix(1)) : settings.families
+    }
+
+    /// The annotations that ask for addresses, a comma between two: the first that there is counts.
+    private static let annotations = ["metallb.io/loadBalancerIPs", "lbipam.cilium.io/ips"]
+
+    private static let addressRule = "must be a valid IP address, (e.g. 192.0.2.7 or 2001:db8::ffff)"
+
+    /// What is asked for by `spec.loadBalancerIP` or an annotation, at most one of a family. `families` are those that it can be of.
+    fileprivate func askedLoadBalancerIPs(
+        of families: [IPFamily], _ settings: LoadBalancerSettings, _ faults: inout APIError.Causes
+    ) -> [(address: IPAddress, field: String)] {
+        guard !settings.families.isEmpty else { return [] }
+        var asked: [(address: IPAddress, field: String)] = []
+        func ask(_ text: String, _ field: String) {
+            guard let address = parsedAddress(text) else {
+                faults.append(.invalid(field, text, Self.addressRule))
+                return
+            }
+            guard families.contains(address.family) else {
+                let choices = families.isEmpty ? "none" : families.map(\.description).joined(separator: " or ")
+                faults.append(
+                    .invalid(
+                        field, text,
+                        "is \(address.family); the families of this Service that have load-balancer addresses: \(choices)"
+                    ))
+                return
+            }
+            if let other = asked.first(where: { $0.address.family == address.family }) {
+                guard other.address != address else { return }
+                faults.append(
+                    .invalid(
+                        field, text,
+                        "may ask for no more than one address of a family, and \(other.address) is asked for"))
+                return
+            }
+            asked.append((address, field))
+        }
+        if !spec.loadBalancerIP.isEmpty { ask(spec.loadBalancerIP, "spec.loadBalancerIP") }
+        if let (name, list) = annotatedIPs {
+            let texts = list.split(separator: ",", maxSplits: 8, omittingEmptySubsequences: false)
+            for text in texts {
+                ask(String(text.drop { $0 == " " }.prefix { $0 != " " }), "metadata.annotations[\(name)]")
+            }
+        }
+        return asked
+    }
+
+    private var annotatedIPs: (name: String, list: String)? {
+        guard let text = service.metadata.others["annotations"],
+            let annotations = try? JSONValue(parsing: text.bytes)
+        else { return nil }
+        for name in Self.annotations {
+            if let list = annotations[name]?.stringValue, !list.isEmpty { return (name, list) }
+        }
+        return nil
+    }
+
+    /// `spec.loadBalancerClass`: "Once set, it can not be changed. This field will be wiped when a service is updated to a non
+    /// 'LoadBalancer' type." What the client changed in the same write stays, to be refused.
+    mutating func wipeLoadBalancerClass() {
+        guard let old = stored?.spec, old.type == ServiceType.loadBalancer, spec.type != ServiceType.loadBalancer,
+            spec.loadBalancerClass == old.loadBalancerClass
+        else { return }
+        spec.loadBalancerClass = nil
+    }
+
+    func loadBalancerClassFaults() -> APIError.Causes {
+        let field = "spec.loadBalancerClass"
+        var faults = APIError.Causes()
+        if let old = stored?.spec, old.type == ServiceType.loadBalancer, spec.type == ServiceType.loadBalancer,
+            old.loadBalancerClass != spec.loadBalancerClass
+        {
+            faults.append(.invalid(field, spec.loadBalancerClass ?? "", Self.immutable))
+        }
+        guard let name = spec.loadBalancerClass else { return faults }
+        if spec.type != ServiceType.loadBalancer {
+            faults.append(.forbidden(field, "may only be used when `type` is 'LoadBalancer'"))
+        } else if !DNSName.isQualified(name) {
+            faults.append(.invalid(field, name, DNSName.qualifiedRule))
+        }
+        return faults
     }
 }

@@ -1,13 +1,10 @@
 import TandemAPI
 
-/// What names may be made of: RFC 1123 and RFC 1035, as Kubernetes restricts them.
+/// What names may be made of: RFC 1123, as Kubernetes restricts it.
 enum DNSName {
     static let label1123Rule =
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', must start and end with an "
         + "alphanumeric character, and must be no more than 63 characters"
-    static let label1035Rule =
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-        + "end with an alphanumeric character, and be no more than 63 characters"
     static let subdomainRule =
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', must start and end "
         + "with an alphanumeric character, and must be no more than 253 characters"
@@ -17,11 +14,6 @@ enum DNSName {
         guard (1...63).contains(name.count), let first = name.first, let last = name.last else { return false }
         return isAlphanumeric(first) && isAlphanumeric(last)
             && name.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
-    }
-
-    static func isLabel1035(_ name: String) -> Bool {
-        guard let first = name.utf8.first, first >= UInt8(ascii: "a") else { return false }
-        return isLabel1123(name)
     }
 
     /// Labels with dots between; here the length of the whole counts, not that of each label.
@@ -34,13 +26,31 @@ enum DNSName {
         }
     }
 
+    static let qualifiedRule =
+        "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+        + "character, at most 63, with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+
+    /// A name of its own kind, perhaps behind a subdomain and a slash.
+    static func isQualified(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let last = parts.last?.utf8, parts.count == 1 || isSubdomain(parts[0]) else {
+            return false
+        }
+        func isInner(_ byte: UInt8) -> Bool { isAlphanumeric(byte | 0x20) || isAlphanumeric(byte) }
+        guard (1...63).contains(last.count), let first = last.first, let end = last.last else { return false }
+        return isInner(first) && isInner(end)
+            && last.allSatisfy {
+                isInner($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+            }
+    }
+
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }
 }
 
 /// What is wrong with an object's names: "a name must be a valid DNS label (Services, namespaces) or subdomain (nodes,
-/// pods)"; a uid, where one is given, is a short word.
+/// pods)", a Service's by RFC 1123 as of Kubernetes 1.34, where it may begin with a digit; a uid, where one is given, is a short word.
 func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
     var faults = APIError.Causes()
     if metadata.name.isEmpty {
@@ -48,9 +58,9 @@ func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
             metadata.others["generateName"] == nil
             ? "the object needs a name" : "generateName is not taken: a retry could not find what it made; give a name"
         faults.append(.required("metadata.name", hint))
-    } else if kind == .service ? !DNSName.isLabel1035(metadata.name) : !DNSName.isSubdomain(metadata.name) {
+    } else if kind == .service ? !DNSName.isLabel1123(metadata.name) : !DNSName.isSubdomain(metadata.name) {
         faults.append(
-            .invalid("metadata.name", metadata.name, kind == .service ? DNSName.label1035Rule : DNSName.subdomainRule))
+            .invalid("metadata.name", metadata.name, kind == .service ? DNSName.label1123Rule : DNSName.subdomainRule))
     }
     if kind.isNamespaced, !DNSName.isLabel1123(metadata.namespace) {
         faults.append(.invalid("metadata.namespace", metadata.namespace, DNSName.label1123Rule))

@@ -31,6 +31,24 @@ public struct PodRules: Sendable {
         return (families, requested)
     }
 
+    /// The addresses of a Pod that is taken in as it stands in a cluster, in its order: of any family. Throws all faults together.
+    public func addresses(shownBy pod: Pod) throws(APIError) -> [IPAddress] {
+        var faults = nameFaults(of: pod.metadata, kind: .pod)
+        if !pod.nodeName.isEmpty, !DNSName.isSubdomain(pod.nodeName) {
+            faults.append(.invalid("spec.nodeName", pod.nodeName, DNSName.subdomainRule))
+        } else if pod.nodeName.isEmpty, !pod.podIPs.isEmpty {
+            faults.append(.required("spec.nodeName", "a pod's addresses come from its node"))
+        }
+        let shown = requested(pod.podIPs, IPFamily.allCases, &faults)
+        try faults.refuse(.pod, name: pod.metadata.name)
+        return shown
+    }
+
+    /// Of a Pod that holds nothing its names alone are judged.
+    public func checkNames(of pod: Pod) throws(APIError) {
+        try nameFaults(of: pod.metadata, kind: .pod).refuse(.pod, name: pod.metadata.name)
+    }
+
     private func families(_ asked: [String]?, _ faults: inout APIError.Causes) -> [IPFamily] {
         guard let asked else { return podFamilies }
         if asked.isEmpty { faults.append(.required("ipFamilies", "name at least one family, or leave it out")) }

@@ -7,13 +7,16 @@ struct ServiceDraft {
     var service: Service
     /// What is there already, with defaults on read filled in; nil on a create.
     let stored: Service?
-    /// Families of the cluster's service ranges, in order.
+    /// Families of the cluster's service ranges, in order; none where the cluster's own apiserver gives cluster IPs.
     let clusterFamilies: [IPFamily]
 
     var spec: ServiceSpec {
         _read { yield service.spec }
         _modify { yield &service.spec }
     }
+
+    /// Cluster IPs are somebody else's to give: they stay as they came.
+    var recordsClusterIPs: Bool { clusterFamilies.isEmpty }
 
     func isConfigured(_ family: String) -> Bool {
         clusterFamilies.contains { $0.description == family }

@@ -5,6 +5,8 @@ public import TandemAPI
 public enum ServicePool: Sendable, Hashable {
     case clusterIP
     case loadBalancer
+    /// Cluster IPs that the cluster gave and Tandem records, where the server has no service range.
+    case recordedClusterIP
 }
 
 /// An address that a Service must get.
@@ -13,6 +15,10 @@ public struct AddressClaim: Sendable, Hashable {
     public var family: IPFamily
     /// Exactly this one; nil for any of the family.
     public var requested: IPAddress?
+    /// Where `requested` was asked for; nil for the pool's own field.
+    public var field: String?
+    /// The Service does without where there is no room, as long as it gets another.
+    public var isOptional = false
 }
 
 /// Why an address that was asked for can't be had.
@@ -49,37 +55,46 @@ public struct ServicePlan: Sendable {
     private let places: [Int]
     private let loadBalancer: LoadBalancerPlan
 
-    init(draft: ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan) {
+    init(
+        draft: consuming ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan
+    ) {
         self.draft = draft
         self.loadBalancer = loadBalancer
         places = clusterIPs.map(\.index)
         claims = clusterIPs.map(\.claim) + loadBalancer.claims
     }
 
-    /// Puts the addresses in their places - `addresses[i]` answers `claims[i]` - and looks at the whole once more.
+    /// Puts the addresses in their places - `addresses[i]` answers `claims[i]`, nil for an optional one that found no room - and looks
+    /// at the whole once more.
     ///
     /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
     /// If they throw, what was claimed must be given back.
-    public consuming func completed(with addresses: [IPAddress]) throws(APIError) -> ServiceDecision {
+    public consuming func completed(with addresses: [IPAddress?]) throws(APIError) -> ServiceDecision {
         for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
             // An address that was asked for stays as it was typed.
-            draft.spec.clusterIPs[place] = address.description
+            draft.spec.clusterIPs[place] = address?.description ?? ""
         }
-        if draft.spec.takesFamilies { draft.spec.clusterIP = draft.spec.clusterIPs.first ?? "" }
+        if draft.spec.takesFamilies, !draft.recordsClusterIPs {
+            draft.spec.clusterIP = draft.spec.clusterIPs.first ?? ""
+        }
         let ingress = loadBalancer.ingress(with: addresses.dropFirst(places.count))
         if draft.service.status.ingress != ingress { draft.service.status.ingress = ingress }
         draft.wipeOnLeavingForExternalName()
+        draft.wipeLoadBalancerClass()
         draft.dropNodePorts()
         try draft.refuse(
-            draft.changeFaults() + draft.typeFaults() + draft.clusterIPFaults() + draft.lateTypeFaults()
+            (draft.recordsClusterIPs ? [] : draft.changeFaults()) + draft.typeFaults() + draft.clusterIPFaults()
+                + draft.lateTypeFaults()
                 + loadBalancer.faults)
-        let held = holdings(of: draft.service)
-        let released = draft.stored.map { holdings(of: $0).filter { !held.contains($0) } } ?? []
-        return ServiceDecision(service: draft.service, held: held, released: released)
+        let held = holdings(of: draft.service, clusterIPs: draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP)
+        let released = draft.stored.map { stored in
+            holdings(of: stored).filter { old in !held.contains { $0.address == old.address } }
+        }
+        return ServiceDecision(service: draft.service, held: held, released: released ?? [])
     }
 
     /// The answer where an address that was asked for can't be had. `range` is the one it was looked for in.
-    public func refusal(of claim: AddressClaim, because failure: ClaimFailure, range: CIDR) -> APIError {
+    public func refusal(of claim: AddressClaim, because failure: ClaimFailure, range: String) -> APIError {
         let ip = claim.requested?.description ?? ""
         let reason =
             switch failure {
@@ -88,21 +103,21 @@ public struct ServicePlan: Sendable {
             }
         let cause: APIError.Cause =
             switch claim.pool {
-            case .clusterIP:
+            case .clusterIP, .recordedClusterIP:
                 .invalid("spec.clusterIPs", draft.spec.clusterIPs, "failed to allocate IP \(ip): \(reason)")
             case .loadBalancer:
-                .invalid("spec.loadBalancerIP", draft.spec.loadBalancerIP, "failed to allocate IP \(ip): \(reason)")
+                .invalid(claim.field ?? "spec.loadBalancerIP", ip, "failed to allocate IP \(ip): \(reason)")
             }
         return .invalid(.service, name: draft.service.metadata.name, [cause])
     }
 }
 
-/// Every address that a Service holds: its cluster IPs, and its load balancer's.
-public func holdings(of service: Service) -> [ServiceHolding] {
+/// Every address that a Service shows: its cluster IPs, of the pool that is said, and its load balancer's.
+public func holdings(of service: Service, clusterIPs pool: ServicePool = .clusterIP) -> [ServiceHolding] {
     var holdings: [ServiceHolding] = []
     holdings.reserveCapacity(service.spec.clusterIPs.count + service.status.ingress.count)
     for text in service.spec.clusterIPs {
-        if let address = parsedAddress(text) { holdings.append(ServiceHolding(.clusterIP, address)) }
+        if let address = parsedAddress(text) { holdings.append(ServiceHolding(pool, address)) }
     }
     for address in service.status.ingress { holdings.append(ServiceHolding(.loadBalancer, address)) }
     return holdings

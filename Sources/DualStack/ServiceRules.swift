@@ -7,12 +7,12 @@ public import TandemAPI
 /// each; this one says when each has its turn, and which faults are reported together.
 public struct ServiceRules: Sendable {
     private let clusterFamilies: [IPFamily]
-    private let loadBalancerFamilies: [IPFamily]
+    private let loadBalancers: LoadBalancerSettings
 
-    /// The families of the service ranges, in order (one or two), and of the load-balancer ranges (none to two).
-    public init(clusterFamilies: [IPFamily], loadBalancerFamilies: [IPFamily] = []) {
+    /// The families of the service ranges, in order: none to two.
+    public init(clusterFamilies: [IPFamily], loadBalancers: LoadBalancerSettings = LoadBalancerSettings()) {
         self.clusterFamilies = clusterFamilies
-        self.loadBalancerFamilies = loadBalancerFamilies
+        self.loadBalancers = loadBalancers
     }
 
     /// What a new Service needs. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
@@ -31,26 +31,56 @@ public struct ServiceRules: Sendable {
         return try plan(ServiceDraft(service: asked, stored: stored, clusterFamilies: clusterFamilies))
     }
 
+    /// What a Service needs that is taken in as a cluster shows it: the addresses that it shows, exactly, and no others; a cluster IP alone
+    /// is given where it shows none, needs one, and there is a range. `held` is what its load balancer holds already, and keeps.
+    public func adopt(_ shown: Service, holding held: [IPAddress] = []) throws(APIError) -> ServicePlan {
+        var draft = ServiceDraft(service: shown, stored: nil, clusterFamilies: clusterFamilies)
+        try draft.refuse(nameFaults(of: draft.service.metadata, kind: .service))
+        draft.defaultType()
+        draft.pairClusterIPs()
+        let claims: [(index: Int, claim: AddressClaim)]
+        if draft.spec.clusterIPs.isEmpty || draft.recordsClusterIPs {
+            claims = try clusterIPs(of: &draft)
+        } else {
+            if draft.spec.takesFamilies {
+                draft.defaultPolicy()
+                try draft.refuse(draft.clusterIPFaults())
+                try draft.refuse(draft.inferFamiliesFromIPs())
+            }
+            claims = draft.shownClusterIPs()
+            try draft.refuse(draft.unconfiguredFaults(of: claims))
+        }
+        let loadBalancer = LoadBalancerPlan(adopting: draft, holding: held, loadBalancers)
+        return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer)
+    }
+
     private func plan(_ asked: consuming ServiceDraft) throws(APIError) -> ServicePlan {
         var draft = consume asked
         try draft.refuse(draft.stored == nil ? nameFaults(of: draft.service.metadata, kind: .service) : [])
         draft.defaultType()
         draft.keepAllocatedIPs()
         draft.pairClusterIPs()
-
-        var claims: [(index: Int, claim: AddressClaim)] = []
-        if !draft.keepsPreferredFamilies {
-            if draft.spec.takesFamilies {
-                draft.defaultPolicy()
-                try draft.refuse(draft.clusterIPFaults())
-                draft.cutToSingleStack()
-                try draft.refuse(draft.policyFaults() + draft.inferFamiliesFromIPs())
-                try draft.refuse(draft.completeFamilies())
-            }
-            claims = draft.claimClusterIPs()
-        }
-        let loadBalancer = LoadBalancerPlan(draft, families: loadBalancerFamilies)
+        let claims = draft.keepsPreferredFamilies ? [] : try clusterIPs(of: &draft)
+        let loadBalancer = LoadBalancerPlan(draft, loadBalancers)
         return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer)
+    }
+
+    /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.
+    private func clusterIPs(
+        of draft: inout ServiceDraft
+    ) throws(APIError) -> [(index: Int, claim: AddressClaim)] {
+        guard !draft.recordsClusterIPs else {
+            try draft.refuse(draft.clusterIPFaults())
+            return draft.shownClusterIPs()
+        }
+        if draft.spec.takesFamilies {
+            draft.defaultPolicy()
+            try draft.refuse(draft.clusterIPFaults())
+            draft.cutToSingleStack()
+            try draft.refuse(draft.policyFaults() + draft.inferFamiliesFromIPs())
+            try draft.refuse(draft.completeFamilies())
+        }
+        return draft.claimClusterIPs()
     }
 }
 

@@ -38,7 +38,8 @@ extension ServiceSpec {
     var takesNodePorts: Bool { type == ServiceType.nodePort || type == ServiceType.loadBalancer }
 }
 
-/// Reads an address as kube-apiserver does: IPv4 written as IPv6 (`::ffff:10.0.0.1`) is IPv4, to the parser already.
+/// Reads an address as kube-apiserver does: IPv4 written as IPv6 (`::ffff:10.0.0.1`) is IPv4, to the parser already, and zeros may stand
+/// in front of decimal fields.
 func parsedAddress(_ text: String) -> IPAddress? {
-    IPAddress(text)
+    IPAddress(zeroPadded: text)
 }

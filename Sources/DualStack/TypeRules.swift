@@ -30,13 +30,13 @@ extension ServiceDraft {
         return faults
     }
 
-    /// An unknown type, and node ports where the type has none.
+    /// An unknown type, a load balancer's class, and node ports where the type has none.
     func lateTypeFaults() -> APIError.Causes {
         guard let type = spec.type, ServiceType.all.contains(type) else {
             return [.notSupported("spec.type", spec.type ?? "", ServiceType.all)]
         }
-        guard type == ServiceType.clusterIP, let ports = spec.ports else { return [] }
-        var faults = APIError.Causes()
+        var faults = loadBalancerClassFaults()
+        guard type == ServiceType.clusterIP, let ports = spec.ports else { return faults }
         for index in ports.withNodePort {
             faults.append(.forbidden("spec.ports[\(index)].nodePort", "may not be used when `type` is 'ClusterIP'"))
         }

@@ -1,14 +1,20 @@
 public import Addressing
+import DualStack
 
 /// The ranges that a cluster hands addresses out of, as the flags name them. Thread-safe as a value.
 public struct ClusterConfiguration: Sendable, Equatable {
-    /// `--service-cluster-ip-range`: one or two, of different families; the first is the default family.
+    /// `--service-cluster-ip-range`: none to two, of different families; the first is the default family. Without one, cluster IPs are the
+    /// cluster's own to give, and are recorded as they come.
     public var serviceRanges: [CIDR]
     /// `--cluster-cidr`: any number, of one or both families; the family of the first is the default. Nodes take from the
     /// first of a family that has room.
     public var clusterCIDRs: [CIDR]
-    /// `--load-balancer-ip-range`: none, one or two, of different families.
-    public var loadBalancerRanges: [CIDR]
+    /// `--load-balancer-ip-range`: any number, of one or both families. Services take from the first of a family that has room.
+    public var loadBalancerRanges: [AddressRange]
+    /// `--load-balancer-class`: Services with this `spec.loadBalancerClass` get load-balancer addresses; nil for none.
+    public var loadBalancerClass: String?
+    /// `--load-balancer-default`: Services without a class get load-balancer addresses.
+    public var servesUnclassedLoadBalancers: Bool
     /// `--node-cidr-mask-size-ipv4`: the prefix length of a node's IPv4 CIDR.
     public var nodeMaskSizeIPv4: Int
     /// `--node-cidr-mask-size-ipv6`.
@@ -19,13 +25,16 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var podIPReuseDelaySeconds: Int
 
     public init(
-        serviceRanges: [CIDR], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [CIDR] = [],
+        serviceRanges: [CIDR] = [], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [AddressRange] = [],
+        loadBalancerClass: String? = nil, servesUnclassedLoadBalancers: Bool = true,
         nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true,
         podIPReuseDelaySeconds: Int = 0
     ) {
         self.serviceRanges = serviceRanges
         self.clusterCIDRs = clusterCIDRs
         self.loadBalancerRanges = loadBalancerRanges
+        self.loadBalancerClass = loadBalancerClass
+        self.servesUnclassedLoadBalancers = servesUnclassedLoadBalancers
         self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
         self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
         self.autoRegisterNodes = autoRegisterNodes
@@ -37,6 +46,13 @@ public struct ClusterConfiguration: Sendable, Equatable {
         var families: [IPFamily] = []
         for range in clusterCIDRs where !families.contains(range.family) { families.append(range.family) }
         return families
+    }
+
+    var loadBalancers: LoadBalancerSettings {
+        var families: [IPFamily] = []
+        for range in loadBalancerRanges where !families.contains(range.family) { families.append(range.family) }
+        return LoadBalancerSettings(
+            families: families, className: loadBalancerClass, servesUnclassed: servesUnclassedLoadBalancers)
     }
 
     public func nodeMaskSize(_ family: IPFamily) -> Int {
@@ -61,17 +77,17 @@ extension ClusterConfiguration {
     /// What is wrong with the ranges, one entry for each fault; empty where they can be served.
     public var faults: [ConfigurationFault] {
         var faults: [ConfigurationFault] = []
-        if serviceRanges.isEmpty {
+        if serviceRanges.isEmpty, clusterCIDRs.isEmpty, loadBalancerRanges.isEmpty {
             faults.append(
                 ConfigurationFault(
                     "service-cluster-ip-range",
-                    "give one CIDR, or two of different families, such as 10.96.0.0/16,fd00:10:96::/112"))
+                    "there is nothing to hand out: give one CIDR, or two of different families, such as "
+                        + "10.96.0.0/16,fd00:10:96::/112, or --cluster-cidr, or --load-balancer-ip-range"))
         }
         faults += Self.familyFaults("service-cluster-ip-range", serviceRanges)
         faults += Self.lengthFaults("service-cluster-ip-range", serviceRanges)
         faults += Self.lengthFaults("cluster-cidr", clusterCIDRs)
-        faults += Self.familyFaults("load-balancer-ip-range", loadBalancerRanges)
-        faults += Self.lengthFaults("load-balancer-ip-range", loadBalancerRanges)
+        faults += loadBalancerRanges.compactMap(Self.widthFault)
         faults += overlaps
         faults += clusterCIDRs.compactMap(nodeMaskFault)
         return faults
@@ -105,9 +121,16 @@ extension ClusterConfiguration {
         return faults
     }
 
+    private static func widthFault(_ range: AddressRange) -> ConfigurationFault? {
+        guard range.cidrs.contains(where: { $0.prefixLength < 8 }) else { return nil }
+        return ConfigurationFault(
+            "load-balancer-ip-range", "\(range) can't be handed out of; it is wider than a /8, which is the widest")
+    }
+
     private var overlaps: [ConfigurationFault] {
         let all =
-            serviceRanges.map { ("service-cluster-ip-range", $0) } + clusterCIDRs.map { ("cluster-cidr", $0) }
+            serviceRanges.map { ("service-cluster-ip-range", AddressRange($0)) }
+            + clusterCIDRs.map { ("cluster-cidr", AddressRange($0)) }
             + loadBalancerRanges.map { ("load-balancer-ip-range", $0) }
         var faults: [ConfigurationFault] = []
         for (index, (flag, range)) in all.enumerated() {

@@ -47,7 +47,7 @@ public final class Engine: Sendable {
         allocations = AllocationCounts(clusterCIDRs: cluster.clusterCIDRs)
         rules = ServiceRules(
             clusterFamilies: cluster.serviceRanges.map(\.network.family),
-            loadBalancerFamilies: cluster.loadBalancerRanges.map(\.network.family))
+            loadBalancers: cluster.loadBalancers)
         let delay = cluster.podIPReuseDelaySeconds
         let books = Books(
             pools: Pools(cluster), podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs),
@@ -92,10 +92,10 @@ public final class Engine: Sendable {
 
     private func run(_ call: Call, for caller: Caller) {
         switch call.body {
-        case .allocateServiceIPs(let service): allocate(service, for: caller)
+        case .allocateServiceIPs(let service): allocate(service, call.adoption, for: caller)
         case .updateServiceIPs(let service): update(service, for: caller)
-        case .allocateNodeCIDRs(let node): allocate(node, for: caller)
-        case .allocatePodIPs(let request): allocate(request, for: caller)
+        case .allocateNodeCIDRs(let node): allocate(node, call.adoption, for: caller)
+        case .allocatePodIPs(let request): allocate(request, call.adoption, for: caller)
         case .release(let target): release(target, for: caller)
         case .getService(let metadata): caller.answer(getService(metadata))
         case .listServices(let query): caller.answer(listServices(query))

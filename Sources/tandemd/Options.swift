@@ -5,14 +5,17 @@ import ArgumentParser
 struct RangeOptions: ParsableArguments {
     @Option(
         name: .customLong("service-cluster-ip-range"),
-        help: "The ranges of cluster IPs: one CIDR, or two of different families; the first is the default family.")
+        help: """
+            The ranges of cluster IPs: one CIDR, or two of different families; the first is the default family. Without one, Services keep \
+            the cluster IPs that they come with.
+            """)
     var serviceClusterIPRange: String?
 
     @Option(
         name: .customLong("cluster-cidr"),
         help: """
-            The ranges that nodes' pod CIDRs are cut from: one CIDR, or two of different families. More of either may be \
-            added over a restart: nodes that come then take from them once the others are full.
+            The ranges that nodes' pod CIDRs are cut from: any number of CIDRs of either family. More may be added over a \
+            restart: nodes that come then take from them once the others are full.
             """)
     var clusterCIDR: String?
 
@@ -31,8 +34,22 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("load-balancer-ip-range"),
-        help: "The ranges of load-balancer addresses: one CIDR, or two of different families.")
+        help: """
+            The ranges of load-balancer addresses: any number of either family, each a CIDR or first-last; a Service takes from \
+            the first that has room.
+            """)
     var loadBalancerIPRange: String?
+
+    @Option(
+        name: .customLong("load-balancer-class"),
+        help: "The spec.loadBalancerClass of the Services that get load-balancer addresses. (default: none)")
+    var loadBalancerClass: String?
+
+    @Option(
+        name: .customLong("load-balancer-default"),
+        help: "Whether Services without a class get load-balancer addresses: true or false. (default: true)",
+        completion: .list(["true", "false"]))
+    var loadBalancerDefault: String?
 
     @Option(
         name: .customLong("auto-register-nodes"),
@@ -50,6 +67,7 @@ struct RangeOptions: ParsableArguments {
             "service-cluster-ip-range": serviceClusterIPRange, "cluster-cidr": clusterCIDR,
             "node-cidr-mask-size": nodeCIDRMaskSize, "node-cidr-mask-size-ipv4": nodeCIDRMaskSizeIPv4,
             "node-cidr-mask-size-ipv6": nodeCIDRMaskSizeIPv6, "load-balancer-ip-range": loadBalancerIPRange,
+            "load-balancer-class": loadBalancerClass, "load-balancer-default": loadBalancerDefault,
             "auto-register-nodes": autoRegisterNodes, "pod-ip-reuse-delay": podIPReuseDelay,
         ].compactMapValues { $0 }
     }

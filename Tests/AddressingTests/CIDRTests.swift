@@ -137,3 +137,63 @@ import Testing
         #expect(sorted.reversed().sorted() == sorted)
     }
 }
+
+@Suite("Address ranges")
+struct AddressRangeTests {
+    @Test(
+        "a CIDR, or first-last",
+        arguments: ["192.0.2.0/28", "192.0.2.7/32", "2001:db8::7/128", "192.0.2.10-192.0.2.99", "fd00::1-fd00::1:0"])
+    func readsAndWrites(_ text: String) throws {
+        #expect(try #require(AddressRange(text)).description == text)
+    }
+
+    @Test(
+        "what is none",
+        arguments: [
+            "", "-", "192.0.2.7", "192.0.2.9-192.0.2.8", "192.0.2.9-fd00::1", "192.0.2.1-192.0.2.2-192.0.2.3",
+            "192.0.2.0/28-192.0.2.99", "192.0.2.1 - 192.0.2.2",
+        ])
+    func refuses(_ text: String) { #expect(AddressRange(text) == nil) }
+
+    /// Of small ranges everywhere, among them at the ends of the families.
+    @Test("its CIDRs are it, apart from each other, and the fewest")
+    func splits() throws {
+        var random = SeededGenerator(seed: 5)
+        for _ in 0..<2_000 {
+            let family: IPFamily = Bool.random(using: &random) ? .ipv4 : .ipv6
+            let maximum = IPAddress.maximumBits(of: family)
+            let start = [0, maximum - 200, UInt128(random.next()) & (maximum - 200)].randomElement(using: &random)!
+            let size = UInt128.random(in: 1...200, using: &random)
+            let range = try #require(
+                AddressRange(
+                    first: IPAddress(family: family, bits: start),
+                    last: IPAddress(family: family, bits: start + size - 1)))
+            let cidrs = range.cidrs
+            #expect(cidrs.first?.first == range.first && cidrs.last?.last == range.last, "\(range)")
+            for (left, right) in zip(cidrs, cidrs.dropFirst()) {
+                #expect(left.last.bits + 1 == right.first.bits, "\(range)")
+                // Two halves of one CIDR would be one.
+                #expect(
+                    left.prefixLength != right.prefixLength
+                        || CIDR(containing: left.first, prefixLength: left.prefixLength - 1)
+                            != CIDR(containing: right.first, prefixLength: right.prefixLength - 1),
+                    "\(range)")
+            }
+        }
+        let all = try #require(AddressRange("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))
+        #expect(all.cidrs.map(\.description) == ["::/1", "8000::/1"])
+    }
+}
+
+@Suite("Zeros in front")
+struct ZeroPaddedTests {
+    @Test("decimal as Kubernetes reads them, refused elsewhere")
+    func reads() throws {
+        #expect(IPAddress(zeroPadded: "10.96.011.0012") == IPAddress("10.96.11.12"))
+        #expect(IPAddress(zeroPadded: "::ffff:010.0.0.1") == IPAddress("10.0.0.1"))
+        #expect(IPAddress(zeroPadded: "10.96.0256.1") == nil)
+        #expect(IPAddress("10.96.011.012") == nil)
+        #expect(try CIDR(parsingZeroPadded: "10.096.0.0/16") == CIDR("10.96.0.0/16"))
+        #expect(CIDR("10.096.0.0/16") == nil)
+    }
+}

@@ -12,12 +12,25 @@ import Testing
         "2001:db8::/48", "fd00::/8",
     ]
 
-    static let layouts: [AddressPool.Layout] = [.services, .pods, .loadBalancers]
+    static let layouts: [AddressPool.Layout] = [.services, .pods, .loadBalancers, .whole]
+    /// What only a pool that keeps nothing back can have.
+    static let shortRanges = ["10.0.0.4/32", "10.0.0.6/31", "fd00::7/128", "fd00::8/127"]
 
     /// Random operations of all kinds, most of them in the places where mistakes are made: the ends, the band, word edges.
     @Test(arguments: ranges, layouts)
     func agreesWithTheSlowTwin(_ range: String, _ layout: AddressPool.Layout) throws {
-        let cidr = try CIDR(parsing: range)
+        try agreesWithTheSlowTwin(try CIDR(parsing: range), layout)
+    }
+
+    @Test(arguments: shortRanges)
+    func handsOutTheEndsOfWhatIsNoSubnet(_ range: String) throws {
+        let pool = AddressPool(try CIDR(parsing: range), layout: .whole)
+        #expect(pool.capacity == pool.cidr.size)
+        try agreesWithTheSlowTwin(pool.cidr, .whole)
+    }
+
+    private func agreesWithTheSlowTwin(_ cidr: CIDR, _ layout: AddressPool.Layout) throws {
+        let range = cidr.description
         for seed in UInt64(1)...3 {
             var random = SeededGenerator(seed: seed)
             let pool = AddressPool(cidr, layout: layout)

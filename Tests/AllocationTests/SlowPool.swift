@@ -12,8 +12,8 @@ struct SlowPool {
 
     init(_ cidr: CIDR, layout: AddressPool.Layout) {
         self.cidr = cidr
-        var reserved: Set<IPAddress> = [cidr.first]
-        if cidr.family == .ipv4 { reserved.insert(cidr.last) }
+        var reserved: Set<IPAddress> = layout.hasEnds ? [] : [cidr.first]
+        if cidr.family == .ipv4, !layout.hasEnds { reserved.insert(cidr.last) }
         if layout.hasGateway, let gateway = cidr.first.advanced(by: 1) { reserved.insert(gateway) }
         self.reserved = reserved
         let band: UInt128 = !layout.hasStaticBand || cidr.size <= 16 ? 0 : min(max(cidr.size / 16, 16), 256)

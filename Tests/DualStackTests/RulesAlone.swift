@@ -18,7 +18,9 @@ final class RulesAlone: ServiceDecider {
         let ranges = ranges.compactMap { CIDR($0) }
         rules = ServiceRules(clusterFamilies: ranges.map(\.family))
         pools = Dictionary(uniqueKeysWithValues: ranges.map { ($0.family, SetPool(range: $0)) })
-        for holding in services.values.flatMap(holdings) { pools[holding.address.family]?.take(holding.address) }
+        for holding in services.values.flatMap({ holdings(of: $0) }) {
+            pools[holding.address.family]?.take(holding.address)
+        }
     }
 
     func create(_ json: JSONValue) -> DecisionAnswer {
@@ -62,7 +64,7 @@ final class RulesAlone: ServiceDecider {
 
     /// Every address in use, by the pools and by the objects: one and the same, at all times.
     var addressesInUse: (pools: Set<IPAddress>, services: [IPAddress]) {
-        let configured = services.values.flatMap(holdings).map(\.address).filter { pools[$0.family] != nil }
+        let configured = services.values.flatMap { holdings(of: $0) }.map(\.address).filter { pools[$0.family] != nil }
         return (pools.values.reduce(into: []) { $0.formUnion($1.taken) }, configured)
     }
 
@@ -81,7 +83,7 @@ final class RulesAlone: ServiceDecider {
                 }
                 if let requested = claim.requested {
                     if let failure = pool.failure(requested) {
-                        throw plan.refusal(of: claim, because: failure, range: pool.range)
+                        throw plan.refusal(of: claim, because: failure, range: pool.range.description)
                     }
                     taken.append(requested)
                 } else if let free = pool.firstFree {

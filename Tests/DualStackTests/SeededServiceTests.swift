@@ -132,7 +132,7 @@ struct SetPools: TablePools {
         let ranges = ranges.compactMap { CIDR($0) }
         families = ranges.map(\.family.description)
         for range in ranges { pools[range.family] = SetPool(range: range) }
-        for address in table.services.values.flatMap(\.clusterIPs).compactMap({ IPAddress($0) }) {
+        for address in table.services.values.flatMap(\.clusterIPs).compactMap({ IPAddress(zeroPadded: $0) }) {
             pools[address.family]?.take(address)
         }
     }
@@ -148,7 +148,7 @@ struct SetPools: TablePools {
     }
 
     mutating func take(_ address: String) -> TableTake {
-        guard let parsed = IPAddress(address), let pool = pools[parsed.family] else { return .outOfRange }
+        guard let parsed = IPAddress(zeroPadded: address), let pool = pools[parsed.family] else { return .outOfRange }
         switch pool.failure(parsed) {
         case .taken: return .inUse
         case .outOfRange: return .outOfRange
@@ -159,6 +159,6 @@ struct SetPools: TablePools {
     }
 
     mutating func giveBack(_ address: String) {
-        if let parsed = IPAddress(address) { pools[parsed.family]?.giveBack(parsed) }
+        if let parsed = IPAddress(zeroPadded: address) { pools[parsed.family]?.giveBack(parsed) }
     }
 }

@@ -177,12 +177,12 @@ enum AddressText {
     /// The other one of the two families.
     static func otherFamily(_ family: String) -> String { family == "IPv4" ? "IPv6" : "IPv4" }
 
-    /// Four decimal numbers up to 255, without leading zeros.
+    /// Four decimal numbers up to 255, with zeros in front or without.
     private static func octets(_ text: some StringProtocol) -> [UInt16]? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         let numbers = parts.compactMap { part -> UInt16? in
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }),
-                part == "0" || part.utf8.first != 48, let number = UInt16(part), number <= 255
+            guard !part.isEmpty, part.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt16(part),
+                number <= 255
             else { return nil }
             return number
         }

@@ -16,7 +16,7 @@ struct ChangedRangesTests {
     private func start(_ change: (inout ClusterConfiguration) -> Void = { _ in }) throws -> EngineHarness {
         var cluster = ClusterConfiguration(
             serviceRanges: [CIDR("10.96.0.0/28")!], clusterCIDRs: [CIDR("10.244.0.0/16")!],
-            loadBalancerRanges: [CIDR("192.0.2.0/28")!])
+            loadBalancerRanges: [AddressRange("192.0.2.0/28")!])
         change(&cluster)
         return try EngineHarness(log, cluster)
     }
@@ -40,7 +40,7 @@ struct ChangedRangesTests {
         let before = try #require(try await harness.shownAddresses())
         harness.stop()
 
-        harness = try start { swap(&$0.serviceRanges, &$0.loadBalancerRanges) }
+        harness = try start { $0.exchangeRoles() }
         // 14 addresses, 8 of them held: six load balancers find one, and no seventh.
         for index in 0..<6 {
             _ = try await harness.call(.allocateServiceIPs, service("lb-\(index)", "LoadBalancer")).get()
@@ -59,7 +59,7 @@ struct ChangedRangesTests {
         _ = try await harness.call(.allocateServiceIPs, service("lb-6", "LoadBalancer")).get()
         harness.stop()
         for isExchanged in [false, true] {
-            harness = try start { if isExchanged { swap(&$0.serviceRanges, &$0.loadBalancerRanges) } }
+            harness = try start { if isExchanged { $0.exchangeRoles() } }
             #expect(try await harness.shownAddresses() != nil)
             harness.stop()
         }
@@ -391,5 +391,13 @@ extension Audit {
             await Task.yield()
         }
         return found
+    }
+}
+
+extension ClusterConfiguration {
+    fileprivate mutating func exchangeRoles() {
+        (serviceRanges, loadBalancerRanges) = (
+            loadBalancerRanges.compactMap(\.cidr), serviceRanges.map { AddressRange($0) }
+        )
     }
 }

@@ -11,7 +11,7 @@ extension ClusterConfiguration {
     static let small = ClusterConfiguration(
         serviceRanges: [CIDR("10.96.0.0/28")!, CIDR("fd00:10:96::/125")!],
         clusterCIDRs: [CIDR("10.244.0.0/26")!, CIDR("fd00:10:244::/62")!],
-        loadBalancerRanges: [CIDR("192.0.2.0/29")!, CIDR("2001:db8::/125")!],
+        loadBalancerRanges: [AddressRange("192.0.2.0/29")!, AddressRange("2001:db8::/125")!],
         nodeMaskSizeIPv4: 28, nodeMaskSizeIPv6: 64)
 
     /// The same cluster with Service ranges of both families, of one alone, or the other way round.
@@ -106,7 +106,7 @@ final class EngineHarness: Sendable {
         // What is held of a range that is no longer configured is shown, but in no pool.
         let held = shown.keys.count { text in
             guard let range = CIDR(text) ?? IPAddress(text).map(CIDR.init(_:)) else { return false }
-            return pools.contains { $0.cidr.contains(range) && ($0.kind == .nodeCIDR) == text.contains("/") }
+            return pools.contains { $0.range.contains(range.first) && ($0.kind == .nodeCIDR) == text.contains("/") }
         }
         if used != held { faults.append("\(used) in use, \(held) in objects") }
         for (text, owner) in shown {

@@ -59,7 +59,7 @@ struct EngineTests {
         let error = try #require(full.error)
         #expect(error.status == .resourceExhausted)
         #expect(error.reason == "RangeFull")
-        #expect(error.fullRange == CIDR("fd00:10:96::/125"))
+        #expect(error.fullRange == AddressRange("fd00:10:96::/125"))
         #expect(try await harness.faults() == [])
         harness.stop()
     }

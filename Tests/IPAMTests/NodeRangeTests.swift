@@ -82,7 +82,7 @@ struct NodeRangeTests {
                 == ["fd00:10:244::/64", "fd00:10:244:1::/64", "fd00:10:244:2::/64", "fd00:10:244:3::/64"])
         let full = await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n4"]]]).error
         #expect(full?.status == .resourceExhausted && full?.reason == "RangeFull")
-        #expect(full?.fullRange == CIDR("10.244.0.0/26"))
+        #expect(full?.fullRange == AddressRange("10.244.0.0/26"))
         #expect(full?.message.contains("IPv4") == true)
     }
 

@@ -182,13 +182,15 @@ extension ClientCall {
         cluster("fd00:10:96::/124", "fd00:10:244::/62", "2001:db8::/125"),
         cluster(
             "fd00:10:96::/124,10.96.0.0/28", "fd00:10:244::/62,10.244.0.32/27,10.244.0.0/27",
-            "192.0.2.0/29,2001:db8::/125"),
+            "192.0.2.0-192.0.2.4,192.0.2.5/32,192.0.2.6-192.0.2.7,2001:db8::1-2001:db8::6"),
     ]
 
     private static func cluster(
         _ services: String, _ nodes: String, _ loadBalancers: String, _ mask4: Int = 28, _ mask6: Int = 64
     ) -> ClusterConfiguration {
-        func ranges(_ text: String) -> [CIDR] { text.split(separator: ",").map { CIDR(String($0))! } }
+        func ranges<Range: LosslessStringConvertible>(_ text: String) -> [Range] {
+            text.split(separator: ",").map { Range(String($0))! }
+        }
         return ClusterConfiguration(
             serviceRanges: ranges(services), clusterCIDRs: ranges(nodes), loadBalancerRanges: ranges(loadBalancers),
             nodeMaskSizeIPv4: mask4, nodeMaskSizeIPv6: mask6)

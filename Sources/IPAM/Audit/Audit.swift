@@ -242,7 +242,7 @@ extension Engine {
             + service.addresses.flatMap { address -> [String] in
                 var faults: [String] = []
                 let owner = books.service(holding: address)
-                if let owner, owner.key != service.key {
+                if let owner, owner.key != service.key, !(service.records(address) && owner.records(address)) {
                     faults.append("\(address) has two owners: Service \(service.key) and Service \(owner.key)")
                 } else if owner == nil {
                     faults.append("\(address) of Service \(service.key) does not lead back to it")

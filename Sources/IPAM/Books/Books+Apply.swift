@@ -31,7 +31,7 @@ extension Books {
             addToDigest(service.digest)
             if let old { addToDigest(0 &- old.digest) }
             withHeld { held in
-                if let old { held.remove(old.holdings) }
+                if let old { held.remove(old) }
                 held.add(service)
             }
             note(old, -1)
@@ -43,7 +43,7 @@ extension Books {
         case .deleteService(let service):
             version &+= 1
             addToDigest(0 &- service.digest)
-            withHeld { $0.remove(service.holdings) }
+            withHeld { $0.remove(service) }
             note(service, -1)
             service.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             services[service.key] = nil
@@ -103,7 +103,9 @@ extension Books {
 
     func note(_ service: StoredService?, _ change: Int) {
         guard let service else { return }
-        service.visitAddresses { outside.note($0, change, of: service.key) }
+        for holding in service.holdings where holding.pool != .recordedIP {
+            if let address = holding.address { outside.note(address, change, of: service.key) }
+        }
     }
 
     private func put(_ node: StoredNode, _ record: NodeRecord, replacing old: NodeRecord?) {
@@ -137,14 +139,37 @@ extension Books {
 extension Books.Held {
     mutating func add(_ service: StoredService) {
         for holding in service.holdings {
-            if let address = holding.address { addresses[address] = service } else { ports[holding] = service }
+            guard let address = holding.address else {
+                ports[holding] = service
+                continue
+            }
+            if holding.pool == .recordedIP, let first = addresses[address], first.key != service.key {
+                record(address, of: (recorders[address] ?? [first]) + [service])
+            } else {
+                addresses[address] = service
+            }
         }
     }
 
-    mutating func remove(_ holdings: [Holding]) {
-        for holding in holdings {
-            if let address = holding.address { addresses[address] = nil } else { ports[holding] = nil }
+    mutating func remove(_ service: StoredService) {
+        for holding in service.holdings {
+            guard let address = holding.address else {
+                ports[holding] = nil
+                continue
+            }
+            if let all = recorders[address] {
+                record(address, of: all.filter { $0.key != service.key })
+            } else {
+                addresses[address] = nil
+            }
         }
+    }
+
+    /// O(`Books.maximumRecorders`).
+    private mutating func record(_ address: IPAddress, of services: [StoredService]) {
+        let services = services.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        recorders[address] = services.count > 1 ? services : nil
+        addresses[address] = services.first
     }
 
     mutating func add(_ cidr: CIDR, of node: StoredNode) {

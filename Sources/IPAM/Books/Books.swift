@@ -39,6 +39,8 @@ final class Books: Sendable {
     /// What is held beside the pods' addresses, which their nodes know.
     struct Held: Sendable {
         var addresses = HeldAddresses<StoredService>()
+        /// The Services that an address is recorded of, where they are several, by their keys: the first one is among `addresses`.
+        var recorders: [IPAddress: [StoredService]] = [:]
         /// By `Holding.port`.
         var ports: [Holding: StoredService] = [:]
         var cidrs = CIDRIndex<StoredNode>()
@@ -77,7 +79,17 @@ final class Books: Sendable {
     /// The node that holds exactly this CIDR.
     func node(holding cidr: CIDR) -> StoredNode? { held.withLock { $0.cidrs[cidr] } }
 
-    /// The Service that holds the address.
+    /// The most Services that one address is recorded of: a cluster shows one of two at most, while it hands an address on.
+    static let maximumRecorders = 16
+
+    /// How many Services hold the address: more than one only where it is recorded.
+    func recorderCount(of address: IPAddress) -> Int {
+        held.withLock { held in
+            held.recorders[address]?.count ?? (held.addresses[address] == nil ? 0 : 1)
+        }
+    }
+
+    /// The Service that holds the address; of several that it is recorded of the first by name.
     func service(holding address: IPAddress) -> StoredService? { held.withLock { $0.addresses[address] } }
 
     /// What lies in no range of today, and which CIDRs overlap.

@@ -48,16 +48,20 @@ final class BooksLoad: Sendable {
     private func load(service object: StoredObject) throws {
         let document = Documents.withoutVersion(object.document)
         let decoded = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
-        let shown = holdings(of: decoded).map(\.address)
+        let context = try ServiceContext(object.context)
+        let shown = holdings(of: decoded).map(\.address) + context.kept
         let service = StoredService(
-            decoded, try ServiceContext(object.context), holding: object.holdings, document: document,
+            decoded, context, holding: object.holdings, document: document,
             version: object.version, shown: shown == object.holdings.compactMap(\.address) ? nil : shown)
         books.addToDigest(service.digest)
         let other = books.withHeld { held in
             var other: (Holding, StoredService)?
             for holding in service.holdings {
                 let found = holding.address.map { held.addresses[$0] } ?? held.ports[holding]
-                if let found { other = (holding, found) }
+                guard let found, holding.pool != .recordedIP || holding.address.map(found.records) != true else {
+                    continue
+                }
+                other = (holding, found)
             }
             held.add(service)
             return other

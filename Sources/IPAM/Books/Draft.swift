@@ -57,6 +57,8 @@ struct Draft {
     private var pods: [ObjectKey: StoredPod?] = [:]
     /// Whether an address, a port or a CIDR is held, where the proposal has changed it.
     private var held: [Holding: Bool] = [:]
+    /// How many of its recorders the changes so far have taken an address from.
+    private var unrecorded: [IPAddress: Int] = [:]
     private var newCIDRs: [(cidr: CIDR, node: String)] = []
     /// Whether a range cools, where the proposal has changed it.
     private var cooling: [CIDR: Bool] = [:]
@@ -125,26 +127,28 @@ struct Draft {
         for holding in form.holdings where !(old?.holdings.contains(holding) ?? false) {
             try judge(service: holding, key)
         }
-        for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { note(holding, isHeld: false) }
+        for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { noteRelease(of: holding) }
         for holding in form.holdings { note(holding, isHeld: true) }
         if isLong { services[key.key] = .some(service) }
         steps.append(.putService(service, replacing: old))
     }
 
-    /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; a port is held by no
-    /// other Service.
+    /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; one that is recorded may
+    /// be recorded of others. A port is held by no other Service.
     private func judge(service holding: Holding, _ key: ObjectKey) throws(Refusal) {
         switch holding {
         case .port:
             if noted(holding) ?? books.isHeld(port: holding) { throw .portTaken(holding) }
         case .range(let pool, let range):
-            guard pool == .serviceIP || pool == .loadBalancerIP, let address = holding.address else {
-                throw .malformed(key)
-            }
+            guard pool == .serviceIP || pool == .loadBalancerIP || pool == .recordedIP, let address = holding.address
+            else { throw .malformed(key) }
             if let noted = noted(address.place) {
                 if noted { throw .taken(range) }
-            } else if books.service(holding: address) != nil {
-                throw .taken(range)
+            } else if let other = books.service(holding: address) {
+                let isShared =
+                    pool == .recordedIP && other.records(address)
+                    && books.recorderCount(of: address) < Books.maximumRecorders
+                guard isShared else { throw .taken(range) }
             }
             // What a pod holds, or what cools of a node, lies in a CIDR of it.
             guard isLong || books.isForPods(address) else { return }
@@ -157,7 +161,7 @@ struct Draft {
 
     private mutating func delete(service key: ObjectKey) throws(Refusal) {
         guard let old = service(key.key) else { throw .changed(key) }
-        for holding in old.holdings { note(holding, isHeld: false) }
+        for holding in old.holdings { noteRelease(of: holding) }
         if isLong { services[key.key] = .some(nil) }
         steps.append(.deleteService(old))
     }
@@ -319,6 +323,14 @@ struct Draft {
 
     private mutating func note(_ holding: Holding, isHeld: Bool) {
         if isLong { held[holding.place] = isHeld }
+    }
+
+    private mutating func noteRelease(of holding: Holding) {
+        guard isLong, case .range(.recordedIP, _) = holding, let address = holding.address else {
+            return note(holding, isHeld: false)
+        }
+        unrecorded[address, default: 0] += 1
+        note(holding, isHeld: unrecorded[address, default: 0] < books.recorderCount(of: address))
     }
 
     /// Whether it is held, where this proposal has said so.

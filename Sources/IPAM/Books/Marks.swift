@@ -123,16 +123,14 @@ extension Books {
             if hasMark(subnet) { pool.mark(subnet) }
         case .cooling(let addresses, let entry): addresses.giveBack(entry)
         case .coolingCIDR(let range, let version): giveBackCooling(range, version)
+        case .own: break
         }
     }
 }
 
 extension Pools {
-    var addressPools: [AddressPool] { clusterIP + loadBalancer }
-
     func mark(_ address: IPAddress) {
-        for pool in clusterIP { pool.mark(address) }
-        for pool in loadBalancer { pool.mark(address) }
+        for pool in addressPools { pool.mark(address) }
         for pool in nodeCIDR {
             if let subnet = pool.subnet(around: CIDR(address)) { pool.mark(subnet) }
         }
@@ -145,8 +143,7 @@ extension Pools {
     }
 
     func clear(_ address: IPAddress) {
-        for pool in clusterIP { pool.release(address) }
-        for pool in loadBalancer { pool.release(address) }
+        for pool in addressPools { pool.release(address) }
     }
 }
 

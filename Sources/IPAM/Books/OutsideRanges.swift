@@ -57,6 +57,6 @@ final class OutsideTally: Sendable {
 
 extension Pools {
     fileprivate func contains(_ address: IPAddress) -> Bool {
-        clusterIP.contains { $0.cidr.contains(address) } || loadBalancer.contains { $0.cidr.contains(address) }
+        addressPools.contains { $0.cidr.contains(address) }
     }
 }

@@ -5,30 +5,17 @@ import DualStack
 /// The cluster's ranges, as they are configured today: where new claims are looked for, never what is held.
 struct Pools: Sendable {
     let clusterIP: [AddressPool]
-    let loadBalancer: [AddressPool]
+    let loadBalancer: [LoadBalancerPool]
+    /// All of both.
+    let addressPools: [AddressPool]
     let nodeCIDR: [SubnetPool]
 
     init(_ cluster: ClusterConfiguration) {
         clusterIP = cluster.serviceRanges.map { AddressPool($0, layout: .services) }
-        loadBalancer = cluster.loadBalancerRanges.map { AddressPool($0, layout: .loadBalancers) }
+        loadBalancer = cluster.loadBalancerRanges.map(LoadBalancerPool.init)
+        addressPools = clusterIP + loadBalancer.flatMap(\.parts)
         nodeCIDR = cluster.clusterCIDRs.map {
             SubnetPool(cluster: $0, nodePrefixLength: cluster.nodeMaskSize($0.network.family))
-        }
-    }
-
-    func addressPool(_ pool: ServicePool, _ family: IPFamily) -> AddressPool? {
-        addressPools(pool).first { $0.cidr.network.family == family }
-    }
-
-    /// The pool that an address lies in; nil where it came from a range that is no longer configured.
-    func addressPool(_ pool: ServicePool, containing address: IPAddress) -> AddressPool? {
-        addressPools(pool).first { $0.cidr.contains(address) }
-    }
-
-    private func addressPools(_ pool: ServicePool) -> [AddressPool] {
-        switch pool {
-        case .clusterIP: clusterIP
-        case .loadBalancer: loadBalancer
         }
     }
 
@@ -41,4 +28,29 @@ struct Pools: Sendable {
     func subnetPool(containing subnet: CIDR) -> SubnetPool? {
         nodeCIDR.first { $0.cluster.contains(subnet) }
     }
+}
+
+/// One of the load-balancer ranges. Thread-safe.
+struct LoadBalancerPool: Sendable {
+    let range: AddressRange
+    /// The range by aligned parts: one for a CIDR.
+    let parts: [AddressPool]
+
+    init(_ range: AddressRange) {
+        self.range = range
+        // "A CIDR's network and broadcast alone" are left out, and of what has none nothing is.
+        let isSubnet = range.cidr.map { $0.hostBits >= 2 } ?? false
+        parts = range.cidrs.map { AddressPool($0, layout: isSubnet ? .loadBalancers : .whole) }
+    }
+
+    /// The first part that has room is taken from.
+    func claim(startingAt entropy: UInt64) -> Claim? {
+        for pool in parts {
+            if let address = pool.claim(startingAt: entropy) { return .address(pool, address) }
+        }
+        return nil
+    }
+
+    /// The part that an address lies in.
+    func part(containing address: IPAddress) -> AddressPool? { parts.first { $0.cidr.contains(address) } }
 }

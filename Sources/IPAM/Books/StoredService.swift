@@ -46,6 +46,9 @@ final class StoredService: @unchecked Sendable {
         }
     }
 
+    /// Whether the cluster gave it the address, which may be another's as well.
+    func records(_ address: IPAddress) -> Bool { holdings.contains(Holding(pool: .recordedIP, address: address)) }
+
     func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }

@@ -7,8 +7,11 @@ import TandemAPI
 /// `AllocateNodeCIDRs`: one pod CIDR per family of the cluster, all or none. A node that lacks a family which the cluster has by now gets
 /// a CIDR of it, appended.
 extension Engine {
-    func allocate(_ asked: Node, for caller: Caller) {
+    func allocate(_ asked: Node, _ adoption: Adoption?, for caller: Caller) {
         nodeTurns.take(asked.metadata.name, on: caller.executor) { turn in
+            if let adoption {
+                return self.adopt(asked, adoption, attempts: Engine.attempts, for: caller.holding(turn))
+            }
             self.register(asked, attempts: Engine.attempts, for: caller.holding(turn))
         }
     }
@@ -36,6 +39,80 @@ extension Engine {
         } catch {
             caller.fail(error)
         }
+    }
+
+    /// What the Node shows is claimed, its labels are replaced, it takes the uid, and what it no longer shows is kept, behind what it
+    /// shows: pods get addresses of the first CIDR of a family.
+    private func adopt(_ asked: Node, _ adoption: Adoption, attempts: Int, for caller: Caller) {
+        do throws(APIError) {
+            let shown = try nodeRules.podCIDRs(shownBy: asked, allowsOutOfRange: adoption.allowsOutOfRange)
+            let stored = books.nodes[asked.metadata.name]
+            guard stored?.isReleasing != true else { throw .nodeReleasing(asked.metadata.name) }
+            let record = stored?.record
+            guard record != nil || !shown.isEmpty else {
+                return caller.succeed(.notHeld(.node) { asked.write(to: &$0) })
+            }
+            let kept = record?.podCIDRs.filter { !shown.contains($0) } ?? []
+            var node = asked.adopted
+            node.metadata.uid = asked.metadata.uid ?? record?.uid ?? environment.uuid()
+            node.metadata.creationTimestamp = asked.metadata.creationTimestamp ?? environment.timestamp()
+            let isUIDGiven = asked.metadata.uid != nil || record?.isUIDGiven ?? false
+            if let record, asked.metadata.creationTimestamp == nil {
+                let old = try Documents.decode(record.document) { reader throws(JSONError) in
+                    try Node(from: &reader)
+                }
+                node.metadata.creationTimestamp = old.metadata.creationTimestamp
+            }
+            let claims = try claimShown(shown.filter { record?.podCIDRs.contains($0) != true }, of: asked.metadata.name)
+            let change = NodeChange(
+                node, claims, shown + kept, isUIDGiven: isUIDGiven,
+                stored: stored.flatMap { stored in record.map { (stored, $0) } })
+            if let record, record.document == change.record.document, record.isUIDGiven == isUIDGiven {
+                giveBack(claims)
+                return caller.succeed(.node(record.served, holding: record.podCIDRs, kept: kept, isReplayed: true))
+            }
+            guard !caller.isDryRun else {
+                giveBack(claims)
+                return caller.succeed(.node(change.record.document, kept: kept))
+            }
+            commit(change.intent, for: caller) { outcome in
+                if case .refused = outcome, attempts > 1 {
+                    return self.adopt(asked, adoption, attempts: attempts - 1, for: caller)
+                }
+                caller.answer(
+                    outcome.result(.node(change.record.served, holding: change.record.podCIDRs, kept: kept)))
+            }
+        } catch {
+            caller.fail(error)
+        }
+    }
+
+    /// CIDRs of any length and place, all or none.
+    private func claimShown(_ shown: [CIDR], of name: String) throws(APIError) -> [Claim] {
+        var claims: [Claim] = []
+        do throws(APIError) {
+            for (index, cidr) in shown.enumerated() {
+                let isSubnet = pools.nodeCIDR.contains {
+                    $0.cluster.contains(cidr) && $0.nodePrefixLength == cidr.prefixLength
+                }
+                if isSubnet {
+                    claims.append(try claim(cidr.family, [cidr], of: name))
+                } else if let cooling = books.claimCoolingCIDR(cidr) {
+                    claims.append(cooling)
+                } else if books.isTaken(cidr) {
+                    throw .invalid(
+                        .node, name: name,
+                        [.init("spec.podCIDRs[\(index)]", .invalid, "\(cidr) is \(books.holderText(of: cidr))")])
+                } else {
+                    // No pool has a mark for it alone: the books decide.
+                    claims.append(.own(cidr))
+                }
+            }
+        } catch {
+            giveBack(claims)
+            throw error
+        }
+        return claims
     }
 
     private enum NodeDecision {
@@ -169,6 +246,15 @@ struct NodeChange: Sendable {
                 expecting: [expectation],
                 claims.compactMap(\.thaw) + [.put(ObjectKey(.node, record.name), form)]),
             Prepared(node: (node, record)), claims: claims)
+    }
+}
+
+extension Node {
+    /// Of a node that is taken in only what bears on addresses is kept, and its labels.
+    fileprivate var adopted: Node {
+        var node = Node(metadata: ObjectMeta(name: metadata.name))
+        node.metadata.others["labels"] = metadata.others["labels"]
+        return node
     }
 }
 

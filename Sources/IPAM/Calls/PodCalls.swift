@@ -7,10 +7,16 @@ import TandemAPI
 /// `AllocatePodIPs`: one address per family from the pod's node, all or none; a node without CIDRs gets them in the
 /// same commit.
 extension Engine {
-    func allocate(_ request: PodRequest, for caller: Caller) {
+    func allocate(_ request: PodRequest, _ adoption: Adoption?, for caller: Caller) {
         let asked: AskedPod
         let start = stageStart()
         do throws(APIError) {
+            // Of the node's own addresses, and of a pod that is over, Tandem holds none.
+            if request.pod.usesHostNetwork || request.pod.isOver {
+                try podRules.checkNames(of: request.pod)
+                return caller.succeed(.notHeld(.pod) { request.pod.write(to: &$0) })
+            }
+            if adoption != nil { return try adopt(request.pod, for: caller) }
             asked = try AskedPod(request, rules: podRules)
             stages.end(.decide, start)
         } catch {
@@ -164,14 +170,22 @@ extension Engine {
         _ asked: AskedPod, on node: StoredNode, _ addresses: [IPAddress]
     ) -> (StoredPod, StoredForm) {
         var pod = asked.pod
-        pod.podIPs = addresses.map(\.description)
         let isUIDGiven = asked.pod.metadata.uid != nil
         pod.metadata.uid = asked.pod.metadata.uid ?? environment.uuid()
         pod.metadata.creationTimestamp = environment.timestamp()
+        return makePod(pod, asked.identity, on: node, addresses, isUIDGiven: isUIDGiven)
+    }
+
+    /// With its uid and time of creation as they are in `pod`.
+    func makePod(
+        _ pod: Pod, _ identity: PodIdentity, on node: StoredNode, _ addresses: [IPAddress], isUIDGiven: Bool
+    ) -> (StoredPod, StoredForm) {
+        var pod = pod
+        pod.podIPs = addresses.map(\.description)
         pod.metadata.resourceVersion = nil
         let document = Documents.encode(pod.write)
         let stored = StoredPod(
-            asked.identity, on: node, addresses: addresses, pod, document: document, isUIDGiven: isUIDGiven)
+            identity, on: node, addresses: addresses, pod, document: document, isUIDGiven: isUIDGiven)
         let form = StoredForm(
             document: document, context: UIDOrigin.text(isGiven: isUIDGiven),
             holdings: addresses.map { Holding(pool: .podIP, address: $0) })
@@ -204,11 +218,13 @@ private struct AskedPod: Sendable {
 }
 
 extension StoredPod {
-    func result(_ document: [UInt8], _ record: NodeRecord? = nil, isReplayed: Bool) -> CallResult {
+    func result(
+        _ document: [UInt8], _ record: NodeRecord? = nil, kept: [IPAddress] = [], isReplayed: Bool
+    ) -> CallResult {
         let record = record ?? node.record
         return .pod(
             document, holding: addresses, node: node.name, podCIDRs: record.podCIDRs, gateways: record.gateways,
-            isReplayed: isReplayed)
+            kept: kept, isReplayed: isReplayed)
     }
 
     /// Nothing is asked for that it does not have.
@@ -239,7 +255,13 @@ extension StoredNode {
             if let entry = cooling.claimOldest(family) { return .cooling(cooling, entry) }
             throw .rangeFull(pool.cidr, for: "pod IP")
         }
-        let requested = asked.requested[index]
+        return try claim(asked.requested[index], in: pool, at: index, of: asked.pod.metadata.name)
+    }
+
+    /// Exactly this one; `index` is its place in `status.podIPs`.
+    func claim(
+        _ requested: IPAddress, in pool: AddressPool, at index: Int, of pod: String
+    ) throws(APIError) -> Claim {
         let fault: String
         switch pool.claim(requested) {
         case .claimed: return .address(pool, requested)
@@ -250,6 +272,6 @@ extension StoredNode {
         case .outOfRange: fault = "\(requested) does not lie in \(pool.cidr), the pod CIDR of node \"\(name)\""
         }
         throw .invalid(
-            .pod, name: asked.pod.metadata.name, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
+            .pod, name: pod, [.init("status.podIPs[\(index)].ip", .invalid, fault)])
     }
 }

@@ -96,9 +96,12 @@ extension Engine {
         if let node = books.nodes(containing: address).last, let pool = node.pool(containing: address) {
             return (node.poolName(pool.cidr.family), pool.state(of: address) == .reserved ? .reserved : .free)
         }
-        for (kind, pools) in [(ServicePool.clusterIP, pools.clusterIP), (.loadBalancer, pools.loadBalancer)] {
-            guard let pool = pools.first(where: { $0.cidr.contains(address) }) else { continue }
-            return (kind.name(pool.cidr.family), pool.state(of: address) == .reserved ? .reserved : .free)
+        if let pool = pools.clusterIP.first(where: { $0.cidr.contains(address) }) {
+            return (pools.name(pool), pool.state(of: address) == .reserved ? .reserved : .free)
+        }
+        if let pool = pools.loadBalancer.first(where: { $0.range.contains(address) }) {
+            let isReserved = pool.part(containing: address)?.state(of: address) == .reserved
+            return (pools.name(pool), isReserved ? .reserved : .free)
         }
         if let pool = pools.nodeCIDR.first(where: { $0.cluster.contains(address) }) { return (pools.name(pool), .free) }
         return (nil, .outOfRange)
@@ -152,14 +155,17 @@ extension Engine {
 
     /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs. O(memory of their pools).
     public func rangeStatuses() -> [PoolStatus] {
-        pools.clusterIP.map { $0.status(ServicePool.clusterIP.name($0.cidr.network.family), .service) }
-            + pools.loadBalancer.map {
-                $0.status(ServicePool.loadBalancer.name($0.cidr.network.family), .loadBalancer)
+        pools.clusterIP.map { $0.status(pools.name($0), .service) }
+            + pools.loadBalancer.map { pool in
+                PoolStatus(
+                    name: pools.name(pool), kind: .loadBalancer, range: pool.range,
+                    capacity: pool.parts.reduce(0) { $0 + $1.capacity - $1.excludedCount },
+                    allocated: UInt128(pool.parts.reduce(0) { $0 + $1.allocatedCount }))
             }
             + pools.nodeCIDR.enumerated().map { place, pool in
                 let cooling = books.coolingCount(place)
                 return PoolStatus(
-                    name: pools.name(pool), kind: .nodeCIDR, cidr: pool.cluster,
+                    name: pools.name(pool), kind: .nodeCIDR, range: AddressRange(pool.cluster),
                     capacity: pool.capacity - pool.excludedCount,
                     allocated: UInt128(max(0, pool.allocatedCount - cooling)), coolingDown: UInt128(cooling),
                     nodeMaskSize: pool.nodePrefixLength)
@@ -237,21 +243,22 @@ extension StoredNode {
     }
 }
 
-extension ServicePool {
-    fileprivate func name(_ family: IPFamily) -> String {
-        switch self {
-        case .clusterIP: "services-\(family.poolSuffix)"
-        case .loadBalancer: "loadbalancers-\(family.poolSuffix)"
-        }
-    }
-}
-
 extension Pools {
-    /// Of several of a family the further ones are numbered.
+    fileprivate func name(_ pool: AddressPool) -> String { "services-\(pool.cidr.family.poolSuffix)" }
+
+    fileprivate func name(_ pool: LoadBalancerPool) -> String {
+        let ranges = loadBalancer.map(\.range).filter { $0.family == pool.range.family }
+        return Self.name("loadbalancers", pool.range.family, ranges.firstIndex(of: pool.range) ?? 0)
+    }
+
     fileprivate func name(_ pool: SubnetPool) -> String {
-        let family = pool.cluster.family
-        let index = nodeCIDR.filter { $0.cluster.family == family }.firstIndex { $0 === pool } ?? 0
-        return "nodes-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
+        let pools = nodeCIDR.filter { $0.cluster.family == pool.cluster.family }
+        return Self.name("nodes", pool.cluster.family, pools.firstIndex { $0 === pool } ?? 0)
+    }
+
+    /// Of several of a family the further ones are numbered.
+    private static func name(_ word: String, _ family: IPFamily, _ index: Int) -> String {
+        "\(word)-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
     }
 }
 
@@ -267,7 +274,7 @@ extension AddressPool {
     /// What cools is nobody's, and is there for whoever finds nothing else.
     fileprivate func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
         PoolStatus(
-            name: name, kind: kind, cidr: cidr, capacity: capacity - excludedCount,
+            name: name, kind: kind, range: AddressRange(cidr), capacity: capacity - excludedCount,
             allocated: UInt128(max(0, allocatedCount - cooling)), coolingDown: UInt128(cooling))
     }
 }

@@ -6,10 +6,13 @@ import TandemAPI
 
 /// `AllocateServiceIPs` and `UpdateServiceIPs`: decide, claim, commit.
 extension Engine {
-    func allocate(_ asked: Service, for caller: Caller) {
+    func allocate(_ asked: Service, _ adoption: Adoption?, for caller: Caller) {
         let key = StoredService.key(asked.metadata)
         let request = asked.request
         serviceTurns.take(key, on: caller.executor) { turn in
+            guard adoption == nil else {
+                return self.adopt(asked, request, key: key, attempts: Engine.attempts, for: caller.holding(turn))
+            }
             self.create(asked, request, key: key, attempts: Engine.attempts, for: caller.holding(turn))
         }
     }
@@ -36,7 +39,7 @@ extension Engine {
             let start = stageStart()
             let plan = try rules.create(asked)
             let decided = stages.end(.decide, start)
-            var claimed = try decide(plan, isDryRun: caller.isDryRun)
+            var claimed = try decide(plan, over: nil, isDryRun: caller.isDryRun)
             stages.end(.claim, decided)
             guard stored == nil else {
                 giveBack(claimed.claims)
@@ -46,7 +49,7 @@ extension Engine {
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil
             keep(
-                claimed, ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
+                claimed, over: nil, ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
                 expecting: .absent(ObjectKey(.service, key)), for: caller
             ) { outcome in
                 if case .refused = outcome, attempts > 1 {
@@ -66,28 +69,32 @@ extension Engine {
             guard let stored = books.services[key] else {
                 throw .notFound(.service, name: asked.metadata.name)
             }
-            if let update = stored.context.update, update.isSame(as: request) {
-                return caller.succeed(
-                    .service(
-                        stored.served, holding: stored.addresses, released: update.released, isReplayed: true))
+            let replayed = stored.context.update.flatMap { $0.isSame(as: request) ? $0 : nil }
+            func replay(_ update: ServiceUpdate) {
+                caller.succeed(
+                    .service(stored.served, holding: stored.addresses, released: update.released, isReplayed: true))
             }
-            try stored.checkPreconditions(asked.metadata, named: request.named)
+            if let replayed, !stored.mayLackLoadBalancerIP { return replay(replayed) }
+            if replayed == nil { try stored.checkPreconditions(asked.metadata, named: request.named) }
             let old = try stored.decoded()
-            var claimed = try decide(try rules.update(old, to: asked), isDryRun: caller.isDryRun)
+            var claimed = try decide(
+                try rules.update(old, to: asked), over: stored, isDryRun: caller.isDryRun)
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = nil
-            let released = claimed.decision.released.map(\.address)
+            let holdings = claimed.holdings(over: stored)
+            let released = stored.addresses.filter { old in !holdings.contains { $0.address == old } }
             if Documents.encode(claimed.decision.service.write) == stored.document {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 giveBack(claimed.claims)
+                if let replayed { return replay(replayed) }
                 return caller.succeed(.service(stored.served, holding: stored.addresses, released: []))
             }
             let context = ServiceContext(
                 request: stored.context.request, isUIDGiven: stored.context.isUIDGiven,
                 update: request.releasing(released))
             let expected = Expectation.unchanged(ObjectKey(.service, key), version: stored.version)
-            keep(claimed, context, expecting: expected, for: caller) { outcome in
+            keep(claimed, over: stored, context, expecting: expected, for: caller) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.replace(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
@@ -98,48 +105,137 @@ extension Engine {
         }
     }
 
+    /// What the Service shows is claimed, its members are replaced, and what it no longer shows is kept.
+    private func adopt(
+        _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
+    ) {
+        let stored = books.services[key]
+        do throws(APIError) {
+            if let stored, let uid = asked.metadata.uid, uid != stored.uid, stored.context.isUIDGiven {
+                throw .otherIncarnation(.service, stored.key, uid: stored.uid)
+            }
+            let old = try stored?.decoded()
+            let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [])
+            var claimed = try decide(plan, over: stored, isDryRun: caller.isDryRun)
+            let isUIDGiven = asked.metadata.uid != nil || stored?.context.isUIDGiven ?? false
+            claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
+            claimed.decision.service.metadata.creationTimestamp =
+                asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
+            claimed.decision.service.metadata.resourceVersion = nil
+            let shown = Set(holdings(of: asked).map(\.address))
+            let unshown = (stored?.addresses ?? []).filter { !shown.contains($0) }
+            // What the load balancer keeps stands in the object.
+            let kept = unshown.filter { address in !claimed.decision.held.contains { $0.address == address } }
+            if let stored, stored.context.isUIDGiven == isUIDGiven, stored.context.kept == kept,
+                Documents.encode(claimed.decision.service.write) == stored.document
+            {
+                giveBack(claimed.claims)
+                return caller.succeed(
+                    .service(stored.served, holding: stored.addresses, kept: unshown, isReplayed: true))
+            }
+            let context = ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven, kept: kept)
+            let expected = ObjectKey(.service, key)
+            keep(
+                claimed, over: stored, context,
+                expecting: stored.map { .unchanged(expected, version: $0.version) } ?? .absent(expected), for: caller
+            ) { outcome in
+                if case .refused = outcome, attempts > 1 {
+                    return self.adopt(asked, request, key: key, attempts: attempts - 1, for: caller)
+                }
+                caller.answer(outcome.result { CallResult.service($0, holding: $1, kept: unshown) })
+            }
+        } catch {
+            caller.fail(error)
+        }
+    }
+
     /// Claims what the plan needs, all or none, and lets the rules finish the Service.
-    private func decide(_ plan: consuming ServicePlan, isDryRun: Bool) throws(APIError) -> ClaimedService {
+    private func decide(
+        _ plan: consuming ServicePlan, over stored: StoredService?, isDryRun: Bool
+    ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
         claims.reserveCapacity(plan.claims.count)
+        // What answers each claim; nil where an optional one found no room.
+        var addresses: [IPAddress?] = []
+        addresses.reserveCapacity(plan.claims.count)
+        var full: APIError?
         do throws(APIError) {
             for wanted in plan.claims {
-                let claim = Result { () throws(APIError) in try self.claim(wanted, for: plan) }
+                let claim = Result { () throws(APIError) in try self.claim(wanted, for: plan, over: stored) }
                 if wanted.pool == .clusterIP, !isDryRun {
                     allocations.count(wanted, isTaken: (try? claim.get()) != nil)
                 }
-                claims.append(try claim.get())
+                if case .failure(let error) = claim, wanted.isOptional, error.fullRange != nil {
+                    full = error
+                    addresses.append(nil)
+                    continue
+                }
+                let taken = try claim.get()
+                claims.append(taken)
+                addresses.append(taken.range.network)
             }
-            let addresses = claims.map(\.range.network)
-            return ClaimedService(decision: try (consume plan).completed(with: addresses), claims: claims)
+            let decision = try (consume plan).completed(with: addresses)
+            // One of two is enough, none is not.
+            if let full, decision.service.status.ingress.isEmpty { throw full }
+            return ClaimedService(decision: decision, claims: claims)
         } catch {
             giveBack(claims)
             throw error
         }
     }
 
-    private func claim(_ claim: AddressClaim, for plan: ServicePlan) throws(APIError) -> Claim {
-        guard let pool = pools.addressPool(claim.pool, claim.family) else {
-            // The rules claim only from families that they were told of.
-            throw APIError(.internal, reason: "InternalError", "no \(claim.family) range is configured")
+    private func claim(
+        _ claim: AddressClaim, for plan: ServicePlan, over stored: StoredService?
+    ) throws(APIError) -> Claim {
+        if let requested = claim.requested {
+            if let stored, stored.holds(requested) { return .own(CIDR(requested)) }
+            return try self.claim(requested, claim, for: plan)
         }
-        guard let requested = claim.requested else {
-            guard let address = pool.claim(startingAt: environment.random()) else {
-                throw .rangeFull(
-                    pool.cidr, for: claim.pool == .clusterIP ? "service IP" : "load-balancer IP")
+        switch claim.pool {
+        case .clusterIP:
+            if let pool = pools.clusterIP.first(where: { $0.cidr.family == claim.family }) {
+                if let address = pool.claim(startingAt: environment.random()) { return .address(pool, address) }
+                throw .rangeFull(pool.cidr, for: "service IP")
             }
-            return .address(pool, address)
+        case .loadBalancer:
+            let pools = pools.loadBalancer.filter { $0.range.family == claim.family }
+            for pool in pools {
+                if let taken = pool.claim(startingAt: environment.random()) { return taken }
+            }
+            if let last = pools.last { throw .rangeFull(last.range, for: "load-balancer IP") }
+        case .recordedClusterIP: break
         }
-        switch pool.claim(requested) {
-        case .claimed: return .address(pool, requested)
-        case .taken: throw plan.refusal(of: claim, because: .taken, range: pool.cidr)
-        case .reserved, .outOfRange: throw plan.refusal(of: claim, because: .outOfRange, range: pool.cidr)
+        // The rules claim only from families that they were told of, and record only what is shown.
+        throw APIError(.internal, reason: "InternalError", "no \(claim.family) range is configured")
+    }
+
+    /// Exactly this one.
+    private func claim(
+        _ requested: IPAddress, _ claim: AddressClaim, for plan: ServicePlan
+    ) throws(APIError) -> Claim {
+        let pool: AddressPool?
+        let ranges: [String]
+        switch claim.pool {
+        case .clusterIP:
+            pool = pools.clusterIP.first { $0.cidr.family == claim.family }
+            ranges = pool.map { [$0.cidr.description] } ?? []
+        case .loadBalancer:
+            pool = pools.loadBalancer.lazy.compactMap { $0.part(containing: requested) }.first
+            ranges = pools.loadBalancer.map(\.range).filter { $0.family == claim.family }.map(\.description)
+        case .recordedClusterIP:
+            // No range of this server's has a mark for it, or one that others are to keep off.
+            if books.isFreeToRecord(requested) { return .own(CIDR(requested)) }
+            throw plan.refusal(of: claim, because: .taken, range: "")
         }
+        let outcome = pool?.claim(requested) ?? .outOfRange
+        if outcome == .claimed, let pool { return .address(pool, requested) }
+        throw plan.refusal(
+            of: claim, because: outcome == .taken ? .taken : .outOfRange, range: ranges.joined(separator: ", "))
     }
 
     /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
     private func keep(
-        _ claimed: consuming ClaimedService, _ context: @autoclosure () -> ServiceContext,
+        _ claimed: consuming ClaimedService, over old: StoredService?, _ context: @autoclosure () -> ServiceContext,
         expecting expectation: Expectation,
         for caller: Caller, _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
@@ -150,8 +246,9 @@ extension Engine {
             return done(.kept(document, holding: []))
         }
         let context = context()
+        let kept = context.kept.compactMap { address in old?.holdings.first { $0.address == address } }
         let form = StoredForm(
-            document: document, context: context.text, holdings: claimed.decision.held.map(\.ledgerHolding))
+            document: document, context: context.text, holdings: claimed.holdings(over: old) + kept)
         let stored = StoredService(
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
@@ -169,6 +266,13 @@ extension Engine {
 private struct ClaimedService: Sendable {
     var decision: ServiceDecision
     var claims: [Claim]
+
+    /// What the Service will hold. What it holds already stays of the kind that it is, whatever ranges there are by now.
+    func holdings(over stored: StoredService?) -> [Holding] {
+        decision.held.map { held in
+            stored?.holdings.first { $0.address == held.address } ?? held.ledgerHolding
+        }
+    }
 }
 
 private enum ServiceOutcome: Sendable {
@@ -199,7 +303,13 @@ extension AllocationCounts {
 
 extension ServiceHolding {
     var ledgerHolding: Holding {
-        Holding(pool: pool == .clusterIP ? .serviceIP : .loadBalancerIP, address: address)
+        let pool: Holding.Pool =
+            switch pool {
+            case .clusterIP: .serviceIP
+            case .loadBalancer: .loadBalancerIP
+            case .recordedClusterIP: .recordedIP
+            }
+        return Holding(pool: pool, address: address)
     }
 }
 
@@ -233,7 +343,35 @@ extension StoredService {
     }
 }
 
+extension StoredService {
+    /// Whether an update might find room that was not there: a load balancer has one address of two that it would like.
+    fileprivate var mayLackLoadBalancerIP: Bool {
+        guard holdings.count(where: { $0.pool == .loadBalancerIP }) == 1, let service = try? decoded() else {
+            return false
+        }
+        return service.spec.ipFamilyPolicy != "SingleStack"
+    }
+}
+
+extension Books {
+    /// Whether a cluster IP that the cluster gave can be recorded: nothing holds it that is given out here.
+    fileprivate func isFreeToRecord(_ address: IPAddress) -> Bool {
+        if let service = service(holding: address) {
+            return service.records(address) && recorderCount(of: address) < Self.maximumRecorders
+        }
+        return !isTaken(address) && !isForPods(address)
+    }
+}
+
 extension APIError {
+    /// The name belongs to an object of another uid than the one that is to be taken in.
+    static func otherIncarnation(_ kind: ObjectKind, _ name: String, uid: String) -> APIError {
+        APIError(
+            .alreadyExists, reason: "AlreadyExists",
+            "\(kind.word) \"\(name)\" is stored with another uid, \(uid): release that incarnation first, if it is gone"
+        )
+    }
+
     static func conflict(_ message: String) -> APIError { APIError(.aborted, reason: "Conflict", message) }
 
     static func alreadyExists(_ kind: ObjectKind, _ metadata: ObjectMeta) -> APIError {

@@ -9,25 +9,29 @@ struct ServiceContext: Sendable {
     let isUIDGiven: Bool
     /// The update that made the present version; nil where none did.
     let update: ServiceUpdate?
+    /// Cluster IPs that the Service holds and that an adoption did not show any more.
+    let kept: [IPAddress]
 
-    init(request: StoredRequest, isUIDGiven: Bool, update: ServiceUpdate? = nil) {
+    init(request: StoredRequest, isUIDGiven: Bool, update: ServiceUpdate? = nil, kept: [IPAddress] = []) {
+        self.kept = kept
         self.request = request
         self.isUIDGiven = isUIDGiven
         self.update = update
     }
 
     /// Its stored form: an array of the request, whether the uid is a client's, and where there is an update its hash, the version
-    /// that it named, and what it released.
+    /// that it named, and what it released; then what is kept, if anything is.
     var text: [UInt8] {
         Documents.encode { writer in
             writer.beginArray()
             writer.text(request.text)
             writer.bool(isUIDGiven)
-            if let update {
-                writer.string(update.hash.description)
-                writer.string(update.named)
-                writer.strings(update.released.map(\.description))
+            if update != nil || !kept.isEmpty {
+                writer.string(update?.hash.description ?? "")
+                writer.string(update?.named ?? "")
+                writer.strings(update?.released.map(\.description) ?? [])
             }
+            if !kept.isEmpty { writer.strings(kept.map(\.description)) }
             writer.endArray()
         }
     }
@@ -45,6 +49,7 @@ struct ServiceContext: Sendable {
         var request = StoredRequest(text: [])
         var isUIDGiven = false
         var (hash, named, released) = (CanonicalHash?.none, "", [IPAddress]())
+        var kept: [IPAddress] = []
         try reader.beginArray()
         var count = 0
         while try reader.nextElement(&count) {
@@ -54,12 +59,13 @@ struct ServiceContext: Sendable {
             case 3: hash = CanonicalHash(try reader.readString())
             case 4: named = try reader.readString()
             case 5: released = (try reader.readStrings() ?? []).compactMap { IPAddress($0) }
+            case 6: kept = (try reader.readStrings() ?? []).compactMap { IPAddress($0) }
             default: try reader.skipValue()
             }
         }
         self.init(
             request: request, isUIDGiven: isUIDGiven,
-            update: hash.map { ServiceUpdate(hash: $0, named: named, released: released) })
+            update: hash.map { ServiceUpdate(hash: $0, named: named, released: released) }, kept: kept)
     }
 }
 

@@ -25,6 +25,8 @@ enum Claim: Sendable {
     case cooling(CoolingAddresses, CoolingAddresses.Entry)
     /// A pod CIDR that cools, since this version.
     case coolingCIDR(CIDR, version: UInt64)
+    /// What the object holds already, or no pool has a mark for: the books alone decide.
+    case own(CIDR)
 
     /// An address as a range of one.
     var range: CIDR {
@@ -33,13 +35,14 @@ enum Claim: Sendable {
         case .subnet(_, let subnet): subnet
         case .cooling(_, let entry): CIDR(entry.address)
         case .coolingCIDR(let range, _): range
+        case .own(let range): range
         }
     }
 
     /// What takes it out of cooling, where it cools.
     var thaw: Change? {
         switch self {
-        case .address, .subnet: nil
+        case .address, .subnet, .own: nil
         case .cooling(_, let entry): .thaw(CIDR(entry.address), version: entry.version)
         case .coolingCIDR(let range, let version): .thaw(range, version: version)
         }

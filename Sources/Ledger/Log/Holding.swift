@@ -23,6 +23,8 @@ public enum Holding: Hashable, Sendable {
         case loadBalancerIP = 2
         case nodeCIDR = 3
         case podIP = 4
+        /// A cluster IP that the cluster gave: recorded, and shared by all that show it.
+        case recordedIP = 5
     }
 
     /// A single address is a /32 or a /128.

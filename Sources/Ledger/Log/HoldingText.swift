@@ -78,6 +78,7 @@ extension Holding.Pool {
         case .loadBalancerIP: "loadBalancerIP"
         case .nodeCIDR: "podCIDR"
         case .podIP: "podIP"
+        case .recordedIP: "recordedIP"
         }
     }
 
@@ -91,6 +92,8 @@ extension Holding.Pool {
             self = .nodeCIDR
         } else if word.isText(Self.loadBalancerIP.word) {
             self = .loadBalancerIP
+        } else if word.isText(Self.recordedIP.word) {
+            self = .recordedIP
         } else {
             return nil
         }

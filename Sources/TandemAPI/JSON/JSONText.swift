@@ -33,6 +33,7 @@ public struct JSONText: Sendable, Hashable {
         }
     }
 
+    public static let `true` = JSONText(unchecked: Array("true".utf8))
     public static let emptyObject = JSONText(unchecked: Array("{}".utf8))
 }
 

@@ -11,7 +11,7 @@ extension APIError {
         self.init(
             Status.allCases.first { $0.name == name } ?? .internal, reason: data?["reason"]?.stringValue ?? "",
             message, isRetryable: data?["retryable"]?.boolValue ?? false, code: code)
-        fullRange = data?["cidr"]?.stringValue.flatMap { CIDR($0) }
+        fullRange = data?["cidr"]?.stringValue.flatMap { AddressRange($0) }
         causes = (data?["causes"]?.arrayValue ?? []).compactMap(Cause.init)
     }
 }

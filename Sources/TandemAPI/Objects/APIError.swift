@@ -47,7 +47,7 @@ public struct APIError: Error, Sendable, Hashable {
     public var isRetryable: Bool
     public var causes: [Cause] = []
     /// For `RangeFull`: which range has nothing left.
-    public var fullRange: CIDR?
+    public var fullRange: AddressRange?
 
     /// The most that a message is long, in bytes: it may quote what a client sent.
     public static let maximumMessageBytes = 4096
@@ -69,9 +69,13 @@ public struct APIError: Error, Sendable, Hashable {
 
     /// Nothing left to hand out in a range. Retryable: a release makes room.
     public static func rangeFull(_ range: CIDR, for what: String) -> APIError {
+        rangeFull(AddressRange(range), for: what)
+    }
+
+    public static func rangeFull(_ range: AddressRange, for what: String) -> APIError {
         var error = APIError(
             .resourceExhausted, reason: "RangeFull",
-            "no free \(range.network.family) \(what) in \(range): the range is full; "
+            "no free \(range.family) \(what) in \(range): the range is full; "
                 + "release what is not in use or configure a larger range",
             isRetryable: true)
         error.fullRange = range
@@ -101,7 +105,7 @@ extension APIError {
         writer.bool(isRetryable)
         if let fullRange {
             writer.key("family")
-            writer.string(fullRange.network.family.description)
+            writer.string(fullRange.family.description)
             writer.key("cidr")
             writer.string(fullRange.description)
         }

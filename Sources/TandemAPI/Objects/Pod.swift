@@ -63,6 +63,17 @@ public struct Pod: Sendable, Hashable {
         }
     }
 
+    /// `spec.hostNetwork`: the pod has its node's addresses, and none of its own.
+    public var usesHostNetwork: Bool { specOthers["hostNetwork"] == .true }
+
+    /// `status.phase` Succeeded or Failed: the pod "will never be restarted", and its addresses are gone.
+    public var isOver: Bool {
+        guard let phase = statusOthers["phase"] else { return false }
+        return Self.overPhases.contains(phase)
+    }
+
+    private static let overPhases = [#""Succeeded""#, #""Failed""#].map { JSONText(unchecked: Array($0.utf8)) }
+
     public func write(to writer: inout JSONWriter) {
         writer.beginObject()
         writer.members(#""apiVersion":"v1","kind":"Pod""#)

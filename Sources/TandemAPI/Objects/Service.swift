@@ -134,6 +134,8 @@ public struct ServiceSpec: Sendable, Hashable {
     public var clusterIPs: [String] = []
     public var externalName = ""
     public var loadBalancerIP = ""
+    /// nil where absent or null; `""` was written so and is not the same.
+    public var loadBalancerClass: String?
     /// nil where absent; an empty list of ports was written so and is not the same.
     public var ports: ServicePorts?
     /// Members of `spec.selector`; kept as text.
@@ -157,6 +159,7 @@ public struct ServiceSpec: Sendable, Hashable {
             case "clusterIPs": clusterIPs = try reader.readStrings() ?? []
             case "externalName": externalName = try reader.readStringOrNull() ?? ""
             case "loadBalancerIP": loadBalancerIP = try reader.readStringOrNull() ?? ""
+            case "loadBalancerClass": loadBalancerClass = try reader.readStringOrNull()
             case "ports": ports = try reader.skipNull() ? nil : try ServicePorts(from: &reader)
             case "selector": selector = try reader.readObjectText()
             default: try others.keep(key, &reader)
@@ -193,6 +196,10 @@ public struct ServiceSpec: Sendable, Hashable {
         if !loadBalancerIP.isEmpty {
             writer.key("loadBalancerIP")
             writer.string(loadBalancerIP)
+        }
+        if let loadBalancerClass {
+            writer.key("loadBalancerClass")
+            writer.string(loadBalancerClass)
         }
         if let ports {
             writer.key("ports")

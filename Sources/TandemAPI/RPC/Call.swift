@@ -21,6 +21,8 @@ public struct Call: Sendable {
 
     public var method: Method
     public var body: Body
+    /// Of an Allocate… call: the object is taken in as it stands in a cluster.
+    public var adoption: Adoption?
     /// Everything is decided and checked, nothing is kept.
     public var isDryRun = false
     /// How long the caller waits, in milliseconds, 1…600,000; nil for as long as it takes.
@@ -33,6 +35,14 @@ public struct Call: Sendable {
 
     /// It would change what is stored.
     public var isChange: Bool { method.isChange && !isDryRun }
+}
+
+/// How an object is taken in that stands in a cluster already: all that it shows is claimed exactly, or the call refused.
+public struct Adoption: Sendable, Hashable {
+    /// Of a Node: its pod CIDRs may lie outside of the cluster's.
+    public var allowsOutOfRange: Bool
+
+    public init(allowsOutOfRange: Bool = false) { self.allowsOutOfRange = allowsOutOfRange }
 }
 
 /// What `AllocatePodIPs` asks for.

@@ -52,6 +52,8 @@ private struct CallMembers {
     var ipFamilies: [String]?
     var query = ListQuery()
     var isForced = false
+    var isAdoption = false
+    var isOutOfRange = false
     var ip: IPAddress?
     var isDryRun = false
     var timeoutMilliseconds: Int?
@@ -84,6 +86,8 @@ private struct CallMembers {
         case .kind: query.poolKind = try reader.readPoolKind()
         case .limit: query.limit = try reader.readInt(in: ListQuery.limits)
         case .force: isForced = try reader.readBool()
+        case .adopt: isAdoption = try reader.readBool()
+        case .outOfRange: isOutOfRange = try reader.readBool()
         case .dryRun: isDryRun = try reader.readBool()
         case .timeoutMs: timeoutMilliseconds = try reader.readInt(in: 1...600_000)
         case .ip:
@@ -118,6 +122,14 @@ private struct CallMembers {
 
     func call(of method: Method) throws(APIError) -> Call {
         var call = Call(method, try body(of: method))
+        guard isAdoption || !isOutOfRange else {
+            throw .invalidParams("params.outOfRange: only an adoption (\"adopt\": true) may be out of range")
+        }
+        guard !isAdoption || containerID.isEmpty && ipFamilies == nil else {
+            throw .invalidParams(
+                "params.adopt: an adopted Pod is taken in as it stands; it has neither attachment nor ipFamilies here")
+        }
+        if isAdoption { call.adoption = Adoption(allowsOutOfRange: isOutOfRange) }
         call.isDryRun = isDryRun
         call.timeoutMilliseconds = timeoutMilliseconds
         return call

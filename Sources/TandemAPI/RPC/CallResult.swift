@@ -25,13 +25,15 @@ public struct CallResult: Sendable {
     /// The OpenRPC document, written once: anybody may ask for it.
     public static let openRPC = CallResult(OpenRPC.document)
 
-    /// `addresses` are those that the Service holds now; not needed by those who only look.
+    /// `addresses` are those that the Service holds now; not needed by those who only look. `kept` are those that an adopted one does not
+    /// show.
     public static func service(
-        _ document: [UInt8], holding addresses: [IPAddress] = [], isReplayed: Bool = false
+        _ document: [UInt8], holding addresses: [IPAddress] = [], kept: [IPAddress] = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("service")
             writer.text(document)
+            writer.kept(kept)
             if isReplayed { writer.replayed() }
         }
     }
@@ -51,11 +53,12 @@ public struct CallResult: Sendable {
     }
 
     public static func node(
-        _ document: [UInt8], holding podCIDRs: [CIDR] = [], isReplayed: Bool = false
+        _ document: [UInt8], holding podCIDRs: [CIDR] = [], kept: [CIDR] = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(podCIDRs: podCIDRs, isReplay: isReplayed)) { writer in
             writer.key("node")
             writer.text(document)
+            writer.kept(kept)
             if isReplayed { writer.replayed() }
         }
     }
@@ -63,7 +66,7 @@ public struct CallResult: Sendable {
     /// `gateways` in the order of `podCIDRs`.
     public static func pod(
         _ document: [UInt8], holding addresses: [IPAddress], node: String, podCIDRs: [CIDR], gateways: [IPAddress],
-        isReplayed: Bool = false
+        kept: [IPAddress] = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("pod")
@@ -77,7 +80,18 @@ public struct CallResult: Sendable {
             writer.key("gateways")
             writer.strings(gateways.map(\.description))
             writer.endObject()
+            writer.kept(kept)
             if isReplayed { writer.replayed() }
+        }
+    }
+
+    /// The object has no addresses of this server's: nothing is stored.
+    public static func notHeld(_ kind: ObjectKind, _ write: (inout JSONWriter) -> Void) -> CallResult {
+        CallResult { writer in
+            writer.key(kind.word)
+            write(&writer)
+            writer.key("held")
+            writer.bool(false)
         }
     }
 
@@ -136,6 +150,13 @@ extension JSONWriter {
         guard let token else { return }
         key("continue")
         string(token)
+    }
+
+    /// What an adopted object holds and does not show, if there is any.
+    fileprivate mutating func kept(_ ranges: [some CustomStringConvertible]) {
+        guard !ranges.isEmpty else { return }
+        key("kept")
+        strings(ranges.map(\.description))
     }
 
     fileprivate mutating func replayed() {
@@ -262,7 +283,7 @@ public struct PoolStatus: Sendable {
 
     public var name: String
     public var kind: Kind
-    public var cidr: CIDR
+    public var range: AddressRange
     public var capacity: UInt128
     public var allocated: UInt128
     /// Given back, and not to be given out again yet: nobody's, and there for a claim that finds nothing else.
@@ -271,12 +292,12 @@ public struct PoolStatus: Sendable {
     public var nodeMaskSize: Int?
 
     public init(
-        name: String, kind: Kind, cidr: CIDR, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0,
+        name: String, kind: Kind, range: AddressRange, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0,
         nodeMaskSize: Int? = nil
     ) {
         self.name = name
         self.kind = kind
-        self.cidr = cidr
+        self.range = range
         self.capacity = capacity
         self.allocated = allocated
         self.coolingDown = coolingDown
@@ -305,9 +326,9 @@ public struct PoolStatus: Sendable {
         writer.key("kind")
         writer.string(kind.rawValue)
         writer.key("family")
-        writer.string(cidr.network.family.description)
+        writer.string(range.family.description)
         writer.key("cidr")
-        writer.string(cidr.description)
+        writer.string(range.description)
         // Decimal strings: a /64 does not fit a double.
         for (name, count) in [
             ("capacity", capacity), ("allocated", allocated), ("available", available), ("coolingDown", coolingDown),

@@ -15,15 +15,24 @@ public struct CallTarget: Sendable, Equatable {
     /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`,
     /// `attachment.nodeName`, or `nodeName`.
     public var nodeName: String?
+    /// A node or a pod is to be taken in as it stands in a cluster.
+    public var isAdoption: Bool
 
-    public init(released: Kinds = [], nodeName: String? = nil) {
+    public init(released: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false) {
         self.released = released
         self.nodeName = nodeName
+        self.isAdoption = isAdoption
     }
 }
 
 extension Call {
     public var target: CallTarget {
+        var target = bodyTarget
+        target.isAdoption = adoption != nil && method != .allocateServiceIPs
+        return target
+    }
+
+    private var bodyTarget: CallTarget {
         switch body {
         case .allocateNodeCIDRs(let node): CallTarget(nodeName: node.metadata.name)
         case .getNode(let metadata): CallTarget(nodeName: metadata.name)
@@ -41,8 +50,8 @@ extension Call {
 }
 
 extension CallTarget {
-    /// Looks for it in `params`, where the reader stands: one member is read, all others are passed over. What is not found,
-    /// since it is not there, or is no string, or the text is not JSON, is left empty. O(length).
+    /// Looks for it in `params`, where the reader stands: one member is read, all others are passed over, but for `adopt`. What is not
+    /// found, since it is not there, or is no string, or the text is not JSON, is left empty. O(length).
     init(scanning params: JSONReader, of method: Method) {
         self.init()
         var reader = params
@@ -59,7 +68,7 @@ extension CallTarget {
 
     /// Of members that come twice the later one counts, as in decoding; null is none.
     private mutating func scan(
-        _ path: ArraySlice<StaticString>, _ reader: inout JSONReader
+        _ path: ArraySlice<StaticString>, _ reader: inout JSONReader, isOutermost: Bool = true
     ) throws(JSONError) {
         guard let name = path.first else {
             if try reader.skipNull() { return }
@@ -71,7 +80,13 @@ extension CallTarget {
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {
-            if name ~= key { try scan(path.dropFirst(), &reader) } else { try reader.skipValue() }
+            if name ~= key {
+                try scan(path.dropFirst(), &reader, isOutermost: false)
+            } else if isOutermost, case "adopt" = key, try reader.peek() == .bool {
+                isAdoption = try reader.readBool()
+            } else {
+                try reader.skipValue()
+            }
         }
     }
 
@@ -90,8 +105,8 @@ extension CallTarget {
             if try reader.skipNull() { continue }
             released.formUnion(kind)
             switch kind {
-            case .pod: try scan(["spec", "nodeName"], &reader)
-            case .attachment: try scan(["nodeName"], &reader)
+            case .pod: try scan(["spec", "nodeName"], &reader, isOutermost: false)
+            case .attachment: try scan(["nodeName"], &reader, isOutermost: false)
             default: try reader.skipValue()
             }
         }

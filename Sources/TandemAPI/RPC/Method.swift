@@ -22,6 +22,7 @@ public enum Parameter: String, Sendable, CaseIterable {
     case namespace, nodeName, limit, kind
     case continueToken = "continue"
     case force, ip
+    case adopt, outOfRange
     case dryRun, timeoutMs
 }
 
@@ -60,8 +61,10 @@ extension Method {
     /// The members that `params` may have beside the required ones. `timeoutMs` goes with every call.
     public var optional: [Parameter] {
         switch self {
-        case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs: [.dryRun, .timeoutMs]
-        case .allocatePodIPs: [.attachment, .ipFamilies, .dryRun, .timeoutMs]
+        case .allocateServiceIPs: [.adopt, .dryRun, .timeoutMs]
+        case .updateServiceIPs: [.dryRun, .timeoutMs]
+        case .allocateNodeCIDRs: [.adopt, .outOfRange, .dryRun, .timeoutMs]
+        case .allocatePodIPs: [.attachment, .ipFamilies, .adopt, .dryRun, .timeoutMs]
         case .listServices: [.namespace, .limit, .continueToken, .timeoutMs]
         case .listNodes: [.limit, .continueToken, .timeoutMs]
         case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]

@@ -108,17 +108,25 @@ extension Method {
         }
         let replayed: JSONValue = ["type": "boolean"]
         switch self {
-        case .allocateServiceIPs: return result(["service": OpenRPC.reference("Service"), "replayed": replayed])
+        case .allocateServiceIPs:
+            return result([
+                "service": OpenRPC.reference("Service"), "kept": OpenRPC.strings, "replayed": replayed,
+            ])
         case .updateServiceIPs:
             return result([
                 "service": OpenRPC.reference("Service"), "released": OpenRPC.strings, "replayed": replayed,
             ])
         case .getService: return result(["service": OpenRPC.reference("Service")])
-        case .allocateNodeCIDRs: return result(["node": OpenRPC.reference("Node"), "replayed": replayed])
+        case .allocateNodeCIDRs:
+            return result([
+                "node": OpenRPC.reference("Node"), "kept": OpenRPC.strings, "held": ["type": "boolean"],
+                "replayed": replayed,
+            ])
         case .getNode: return result(["node": OpenRPC.reference("Node")])
         case .allocatePodIPs:
             return result([
-                "pod": OpenRPC.reference("Pod"), "node": OpenRPC.reference("NodeAddressing"), "replayed": replayed,
+                "pod": OpenRPC.reference("Pod"), "node": OpenRPC.reference("NodeAddressing"), "kept": OpenRPC.strings,
+                "held": ["type": "boolean"], "replayed": replayed,
             ])
         case .getPod: return result(["pod": OpenRPC.reference("Pod"), "others": OpenRPC.strings])
         case .listServices: return page("Service")
@@ -159,7 +167,7 @@ extension Parameter {
         case .namespace, .nodeName, .continueToken, .ip: ["type": "string"]
         case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
-        case .force, .dryRun: ["type": "boolean", "default": false]
+        case .force, .adopt, .outOfRange, .dryRun: ["type": "boolean", "default": false]
         case .timeoutMs: ["type": "integer", "minimum": 1, "maximum": 600_000]
         }
     }

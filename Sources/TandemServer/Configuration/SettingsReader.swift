@@ -71,7 +71,8 @@ struct SettingsReader {
         let clusterCIDRs = try ranges("cluster-cidr")
         var cluster = ClusterConfiguration(
             serviceRanges: try ranges("service-cluster-ip-range"), clusterCIDRs: clusterCIDRs,
-            loadBalancerRanges: try ranges("load-balancer-ip-range"))
+            loadBalancerRanges: try loadBalancerRanges(), loadBalancerClass: values["load-balancer-class"],
+            servesUnclassedLoadBalancers: try boolean("load-balancer-default", default: true))
         cluster.nodeMaskSizeIPv4 = try integer("node-cidr-mask-size-ipv4", default: 24, in: 1...32)
         cluster.nodeMaskSizeIPv6 = try integer("node-cidr-mask-size-ipv6", default: 64, in: 1...128)
         cluster.podIPReuseDelaySeconds = try integer("pod-ip-reuse-delay", default: 60, in: 0...86_400)
@@ -105,6 +106,29 @@ struct SettingsReader {
                 ranges.append(try CIDR(parsing: part))
             } catch {
                 throw ConfigurationFault(name, "\"\(part)\": \(error)")
+            }
+        }
+        return ranges
+    }
+
+    private func loadBalancerRanges() throws(ConfigurationFault) -> [AddressRange] {
+        let name = "load-balancer-ip-range"
+        guard let text = values[name] else { return [] }
+        var ranges: [AddressRange] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            if let range = AddressRange(part) {
+                ranges.append(range)
+                continue
+            }
+            do throws(CIDR.ParseError) {
+                _ = try CIDR(parsing: part)
+            } catch {
+                let hint =
+                    part.contains("-") ? "the ends are two addresses of one family, the lower one first" : "\(error)"
+                throw ConfigurationFault(
+                    name,
+                    "\"\(part)\": \(hint); a range is a CIDR or first-last, such as 192.0.2.0/28 or 192.0.2.10-192.0.2.99"
+                )
             }
         }
         return ranges

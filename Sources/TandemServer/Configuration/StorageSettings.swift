@@ -88,12 +88,18 @@ extension SettingsReader {
 extension ClusterConfiguration {
     /// What all servers of one log must have the same of, in one form however it was written.
     var sharedFlags: [String: String] {
-        func text(_ ranges: [CIDR]) -> String { ranges.map(\.description).joined(separator: ",") }
-        return [
+        func text(_ ranges: [some CustomStringConvertible]) -> String {
+            ranges.map(\.description).joined(separator: ",")
+        }
+        var flags = [
             "service-cluster-ip-range": text(serviceRanges), "cluster-cidr": text(clusterCIDRs),
             "load-balancer-ip-range": text(loadBalancerRanges), "node-cidr-mask-size-ipv4": "\(nodeMaskSizeIPv4)",
             "node-cidr-mask-size-ipv6": "\(nodeMaskSizeIPv6)", "pod-ip-reuse-delay": "\(podIPReuseDelaySeconds)",
             "auto-register-nodes": "\(autoRegisterNodes)",
         ]
+        // What was kept before these flags were there says nothing of them.
+        if let loadBalancerClass { flags["load-balancer-class"] = loadBalancerClass }
+        if !servesUnclassedLoadBalancers { flags["load-balancer-default"] = "false" }
+        return flags
     }
 }

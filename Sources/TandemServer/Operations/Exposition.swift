@@ -170,18 +170,18 @@ struct Exposition: Sendable {
         let prefix = "kube_apiserver_clusterip_allocator_"
         metrics.add(
             prefix + "allocated_ips", .gauge, "Cluster IPs in use, by range.",
-            ranges.map { ([("cidr", $0.cidr.description)], $0.allocated.description) })
+            ranges.map { ([("cidr", $0.range.description)], $0.allocated.description) })
         metrics.add(
             prefix + "available_ips", .gauge, "Cluster IPs not in use, by range.",
-            ranges.map { ([("cidr", $0.cidr.description)], $0.available.description) })
+            ranges.map { ([("cidr", $0.range.description)], $0.available.description) })
         func scopes(
             _ isStatic: AllocationCounts.ClusterIP, _ isDynamic: AllocationCounts.ClusterIP
         ) -> [(labels: MetricsText.Labels, value: String)] {
             ranges.flatMap { range in
                 [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
                     (
-                        [("cidr", range.cidr.description), ("scope", scope)],
-                        String(engine.allocations.clusterIPs(range.cidr.network.family, what))
+                        [("cidr", range.range.description), ("scope", scope)],
+                        String(engine.allocations.clusterIPs(range.range.family, what))
                     )
                 }
             }
@@ -196,8 +196,11 @@ struct Exposition: Sendable {
 
     private func addNodeCIDRs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
         let prefix = "node_ipam_controller_"
+        func count(_ what: AllocationCounts.NodeCIDR) -> (PoolStatus) -> String {
+            { range in String(range.range.cidr.map { engine.allocations.nodeCIDRs($0, what) } ?? 0) }
+        }
         func each(_ value: (PoolStatus) -> String) -> [(labels: MetricsText.Labels, value: String)] {
-            ranges.map { ([("clusterCIDR", $0.cidr.description)], value($0)) }
+            ranges.map { ([("clusterCIDR", $0.range.description)], value($0)) }
         }
         metrics.add(
             prefix + "cidrset_usage_cidrs", .gauge, "The share of pod CIDRs in use, 0 to 1.",
@@ -207,29 +210,30 @@ struct Exposition: Sendable {
             prefix + "cirdset_max_cidrs", .gauge, "Pod CIDRs that can be handed out.", each { $0.capacity.description })
         metrics.add(
             prefix + "cidrset_cidrs_allocations_total", .counter, "Pod CIDRs handed out.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr, .allocated)) })
+            each(count(.allocated)))
         metrics.add(
             prefix + "cidrset_cidrs_releases_total", .counter, "Pod CIDRs taken back.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr, .released)) })
+            each(count(.released)))
     }
 }
 
 /// A range of the cluster, or all pods' pools in one, as the metrics show it.
 private struct PoolTotal {
     var kind: PoolStatus.Kind
-    var cidr: CIDR
+    var range: AddressRange
     var capacity: UInt128
     var allocated: UInt128
 
     init(_ range: PoolStatus) {
-        (kind, cidr, capacity, allocated) = (range.kind, range.cidr, range.capacity, range.allocated)
+        (kind, self.range, capacity, allocated) = (range.kind, range.range, range.capacity, range.allocated)
     }
 
     init(_ pods: PodRangeUsage) {
-        (kind, cidr, capacity, allocated) = (.pod, pods.cidr, pods.capacity, UInt128(max(0, pods.allocated)))
+        (kind, range, capacity) = (.pod, AddressRange(pods.cidr), pods.capacity)
+        allocated = UInt128(max(0, pods.allocated))
     }
 
     var labels: MetricsText.Labels {
-        [("kind", kind.rawValue), ("family", cidr.family.description), ("cidr", cidr.description)]
+        [("kind", kind.rawValue), ("family", range.family.description), ("cidr", range.description)]
     }
 }

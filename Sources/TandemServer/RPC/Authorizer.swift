@@ -71,7 +71,8 @@ enum Authorizer {
     /// knows where the pod lies, holds them to the scope.
     private static func permits(node: String, _ method: Method, _ target: () -> CallTarget) -> Bool {
         switch method {
-        case .allocateNodeCIDRs, .getNode, .allocatePodIPs, .listPods: target().nodeName == node
+        case .allocateNodeCIDRs, .allocatePodIPs: target().nodeName == node && !target().isAdoption
+        case .getNode, .listPods: target().nodeName == node
         case .getPod: true
         case .release:
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
@@ -89,6 +90,7 @@ extension Identity {
     }
 
     fileprivate func refusedAction(_ method: Method, _ target: () -> CallTarget) -> String {
+        if node != nil, target().isAdoption { return "adopt: a node's agent asks for addresses of its own" }
         if let node { return "call \(method.rawValue) for anything but node \"\(node)\" and its pods" }
         guard method == .release else { return "call \(method.rawValue)" }
         return "release \(target().released.contains(.service) ? "Services" : "Pods, attachments or Nodes")"
