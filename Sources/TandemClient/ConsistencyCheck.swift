@@ -7,6 +7,8 @@ public struct ConsistencyCheck: Sendable {
     public private(set) var addresses = 0
 
     private var owners: [IPAddress: String] = [:]
+    /// The server has no service range: cluster IPs are the cluster's, and two Services may show one for a while.
+    private var recordsClusterIPs = false
     private var nodes: [String: [CIDR]] = [:]
 
     /// Reads everything and looks it over. Objects change while it reads: where something does not fit, it reads again,
@@ -23,6 +25,7 @@ public struct ConsistencyCheck: Sendable {
         let nodes = try await client.list(.listNodes)
         let pods = try await client.list(.listPods)
         let pools = try await client.pools()
+        check.recordsClusterIPs = !pools.contains { $0["kind"] == "Service" }
         for service in services { check.add(service: service) }
         for node in nodes { check.add(node: node) }
         for pod in pods { check.add(pod: pod) }
@@ -45,13 +48,17 @@ public struct ConsistencyCheck: Sendable {
         if ips.first != spec?["clusterIP"]?.stringValue { faults.append("\(name): clusterIP is not clusterIPs[0]") }
         let families = Self.strings(spec?["ipFamilies"])
         for (index, ip) in ips.enumerated() where ip != "None" {
-            guard let address = IPAddress(ip), index < families.count, address.family.description == families[index]
+            guard let address = IPAddress(zeroPadded: ip),
+                index < families.count && address.family.description == families[index]
+                    || recordsClusterIPs && families.isEmpty
             else {
                 faults.append("\(name): clusterIPs[\(index)] \(ip) is not of ipFamilies[\(index)]")
                 continue
             }
+            if recordsClusterIPs, let other = owners[address], other.hasPrefix("Service ") { continue }
             own(address, name)
         }
+        for ip in Self.strings(service["kept"]) { if let address = IPAddress(ip) { own(address, name) } }
         for ingress in service["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? [] {
             if let address = ingress["ip"]?.stringValue.flatMap({ IPAddress($0) }) { own(address, name) }
         }
@@ -102,7 +109,8 @@ public struct ConsistencyCheck: Sendable {
         let services = owners.filter { $0.value.hasPrefix("Service ") }.keys.sorted()
         let podCIDRs = nodes.values.joined().sorted()
         for pool in pools {
-            guard let name = pool["name"]?.stringValue, let range = pool["cidr"]?.stringValue.flatMap({ CIDR($0) }),
+            guard let name = pool["name"]?.stringValue,
+                let range = pool["cidr"]?.stringValue.flatMap({ AddressRange($0) }),
                 let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
             else {
                 faults.append("a pool that can't be read: \(pool.text)")
@@ -111,6 +119,7 @@ public struct ConsistencyCheck: Sendable {
             let held: Int
             switch pool["kind"] {
             case "NodeCIDR":
+                guard let range = range.cidr else { continue }
                 let length = pool["nodeMaskSize"]?.intValue ?? range.prefixLength
                 held = Self.subnets(of: range, length, around: podCIDRs, services)
             case "Pod": held = addresses.within(range).count
@@ -125,7 +134,8 @@ public struct ConsistencyCheck: Sendable {
     private static func subnets(of range: CIDR, _ length: Int, around podCIDRs: [CIDR], _ services: [IPAddress]) -> Int
     {
         let held = podCIDRs.filter { range.contains($0) && $0.prefixLength >= length }.map(\.network)
-        return Set((held + services.within(range)).map { CIDR(containing: $0, prefixLength: length) }).count
+        return Set((held + services.within(AddressRange(range))).map { CIDR(containing: $0, prefixLength: length) })
+            .count
     }
 
     private mutating func compare(_ status: JSONValue, _ address: IPAddress, _ owner: String) {
@@ -151,7 +161,7 @@ public struct ConsistencyCheck: Sendable {
 
 extension [IPAddress] {
     /// Of addresses in order those in a range. O(log count).
-    fileprivate func within(_ range: CIDR) -> ArraySlice<IPAddress> {
+    fileprivate func within(_ range: AddressRange) -> ArraySlice<IPAddress> {
         self[firstIndex(sorted: { $0 >= range.first })..<firstIndex(sorted: { $0 > range.last })]
     }
 

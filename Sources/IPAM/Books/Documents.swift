@@ -33,6 +33,12 @@ enum Documents {
         return text
     }
 
+    /// An object with a member more, behind all others, that its document does not have. O(length).
+    static func adding(_ name: String, to document: [UInt8], _ write: (inout JSONWriter) -> Void) -> [UInt8] {
+        guard document.last == UInt8(ascii: "}") else { return document }
+        return document.dropLast() + #","\#(name)":"#.utf8 + encode(write) + [UInt8(ascii: "}")]
+    }
+
     /// What releases before 1.1 stored, in today's form: the version is cut out. O(length).
     static func withoutVersion(_ document: UnsafeRawBufferPointer) -> [UInt8] {
         guard let place = VersionPlace(document), place.end < place.next else { return Array(document) }

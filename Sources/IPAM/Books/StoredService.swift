@@ -57,8 +57,12 @@ final class StoredService: @unchecked Sendable {
 
     var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }
 
-    /// As it is served. O(length).
-    var served: [UInt8] { Documents.served(document, version) }
+    /// As it is served: with what it holds and does not show, where an adoption left that. O(length).
+    var served: [UInt8] {
+        let text = Documents.served(document, version)
+        guard !context.kept.isEmpty else { return text }
+        return Documents.adding("kept", to: text) { $0.strings(context.kept.map(\.description)) }
+    }
 
     /// The object decoded from its text, with its version. O(length).
     func decoded() throws(APIError) -> Service {

@@ -282,12 +282,9 @@ extension AddressPool {
 extension StoredPod {
     /// As lists and `GetPod` serve it: with its attachment, where it has one. O(length).
     fileprivate var shown: [UInt8] {
-        var document = served
         let identity = identity
-        guard let containerID = identity.containerID, document.last == UInt8(ascii: "}") else { return document }
-        document.removeLast()
-        document.append(contentsOf: #","attachment":"#.utf8)
-        document += Documents.encode { writer in
+        guard let containerID = identity.containerID else { return served }
+        return Documents.adding("attachment", to: served) { writer in
             writer.beginObject()
             writer.key("containerID")
             writer.string(containerID)
@@ -295,7 +292,5 @@ extension StoredPod {
             writer.string(identity.ifName)
             writer.endObject()
         }
-        document.append(UInt8(ascii: "}"))
-        return document
     }
 }

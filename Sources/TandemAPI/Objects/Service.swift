@@ -102,6 +102,8 @@ public struct Service: Sendable, Hashable {
             case "metadata": if try !reader.skipNull() { metadata = try ObjectMeta(from: &reader) }
             case "spec": if try !reader.skipNull() { spec = try ServiceSpec(from: &reader) }
             case "status": if try !reader.skipNull() { status = try ServiceStatus(from: &reader) }
+            // As an adopted one is served: the server's to say.
+            case "kept": try reader.skipValue()
             default: try others.keep(key, &reader)
             }
         }
