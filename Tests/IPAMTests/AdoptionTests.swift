@@ -383,6 +383,49 @@ struct AdoptionTests {
         changed.stop()
     }
 
+    @Test("who shows an address, at random, over restarts, against a table", arguments: [1, 2, 3] as [UInt64])
+    func agreesWithATable(_ seed: UInt64) async throws {
+        func start() throws -> EngineHarness { try self.start { $0.serviceRanges = [] } }
+        var harness = try start()
+        var random = SeededGenerator(seed: seed)
+        let addresses = ["10.100.0.5", "10.100.0.6", "fd00:10:100::5", "fd00:10:100::6"]
+        // What each Service holds: what it shows, and what it has shown since it was last updated.
+        var table: [String: Set<String>] = [:]
+        for step in 0..<300 {
+            let name = "s\(Int.random(in: 0..<6, using: &random))"
+            var ips = [addresses[Int.random(in: 0...1, using: &random)]]
+            if Bool.random(using: &random) { ips.append(addresses[Int.random(in: 2...3, using: &random)]) }
+            var service = try service(name, name, ips)
+            service["metadata"]?["resourceVersion"] = "0"
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0:
+                harness.stop()
+                harness = try start()
+            case 1:
+                _ = try await harness.call(.release, ["service": ["metadata": ["name": .string(name)]]]).get()
+                table[name] = nil
+            case 2:
+                if (try? await harness.call(.updateServiceIPs, ["service": service]).get()) != nil {
+                    table[name] = Set(ips)
+                } else {
+                    #expect(table[name] == nil, "step \(step)")
+                }
+            default:
+                let answer = try await adopt(harness, service: service).get()
+                let kept = table[name, default: []].subtracting(ips)
+                #expect(Set(strings(answer["kept"])) == kept, "step \(step)")
+                table[name] = kept.union(ips)
+            }
+            for text in addresses {
+                let address = try #require(IPAddress(text))
+                let holders = table.filter { $0.value.contains(text) }.keys.sorted()
+                #expect(harness.engine.books.recorderCount(of: address) == holders.count, "step \(step): \(text)")
+                #expect(try owner(harness, text) == holders.first, "step \(step): \(text)")
+            }
+        }
+        harness.stop()
+    }
+
     @Test("one address is recorded of so many Services, and no more")
     func boundsRecorders() async throws {
         let harness = try start { $0.serviceRanges = [] }

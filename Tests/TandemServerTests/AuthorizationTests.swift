@@ -19,6 +19,15 @@ struct AuthorizationTests {
         ("ListNodes", .listNodes, [:]),
         ("AllocatePodIPs n1", .allocatePodIPs, ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n1"]]]),
         ("AllocatePodIPs n2", .allocatePodIPs, ["pod": ["metadata": ["name": "p2"], "spec": ["nodeName": "n2"]]]),
+        (
+            "AllocateNodeCIDRs n1 adopt", .allocateNodeCIDRs,
+            ["adopt": true, "node": ["metadata": ["name": "n1"]], "dryRun": true]
+        ),
+        (
+            "AllocatePodIPs n1 adopt", .allocatePodIPs,
+            ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n1"]], "adopt": true, "dryRun": true]
+        ),
+        ("AllocateServiceIPs adopt", .allocateServiceIPs, ["service": ["metadata": ["name": "a"]], "adopt": true]),
         ("GetPod n1", .getPod, ["pod": ["metadata": ["name": "p1"]]]),
         ("GetPod n2", .getPod, ["pod": ["metadata": ["name": "p2"]]]),
         ("ListPods", .listPods, [:]),
@@ -41,7 +50,8 @@ struct AuthorizationTests {
         ("masters", everything),
         (
             "services",
-            lookups.union(["AllocateServiceIPs", "UpdateServiceIPs", "GetService", "ListServices", "Release service"])
+            lookups.union([
+                "AllocateServiceIPs", "AllocateServiceIPs adopt", "UpdateServiceIPs", "GetService", "ListServices", "Release service"])
         ),
         (
             "pods",

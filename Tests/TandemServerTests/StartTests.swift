@@ -28,7 +28,14 @@ struct StartTests {
         func ranges(_ service: String, _ more: String...) -> Command.Result {
             start(["--service-cluster-ip-range=\(service)", data] + more)
         }
-        expectFault(start([data]), "service-cluster-ip-range", "10.96.0.0/16")
+        expectFault(start([data]), "service-cluster-ip-range", "10.96.0.0/16", "--cluster-cidr", "--load-balancer-ip-range")
+        for (range, words) in [
+            ("192.0.2.9-192.0.2.8", "lower one first"), ("192.0.2.1-fd00::1", "one family"), ("192.0.2.1", "first-last"),
+            ("192.0.2.0/24,192.0.2.9-192.0.2.99", "overlaps"), ("10.0.0.0-12.0.0.0", "wider than a /8"),
+            ("192.0.2.0/24,", "\"\""),
+        ] {
+            expectFault(start([data, "--load-balancer-ip-range=\(range)"]), "load-balancer-ip-range", words)
+        }
         expectFault(ranges("10.96.0.0/16,10.97.0.0/16"), "service-cluster-ip-range", "both IPv4")
         expectFault(ranges("10.96.0.1/16"), "service-cluster-ip-range", "host bits", "10.96.0.0/16")
         expectFault(ranges("10.96.0.0"), "service-cluster-ip-range", "10.96.0.0")
@@ -43,6 +50,23 @@ struct StartTests {
         expectFault(
             ranges("10.96.0.0/16", "--cluster-cidr=10.244.0.0/16,fd00::/48", "--node-cidr-mask-size=24"),
             "node-cidr-mask-size", "one family")
+    }
+
+    @Test("a server for nodes, or for load balancers, alone", arguments: ["cluster-cidr", "load-balancer-ip-range"])
+    func servesOneKind(_ flag: String) throws {
+        let directory = ScratchDirectory()
+        let range = flag == "cluster-cidr" ? "10.244.0.0/16" : "192.0.2.10-192.0.2.12,198.51.100.1/32"
+        let server = try ServerProcess(directory.path, ["--\(flag)=\(range)"])
+        let stream = try LineStream(port: server.port)
+        let service = stream.call(
+            .allocateServiceIPs,
+            ["service": ["metadata": ["name": "a"], "spec": ["type": "LoadBalancer", "clusterIP": "10.9.8.7"]]])
+        #expect(service?["result"]?["service"]?["spec"]?["clusterIPs"] == ["10.9.8.7"])
+        let ingress = service?["result"]?["service"]?["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? []
+        #expect(ingress.count == (flag == "cluster-cidr" ? 0 : 1))
+        let pod = stream.call(.allocatePodIPs, ["pod": ["metadata": ["name": "p"], "spec": ["nodeName": "n1"]]])
+        #expect((pod?["result"] != nil) == (flag == "cluster-cidr"))
+        #expect(server.stop() == 0)
     }
 
     @Test("wrong files, keys and places")

@@ -84,7 +84,7 @@ extension Engine {
             claimed.decision.service.metadata.resourceVersion = nil
             let holdings = claimed.holdings(over: stored)
             let released = stored.addresses.filter { old in !holdings.contains { $0.address == old } }
-            if Documents.encode(claimed.decision.service.write) == stored.document {
+            if Documents.encode(claimed.decision.service.write) == stored.document, stored.context.kept.isEmpty {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 giveBack(claimed.claims)
                 if let replayed { return replay(replayed) }
