@@ -115,7 +115,8 @@ let package = Package(
         .target(
             name: "FaultyLog", dependencies: ["Ledger", "Addressing"], path: "Tests/FaultyLog", swiftSettings: settings),
         .target(
-            name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI"], path: "Tests/ServerSupport",
+            name: "ServerSupport", dependencies: ["TestSupport", "TandemAPI", "OpenSSLTLS", nio, nioPosix],
+            path: "Tests/ServerSupport",
             swiftSettings: settings),
         .target(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
@@ -160,7 +161,7 @@ let package = Package(
             swiftSettings: settings),
         tests(
             "HostileTests",
-            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "OpenSSLTLS", nio, nioPosix]),
+            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", nio]),
         tests("YAMLDocumentsTests", ["TestSupport", "YAMLDocuments", "TandemAPI"]),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
@@ -203,7 +204,7 @@ let package = Package(
             "TandemServerTests",
             [
                 "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Measures",
-                "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix,
+                "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),
     ]
 )

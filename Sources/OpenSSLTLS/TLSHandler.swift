@@ -2,10 +2,10 @@ public import NIOCore
 
 /// TLS for a channel, either side of it: ciphertext towards the socket, plaintext towards the rest of the pipeline.
 ///
-/// Put it first. It fires `TLSHandshakeCompleted` before any data, `ChannelEvent.inputClosed` when the peer has said
-/// that it sends no more, and `TLSError` when the connection failed, which it then closes. What is written before the
-/// handshake is done waits for it; what is written between two flushes leaves in as few records as hold it. Closing
-/// says so to the peer and waits for it to do likewise, but not for long.
+/// Put it next to the socket. It fires `TLSHandshakeCompleted` before any data, `ChannelEvent.inputClosed` when the peer has
+/// said that it sends no more, be it in TLS's words or TCP's, and `TLSError` when the connection failed, which it then closes.
+/// What is written before the handshake is done waits for it; what is written between two flushes leaves in as few records as
+/// hold it. Closing says so to the peer; that it, or the alert of a failure, gets there is for whoever closes the socket.
 ///
 /// One instance a channel; it runs on the channel's event loop and never blocks.
 public final class TLSHandler: ChannelDuplexHandler {
@@ -18,13 +18,10 @@ public final class TLSHandler: ChannelDuplexHandler {
         case inactive
         case handshaking(TLSConnection)
         case open(TLSConnection)
-        /// We have said that we are done; the peer has not.
-        case closing(TLSConnection)
+        /// We have said that we send no more.
+        case ended(TLSConnection)
         case closed
     }
-
-    /// For the peer to answer the end of the connection with its own.
-    private static let closeTimeout = TimeAmount.seconds(2)
 
     private let tls: TLSContext
     private let handshakeTimeout: TimeAmount
@@ -33,9 +30,6 @@ public final class TLSHandler: ChannelDuplexHandler {
     private var waiting = WaitingWrites()
     /// The peer has said that it sends no more.
     private var isInputClosed = false
-    /// We have closed, and the time in which the peer may answer that runs.
-    private var isAwaitingPeer = false
-    private var closePromise: EventLoopPromise<Void>?
 
     public init(context: TLSContext, handshakeTimeout: TimeAmount = .seconds(10)) {
         tls = context
@@ -57,8 +51,6 @@ public final class TLSHandler: ChannelDuplexHandler {
         timer?.cancel()
         state = .closed
         waiting.fail(ChannelError.ioOnClosedChannel)
-        closePromise?.succeed()
-        closePromise = nil
     }
 
     private func start(_ context: ChannelHandlerContext) {
@@ -66,8 +58,10 @@ public final class TLSHandler: ChannelDuplexHandler {
         do throws(TLSError) {
             let connection = try TLSConnection(tls, allocator: context.channel.allocator)
             state = .handshaking(connection)
-            schedule(context, after: handshakeTimeout) { handler, context in
-                handler.fail(context, TLSError(.handshakeTimedOut, "the TLS handshake took too long"))
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            timer = context.eventLoop.scheduleTask(in: handshakeTimeout) {
+                bound.value.0.fail(
+                    bound.value.1, TLSError(.handshakeTimedOut, "the TLS handshake took too long"))
             }
             handshake(context, connection)
         } catch {
@@ -105,31 +99,19 @@ public final class TLSHandler: ChannelDuplexHandler {
         timer?.cancel()
         state = .closed
         waiting.fail(ChannelError.ioOnClosedChannel)
-        closePromise?.succeed()
-        closePromise = nil
         context.fireChannelInactive()
     }
 
     private static let closedInHandshake = TLSError(
         .closedInHandshake, "the connection closed before the TLS handshake was done")
 
-    /// Reports and closes, without a further word to the peer.
+    /// Reports and closes.
     private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
         timer?.cancel()
         state = .closed
         waiting.fail(error)
         context.fireErrorCaught(error)
-        let promise = closePromise
-        closePromise = nil
-        context.close(mode: .all, promise: promise)
-    }
-
-    private func schedule(
-        _ context: ChannelHandlerContext, after delay: TimeAmount,
-        _ task: @escaping @Sendable (TLSHandler, ChannelHandlerContext) -> Void
-    ) {
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        timer = context.eventLoop.scheduleTask(in: delay) { task(bound.value.0, bound.value.1) }
+        context.close(promise: nil)
     }
 
     // MARK: Inbound
@@ -163,8 +145,7 @@ public final class TLSHandler: ChannelDuplexHandler {
         } catch {
             failure = error
         }
-        // When we are done, what the peer still says has no reader.
-        if case .open = state, plaintext.readableBytes > 0 {
+        if plaintext.readableBytes > 0 {
             context.fireChannelRead(Self.wrapInboundOut(plaintext))
         }
         if let failure {
@@ -179,9 +160,18 @@ public final class TLSHandler: ChannelDuplexHandler {
         guard !isInputClosed else { return }
         isInputClosed = true
         switch state {
-        case .closing: finishClosing(context)
-        case .open: context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
-        default: break
+        case .handshaking: fail(context, Self.closedInHandshake)
+        case .open, .ended: context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        case .inactive, .closed: break
+        }
+    }
+
+    public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // Where a socket may be closed on one side. Whether a message was cut off is for those to see who know its length.
+        if case ChannelEvent.inputClosed = event {
+            inputClosed(context)
+        } else {
+            context.fireUserInboundEventTriggered(event)
         }
     }
 
@@ -196,7 +186,7 @@ public final class TLSHandler: ChannelDuplexHandler {
         case .open(let connection): encrypt(context, connection)
         // It goes when the handshake is done.
         case .inactive, .handshaking: waiting.isFlushed = true
-        case .closing, .closed: waiting.fail(ChannelError.ioOnClosedChannel)
+        case .ended, .closed: waiting.fail(ChannelError.ioOnClosedChannel)
         }
     }
 
@@ -221,59 +211,25 @@ public final class TLSHandler: ChannelDuplexHandler {
             promise?.fail(ChannelError.operationUnsupported)
             return
         }
-        switch state {
-        case .open(let connection):
+        timer?.cancel()
+        waiting.fail(ChannelError.ioOnClosedChannel)
+        if case .open(let connection) = state {
             connection.sendCloseNotify()
             send(context, connection)
-            waiting.fail(ChannelError.ioOnClosedChannel)
-            state = .closing(connection)
-            guard mode == .all else {
-                promise?.succeed()
-                return
-            }
-            keep(promise)
-            awaitPeer(context)
-        case .closing:
-            guard mode == .all else {
-                promise?.succeed()
-                return
-            }
-            keep(promise)
-            awaitPeer(context)
-        case .inactive, .handshaking, .closed:
-            timer?.cancel()
-            state = .closed
-            waiting.fail(ChannelError.ioOnClosedChannel)
-            context.close(mode: .all, promise: promise)
+            state = .ended(connection)
         }
-    }
-
-    private func keep(_ promise: EventLoopPromise<Void>?) {
-        closePromise.setOrCascade(to: promise)
-    }
-
-    private func awaitPeer(_ context: ChannelHandlerContext) {
-        if isInputClosed { return finishClosing(context) }
-        // Who closes again and again must not put off the end.
-        guard !isAwaitingPeer else { return }
-        isAwaitingPeer = true
-        timer?.cancel()
-        schedule(context, after: Self.closeTimeout) { handler, context in handler.finishClosing(context) }
-    }
-
-    private func finishClosing(_ context: ChannelHandlerContext) {
-        guard case .closing = state else { return }
-        timer?.cancel()
-        state = .closed
-        let promise = closePromise
-        closePromise = nil
-        context.close(mode: .all, promise: promise)
+        if case .ended = state, mode == .output {
+            promise?.succeed()
+        } else {
+            state = .closed
+            context.close(promise: promise)
+        }
     }
 
     /// The connection, once its handshake is done and until it is closed.
     private var connection: TLSConnection? {
         switch state {
-        case .open(let connection), .closing(let connection): connection
+        case .open(let connection), .ended(let connection): connection
         case .inactive, .handshaking, .closed: nil
         }
     }

@@ -61,7 +61,8 @@ public final class Server: Service {
             ) {
                 exposition.text()
             }, connections: connections,
-            anonymous: configuration.clientAuthentication == .none ? .administrator : nil, logger: logger)
+            anonymous: configuration.clientAuthentication == .none ? .administrator : nil,
+            failures: HandshakeFailures(connections.metrics, logger), logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
             let listener = try await Startup.bind(configuration, group, setup, connections, logger)

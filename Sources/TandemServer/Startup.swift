@@ -1,6 +1,7 @@
 import Addressing
 import EtcdClient
 import EtcdLog
+import Glibc
 import IPAM
 import Ledger
 import Logging
@@ -94,7 +95,7 @@ enum Startup {
                     "connections": "\(maximum)", "maxConnections": "\(asked)", "openFilesLimit": "\(limit)",
                 ])
         }
-        return Connections(maximum: maximum)
+        return Connections(maximum: maximum, logger)
     }
 
     static func bind(
@@ -111,6 +112,13 @@ enum Startup {
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // Who has said all he wants to say still gets his answers.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // A peer that is gone without a word is noticed after two and a half minutes, as Go's servers notice it.
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPIDLE)), value: 15)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPINTVL)), value: 15)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPCNT)), value: 9)
             // One read of each connection in turn: however much many of them send, answers leave in between.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(
@@ -119,14 +127,22 @@ enum Startup {
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard connections.admit(channel) else { throw ChannelError.eof }
                     try setup.install(on: channel)
                 }
             }
+        let (address, port) = (configuration.bindAddress, configuration.securePort)
         do {
-            return try await bootstrap.bind(
-                host: configuration.bindAddress.description, port: configuration.securePort
-            ).get()
+            guard address.bits == 0 else { return try await bootstrap.bind(host: "\(address)", port: port).get() }
+            do {
+                // All addresses of the machine are those of both families.
+                return try await bootstrap.serverChannelOption(
+                    ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 0
+                )
+                .bind(host: "::", port: port).get()
+            } catch let error as IOError where [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.errnoCode) {
+                // The machine has no IPv6.
+                return try await bootstrap.bind(host: "0.0.0.0", port: port).get()
+            }
         } catch {
             throw bindFault(configuration, error)
         }

@@ -74,7 +74,9 @@ struct RangeOptions: ParsableArguments {
 }
 
 struct ServingOptions: ParsableArguments {
-    @Option(name: .customLong("bind-address"), help: "The address to listen on. (default: 127.0.0.1)")
+    @Option(
+        name: .customLong("bind-address"),
+        help: "The address to listen on; 0.0.0.0 or :: for all, of both families. (default: 127.0.0.1)")
     var bindAddress: String?
 
     @Option(

@@ -127,7 +127,7 @@ struct CallTests {
 
     @Test(
         "HTTP: what is no request is told so, behind the answers that are due",
-        arguments: ["", "GET /livez HTTP/1.1\r\n\r\n"])
+        arguments: ["", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"])
     func refusesWhatIsNoHTTP(_ before: String) throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)

@@ -52,7 +52,9 @@ final class RPCSession: Asker {
     var peerText: String { Self.text(peer) }
 
     static func text(_ address: SocketAddress?) -> String {
-        guard let address, let host = address.ipAddress, let port = address.port else { return "unknown" }
+        guard let address, var host = address.ipAddress, let port = address.port else { return "unknown" }
+        // As a socket of both families shows a client over IPv4.
+        if host.hasPrefix("::ffff:"), host.contains(".") { host.removeFirst("::ffff:".count) }
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 

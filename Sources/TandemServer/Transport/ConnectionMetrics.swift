@@ -5,7 +5,7 @@ import OpenSSLTLS
 struct ConnectionMetrics: Sendable {
     enum Event: String, CaseIterable, Sendable {
         case accepted
-        /// Closed at once: there were too many.
+        /// Told so and closed: there were too many.
         case refused
     }
 
@@ -18,6 +18,8 @@ struct ConnectionMetrics: Sendable {
         case refusedByPeer = "refused_by_peer"
         case timeout
         case closed
+        /// HTTP without TLS.
+        case plainText = "plain_text"
         case other
 
         init(_ error: any Error) {
@@ -28,6 +30,7 @@ struct ConnectionMetrics: Sendable {
                 case .refusedByPeer: .refusedByPeer
                 case .handshakeTimedOut: .timeout
                 case .closedInHandshake: .closed
+                case nil where error is PlainTextAnswer.Fault: .plainText
                 default: .other
                 }
         }

@@ -1,7 +1,6 @@
 import Logging
 import Measures
 import NIOCore
-import NIOHTTP1
 import OpenSSLTLS
 
 /// Puts the handlers of one connection in place: TLS first, and what ALPN agreed on once the handshake is done.
@@ -18,11 +17,18 @@ struct ConnectionSetup: Sendable {
     let connections: Connections
     /// Who calls where no certificates are asked for.
     let anonymous: Identity?
+    let failures: HandshakeFailures
     let logger: Logger
 
     /// On the connection's event loop.
     func install(on channel: any Channel) throws {
         let pipeline = channel.pipeline.syncOperations
+        switch connections.admit(channel) {
+        case .admitted: break
+        case .refused: return try pipeline.addHandlers([LingeringClose(), RefusedConnection()])
+        case .dropped: throw ChannelError.eof
+        }
+        try pipeline.addHandlers([LingeringClose(), PlainTextAnswer()])
         try pipeline.addHandler(TLSHandler(context: certificates.context, handshakeTimeout: limits.handshakeTimeout))
         try pipeline.addHandler(ProtocolChooser(setup: self))
     }
@@ -42,7 +48,6 @@ struct ConnectionSetup: Sendable {
         case .stream:
             try pipeline.addHandler(StreamHandler(service: service, session: session))
         case .http:
-            try pipeline.addHandler(ByteToMessageHandler(HTTPHandler.makeDecoder()))
             try pipeline.addHandler(HTTPHandler(service: service, session: session, operations: operations))
         }
         try pipeline.addHandler(ConnectionErrors(logger: logger))
@@ -74,10 +79,7 @@ private final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHand
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        setup.connections.metrics.failures.add(ConnectionMetrics.Failure(error))
-        setup.logger.debug(
-            "a connection failed in its handshake",
-            metadata: ["error": "\(error)", "peer": "\(RPCSession.text(context.remoteAddress))"])
+        setup.failures.note(error, from: context.remoteAddress)
         context.close(promise: nil)
     }
 }

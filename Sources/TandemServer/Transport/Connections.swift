@@ -1,3 +1,4 @@
+import Logging
 import Measures
 import NIOCore
 import Synchronization
@@ -7,16 +8,32 @@ final class Connections: Sendable {
     let metrics = ConnectionMetrics()
     private let maximum: Int
     private let open = Mutex<[ObjectIdentifier: any Channel]>([:])
+    /// Those that are being told that there are too many. Relaxed: a count that orders nothing.
+    private let refused = Atomic<Int>(0)
+    private let tally = RefusalTally()
+    private let logger: Logger
+
+    /// Fewer than the descriptors that are kept for them and others.
+    private static let mostRefused = 32
+
+    enum Admission {
+        /// Counted until it closes.
+        case admitted
+        /// To be told that there are too many.
+        case refused
+        /// To be closed at once: too many are being told already.
+        case dropped
+    }
 
     /// Past `maximum` a new connection is not admitted.
-    init(maximum: Int) {
+    init(maximum: Int, _ logger: Logger) {
         self.maximum = maximum
+        self.logger = logger
     }
 
     var count: Int { open.withLock { $0.count } }
 
-    /// Whether there is room; the connection is counted until it closes.
-    func admit(_ channel: any Channel) -> Bool {
+    func admit(_ channel: any Channel) -> Admission {
         let id = ObjectIdentifier(channel)
         let isAdmitted = open.withLock { open in
             guard open.count < maximum else { return false }
@@ -24,10 +41,23 @@ final class Connections: Sendable {
             return true
         }
         metrics.events.add(isAdmitted ? .accepted : .refused)
-        if isAdmitted {
-            channel.closeFuture.whenComplete { _ in self.open.withLock { _ = $0.removeValue(forKey: id) } }
+        guard isAdmitted else { return refuse(channel) }
+        channel.closeFuture.whenComplete { _ in self.open.withLock { _ = $0.removeValue(forKey: id) } }
+        return .admitted
+    }
+
+    private func refuse(_ channel: any Channel) -> Admission {
+        if let count = tally.note(.now()) {
+            logger.warning(
+                "connections are refused: there are as many as --max-connections and the limit of open files let in",
+                metadata: ["connections": "\(count)", "open": "\(maximum)"])
         }
-        return isAdmitted
+        guard refused.wrappingAdd(1, ordering: .relaxed).oldValue < Self.mostRefused else {
+            refused.wrappingSubtract(1, ordering: .relaxed)
+            return .dropped
+        }
+        channel.closeFuture.whenComplete { _ in self.refused.wrappingSubtract(1, ordering: .relaxed) }
+        return .refused
     }
 
     /// Closes each connection in an orderly way and waits for all.

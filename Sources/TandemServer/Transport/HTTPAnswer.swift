@@ -10,7 +10,13 @@ struct HTTPAnswer: Sendable {
     /// One more header: which verbs would be right, when to try again.
     var header: (name: StaticString, value: StaticString)?
     var body: [UInt8] = []
-    var closesConnection = false
+
+    /// What the answer says of the connection behind it.
+    enum Connection: Sendable {
+        case unsaid, close
+        /// For who speaks HTTP/1.0, where it is to be said.
+        case keepAlive
+    }
 
     init(_ status: HTTPResponseStatus) {
         self.status = status
@@ -22,9 +28,14 @@ struct HTTPAnswer: Sendable {
         self.body = body
     }
 
-    static func text(_ status: HTTPResponseStatus, _ text: String, closing: Bool = false) -> HTTPAnswer {
-        var answer = HTTPAnswer(status, "text/plain; charset=utf-8", Array(text.utf8))
-        answer.closesConnection = closing
+    static func text(_ status: HTTPResponseStatus, _ text: String) -> HTTPAnswer {
+        HTTPAnswer(status, "text/plain; charset=utf-8", Array(text.utf8))
+    }
+
+    /// What may be asked for at all: the answer to `OPTIONS *`.
+    static var options: HTTPAnswer {
+        var answer = HTTPAnswer(.noContent)
+        answer.header = ("allow", "GET, HEAD, POST, OPTIONS")
         return answer
     }
 
@@ -36,7 +47,7 @@ struct HTTPAnswer: Sendable {
 
     /// For a request that ends the connection, as it can't be read to its end.
     static func refused(_ status: HTTPResponseStatus, _ error: APIError) -> HTTPAnswer {
-        var answer = text(status, error.message + "\n", closing: true)
+        var answer = text(status, error.message + "\n")
         if error.isRetryable { answer.header = ("retry-after", "1") }
         return answer
     }
@@ -48,7 +59,7 @@ extension ByteBuffer {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
 
     /// The head of an answer, and its body unless only the head was asked for.
-    mutating func writeHTTP(_ answer: HTTPAnswer, headOnly: Bool = false, keepsAlive: Bool) {
+    mutating func writeHTTP(_ answer: HTTPAnswer, headOnly: Bool = false, _ connection: HTTPAnswer.Connection) {
         reserveCapacity(minimumWritableBytes: 160 + answer.body.count)
         if answer.status == .ok, answer.contentType?.utf8Start == HTTPAnswer.json.utf8Start {
             writeStaticString(Self.commonStart)
@@ -63,7 +74,7 @@ extension ByteBuffer {
                 writeStaticString(value)
             }
         }
-        endHTTPHead(keepsAlive: keepsAlive)
+        endHTTPHead(connection)
         if !headOnly { writeBytes(answer.body) }
     }
 
@@ -80,8 +91,12 @@ extension ByteBuffer {
         }
     }
 
-    mutating func endHTTPHead(keepsAlive: Bool) {
-        writeStaticString(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
+    mutating func endHTTPHead(_ connection: HTTPAnswer.Connection) {
+        switch connection {
+        case .unsaid: writeStaticString("\r\n\r\n")
+        case .close: writeStaticString("\r\nconnection: close\r\n\r\n")
+        case .keepAlive: writeStaticString("\r\nconnection: keep-alive\r\n\r\n")
+        }
     }
 
     private mutating func writeDecimal(_ value: Int) {

@@ -2,30 +2,26 @@ import NIOCore
 import NIOHTTP1
 import TandemAPI
 
-/// HTTP/1.1: `POST /rpc`, and what operators look at. Behind NIO's decoder; answers leave as bytes.
+/// HTTP/1.1: `POST /rpc`, and what operators look at. Bytes come in and leave.
 ///
 /// One request at a time: what a client pipelines behind one that is not answered yet, or whose answer it does not take,
 /// waits here, and nothing more is read meanwhile.
 final class HTTPHandler: ChannelDuplexHandler {
-    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundIn = ByteBuffer
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
     private let service: RPCService
     private let session: RPCSession
     private let operations: Operations
-    private var head: HTTPRequestHead?
+    private var reader = HTTPRequestReader()
+    /// What is being read, until its end; then what is being answered.
+    private var request: HTTPRequest?
     private var body = ByteBuffer()
     private var unfinished: UnfinishedBytes
-    /// The request was answered before its end; what is left of it is passed over.
-    private var isRefused = false
-    /// A request is here in whole or in part, and not answered to its end.
-    private var isAnswering = false
     /// A whole request is here and not answered: those behind it wait.
     private var isBusy = false
-    private var waiting = CircularBuffer<(part: HTTPServerRequestPart, bytes: Int)>()
-    private var waitingBytes = 0
-    private var isResuming = false
+    private var isReading = false
     private var holdsRead = false
     /// The client sends no more; it still gets what it asked for.
     private var isInputClosed = false
@@ -39,117 +35,112 @@ final class HTTPHandler: ChannelDuplexHandler {
         unfinished = UnfinishedBytes(session)
     }
 
-    /// Headers take 16 KiB at most, as is usual: they are kept before anybody looks at a certificate.
-    static func makeDecoder() -> HTTPRequestDecoder {
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 16 << 10
-        limits.maxHeaderListSize = 16 << 10
-        return HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-    }
+    // MARK: Reading
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isClosing, !isInputClosed else { return }
-        let part = Self.unwrapInboundIn(data)
-        if isBusy || !waiting.isEmpty || !context.channel.isWritable {
-            let bytes = part.storedBytes
-            waiting.append((part, bytes))
-            waitingBytes += bytes
-        } else {
-            receive(context, part)
-        }
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        noteUnfinished(context)
-        context.fireChannelReadComplete()
-    }
-
-    private func noteUnfinished(_ context: ChannelHandlerContext) {
-        guard let refusal = unfinished.note(waitingBytes + body.storageCapacity) else { return }
-        waiting.removeAll()
-        waitingBytes = 0
-        if isAnswering, !isBusy, !isRefused {
-            refuse(context, .serviceUnavailable, refusal)
-        } else {
-            service.noteRefused(refusal, from: session)
-            isInputClosed = true
-            if !isAnswering { close(context) }
-        }
-        _ = unfinished.note(0)
+        guard !isClosing else { return }
+        reader.append(Self.unwrapInboundIn(data))
+        goOn(context)
     }
 
     func read(context: ChannelHandlerContext) {
         if isBusy { holdsRead = true } else { context.read() }
     }
 
-    /// After an answer: what waited behind its request.
-    private func resume(_ context: ChannelHandlerContext) {
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { goOn(context) }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed = event else { return context.fireUserInboundEventTriggered(event) }
+        isInputClosed = true
+        goOn(context)
+    }
+
+    /// Reads what is here, as far as it may be read now.
+    private func goOn(_ context: ChannelHandlerContext) {
         // An answer that is given at once comes back here: the loop below goes on with what is behind it, on a flat stack.
-        guard !isResuming else { return }
-        isResuming = true
-        while !isBusy, context.channel.isWritable, let (part, bytes) = waiting.popFirst() {
-            waitingBytes -= bytes
-            receive(context, part)
+        guard !isReading else { return }
+        isReading = true
+        var isEmpty = false
+        while !isBusy, !isClosing, !isEmpty, context.channel.isWritable {
+            switch reader.next() {
+            case .none: isEmpty = true
+            case .request(let request): begin(context, request)
+            case .body(let part): append(context, part)
+            case .end:
+                isBusy = true
+                session.noteProgress()
+                respond(context)
+            case .fault(let fault): close(context, behind: .text(fault.status, fault.message + "\n"))
+            }
         }
-        isResuming = false
+        isReading = false
         noteUnfinished(context)
-        guard !isBusy, !isClosing, waiting.isEmpty else { return }
-        if isInputClosed, !isAnswering { return close(context) }
+        guard !isBusy, !isClosing, isEmpty else { return }
+        if isInputClosed { return close(context) }
         if holdsRead {
             holdsRead = false
             context.read()
         }
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, !isBusy { resume(context) }
-        context.fireChannelWritabilityChanged()
+    private func noteUnfinished(_ context: ChannelHandlerContext) {
+        guard let refusal = unfinished.note(reader.storedBytes + body.storageCapacity) else { return }
+        reader.close()
+        isInputClosed = true
+        if request != nil, !isBusy {
+            refuse(context, .serviceUnavailable, refusal)
+        } else {
+            service.noteRefused(refusal, from: session)
+            if !isBusy { close(context) }
+        }
+        _ = unfinished.note(0)
     }
 
-    private func receive(_ context: ChannelHandlerContext, _ part: HTTPServerRequestPart) {
-        guard !isClosing else { return }
-        switch part {
-        case .head(let head):
-            self.head = head
-            isAnswering = true
-            isRefused = false
-            let announced = head.headers.first(name: "content-length").flatMap(Int.init)
-            if let announced, announced > session.maximumMessageBytes {
-                refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
-            } else if head.word("expect")?.lowercased() == "100-continue" {
-                let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
-                context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
-            }
-        case .body(var part):
-            guard !isRefused else { return }
-            guard body.readableBytes + part.readableBytes <= session.maximumMessageBytes else {
-                return refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
-            }
-            if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
-        case .end:
-            guard !isRefused, let head else { return }
-            isBusy = true
-            session.noteProgress()
-            respond(context, head)
+    private func begin(_ context: ChannelHandlerContext, _ request: HTTPRequest) {
+        self.request = request
+        if case .bytes(let count) = request.body, count > session.maximumMessageBytes {
+            return refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
+        }
+        switch request.expectation {
+        case .none: break
+        case .unknown:
+            close(context, behind: .text(.expectationFailed, "nothing can be expected here but 100-continue\n"))
+        case .toContinue:
+            // Who waits with the body learns at once that it is not wanted.
+            if request.path == "/rpc", let refusal = request.refusal { return close(context, behind: refusal) }
+            let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
+            context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
         }
     }
 
-    private func respond(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
+    private func append(_ context: ChannelHandlerContext, _ part: ByteBuffer) {
+        guard body.readableBytes + part.readableBytes <= session.maximumMessageBytes else {
+            return refuse(context, .payloadTooLarge, .messageTooLarge(maximum: session.maximumMessageBytes))
+        }
+        var part = part
+        if body.readableBytes == 0 { body = part } else { body.writeBuffer(&part) }
+    }
+
+    // MARK: Answering
+
+    private func respond(_ context: ChannelHandlerContext) {
+        guard let request else { return }
         let message = body
         // Not merely cleared, which would keep its memory for as long as the client is silent.
         body = ByteBuffer()
-        guard head.uri.isASCII else { return send(context, .text(.badRequest, "a path is ASCII\n"), to: head) }
-        let path = head.uri.prefix { $0 != "?" }
-        if path == "/backup" { return sendBackup(context, head) }
-        guard path == "/rpc" else {
-            return send(context, operations.answer(head.method, uri: head.uri, identity: session.identity), to: head)
+        switch request.path {
+        case "/rpc": break
+        case "/backup": return sendBackup(context, request)
+        case "*": return send(context, .options)
+        case _ where request.method == .CONNECT:
+            return close(context, behind: .wrongMethod(allowed: "GET, HEAD, POST"))
+        default:
+            return send(context, operations.answer(request.method, uri: request.target, identity: session.identity))
         }
-        guard head.method == .POST else {
-            return send(context, .wrongMethod(allowed: "POST"), to: head)
-        }
-        guard head.isJSON else {
-            return send(context, .text(.unsupportedMediaType, "send Content-Type: application/json\n"), to: head)
-        }
+        if let refusal = request.refusal { return send(context, refusal) }
         let (session, eventLoop) = (session, context.eventLoop)
         let call = message.withUnsafeReadableBytes { service.parse($0, from: session) }
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
@@ -158,27 +149,25 @@ final class HTTPHandler: ChannelDuplexHandler {
                 let (handler, context) = bound.value
                 session.release(reply?.bytes.count ?? 0)
                 guard context.channel.isActive else { return }
-                let answer = reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent)
-                handler.send(context, answer, to: head)
+                handler.send(
+                    context, reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent))
             }
         }
     }
 
-    private func sendBackup(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
-        if let refusal = operations.backupRefusal(head.method, session.identity) {
-            return send(context, refusal, to: head)
-        }
+    private func sendBackup(_ context: ChannelHandlerContext, _ request: HTTPRequest) {
+        if let refusal = operations.backupRefusal(request.method, session.identity) { return send(context, refusal) }
         let (backups, session, eventLoop) = (operations.backups, session, context.eventLoop)
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
         // Counted as a call, so that a client which only reads is not taken for an idle one.
         if case .failure = session.enter(1) {
             session.leave()
-            return send(context, .text(.tooManyRequests, "too many calls\n"), to: head)
+            return send(context, .text(.tooManyRequests, "too many calls\n"))
         }
         backups.copy(on: eventLoop).flatMap { copy in
             var buffer = ByteBuffer()
             buffer.writeHTTPHead(.ok, "application/vnd.sqlite3", length: copy.bytes)
-            buffer.endHTTPHead(keepsAlive: head.isKeepAlive)
+            buffer.endHTTPHead(request.connection(keepsAlive: request.isKeepAlive))
             bound.value.1.write(Self.wrapOutboundOut(buffer), promise: nil)
             return backups.send(copy, on: eventLoop) { piece in
                 bound.value.1.writeAndFlush(Self.wrapOutboundOut(piece))
@@ -189,103 +178,79 @@ final class HTTPHandler: ChannelDuplexHandler {
             session.leave()
             let (handler, context) = bound.value
             switch result {
-            case .success: handler.answered(context, keepsAlive: head.isKeepAlive)
-            case .failure(let error): handler.send(context, .text(.serviceUnavailable, "\(error)\n"), to: head)
+            case .success: handler.answered(context, keepsAlive: request.isKeepAlive)
+            case .failure(let error): handler.send(context, .text(.serviceUnavailable, "\(error)\n"))
             }
         }
     }
 
     /// What is left of the request is passed over.
     private func refuse(_ context: ChannelHandlerContext, _ status: HTTPResponseStatus, _ error: APIError) {
-        isRefused = true
-        body = ByteBuffer()
-        guard let head else { return }
         service.noteRefused(error, from: session)
-        send(context, .refused(status, error), to: head)
+        close(context, behind: .refused(status, error))
     }
 
-    private func send(_ context: ChannelHandlerContext, _ answer: HTTPAnswer, to head: HTTPRequestHead) {
-        let keepsAlive = head.isKeepAlive && !answer.closesConnection && !operations.isDraining
+    private func send(_ context: ChannelHandlerContext, _ answer: HTTPAnswer, closing: Bool = false) {
+        let keepsAlive = !closing && !operations.isDraining && request?.isKeepAlive ?? false
         var buffer = context.channel.allocator.buffer(capacity: 0)
-        buffer.writeHTTP(answer, headOnly: head.method == .HEAD, keepsAlive: keepsAlive)
+        buffer.writeHTTP(
+            answer, headOnly: request?.method == .HEAD,
+            request?.connection(keepsAlive: keepsAlive) ?? .close)
         context.send(buffer, to: session)
         answered(context, keepsAlive: keepsAlive)
     }
 
     private func answered(_ context: ChannelHandlerContext, keepsAlive: Bool) {
-        isAnswering = false
+        request = nil
         isBusy = false
-        if keepsAlive { resume(context) } else { close(context) }
+        if keepsAlive { goOn(context) } else { close(context) }
+    }
+
+    /// The last answer, as where the next request begins can't be told, or nobody wants to know.
+    private func close(_ context: ChannelHandlerContext, behind answer: HTTPAnswer) {
+        send(context, answer, closing: true)
     }
 
     private func close(_ context: ChannelHandlerContext) {
         guard !isClosing else { return }
         isClosing = true
+        reader.close()
+        body = ByteBuffer()
         context.closeBehindAnswers()
     }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch event {
-        case ChannelEvent.inputClosed:
-            isInputClosed = true
-            if !isAnswering, waiting.isEmpty { close(context) }
-        default: context.fireUserInboundEventTriggered(event)
-        }
-    }
-
-    /// What is no HTTP gets an answer that says so; everything else is for whoever stands behind.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError, !isClosing else { return context.fireErrorCaught(error) }
-        if !isAnswering {
-            var buffer = ByteBuffer()
-            buffer.writeHTTP(.unreadable(error), keepsAlive: false)
-            context.write(Self.wrapOutboundOut(buffer), promise: nil)
-        }
-        close(context)
-    }
 }
 
-extension HTTPAnswer {
-    fileprivate static func unreadable(_ error: any Error) -> HTTPAnswer {
-        error as? HTTPParserError == .headerOverflow
-            ? .text(.requestHeaderFieldsTooLarge, "headers hold at most 16384 bytes, and are at most 256\n")
-            : .text(.badRequest, "this is no HTTP/1.1 request: \(error)\n")
-    }
-}
-
-extension HTTPServerRequestPart {
-    /// The memory that it takes while it waits, roughly, in bytes.
-    fileprivate var storedBytes: Int {
-        switch self {
-        case .head(let head):
-            head.headers.reduce(1024 + head.uri.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count }
-        case .body(let bytes): 64 + bytes.readableBytes
-        case .end: 64
+extension HTTPRequest {
+    /// Why a request of `/rpc` is refused, whatever its body.
+    fileprivate var refusal: HTTPAnswer? {
+        guard method == .POST else { return .wrongMethod(allowed: "POST") }
+        guard isJSON else { return .text(.unsupportedMediaType, "send Content-Type: application/json\n") }
+        guard contentEncoding == nil || contentEncoding == "identity" else {
+            var answer = HTTPAnswer.text(.unsupportedMediaType, "send the body as it is, without Content-Encoding\n")
+            answer.header = ("accept-encoding", "identity")
+            return answer
         }
+        return nil
     }
-}
 
-extension HTTPRequestHead {
     /// `application/json`, whatever its parameters; also what `curl -d` says when nobody tells it what it sends. From
     /// anything but curl that type is refused: a form in a browser can send it to a server that its user may call.
-    fileprivate var isJSON: Bool {
-        guard let type = word("content-type") else { return true }
+    private var isJSON: Bool {
+        guard let type = contentType else { return true }
         if type == "application/json" { return true }
         let media = type.prefix { $0 != ";" }.lowercased().trimmingSpaces
         return media == "application/json" || media == "application/json-rpc"
-            || media == "application/x-www-form-urlencoded" && isFromCurl
+            || media == "application/x-www-form-urlencoded" && (userAgent?.hasPrefix("curl/") ?? false)
     }
 
-    private var isFromCurl: Bool { word("user-agent")?.hasPrefix("curl/") ?? false }
-
-    /// A header's value; empty where it is not ASCII.
-    fileprivate func word(_ name: String) -> String? { headers.first(name: name).map { $0.isASCII ? $0 : "" } }
+    /// What the answer says of the connection, where that is not what the version says.
+    fileprivate func connection(keepsAlive: Bool) -> HTTPAnswer.Connection {
+        guard keepsAlive else { return .close }
+        return isVersion11 ? .unsaid : .keepAlive
+    }
 }
 
 extension String {
-    /// Of other text Swift's comparison takes a time that grows as the square of the marks in a row.
-    fileprivate var isASCII: Bool { utf8.allSatisfy { $0 < 0x80 } }
-
     fileprivate var trimmingSpaces: Substring {
         var text = self[...]
         while text.last == " " || text.last == "\t" { text.removeLast() }

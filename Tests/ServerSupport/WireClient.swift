@@ -1,13 +1,13 @@
 import Foundation
-import NIOCore
+public import NIOCore
 import NIOPosix
 import OpenSSLTLS
 import Synchronization
-import TandemAPI
+public import TandemAPI
 import TestSupport
 
 /// A client of the stream that does as it is told: it reads only when it is asked to, and sends any bytes.
-final class WireClient: Sendable {
+public final class WireClient: Sendable {
     private let channel: any Channel
     private let received: Received
 
@@ -55,10 +55,16 @@ final class WireClient: Sendable {
                 return line
             }
         }
+        func takeAll() -> ByteBuffer {
+            state.withLock { state in
+                defer { state = (ByteBuffer(), 0) }
+                return state.bytes
+            }
+        }
     }
 
     /// `reads` says whether it takes what the server sends; else hardly more than the handshake.
-    init(port: Int, role: String? = "admin", protocols: [String] = ["jsonrpc"], reads: Bool = true) throws {
+    public init(port: Int, role: String? = "admin", protocols: [String] = ["jsonrpc"], reads: Bool = true) throws {
         let certificates = Certificates.shared
         let tls = try TLSContext(
             client: TLSClientConfiguration(
@@ -81,12 +87,12 @@ final class WireClient: Sendable {
     deinit { channel.close(promise: nil) }
 
     /// Returns once the bytes have left, or the connection has failed.
-    func send(_ text: String) {
+    public func send(_ text: String) {
         try? channel.writeAndFlush(ByteBuffer(string: text)).wait()
     }
 
     /// Goes away, whatever is still to be read: with a goodbye, or by a reset. Returns once the socket is closed.
-    func leave(abruptly: Bool) throws {
+    public func leave(abruptly: Bool) throws {
         let channel = channel
         if abruptly {
             try (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).wait()
@@ -100,13 +106,35 @@ final class WireClient: Sendable {
         try channel.closeFuture.wait()
     }
 
+    /// Sends no more, and reads on: said in TLS's words, or by TCP alone.
+    public func endOutput(byTCPAlone: Bool = false) throws {
+        let channel = channel
+        guard byTCPAlone else { return try channel.close(mode: .output).wait() }
+        try channel.eventLoop.flatSubmit {
+            let ended = channel.eventLoop.makePromise(of: Void.self)
+            do {
+                try channel.pipeline.syncOperations.context(handlerType: TLSHandler.self)
+                    .close(mode: .output, promise: ended)
+            } catch {
+                ended.fail(error)
+            }
+            return ended.futureResult
+        }.wait()
+    }
+
+    /// All that the server says from here on until it ends the connection; nil where it does not within half a minute.
+    public func rest() -> String? {
+        guard isClosedByServer() else { return nil }
+        return String(buffer: received.takeAll())
+    }
+
     /// On its way; may wait for the server to read.
-    func begin(_ text: String) {
+    public func begin(_ text: String) {
         channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
     }
 
     /// The next line; nil when the connection has ended, or nothing came for half a minute.
-    func receive() -> ByteBuffer? {
+    public func receive() -> ByteBuffer? {
         while true {
             if let line = received.takeLine() { return line }
             if received.isClosed.load(ordering: .sequentiallyConsistent) { return received.takeLine() }
@@ -114,15 +142,15 @@ final class WireClient: Sendable {
         }
     }
 
-    var isClosed: Bool { received.isClosed.load(ordering: .sequentiallyConsistent) }
+    public var isClosed: Bool { received.isClosed.load(ordering: .sequentiallyConsistent) }
 
     /// The next answer; nil where there is none, as above.
-    func receiveAnswer() -> JSONValue? {
+    public func receiveAnswer() -> JSONValue? {
         receive().flatMap { try? JSONValue(parsing: String(buffer: $0)) }
     }
 
     /// Whether the server ends the connection within half a minute.
-    func isClosedByServer() -> Bool {
+    public func isClosedByServer() -> Bool {
         while !received.isClosed.load(ordering: .sequentiallyConsistent) {
             guard received.changed.wait(timeout: .now() + 30) == .success else { return false }
         }
@@ -132,7 +160,7 @@ final class WireClient: Sendable {
 
 extension ByteBuffer {
     /// How often `text` is in it.
-    func occurrences(of text: String) -> Int {
+    public func occurrences(of text: String) -> Int {
         // JSON has no zero byte in it, so that it can be searched as a C string.
         var bytes = withUnsafeReadableBytes { Array($0) }
         bytes.append(0)
@@ -149,10 +177,10 @@ extension ByteBuffer {
 }
 
 /// A bare TCP connection to loopback.
-final class TCPSocket {
+public final class TCPSocket {
     private let descriptor: Int32
 
-    init?(port: Int) {
+    public init?(port: Int) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return nil }
         var address = sockaddr_in()
@@ -169,12 +197,21 @@ final class TCPSocket {
 
     deinit { close(descriptor) }
 
-    func send(_ bytes: [UInt8]) {
+    public func send(_ bytes: [UInt8]) {
         _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
+    /// All that the other side says until it ends the connection, or is silent for half a minute.
+    public func rest() -> String {
+        var timeout = timeval(tv_sec: 30, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        var (bytes, all) = ([UInt8](repeating: 0, count: 4096), [UInt8]())
+        while case let count = recv(descriptor, &bytes, bytes.count, 0), count > 0 { all += bytes[..<count] }
+        return String(decoding: all, as: UTF8.self)
+    }
+
     /// Whether the other side ends the connection within `seconds`.
-    func isClosed(within seconds: Int) -> Bool {
+    public func isClosed(within seconds: Int) -> Bool {
         var timeout = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var bytes = [UInt8](repeating: 0, count: 4096)

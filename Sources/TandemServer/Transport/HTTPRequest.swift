@@ -1,0 +1,39 @@
+import NIOHTTP1
+
+/// What a client asks for over HTTP/1.1: its request line, and of its headers those that matter here.
+struct HTTPRequest: Sendable, Equatable {
+    enum Body: Sendable, Equatable {
+        case bytes(Int)
+        case chunked
+    }
+
+    enum Expectation: Sendable, Equatable { case none, toContinue, unknown }
+
+    var method: HTTPMethod
+    /// A path with its query, whatever form it came in; `*` with OPTIONS, a host and port with CONNECT. ASCII.
+    var target: String
+    /// Of 1.1 or later minor versions; else 1.0.
+    var isVersion11: Bool
+    var isKeepAlive: Bool
+    var body: Body
+    var expectation: Expectation
+    /// ASCII; empty where it is not.
+    var contentType: String?
+    var contentEncoding: String?
+    var userAgent: String?
+
+    var path: Substring { target.prefix { $0 != "?" } }
+}
+
+/// Why a request can't be read: the connection ends with this answer, as nobody knows where the next request begins.
+struct HTTPFault: Error, Sendable, Equatable {
+    var status: HTTPResponseStatus
+    var message: String
+
+    static func bad(_ message: String) -> HTTPFault { HTTPFault(status: .badRequest, message: message) }
+
+    static let headersTooLarge = HTTPFault(
+        status: .requestHeaderFieldsTooLarge,
+        message: "headers hold at most \(HTTPRequestReader.maximumHeadBytes) bytes, and are at most "
+            + "\(HTTPRequestReader.maximumHeaders)")
+}
