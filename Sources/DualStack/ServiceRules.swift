@@ -8,11 +8,16 @@ public import TandemAPI
 public struct ServiceRules: Sendable {
     private let clusterFamilies: [IPFamily]
     private let loadBalancerFamilies: [IPFamily]
+    private let handsOutNodePorts: Bool
 
-    /// The families of the service ranges, in order (one or two), and of the load-balancer ranges (none to two).
-    public init(clusterFamilies: [IPFamily], loadBalancerFamilies: [IPFamily] = []) {
+    /// The families of the service ranges, in order (one or two), and of the load-balancer ranges (none to two). Without a range of node
+    /// ports they are not looked at.
+    public init(
+        clusterFamilies: [IPFamily], loadBalancerFamilies: [IPFamily] = [], handsOutNodePorts: Bool = false
+    ) {
         self.clusterFamilies = clusterFamilies
         self.loadBalancerFamilies = loadBalancerFamilies
+        self.handsOutNodePorts = handsOutNodePorts
     }
 
     /// What a new Service needs. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
@@ -33,6 +38,7 @@ public struct ServiceRules: Sendable {
 
     private func plan(_ asked: consuming ServiceDraft) throws(APIError) -> ServicePlan {
         var draft = consume asked
+        draft.handsOutNodePorts = handsOutNodePorts
         try draft.refuse(draft.stored == nil ? nameFaults(of: draft.service.metadata, kind: .service) : [])
         draft.defaultType()
         draft.keepAllocatedIPs()
@@ -50,7 +56,8 @@ public struct ServiceRules: Sendable {
             claims = draft.claimClusterIPs()
         }
         let loadBalancer = LoadBalancerPlan(draft, families: loadBalancerFamilies)
-        return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer)
+        return ServicePlan(
+            draft: draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: NodePortPlan(draft))
     }
 }
 

@@ -9,6 +9,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var clusterCIDRs: [CIDR]
     /// `--load-balancer-ip-range`: none, one or two, of different families.
     public var loadBalancerRanges: [CIDR]
+    /// `--service-node-port-range`, both ends in it, without port 0; nil where node ports are not handed out.
+    public var nodePortRange: ClosedRange<UInt16>?
     /// `--node-cidr-mask-size-ipv4`: the prefix length of a node's IPv4 CIDR.
     public var nodeMaskSizeIPv4: Int
     /// `--node-cidr-mask-size-ipv6`.
@@ -20,12 +22,14 @@ public struct ClusterConfiguration: Sendable, Equatable {
 
     public init(
         serviceRanges: [CIDR], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [CIDR] = [],
-        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true,
+        nodePortRange: ClosedRange<UInt16>? = nil, nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64,
+        autoRegisterNodes: Bool = true,
         podIPReuseDelaySeconds: Int = 0
     ) {
         self.serviceRanges = serviceRanges
         self.clusterCIDRs = clusterCIDRs
         self.loadBalancerRanges = loadBalancerRanges
+        self.nodePortRange = nodePortRange
         self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
         self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
         self.autoRegisterNodes = autoRegisterNodes

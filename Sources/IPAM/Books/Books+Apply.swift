@@ -31,7 +31,7 @@ extension Books {
             addToDigest(service.digest)
             if let old { addToDigest(0 &- old.digest) }
             withHeld { held in
-                if let old { held.remove(old.holdings) }
+                if let old { held.remove(old) }
                 held.add(service)
             }
             note(old, -1)
@@ -39,13 +39,16 @@ extension Books {
             old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             // Also what this server has claimed: another one's may have had it and given it back meanwhile, which cleared the mark.
             service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
+            old?.visitPorts { clear(port: $0) }
+            service.visitPorts { pools.nodePorts?.mark($0) }
             services[service.key] = service
         case .deleteService(let service):
             version &+= 1
             addToDigest(0 &- service.digest)
-            withHeld { $0.remove(service.holdings) }
+            withHeld { $0.remove(service) }
             note(service, -1)
             service.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
+            service.visitPorts { clear(port: $0) }
             services[service.key] = nil
         case .putNode(let node, let record, let old):
             version &+= 1
@@ -104,6 +107,9 @@ extension Books {
     func note(_ service: StoredService?, _ change: Int) {
         guard let service else { return }
         service.visitAddresses { outside.note($0, change, of: service.key) }
+        for holding in service.holdings {
+            if let port = holding.port { outside.note(port: port, change, of: service.key) }
+        }
     }
 
     private func put(_ node: StoredNode, _ record: NodeRecord, replacing old: NodeRecord?) {
@@ -137,13 +143,24 @@ extension Books {
 extension Books.Held {
     mutating func add(_ service: StoredService) {
         for holding in service.holdings {
-            if let address = holding.address { addresses[address] = service } else { ports[holding] = service }
+            switch holding {
+            case .range: if let address = holding.address { addresses[address] = service }
+            case .port(_, let port): ports[port] = service
+            }
         }
+        for port in service.shownPorts { shownPorts[port, default: 0] += 1 }
     }
 
-    mutating func remove(_ holdings: [Holding]) {
-        for holding in holdings {
-            if let address = holding.address { addresses[address] = nil } else { ports[holding] = nil }
+    mutating func remove(_ service: StoredService) {
+        for holding in service.holdings {
+            switch holding {
+            case .range: if let address = holding.address { addresses[address] = nil }
+            case .port(_, let port): ports[port] = nil
+            }
+        }
+        for port in service.shownPorts {
+            let count = shownPorts[port, default: 1] - 1
+            shownPorts[port] = count == 0 ? nil : count
         }
     }
 
@@ -187,8 +204,6 @@ extension Books {
             return podWithOldKey(identity, origin: slash)
         }
     }
-
-    func isHeld(port: Holding) -> Bool { withHeld { $0.ports[port] != nil } }
 
     /// Whether an address lies in a CIDR that a node holds, or that cools.
     func isForPods(_ address: IPAddress) -> Bool {

@@ -122,7 +122,7 @@ struct Draft {
         let made = prepared.service.flatMap { $0.key == key.key ? $0 : nil }
         guard let service = made ?? StoredService(key, form) else { throw .malformed(key) }
         let old = self.service(key.key)
-        for holding in form.holdings where !(old?.holdings.contains(holding) ?? false) {
+        for holding in form.holdings where !(old?.holds(holding) ?? false) {
             try judge(service: holding, key)
         }
         for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { note(holding, isHeld: false) }
@@ -132,11 +132,11 @@ struct Draft {
     }
 
     /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; a port is held by no
-    /// other Service.
+    /// other Service, whatever its protocol, as kube-apiserver has it.
     private func judge(service holding: Holding, _ key: ObjectKey) throws(Refusal) {
         switch holding {
-        case .port:
-            if noted(holding) ?? books.isHeld(port: holding) { throw .portTaken(holding) }
+        case .port(_, let port):
+            if noted(holding.place) ?? (books.service(holding: port) != nil) { throw .portTaken(holding) }
         case .range(let pool, let range):
             guard pool == .serviceIP || pool == .loadBalancerIP, let address = holding.address else {
                 throw .malformed(key)
@@ -363,7 +363,13 @@ extension IPAddress {
 }
 
 extension Holding {
-    fileprivate var place: Holding { address?.place ?? self }
+    /// A port is held once, whatever its protocol.
+    fileprivate var place: Holding {
+        switch self {
+        case .range: address?.place ?? self
+        case .port(_, let port): .port(.tcp, port)
+        }
+    }
 }
 
 extension [Holding] {

@@ -7,6 +7,8 @@ struct Pools: Sendable {
     let clusterIP: [AddressPool]
     let loadBalancer: [AddressPool]
     let nodeCIDR: [SubnetPool]
+    /// nil where node ports are not handed out.
+    let nodePorts: PortPool?
 
     init(_ cluster: ClusterConfiguration) {
         clusterIP = cluster.serviceRanges.map { AddressPool($0, layout: .services) }
@@ -14,6 +16,7 @@ struct Pools: Sendable {
         nodeCIDR = cluster.clusterCIDRs.map {
             SubnetPool(cluster: $0, nodePrefixLength: cluster.nodeMaskSize($0.network.family))
         }
+        nodePorts = cluster.nodePortRange.map { PortPool($0) }
     }
 
     func addressPool(_ pool: ServicePool, _ family: IPFamily) -> AddressPool? {

@@ -1,4 +1,5 @@
 import Addressing
+import DualStack
 import Ledger
 import TandemAPI
 
@@ -19,6 +20,8 @@ final class StoredService: @unchecked Sendable {
     let holdings: [Holding]
     /// The addresses that its document shows, where those are others: for the audit, as only a hand in the tables makes it so.
     let shown: [IPAddress]?
+    /// The node ports that its document shows and that it does not hold: it came while none were handed out.
+    let shownPorts: [UInt16]
 
     init(
         _ service: Service, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
@@ -32,6 +35,7 @@ final class StoredService: @unchecked Sendable {
         self.holdings = holdings
         self.document = document
         self.shown = shown
+        shownPorts = Self.ports(shownBy: service, notIn: holdings)
         self.version = version
     }
 
@@ -47,6 +51,27 @@ final class StoredService: @unchecked Sendable {
     }
 
     func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
+
+    func holds(port: UInt16) -> Bool { holdings.contains { $0.port == port } }
+
+    /// A port also where it was another protocol's.
+    func holds(_ holding: Holding) -> Bool { holding.port.map { holds(port: $0) } ?? holdings.contains(holding) }
+
+    /// Each node port that it holds or shows.
+    func visitPorts(_ body: (UInt16) -> Void) {
+        for holding in holdings {
+            if let port = holding.port { body(port) }
+        }
+        for port in shownPorts { body(port) }
+    }
+
+    private static func ports(shownBy service: Service, notIn holdings: [Holding]) -> [UInt16] {
+        var numbers: [UInt16] = []
+        for port in nodePorts(of: service) where !holdings.contains(where: { $0.port == port.number }) {
+            if !numbers.contains(port.number) { numbers.append(port.number) }
+        }
+        return numbers
+    }
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 

@@ -36,7 +36,7 @@ extension Engine {
             let start = stageStart()
             let plan = try rules.create(asked)
             let decided = stages.end(.decide, start)
-            var claimed = try decide(plan, isDryRun: caller.isDryRun)
+            var claimed = try decide(plan, stored: nil, isDryRun: caller.isDryRun)
             stages.end(.claim, decided)
             guard stored == nil else {
                 giveBack(claimed.claims)
@@ -73,7 +73,8 @@ extension Engine {
             }
             try stored.checkPreconditions(asked.metadata, named: request.named)
             let old = try stored.decoded()
-            var claimed = try decide(try rules.update(old, to: asked), isDryRun: caller.isDryRun)
+            var claimed = try decide(
+                try rules.update(old, to: asked), stored: stored, isDryRun: caller.isDryRun)
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = nil
@@ -99,9 +100,11 @@ extension Engine {
     }
 
     /// Claims what the plan needs, all or none, and lets the rules finish the Service.
-    private func decide(_ plan: consuming ServicePlan, isDryRun: Bool) throws(APIError) -> ClaimedService {
+    private func decide(
+        _ plan: consuming ServicePlan, stored: StoredService?, isDryRun: Bool
+    ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
-        claims.reserveCapacity(plan.claims.count)
+        claims.reserveCapacity(plan.claims.count + plan.nodePortClaims.count)
         do throws(APIError) {
             for wanted in plan.claims {
                 let claim = Result { () throws(APIError) in try self.claim(wanted, for: plan) }
@@ -110,8 +113,11 @@ extension Engine {
                 }
                 claims.append(try claim.get())
             }
-            let addresses = claims.map(\.range.network)
-            return ClaimedService(decision: try (consume plan).completed(with: addresses), claims: claims)
+            let addresses = claims.compactMap(\.range?.network)
+            let ports = try claimNodePorts(plan, &claims, isDryRun: isDryRun)
+            let decision = try (consume plan).completed(with: addresses, ports: ports)
+            let held = heldNodePorts(decision.nodePorts, claimed: ports, stored)
+            return ClaimedService(decision: decision, nodePorts: held, claims: claims)
         } catch {
             giveBack(claims)
             throw error
@@ -151,7 +157,8 @@ extension Engine {
         }
         let context = context()
         let form = StoredForm(
-            document: document, context: context.text, holdings: claimed.decision.held.map(\.ledgerHolding))
+            document: document, context: context.text,
+            holdings: claimed.decision.held.map(\.ledgerHolding) + claimed.nodePorts.map(\.ledgerHolding))
         let stored = StoredService(
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
@@ -168,6 +175,8 @@ extension Engine {
 /// A decided Service and the claims that it rests on.
 private struct ClaimedService: Sendable {
     var decision: ServiceDecision
+    /// Those of the decision that the Service holds.
+    var nodePorts: [NodePort]
     var claims: [Claim]
 }
 

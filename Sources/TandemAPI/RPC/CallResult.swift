@@ -251,18 +251,22 @@ public struct AddressStatus: Sendable {
     }
 }
 
-/// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets.
+/// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets, for node ports of ports.
 public struct PoolStatus: Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         case service = "Service"
         case loadBalancer = "LoadBalancer"
         case nodeCIDR = "NodeCIDR"
         case pod = "Pod"
+        case nodePort = "NodePort"
     }
 
     public var name: String
     public var kind: Kind
-    public var cidr: CIDR
+    /// nil for node ports.
+    public var cidr: CIDR?
+    /// nil for all but node ports.
+    public var ports: ClosedRange<UInt16>?
     public var capacity: UInt128
     public var allocated: UInt128
     /// Given back, and not to be given out again yet: nobody's, and there for a claim that finds nothing else.
@@ -271,12 +275,13 @@ public struct PoolStatus: Sendable {
     public var nodeMaskSize: Int?
 
     public init(
-        name: String, kind: Kind, cidr: CIDR, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0,
-        nodeMaskSize: Int? = nil
+        name: String, kind: Kind, cidr: CIDR? = nil, ports: ClosedRange<UInt16>? = nil, capacity: UInt128,
+        allocated: UInt128, coolingDown: UInt128 = 0, nodeMaskSize: Int? = nil
     ) {
         self.name = name
         self.kind = kind
         self.cidr = cidr
+        self.ports = ports
         self.capacity = capacity
         self.allocated = allocated
         self.coolingDown = coolingDown
@@ -304,10 +309,16 @@ public struct PoolStatus: Sendable {
         writer.string(name)
         writer.key("kind")
         writer.string(kind.rawValue)
-        writer.key("family")
-        writer.string(cidr.network.family.description)
-        writer.key("cidr")
-        writer.string(cidr.description)
+        if let cidr {
+            writer.key("family")
+            writer.string(cidr.network.family.description)
+            writer.key("cidr")
+            writer.string(cidr.description)
+        }
+        if let ports {
+            writer.key("ports")
+            writer.string("\(ports.lowerBound)-\(ports.upperBound)")
+        }
         // Decimal strings: a /64 does not fit a double.
         for (name, count) in [
             ("capacity", capacity), ("allocated", allocated), ("available", available), ("coolingDown", coolingDown),

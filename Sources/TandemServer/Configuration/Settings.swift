@@ -17,7 +17,7 @@ public struct Settings: Sendable, Equatable {
         "node-cidr-mask-size-ipv6", "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file",
         "client-ca-file", "client-crl-file", "max-connections", "handshake-timeout", "idle-timeout",
         "max-buffered-bytes", "tls-min-version", "tls-cipher-suites", "data-dir", "client-auth",
-        "load-balancer-ip-range", "auto-register-nodes",
+        "load-balancer-ip-range", "service-node-port-range", "auto-register-nodes",
         "pod-ip-reuse-delay", "log-level", "log-format", "event-loops", "shutdown-timeout", "shutdown-delay",
         "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup",
         "storage", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-username",

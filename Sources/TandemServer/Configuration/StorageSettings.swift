@@ -94,6 +94,7 @@ extension ClusterConfiguration {
             "load-balancer-ip-range": text(loadBalancerRanges), "node-cidr-mask-size-ipv4": "\(nodeMaskSizeIPv4)",
             "node-cidr-mask-size-ipv6": "\(nodeMaskSizeIPv6)", "pod-ip-reuse-delay": "\(podIPReuseDelaySeconds)",
             "auto-register-nodes": "\(autoRegisterNodes)",
+            "service-node-port-range": nodePortRange.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "",
         ]
     }
 }

@@ -143,21 +143,23 @@ struct Exposition: Sendable {
         let ranges = engine.rangeStatuses()
         addClusterIPs(&metrics, ranges.filter { $0.kind == .service })
         addNodeCIDRs(&metrics, ranges.filter { $0.kind == .nodeCIDR })
+        if let ports = ranges.first(where: { $0.kind == .nodePort }) { addNodePorts(&metrics, ports) }
         // A line a node would be too many: the pods' pools are one a cluster CIDR.
         let totals = ranges.map { PoolTotal($0) } + engine.podUsage.map { PoolTotal($0) }
         metrics.add(
-            "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs) that can be handed out.",
+            "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs), and node ports, that can be handed out.",
             totals.map { ($0.labels, $0.capacity.description) })
         metrics.add(
-            "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs) that are in use.",
+            "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs), and node ports, that are in use.",
             totals.map { ($0.labels, $0.allocated.description) })
         let outside = engine.outsideRanges
         metrics.add(
             "tandem_held_outside_ranges", .gauge,
-            "What is held and lies in no configured range: addresses of Services, pod CIDRs of nodes.",
+            "What is held and lies in no configured range: addresses and node ports of Services, pod CIDRs of nodes.",
             [
                 ([("kind", "service")], String(outside.serviceAddresses)),
                 ([("kind", "node")], String(outside.podCIDRs)),
+                ([("kind", "nodeport")], String(outside.nodePorts)),
             ])
         metrics.add(
             "tandem_overlapping_pod_cidrs", .gauge, "Pairs of nodes' pod CIDRs that overlap.", outside.overlaps)
@@ -170,18 +172,18 @@ struct Exposition: Sendable {
         let prefix = "kube_apiserver_clusterip_allocator_"
         metrics.add(
             prefix + "allocated_ips", .gauge, "Cluster IPs in use, by range.",
-            ranges.map { ([("cidr", $0.cidr.description)], $0.allocated.description) })
+            ranges.map { ([("cidr", $0.cidrText)], $0.allocated.description) })
         metrics.add(
             prefix + "available_ips", .gauge, "Cluster IPs not in use, by range.",
-            ranges.map { ([("cidr", $0.cidr.description)], $0.available.description) })
+            ranges.map { ([("cidr", $0.cidrText)], $0.available.description) })
         func scopes(
             _ isStatic: AllocationCounts.ClusterIP, _ isDynamic: AllocationCounts.ClusterIP
         ) -> [(labels: MetricsText.Labels, value: String)] {
-            ranges.flatMap { range in
+            ranges.compactMap(\.cidr).flatMap { range in
                 [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
                     (
-                        [("cidr", range.cidr.description), ("scope", scope)],
-                        String(engine.allocations.clusterIPs(range.cidr.network.family, what))
+                        [("cidr", range.description), ("scope", scope)],
+                        String(engine.allocations.clusterIPs(range.family, what))
                     )
                 }
             }
@@ -197,7 +199,7 @@ struct Exposition: Sendable {
     private func addNodeCIDRs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
         let prefix = "node_ipam_controller_"
         func each(_ value: (PoolStatus) -> String) -> [(labels: MetricsText.Labels, value: String)] {
-            ranges.map { ([("clusterCIDR", $0.cidr.description)], value($0)) }
+            ranges.map { ([("clusterCIDR", $0.cidrText)], value($0)) }
         }
         metrics.add(
             prefix + "cidrset_usage_cidrs", .gauge, "The share of pod CIDRs in use, 0 to 1.",
@@ -207,22 +209,46 @@ struct Exposition: Sendable {
             prefix + "cirdset_max_cidrs", .gauge, "Pod CIDRs that can be handed out.", each { $0.capacity.description })
         metrics.add(
             prefix + "cidrset_cidrs_allocations_total", .counter, "Pod CIDRs handed out.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr, .allocated)) })
+            each { $0.cidr.map { String(engine.allocations.nodeCIDRs($0, .allocated)) } ?? "" })
         metrics.add(
             prefix + "cidrset_cidrs_releases_total", .counter, "Pod CIDRs taken back.",
-            each { String(engine.allocations.nodeCIDRs($0.cidr, .released)) })
+            each { $0.cidr.map { String(engine.allocations.nodeCIDRs($0, .released)) } ?? "" })
     }
+
+    private func addNodePorts(_ metrics: inout MetricsText, _ ports: PoolStatus) {
+        let prefix = "kube_apiserver_nodeport_allocator_"
+        metrics.add(prefix + "allocated_ports", .gauge, "Node ports in use.", [([], ports.allocated.description)])
+        metrics.add(prefix + "available_ports", .gauge, "Node ports not in use.", [([], ports.available.description)])
+        func scopes(
+            _ isStatic: AllocationCounts.NodePort, _ isDynamic: AllocationCounts.NodePort
+        ) -> [(labels: MetricsText.Labels, value: String)] {
+            [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
+                ([("scope", scope)], String(engine.allocations.nodePorts(what)))
+            }
+        }
+        metrics.add(
+            prefix + "allocation_total", .counter, "Node ports handed out, by scope.", scopes(.isStatic, .isDynamic))
+        metrics.add(
+            prefix + "allocation_errors_total", .counter, "Node ports that could not be had, by scope.",
+            scopes(.staticRefused, .dynamicRefused))
+    }
+}
+
+extension PoolStatus {
+    fileprivate var cidrText: String { cidr?.description ?? "" }
 }
 
 /// A range of the cluster, or all pods' pools in one, as the metrics show it.
 private struct PoolTotal {
     var kind: PoolStatus.Kind
-    var cidr: CIDR
+    var cidr: CIDR?
+    var ports: ClosedRange<UInt16>?
     var capacity: UInt128
     var allocated: UInt128
 
     init(_ range: PoolStatus) {
-        (kind, cidr, capacity, allocated) = (range.kind, range.cidr, range.capacity, range.allocated)
+        (kind, cidr, ports) = (range.kind, range.cidr, range.ports)
+        (capacity, allocated) = (range.capacity, range.allocated)
     }
 
     init(_ pods: PodRangeUsage) {
@@ -230,6 +256,9 @@ private struct PoolTotal {
     }
 
     var labels: MetricsText.Labels {
-        [("kind", kind.rawValue), ("family", cidr.family.description), ("cidr", cidr.description)]
+        var labels: MetricsText.Labels = [("kind", kind.rawValue)]
+        if let cidr { labels += [("family", cidr.family.description), ("cidr", cidr.description)] }
+        if let ports { labels.append(("ports", "\(ports.lowerBound)-\(ports.upperBound)")) }
+        return labels
     }
 }
