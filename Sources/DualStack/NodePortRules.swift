@@ -55,6 +55,8 @@ struct NodePortPlan: Sendable {
     /// Places among `entries` and the claims whose ports they get.
     private var drawn: [(entry: Int, claim: Int)] = []
     private var healthCheck: HealthCheck = .none
+    /// Of members that are not what they should be.
+    private var typeFaults = APIError.Causes()
     private let isHandedOut: Bool
 
     private enum HealthCheck {
@@ -66,7 +68,9 @@ struct NodePortPlan: Sendable {
 
     init(_ draft: ServiceDraft) {
         isHandedOut = draft.handsOutNodePorts
-        guard isHandedOut, draft.spec.takesNodePorts else { return }
+        guard isHandedOut else { return }
+        typeFaults = draft.spec.nodePortTypeFaults
+        guard draft.spec.takesNodePorts else { return }
         entries = draft.spec.ports?.entries ?? []
         if let old = draft.stored?.spec {
             planUpdate(of: old, to: draft.spec)
@@ -186,7 +190,7 @@ struct NodePortPlan: Sendable {
     func faults(_ draft: ServiceDraft) -> APIError.Causes {
         guard isHandedOut else { return [] }
         let spec = draft.spec
-        var faults = spec.takesNodePorts ? portFaults(spec.ports?.entries ?? []) : []
+        var faults = typeFaults + (spec.takesNodePorts ? portFaults(spec.ports?.entries ?? []) : [])
         if spec.others[ServiceSpec.allocateMember] != nil, spec.type != ServiceType.loadBalancer {
             faults.append(
                 .forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'"))
@@ -196,7 +200,7 @@ struct NodePortPlan: Sendable {
             if port != 0 {
                 faults.append(
                     .invalid(
-                        Self.healthCheckField, "\(port)",
+                        Self.healthCheckField, port,
                         "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"))
             }
         } else if let old = draft.stored?.spec, old.needsHealthCheck, ![0, port].contains(old.healthCheckNodePort) {
@@ -222,7 +226,7 @@ struct NodePortPlan: Sendable {
             }
             let nodePort = Place(protocolName: entry.protocolName, number: entry.nodePort)
             if entry.nodePort != 0, !nodePorts.insert(nodePort).inserted {
-                faults.append(.duplicate("spec.ports[\(index)].nodePort", "\(entry.nodePort)"))
+                faults.append(.duplicate("spec.ports[\(index)].nodePort", entry.nodePort))
             }
             if !ports.insert(Place(protocolName: entry.protocolName, number: entry.port)).inserted {
                 faults.append(.duplicate("spec.ports[\(index)]", "\(entry.protocolName) \(entry.port)"))
@@ -236,7 +240,7 @@ struct NodePortPlan: Sendable {
     static func cause(
         _ claim: NodePortClaim, because failure: ClaimFailure, _ range: ClosedRange<UInt16>
     ) -> APIError.Cause {
-        let number = claim.requested.map(String.init) ?? ""
+        let number = claim.requested ?? 0
         let reason =
             switch failure {
             case .taken: "provided port is already allocated"
@@ -285,6 +289,18 @@ extension ServiceSpec {
 
     /// 0 where it has none.
     fileprivate var healthCheckNodePort: Int { value(Self.healthCheckMember)?.intValue ?? 0 }
+
+    fileprivate var nodePortTypeFaults: APIError.Causes {
+        var faults = APIError.Causes()
+        for (member, isRight, detail) in [
+            (Self.healthCheckMember, { $0.intValue != nil }, "must be a whole number"),
+            (Self.allocateMember, { $0.boolValue != nil }, "must be true or false"),
+        ] as [(String, (JSONValue) -> Bool, String)] {
+            guard let value = value(member), !isRight(value) else { continue }
+            faults.append(.invalid("spec.\(member)", value.text.description, detail))
+        }
+        return faults
+    }
 
     private func value(_ member: String) -> JSONValue? {
         others[member].flatMap { try? JSONValue(parsing: $0.bytes) }

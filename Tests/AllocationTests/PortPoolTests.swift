@@ -46,7 +46,7 @@ struct PortPoolTests {
         for _ in 0..<4_000 {
             let pool = PortPool(30_000...32_767)
             guard let port = pool.claim(startingAt: generator.next()) else { continue }
-            quarters[Int(port - 30_086) * 4 / (2_768 - 86)] += 1
+            quarters[max(0, Int(port) - 30_086) * 4 / (2_768 - 86)] += 1
         }
         #expect(quarters.allSatisfy { (800...1_200).contains($0) }, "\(quarters)")
     }

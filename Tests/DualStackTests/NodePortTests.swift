@@ -136,6 +136,14 @@ struct NodePortTests {
                 "spec.clusterIPs[0] FieldValueInvalid"
             ])
         #expect(rules.ports == [])
+        let wrong: JSONValue = ["externalTrafficPolicy": "Local", "healthCheckNodePort": "30001"]
+        #expect(
+            create("w", spec("LoadBalancer", [["port": 80]], wrong.merging(["allocateLoadBalancerNodePorts": "no"])))
+                == [
+                    "spec.allocateLoadBalancerNodePorts FieldValueInvalid",
+                    "spec.healthCheckNodePort FieldValueInvalid",
+                ])
+        #expect(rules.ports == [])
         let unknown: JSONValue = [["port": 80, "protocol": "ICMP"]]
         #expect(create("u", spec("NodePort", unknown)) == ["spec.ports[0].protocol FieldValueNotSupported"])
         #expect(rules.ports == [])
@@ -152,7 +160,7 @@ struct NodePortTests {
         #expect(update("t", spec("NodePort", [["port": 80]])) == [30_003])
     }
 
-    @Test("what is given as asked stays as it was typed, and members that no rule speaks of stay with their port")
+    @Test("what no rule speaks of stays with its port, asked for or drawn")
     func keepsText() throws {
         let ports: JSONValue = [["nodePort": 30_001, "appProtocol": "h2", "port": 80, "targetPort": "web"]]
         guard case .service(let made) = rules.create(service("s", spec("NodePort", ports))) else {

@@ -29,7 +29,7 @@ struct ConfigurationTests {
             "service-cluster-ip-range": "10.96.0.0/20,fd00:10:96::/112",
             "cluster-cidr": "10.244.0.0/16,fd00:10:244::/48",
             "node-cidr-mask-size-ipv4": "25", "node-cidr-mask-size-ipv6": "66",
-            "load-balancer-ip-range": "192.0.2.0/24",
+            "load-balancer-ip-range": "192.0.2.0/24", "service-node-port-range": "30000-30100",
             "auto-register-nodes": "false", "bind-address": "127.0.0.2", "secure-port": "9443",
             "tls-cert-file": certificates.certificate("server"), "tls-private-key-file": certificates.key("server"),
             "client-ca-file": certificates.ca, "client-auth": "none", "tls-min-version": "VersionTLS12",

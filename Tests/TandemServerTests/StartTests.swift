@@ -45,6 +45,30 @@ struct StartTests {
             "node-cidr-mask-size", "one family")
     }
 
+    @Test("wrong ranges of node ports; the right ones as kube-apiserver reads them")
+    func refusesPorts() {
+        let directory = ScratchDirectory()
+        func ports(_ text: String) -> Command.Result {
+            start([
+                "--service-cluster-ip-range=10.96.0.0/16", "--data-dir=\(directory.path)", "--check-config",
+                "--service-node-port-range=\(text)",
+            ])
+        }
+        for text in [
+            "a", "30000-", "-30000", "30000-32767-1", "30000,32767", "3e4", "30000 - 32767", "30000--1",
+            "1-99999999999999999999",
+        ] {
+            expectFault(ports(text), "service-node-port-range", "is no range of ports such as 30000-32767")
+        }
+        for text in ["0-100", "0", "65536", "30000-65536", "65000+600"] {
+            expectFault(ports(text), "service-node-port-range", "1 to 65535")
+        }
+        expectFault(ports("30000-29999"), "service-node-port-range", "ends before it begins")
+        for text in ["30000-32767", "30000+2767", "30000", "1-65535"] {
+            #expect(ports(text).status == 0, "\(ports(text).errors)")
+        }
+    }
+
     @Test("wrong files, keys and places")
     func refusesFiles() throws {
         let directory = ScratchDirectory()
