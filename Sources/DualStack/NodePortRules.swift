@@ -30,10 +30,11 @@ public func nodePorts(of service: Service) -> [NodePort] {
     let spec = service.spec
     guard spec.takesNodePorts else { return [] }
     var found: [NodePort] = []
+    var seen: Set<NodePort> = []
     func add(_ transport: NodePort.Transport?, _ number: Int) {
         guard let transport, let number = UInt16(exactly: number), number > 0 else { return }
         let port = NodePort(transport, number)
-        if !found.contains(port) { found.append(port) }
+        if seen.insert(port).inserted { found.append(port) }
     }
     if let ports = spec.ports, !ports.withNodePort.isEmpty {
         for entry in ports.entries { add(entry.transport, entry.nodePort) }
@@ -141,14 +142,21 @@ struct NodePortPlan: Sendable {
     /// A port that comes without a node port keeps the one that its name had, unless another one of the new object names it. Where names do not
     /// tell ports apart, which kube-apiserver refuses, the protocol and the number help.
     private mutating func carryOver(from old: [PortEntry]) {
+        struct Place: Hashable {
+            var name: String
+            var protocolName = ""
+            var port = 0
+        }
         let named = Set(entries.map(\.nodePort))
         func hasUniqueNames(_ entries: [PortEntry]) -> Bool { Set(entries.map(\.name)).count == entries.count }
         let isByName = hasUniqueNames(old) && hasUniqueNames(entries)
+        func place(_ entry: PortEntry) -> Place {
+            isByName
+                ? Place(name: entry.name) : Place(name: entry.name, protocolName: entry.protocolName, port: entry.port)
+        }
+        let before = Dictionary(old.map { (place($0), $0.nodePort) }) { first, _ in first }
         for (index, entry) in entries.enumerated() where entry.nodePort == 0 {
-            let before = old.first {
-                $0.name == entry.name && (isByName || $0.protocolName == entry.protocolName && $0.port == entry.port)
-            }
-            if let before, !named.contains(before.nodePort) { entries[index].nodePort = before.nodePort }
+            if let port = before[place(entry)], !named.contains(port) { entries[index].nodePort = port }
         }
     }
 

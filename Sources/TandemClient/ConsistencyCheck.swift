@@ -65,9 +65,10 @@ public struct ConsistencyCheck: Sendable {
         let type = spec?["type"]?.stringValue
         guard type == "NodePort" || type == "LoadBalancer" else { return [] }
         let isChecked = type == "LoadBalancer" && spec?["externalTrafficPolicy"] == "Local"
-        let all =
-            (spec?["ports"]?.arrayValue ?? []).map { $0["nodePort"] }
-            + (isChecked ? [spec?["healthCheckNodePort"]] : [])
+        let known = (spec?["ports"]?.arrayValue ?? []).filter {
+            ["TCP", "UDP", "SCTP", ""].contains($0["protocol"]?.stringValue ?? "")
+        }
+        let all = known.map { $0["nodePort"] } + (isChecked ? [spec?["healthCheckNodePort"]] : [])
         return all.compactMap { $0?.intValue }.filter { $0 != 0 }
     }
 

@@ -126,6 +126,25 @@ struct EngineNodePortTests {
         harness.stop()
     }
 
+    @Test("a Service of very many ports costs what it is long")
+    func takesMany() async throws {
+        var harness = try start(1...65_535)
+        let count = 6_000
+        func ports(_ first: Int) -> JSONValue { .array((0..<count).map { ["port": .number("\(first + $0)")] }) }
+        let made = try await harness.call(.allocateServiceIPs, Self.service("a", ports(1))).get()
+        #expect(Set(Self.ports(made)).count == count)
+        // All but the last keep theirs.
+        let changed = try await harness.call(.updateServiceIPs, Self.service("a", ports(2))).get()
+        #expect(Self.ports(changed).dropLast() == Self.ports(made).dropFirst())
+        #expect(await faults(harness) == [])
+        harness.stop()
+        harness = try start(1...65_535)
+        #expect(try pool(harness).allocatedCount == count)
+        try await release("a", harness)
+        #expect(try pool(harness).allocatedCount == 0)
+        harness.stop()
+    }
+
     @Test("a restart knows every port, folded or not")
     func keepsOverRestart() async throws {
         var harness = try start()

@@ -122,10 +122,9 @@ struct Draft {
         let made = prepared.service.flatMap { $0.key == key.key ? $0 : nil }
         guard let service = made ?? StoredService(key, form) else { throw .malformed(key) }
         let old = self.service(key.key)
-        for holding in form.holdings where !(old?.holds(holding) ?? false) {
-            try judge(service: holding, key)
-        }
-        for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { note(holding, isHeld: false) }
+        let (had, has) = (HoldingSet(old?.holdings ?? []), HoldingSet(form.holdings))
+        for holding in form.holdings where !had.contains(holding) { try judge(service: holding, key) }
+        for holding in old?.holdings ?? [] where !has.contains(holding) { note(holding, isHeld: false) }
         for holding in form.holdings { note(holding, isHeld: true) }
         if isLong { services[key.key] = .some(service) }
         steps.append(.putService(service, replacing: old))
@@ -370,6 +369,27 @@ extension Holding {
         case .port(_, let port): .port(.tcp, port)
         }
     }
+}
+
+/// What an object holds, to be asked for one after the other: of the usual few without memory, of many hashed. A port is there whatever its
+/// protocol.
+private struct HoldingSet {
+    private let few: [Holding]
+    private let many: Set<Holding>
+
+    init(_ holdings: [Holding]) {
+        let isFew = holdings.count <= 8
+        few = isFew ? holdings : []
+        many = isFew ? [] : Set(holdings.map(Self.key))
+    }
+
+    func contains(_ holding: Holding) -> Bool {
+        let key = Self.key(holding)
+        return many.isEmpty ? few.contains { Self.key($0) == key } : many.contains(key)
+    }
+
+    /// An address newly held as another kind's is judged.
+    private static func key(_ holding: Holding) -> Holding { holding.port == nil ? holding : holding.place }
 }
 
 extension [Holding] {

@@ -52,11 +52,6 @@ final class StoredService: @unchecked Sendable {
 
     func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
 
-    func holds(port: UInt16) -> Bool { holdings.contains { $0.port == port } }
-
-    /// A port also where it was another protocol's.
-    func holds(_ holding: Holding) -> Bool { holding.port.map { holds(port: $0) } ?? holdings.contains(holding) }
-
     /// Each node port that it holds or shows.
     func visitPorts(_ body: (UInt16) -> Void) {
         for holding in holdings {
@@ -66,11 +61,10 @@ final class StoredService: @unchecked Sendable {
     }
 
     private static func ports(shownBy service: Service, notIn holdings: [Holding]) -> [UInt16] {
-        var numbers: [UInt16] = []
-        for port in nodePorts(of: service) where !holdings.contains(where: { $0.port == port.number }) {
-            if !numbers.contains(port.number) { numbers.append(port.number) }
-        }
-        return numbers
+        let shown = nodePorts(of: service)
+        guard !shown.isEmpty else { return [] }
+        var seen = Set(holdings.compactMap(\.port))
+        return shown.map(\.number).filter { seen.insert($0).inserted }
     }
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }

@@ -38,8 +38,10 @@ extension Engine {
     /// Of the ports that a Service shows those that it holds: what it has claimed, and what it held. What it only showed, as it came while none
     /// were handed out, it holds from now on unless another Service does.
     func heldNodePorts(_ shown: [NodePort], claimed: [UInt16], _ stored: StoredService?) -> [NodePort] {
-        shown.filter { port in
-            claimed.contains(port.number) || stored?.holds(port: port.number) ?? false
+        guard !shown.isEmpty else { return [] }
+        let had = Set(claimed).union(stored?.holdings.compactMap(\.port) ?? [])
+        return shown.filter { port in
+            had.contains(port.number)
                 || pools.nodePorts != nil && books.service(holding: port.number) == nil
         }
     }

@@ -156,9 +156,9 @@ extension Engine {
             return done(.kept(document, holding: []))
         }
         let context = context()
-        let form = StoredForm(
-            document: document, context: context.text,
-            holdings: claimed.decision.held.map(\.ledgerHolding) + claimed.nodePorts.map(\.ledgerHolding))
+        var form = StoredForm(
+            document: document, context: context.text, holdings: claimed.decision.held.map(\.ledgerHolding))
+        for port in claimed.nodePorts { form.holdings.append(port.ledgerHolding) }
         let stored = StoredService(
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
