@@ -13,6 +13,10 @@ extension APIError.Cause {
         Self(field, .invalid, "Invalid value: ", quoted(values), ": \(detail)")
     }
 
+    static func invalid(_ field: String, _ value: Int, _ detail: String) -> Self {
+        Self(field, .invalid, "Invalid value: ", "\(value)", ": \(detail)")
+    }
+
     static func required(_ field: String, _ detail: String) -> Self {
         Self(field, .required, "Required value: \(detail)")
     }
@@ -23,6 +27,10 @@ extension APIError.Cause {
 
     static func duplicate(_ field: String, _ value: String) -> Self {
         Self(field, .duplicate, "Duplicate value: ", quoted(value), "")
+    }
+
+    static func duplicate(_ field: String, _ value: Int) -> Self {
+        Self(field, .duplicate, "Duplicate value: ", "\(value)", "")
     }
 
     static func notSupported(_ field: String, _ value: String, _ supported: [String]) -> Self {

@@ -9,6 +9,8 @@ struct ServiceDraft {
     let stored: Service?
     /// Families of the cluster's service ranges, in order; none where the cluster's own apiserver gives cluster IPs.
     let clusterFamilies: [IPFamily]
+    /// Whether the server has a range of node ports.
+    var handsOutNodePorts = false
 
     var spec: ServiceSpec {
         _read { yield service.spec }

@@ -45,6 +45,8 @@ public struct ServiceDecision: Sendable {
     /// Every address that the Service now has.
     public var held: [ServiceHolding]
     public var released: [ServiceHolding]
+    /// Every node port that the Service now shows.
+    public var nodePorts: [NodePort]
 }
 
 /// What must be claimed for a Service, all or none, and what follows once it is.
@@ -54,22 +56,31 @@ public struct ServicePlan: Sendable {
     /// Where in `spec.clusterIPs` the first of `claims` belong; those behind are for the load balancer.
     private let places: [Int]
     private let loadBalancer: LoadBalancerPlan
+    private let nodePorts: NodePortPlan
 
     init(
-        draft: consuming ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan
+        draft: consuming ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan,
+        nodePorts: NodePortPlan
     ) {
         self.draft = draft
         self.loadBalancer = loadBalancer
+        self.nodePorts = nodePorts
         places = clusterIPs.map(\.index)
         claims = clusterIPs.map(\.claim) + loadBalancer.claims
     }
 
-    /// Puts the addresses in their places - `addresses[i]` answers `claims[i]`, nil for an optional one that found no room - and looks
+    /// Node ports to be claimed behind the addresses, in this order.
+    public var nodePortClaims: [NodePortClaim] { nodePorts.claims }
+
+    /// Puts the addresses in their places - `addresses[i]` answers `claims[i]`, nil for an optional one that found no room; `ports[i]` answers
+    /// `nodePortClaims[i]` - and looks
     /// at the whole once more.
     ///
     /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
     /// If they throw, what was claimed must be given back.
-    public consuming func completed(with addresses: [IPAddress?]) throws(APIError) -> ServiceDecision {
+    public consuming func completed(
+        with addresses: [IPAddress?], ports: [UInt16] = []
+    ) throws(APIError) -> ServiceDecision {
         for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
             // An address that was asked for stays as it was typed.
             draft.spec.clusterIPs[place] = address?.description ?? ""
@@ -82,15 +93,24 @@ public struct ServicePlan: Sendable {
         draft.wipeOnLeavingForExternalName()
         draft.wipeLoadBalancerClass()
         draft.dropNodePorts()
+        nodePorts.complete(&draft, with: ports)
         try draft.refuse(
             (draft.recordsClusterIPs ? [] : draft.changeFaults()) + draft.typeFaults() + draft.clusterIPFaults()
-                + draft.lateTypeFaults()
-                + loadBalancer.faults)
+                + draft.lateTypeFaults() + loadBalancer.faults + nodePorts.faults(draft))
         let held = holdings(of: draft.service, clusterIPs: draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP)
         let released = draft.stored.map { stored in
             holdings(of: stored).filter { old in !held.contains { $0.address == old.address } }
         }
-        return ServiceDecision(service: draft.service, held: held, released: released ?? [])
+        return ServiceDecision(
+            service: draft.service, held: held, released: released ?? [],
+            nodePorts: DualStack.nodePorts(of: draft.service))
+    }
+
+    /// The answer where a node port that was asked for can't be had.
+    public func refusal(
+        of claim: NodePortClaim, because failure: ClaimFailure, range: ClosedRange<UInt16>
+    ) -> APIError {
+        .invalid(.service, name: draft.service.metadata.name, [NodePortPlan.cause(claim, because: failure, range)])
     }
 
     /// The answer where an address that was asked for can't be had. `range` is the one it was looked for in.

@@ -8,11 +8,16 @@ public import TandemAPI
 public struct ServiceRules: Sendable {
     private let clusterFamilies: [IPFamily]
     private let loadBalancers: LoadBalancerSettings
+    private let handsOutNodePorts: Bool
 
-    /// The families of the service ranges, in order: none to two.
-    public init(clusterFamilies: [IPFamily], loadBalancers: LoadBalancerSettings = LoadBalancerSettings()) {
+    /// The families of the service ranges, in order: none to two. Without a range of node ports they are not looked at.
+    public init(
+        clusterFamilies: [IPFamily], loadBalancers: LoadBalancerSettings = LoadBalancerSettings(),
+        handsOutNodePorts: Bool = false
+    ) {
         self.clusterFamilies = clusterFamilies
         self.loadBalancers = loadBalancers
+        self.handsOutNodePorts = handsOutNodePorts
     }
 
     /// What a new Service needs. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
@@ -32,9 +37,13 @@ public struct ServiceRules: Sendable {
     }
 
     /// What a Service needs that is taken in as a cluster shows it: the addresses that it shows, exactly, and no others; a cluster IP alone
-    /// is given where it shows none, needs one, and there is a range. `held` is what its load balancer holds already, and keeps.
-    public func adopt(_ shown: Service, holding held: [IPAddress] = []) throws(APIError) -> ServicePlan {
+    /// is given where it shows none, needs one, and there is a range. `held` is what its load balancer holds already, and keeps;
+    /// `ports` are the node ports that it holds.
+    public func adopt(
+        _ shown: Service, holding held: [IPAddress] = [], ports: Set<UInt16> = []
+    ) throws(APIError) -> ServicePlan {
         var draft = ServiceDraft(service: shown, stored: nil, clusterFamilies: clusterFamilies)
+        draft.handsOutNodePorts = handsOutNodePorts
         try draft.refuse(nameFaults(of: draft.service.metadata, kind: .service))
         draft.defaultType()
         draft.pairClusterIPs()
@@ -51,18 +60,21 @@ public struct ServiceRules: Sendable {
             try draft.refuse(draft.unconfiguredFaults(of: claims))
         }
         let loadBalancer = LoadBalancerPlan(adopting: draft, holding: held, loadBalancers)
-        return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer)
+        let nodePorts = NodePortPlan(adopting: draft, holding: ports)
+        return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: nodePorts)
     }
 
     private func plan(_ asked: consuming ServiceDraft) throws(APIError) -> ServicePlan {
         var draft = consume asked
+        draft.handsOutNodePorts = handsOutNodePorts
         try draft.refuse(draft.stored == nil ? nameFaults(of: draft.service.metadata, kind: .service) : [])
         draft.defaultType()
         draft.keepAllocatedIPs()
         draft.pairClusterIPs()
         let claims = draft.keepsPreferredFamilies ? [] : try clusterIPs(of: &draft)
         let loadBalancer = LoadBalancerPlan(draft, loadBalancers)
-        return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer)
+        return ServicePlan(
+            draft: draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: NodePortPlan(draft))
     }
 
     /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.

@@ -10,10 +10,14 @@ public struct AllocationCounts: Sendable {
         case isStatic, isDynamic, staticRefused, dynamicRefused
     }
 
+    /// Node ports are counted in the same way.
+    public typealias NodePort = ClusterIP
+
     public enum NodeCIDR: CaseIterable, Sendable { case allocated, released }
 
     // By number: every allocation counts here, and a look for the case among all would cost as much as a tenth of it.
     private let clusterIPs = [Counters(ClusterIP.allCases.count), Counters(ClusterIP.allCases.count)]
+    private let nodePorts = Counters(NodePort.allCases.count)
     private let nodeCIDRs: [CIDR: CountsBy<NodeCIDR>]
 
     init(clusterCIDRs: [CIDR]) {
@@ -23,9 +27,11 @@ public struct AllocationCounts: Sendable {
     public func clusterIPs(_ family: IPFamily, _ what: ClusterIP) -> UInt64 {
         clusterIPs[family.position][what.rawValue]
     }
+    public func nodePorts(_ what: NodePort) -> UInt64 { nodePorts[what.rawValue] }
     public func nodeCIDRs(_ range: CIDR, _ what: NodeCIDR) -> UInt64 { nodeCIDRs[range]?[what] ?? 0 }
 
     func count(_ family: IPFamily, _ what: ClusterIP) { clusterIPs[family.position].add(what.rawValue) }
+    func count(nodePort what: NodePort) { nodePorts.add(what.rawValue) }
     func count(_ range: CIDR, _ what: NodeCIDR) { nodeCIDRs[range]?.add(what) }
 }
 

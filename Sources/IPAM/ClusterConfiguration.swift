@@ -15,6 +15,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public var loadBalancerClass: String?
     /// `--load-balancer-default`: Services without a class get load-balancer addresses.
     public var servesUnclassedLoadBalancers: Bool
+    /// `--service-node-port-range`, both ends in it, without port 0; nil where node ports are not handed out.
+    public var nodePortRange: ClosedRange<UInt16>?
     /// `--node-cidr-mask-size-ipv4`: the prefix length of a node's IPv4 CIDR.
     public var nodeMaskSizeIPv4: Int
     /// `--node-cidr-mask-size-ipv6`.
@@ -27,7 +29,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     public init(
         serviceRanges: [CIDR] = [], clusterCIDRs: [CIDR] = [], loadBalancerRanges: [AddressRange] = [],
         loadBalancerClass: String? = nil, servesUnclassedLoadBalancers: Bool = true,
-        nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64, autoRegisterNodes: Bool = true,
+        nodePortRange: ClosedRange<UInt16>? = nil, nodeMaskSizeIPv4: Int = 24, nodeMaskSizeIPv6: Int = 64,
+        autoRegisterNodes: Bool = true,
         podIPReuseDelaySeconds: Int = 0
     ) {
         self.serviceRanges = serviceRanges
@@ -35,6 +38,7 @@ public struct ClusterConfiguration: Sendable, Equatable {
         self.loadBalancerRanges = loadBalancerRanges
         self.loadBalancerClass = loadBalancerClass
         self.servesUnclassedLoadBalancers = servesUnclassedLoadBalancers
+        self.nodePortRange = nodePortRange
         self.nodeMaskSizeIPv4 = nodeMaskSizeIPv4
         self.nodeMaskSizeIPv6 = nodeMaskSizeIPv6
         self.autoRegisterNodes = autoRegisterNodes

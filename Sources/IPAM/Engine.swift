@@ -47,7 +47,7 @@ public final class Engine: Sendable {
         allocations = AllocationCounts(clusterCIDRs: cluster.clusterCIDRs)
         rules = ServiceRules(
             clusterFamilies: cluster.serviceRanges.map(\.network.family),
-            loadBalancers: cluster.loadBalancers)
+            loadBalancers: cluster.loadBalancers, handsOutNodePorts: cluster.nodePortRange != nil)
         let delay = cluster.podIPReuseDelaySeconds
         let books = Books(
             pools: Pools(cluster), podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs),

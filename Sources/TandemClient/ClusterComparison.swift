@@ -37,7 +37,9 @@ public struct ClusterComparison: Sendable {
     }
 
     private mutating func hold(service: JSONValue) {
-        let ips = Self.clusterIPs(service) + Self.ingress(service) + Self.strings(service["kept"])
+        let ips =
+            Self.clusterIPs(service) + Self.ingress(service)
+            + Self.strings(service["kept"]).filter { IPAddress($0) != nil }
         services[Self.name(service)] = Held(uid: Self.uid(service), ranges: Set(ips.map(Self.canonical)))
     }
 

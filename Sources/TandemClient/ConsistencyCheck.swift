@@ -10,6 +10,8 @@ public struct ConsistencyCheck: Sendable {
     /// The server has no service range: cluster IPs are the cluster's, and two Services may show one for a while.
     private var recordsClusterIPs = false
     private var nodes: [String: [CIDR]] = [:]
+    /// Services by the node ports that they show.
+    private var ports: [Int: Set<String>] = [:]
 
     /// Reads everything and looks it over. Objects change while it reads: where something does not fit, it reads again,
     /// and what fits in one of `attempts` readings was no fault.
@@ -58,10 +60,28 @@ public struct ConsistencyCheck: Sendable {
             if recordsClusterIPs, let other = owners[address], other.hasPrefix("Service ") { continue }
             own(address, name)
         }
-        for ip in Self.strings(service["kept"]) { if let address = IPAddress(ip) { own(address, name) } }
+        for text in Self.strings(service["kept"]) {
+            if let address = IPAddress(text) { own(address, name) }
+            if text.hasPrefix("nodePort/"), let port = Int(text.dropFirst("nodePort/".count)) {
+                ports[port, default: []].insert(name)
+            }
+        }
         for ingress in service["status"]?["loadBalancer"]?["ingress"]?.arrayValue ?? [] {
             if let address = ingress["ip"]?.stringValue.flatMap({ IPAddress($0) }) { own(address, name) }
         }
+        for port in Self.nodePorts(spec) { ports[port, default: []].insert(name) }
+    }
+
+    /// Those of a type that has any, of its ports and of its health checks. A number is one port, whatever the protocol.
+    private static func nodePorts(_ spec: JSONValue?) -> [Int] {
+        let type = spec?["type"]?.stringValue
+        guard type == "NodePort" || type == "LoadBalancer" else { return [] }
+        let isChecked = type == "LoadBalancer" && spec?["externalTrafficPolicy"] == "Local"
+        let known = (spec?["ports"]?.arrayValue ?? []).filter {
+            ["TCP", "UDP", "SCTP", ""].contains($0["protocol"]?.stringValue ?? "")
+        }
+        let all = known.map { $0["nodePort"] } + (isChecked ? [spec?["healthCheckNodePort"]] : [])
+        return all.compactMap { $0?.intValue }.filter { $0 != 0 }
     }
 
     private mutating func add(node: JSONValue) {
@@ -108,7 +128,8 @@ public struct ConsistencyCheck: Sendable {
         let addresses = owners.keys.sorted()
         let services = owners.filter { $0.value.hasPrefix("Service ") }.keys.sorted()
         let podCIDRs = nodes.values.joined().sorted()
-        for pool in pools {
+        for pool in pools where pool["kind"] == "NodePort" { compare(ports: pool) }
+        for pool in pools where pool["kind"] != "NodePort" {
             guard let name = pool["name"]?.stringValue,
                 let range = pool["cidr"]?.stringValue.flatMap({ AddressRange($0) }),
                 let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
@@ -126,6 +147,23 @@ public struct ConsistencyCheck: Sendable {
             default: held = services.within(range).count
             }
             if held != allocated { faults.append("pool \(name) counts \(allocated) allocated, objects hold \(held)") }
+        }
+    }
+
+    /// Node ports are one Service's each where they are handed out, but for those that came while they were not.
+    private mutating func compare(ports pool: JSONValue) {
+        let ends = (pool["ports"]?.stringValue ?? "").split(separator: "-").compactMap { Int($0) }
+        guard ends.count == 2, ends[0] <= ends[1], let allocated = pool["allocated"]?.stringValue.flatMap({ Int($0) })
+        else {
+            faults.append("a pool that can't be read: \(pool.text)")
+            return
+        }
+        let held = ports.filter { (ends[0]...ends[1]).contains($0.key) }
+        for (port, names) in held.sorted(by: { $0.key < $1.key }) where names.count > 1 {
+            faults.append("node port \(port) has \(names.count) owners: \(names.sorted().joined(separator: " and "))")
+        }
+        if held.count != allocated {
+            faults.append("pool nodeports counts \(allocated) allocated, objects hold \(held.count)")
         }
     }
 

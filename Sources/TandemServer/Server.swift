@@ -83,6 +83,7 @@ public final class Server: Service {
                 "stored addresses lie in no configured range: they are served, and given to nobody else; where a range was changed by mistake, put it back",
                 metadata: [
                     "serviceAddresses": "\(ranges.serviceAddresses)", "podCIDRs": "\(ranges.podCIDRs)",
+                    "nodePorts": "\(ranges.nodePorts)",
                     "example": "\(ranges.example ?? "")",
                 ])
         }

@@ -8,6 +8,8 @@ struct ClusterRanges {
     var cluster: [CIDR] = []
     /// Prefix lengths of a node's pod CIDR.
     var nodeMaskSizes: [IPFamily: Int] = [:]
+    /// Such as `30000-32767`; nil where the server hands none out, or is of a release that knows none.
+    var nodePorts: String?
 
     init(_ client: TandemClient) async throws {
         service = try await client.pools(.service).compactMap(Self.range)
@@ -16,6 +18,7 @@ struct ClusterRanges {
             cluster.append(range)
             nodeMaskSizes[range.family] = pool["nodeMaskSize"]?.intValue
         }
+        nodePorts = (try? await client.pools(.nodePort))?.first?["ports"]?.stringValue
     }
 
     /// Where pods are: the ranges that nodes get their CIDRs of, and the CIDRs of nodes that are of none of them, as they were given

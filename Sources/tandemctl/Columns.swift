@@ -72,7 +72,7 @@ enum Columns {
     private static let pools = [
         Column(title: "NAME") { $0["name"].text ?? "" },
         Column(title: "FAMILY") { $0["family"].text ?? "" },
-        Column(title: "CIDR") { $0["cidr"].text ?? "" },
+        Column(title: "CIDR") { $0["cidr"].text ?? $0["ports"].text ?? "" },
         Column(title: "CAPACITY") { $0["capacity"].text ?? "" },
         Column(title: "ALLOCATED") { $0["allocated"].text ?? "" },
         Column(title: "AVAILABLE") { $0["available"].text ?? "" },

@@ -46,7 +46,7 @@ struct Flags: AsyncParsableCommand {
     private func flags(of component: Component, _ ranges: ClusterRanges, _ podCIDRs: [CIDR]?) throws -> [String] {
         let services = "--service-cluster-ip-range=\(ranges.service.list)"
         switch component {
-        case .apiServer: return [services]
+        case .apiServer: return [services] + (ranges.nodePorts.map { ["--service-node-port-range=\($0)"] } ?? [])
         case .controllerManager:
             // This server hands out the nodes' pod CIDRs; two that do would give one out twice.
             guard !ranges.cluster.isEmpty else { return [services] }

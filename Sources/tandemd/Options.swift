@@ -52,6 +52,12 @@ struct RangeOptions: ParsableArguments {
     var loadBalancerDefault: String?
 
     @Option(
+        name: .customLong("service-node-port-range"),
+        help: "The range of node ports, such as 30000-32767; without it they are not handed out, and stay as they come."
+    )
+    var serviceNodePortRange: String?
+
+    @Option(
         name: .customLong("auto-register-nodes"),
         help: "Whether a node gets its pod CIDRs with its first pod: true or false. (default: true)",
         completion: .list(["true", "false"]))
@@ -68,7 +74,8 @@ struct RangeOptions: ParsableArguments {
             "node-cidr-mask-size": nodeCIDRMaskSize, "node-cidr-mask-size-ipv4": nodeCIDRMaskSizeIPv4,
             "node-cidr-mask-size-ipv6": nodeCIDRMaskSizeIPv6, "load-balancer-ip-range": loadBalancerIPRange,
             "load-balancer-class": loadBalancerClass, "load-balancer-default": loadBalancerDefault,
-            "auto-register-nodes": autoRegisterNodes, "pod-ip-reuse-delay": podIPReuseDelay,
+            "service-node-port-range": serviceNodePortRange, "auto-register-nodes": autoRegisterNodes,
+            "pod-ip-reuse-delay": podIPReuseDelay,
         ].compactMapValues { $0 }
     }
 }

@@ -16,6 +16,7 @@ struct RecordedDecisionTests {
             let inUse = rules.addressesInUse
             #expect(inUse.pools == Set(inUse.services), "\(decision.id)")
             #expect(inUse.pools.count == inUse.services.count, "\(decision.id)")
+            #expect(rules.ports == Set(rules.shownPorts) && rules.ports.count == rules.shownPorts.count)
         }
         let count = DecisionCase.all.count
         print("the rules alone: \(count - disagreements.count) of \(count) recorded cases agree")

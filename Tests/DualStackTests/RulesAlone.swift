@@ -9,14 +9,18 @@ final class RulesAlone: ServiceDecider {
     private var pools: [IPFamily: SetPool] = [:]
     private var rules = ServiceRules(clusterFamilies: [.ipv4])
     private var version = 0
+    private let portRange: ClosedRange<UInt16>?
+    /// Node ports in use.
+    private(set) var ports: Set<UInt16> = []
 
-    init(_ ranges: [String]) {
+    init(_ ranges: [String], nodePorts: ClosedRange<UInt16>? = 30_000...32_767) {
+        portRange = nodePorts
         restart(ranges)
     }
 
     func restart(_ ranges: [String]) {
         let ranges = ranges.compactMap { CIDR($0) }
-        rules = ServiceRules(clusterFamilies: ranges.map(\.family))
+        rules = ServiceRules(clusterFamilies: ranges.map(\.family), handsOutNodePorts: portRange != nil)
         pools = Dictionary(uniqueKeysWithValues: ranges.map { ($0.family, SetPool(range: $0)) })
         for holding in services.values.flatMap({ holdings(of: $0) }) {
             pools[holding.address.family]?.take(holding.address)
@@ -44,6 +48,8 @@ final class RulesAlone: ServiceDecider {
             }
             let decision = try decide(try rules.update(stored, to: asked))
             for holding in decision.released { pools[holding.address.family]?.giveBack(holding.address) }
+            let had = nodePorts(of: stored).map(\.number)
+            ports.subtract(Set(had).subtracting(decision.nodePorts.map(\.number)))
             return keep(decision.service)
         }
     }
@@ -59,6 +65,7 @@ final class RulesAlone: ServiceDecider {
         guard let stored = services.removeValue(forKey: name) else { return 0 }
         let held = holdings(of: stored)
         for holding in held { pools[holding.address.family]?.giveBack(holding.address) }
+        ports.subtract(nodePorts(of: stored).map(\.number))
         return held.count
     }
 
@@ -68,6 +75,9 @@ final class RulesAlone: ServiceDecider {
         return (pools.values.reduce(into: []) { $0.formUnion($1.taken) }, configured)
     }
 
+    /// Every node port that a Service has: the same as `ports`, each Service's once.
+    var shownPorts: [UInt16] { services.values.flatMap { Set(nodePorts(of: $0).map(\.number)) } }
+
     private static let nameTaken = APIError(.alreadyExists, reason: "AlreadyExists", "the name is in use")
 
     // MARK: Steps
@@ -76,6 +86,7 @@ final class RulesAlone: ServiceDecider {
         _ plan: ServicePlan, then check: () throws(APIError) -> Void = {}
     ) throws(APIError) -> ServiceDecision {
         var taken: [IPAddress] = []
+        let portsBefore = ports
         do throws(APIError) {
             for claim in plan.claims {
                 guard let pool = pools[claim.family] else {
@@ -93,13 +104,30 @@ final class RulesAlone: ServiceDecider {
                 }
                 if let address = taken.last { pools[claim.family]?.take(address) }
             }
-            let decision = try plan.completed(with: taken)
+            var claimed: [UInt16] = []
+            for claim in portRange == nil ? [] : plan.nodePortClaims { claimed.append(try take(claim, for: plan)) }
+            let decision = try plan.completed(with: taken, ports: claimed)
             try check()
             return decision
         } catch {
+            ports = portsBefore
             for address in taken { pools[address.family]?.giveBack(address) }
             throw error
         }
+    }
+
+    private func take(_ claim: NodePortClaim, for plan: ServicePlan) throws(APIError) -> UInt16 {
+        let range = portRange ?? 1...1
+        if let requested = claim.requested {
+            guard let port = UInt16(exactly: requested), range.contains(port) else {
+                throw plan.refusal(of: claim, because: .outOfRange, range: range)
+            }
+            guard ports.insert(port).inserted else { throw plan.refusal(of: claim, because: .taken, range: range) }
+            return port
+        }
+        guard let port = range.first(where: { !ports.contains($0) }) else { throw .nodePortsFull(range) }
+        ports.insert(port)
+        return port
     }
 
     private func keep(_ service: Service) -> Service {
@@ -130,6 +158,7 @@ final class RulesAlone: ServiceDecider {
         } catch {
             var causes = error.causes.map { "\($0.field) \($0.reason.rawValue)" }.sorted()
             if let full = error.fullRange { causes = [full.family.description] }
+            if error.fullPorts != nil { causes = ["ports"] }
             return .refused(status: error.status.name, causes: causes)
         }
     }

@@ -17,7 +17,7 @@ struct SeededServiceTests {
     func agrees(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var ranges = Self.ranges.randomElement(using: &generator) ?? []
-        let rules = RulesAlone(ranges)
+        let rules = RulesAlone(ranges, nodePorts: nil)
         var table = ServiceTable(clusterFamilies: [])
         var pools = SetPools(ranges, table)
         table.clusterFamilies = pools.families

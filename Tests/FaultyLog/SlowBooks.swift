@@ -67,7 +67,7 @@ public struct SlowBooks: Sendable {
             let old = tables.records[key]?.form.holdings ?? []
             let new = form.holdings.filter { !old.contains($0) }
             switch key.kind {
-            case .service: return new.allSatisfy(maySucceedToService)
+            case .service: return new.allSatisfy { maySucceedToService($0, key) }
             case .node:
                 // A node's CIDR goes only with the node.
                 return old.allSatisfy(form.holdings.contains) && new.allSatisfy(mayBeNodes)
@@ -93,9 +93,12 @@ public struct SlowBooks: Sendable {
     }
 
     /// Rule 2.
-    private func maySucceedToService(_ holding: Holding) -> Bool {
+    private func maySucceedToService(_ holding: Holding, _ key: ObjectKey) -> Bool {
         guard let address = holding.address else {
-            return holding.range == nil && !tables.records.values.contains { $0.form.holdings.contains(holding) }
+            guard let port = holding.port else { return false }
+            return !tables.records.values.contains { record in
+                record.key != key && record.form.holdings.contains { $0.port == port }
+            }
         }
         return holder(of: address) == nil && !isCooling(CIDR(address))
             && !nodeCIDRs.contains { $0.cidr.contains(address) }
@@ -164,10 +167,12 @@ public struct SlowBooks: Sendable {
             let expected = holder.kind == .pod ? [Self.node(ofPod: holder.key)] : []
             if around != expected { found.append("\(address) of \(holder.key) lies in CIDRs of nodes \(around)") }
         }
-        var ports: Set<Holding> = []
+        var ports: [UInt16: ObjectKey] = [:]
         for record in tables.records.values {
-            for holding in record.form.holdings where holding.range == nil {
-                if !ports.insert(holding).inserted { found.append("\(holding) of \(record.key.key) has two owners") }
+            for port in record.form.holdings.compactMap(\.port) {
+                if let other = ports.updateValue(record.key, forKey: port), other != record.key {
+                    found.append("node port \(port) has two owners, \(other.key) and \(record.key.key)")
+                }
             }
             guard record.kind == .pod else { continue }
             let node = Self.node(ofPod: record.key.key)

@@ -463,4 +463,43 @@ struct AdoptionTests {
         #expect(try await harness.faults() == [])
         harness.stop()
     }
+
+    @Test("node ports that a Service shows are claimed, none is drawn, and what it shows no more is kept")
+    func adoptsNodePorts() async throws {
+        func start() throws -> EngineHarness { try self.start { $0.nodePortRange = 30000...30100 } }
+        func service(_ name: String, _ ports: String, _ more: String = "") throws -> JSONValue {
+            try json(
+                """
+                {"metadata":{"name":"\(name)","uid":"\(name)"},"spec":{"type":"NodePort","clusterIP":"10.96.0.\(name.utf8.count)",
+                 "ports":[\(ports)]\(more)}}
+                """)
+        }
+        var harness = try start()
+        let web = try service("web", #"{"port":80,"nodePort":30080},{"port":53,"name":"dns"}"#)
+        let first = try await adopt(harness, service: web).get()
+        let ports = first["service"]?["spec"]?["ports"]?.arrayValue ?? []
+        #expect(ports.map { $0["nodePort"]?.intValue } == [30080, nil])
+        #expect(try await adopt(harness, service: web).get()["replayed"]?.boolValue == true)
+        let other = await adopt(harness, service: try service("other", #"{"port":80,"nodePort":30080}"#))
+        guard case .failure(let taken) = other else {
+            Issue.record("one port was given to two Services")
+            return
+        }
+        #expect(taken.causes.first?.field == "spec.ports[0].nodePort")
+        let moved = try await adopt(harness, service: service("web", #"{"port":80,"nodePort":30081}"#)).get()
+        #expect(strings(moved["kept"]) == ["nodePort/30080"])
+        harness.stop()
+        harness = try start()
+        let again = try await adopt(harness, service: service("web", #"{"port":80,"nodePort":30081}"#)).get()
+        #expect(again["replayed"]?.boolValue == true && strings(again["kept"]) == ["nodePort/30080"])
+        let held = await adopt(harness, service: try service("other", #"{"port":80,"nodePort":30080}"#))
+        #expect(throws: APIError.self) { try held.get() }
+        // An update gives it back.
+        _ = try await harness.call(
+            .updateServiceIPs,
+            ["service": service("web", #"{"port":80,"nodePort":30081}"#, #","sessionAffinity":"None""#)]
+        ).get()
+        _ = try await adopt(harness, service: service("other", #"{"port":80,"nodePort":30080}"#)).get()
+        harness.stop()
+    }
 }

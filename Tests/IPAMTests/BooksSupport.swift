@@ -7,13 +7,15 @@ import TandemAPI
 
 /// Changes as servers propose them, in few words.
 extension Change {
-    static func put(service name: String, _ addresses: [String], ports: [UInt16] = []) -> Change {
+    static func put(
+        service name: String, _ addresses: [String], ports: [UInt16] = [], over transports: [TransportProtocol] = [.tcp]
+    ) -> Change {
         let service = Service(metadata: ObjectMeta(namespace: "default", name: name, uid: "u"), spec: ServiceSpec())
         let context = ServiceContext(request: StoredRequest(text: Array("{}".utf8)), isUIDGiven: false)
         let held = addresses.map { Holding(pool: .serviceIP, address: IPAddress($0)!) }
         let form = StoredForm(
             document: Documents.encode(service.write), context: context.text,
-            holdings: held + ports.map { .port(.tcp, $0) })
+            holdings: held + ports.flatMap { port in transports.map { .port($0, port) } })
         return .put(ObjectKey(.service, "default/\(name)"), form)
     }
 
@@ -75,6 +77,9 @@ extension Books {
             lines.append("\(service.key) \(service.version) \(service.holdings) \(text(service.served))")
             for address in service.addresses where self.service(holding: address) !== service {
                 lines.append("\(address) does not lead to \(service.key)")
+            }
+            for port in service.holdings.compactMap(\.port) where self.service(holding: port) !== service {
+                lines.append("node port \(port) does not lead to \(service.key)")
             }
         }
         for node in nodes.page(after: nil, limit: .max).items {

@@ -75,6 +75,16 @@ struct BooksTests {
             .put(service: "s2", ["10.0.4.1"]), refusal: .misplaced(range("10.0.4.1"))),
         Case(
             "a port", [], .put(service: "s2", ["10.96.0.2"], ports: [30_000]), refusal: .portTaken(.port(.tcp, 30_000))),
+        Case(
+            "a port over another protocol", [], .put(service: "s2", ["10.96.0.2"], ports: [30_000], over: [.udp]),
+            refusal: .portTaken(.port(.udp, 30_000))),
+        Case(
+            "a Service's port over further protocols", [],
+            .put(service: "s1", ["10.96.0.1"], ports: [30_000], over: [.udp, .sctp])),
+        Case(
+            "a port that the proposal frees over one protocol, and not over the other", [],
+            .put(service: "s1", ["10.96.0.1"], ports: [30_000], over: [.udp]),
+            .put(service: "s2", ["10.96.0.2"], ports: [30_000]), refusal: .portTaken(.port(.tcp, 30_000))),
         Case("what a Service has already", [], .put(service: "s1", ["10.96.0.1"], ports: [30_000])),
         Case(
             "two Services of one proposal, one address", [], .put(service: "s2", ["10.96.0.2"]),
@@ -412,7 +422,8 @@ struct RandomProposals {
         switch number(16) {
         case 0...1:
             return .put(
-                service: "s\(number(3))", [address()], ports: number(2) == 0 ? [UInt16(30_000 + number(3))] : [])
+                service: "s\(number(3))", [address()], ports: number(2) == 0 ? [UInt16(30_000 + number(3))] : [],
+                over: pick([[.tcp], [.udp], [.tcp, .udp]]))
         case 2...3: return .put(node: "n\(number(3))", number(3) == 0 ? [cidr(), cidr()] : [cidr()])
         case 4...7:
             let node = number(3)

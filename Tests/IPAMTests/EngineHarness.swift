@@ -101,12 +101,14 @@ final class EngineHarness: Sendable {
     func faults() async throws -> [String] {
         guard let shown = try await shownAddresses() else { return ["an address has two owners"] }
         var faults: [String] = []
-        let pools = engine.poolStatuses()
+        let pools = engine.poolStatuses().filter { $0.kind != .nodePort }
         let used = pools.reduce(0) { $0 + Int($1.allocated) }
         // What is held of a range that is no longer configured is shown, but in no pool.
         let held = shown.keys.count { text in
             guard let range = CIDR(text) ?? IPAddress(text).map(CIDR.init(_:)) else { return false }
-            return pools.contains { $0.range.contains(range.first) && ($0.kind == .nodeCIDR) == text.contains("/") }
+            return pools.contains {
+                $0.range?.contains(range.first) ?? false && ($0.kind == .nodeCIDR) == text.contains("/")
+            }
         }
         if used != held { faults.append("\(used) in use, \(held) in objects") }
         for (text, owner) in shown {

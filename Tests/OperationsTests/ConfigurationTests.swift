@@ -30,7 +30,7 @@ struct ConfigurationTests {
             "cluster-cidr": "10.244.0.0/16,fd00:10:244::/48",
             "node-cidr-mask-size-ipv4": "25", "node-cidr-mask-size-ipv6": "66",
             "load-balancer-ip-range": "192.0.2.0/24", "load-balancer-class": "example.com/tandem",
-            "load-balancer-default": "false",
+            "load-balancer-default": "false", "service-node-port-range": "30000-30100",
             "auto-register-nodes": "false", "bind-address": "127.0.0.2", "secure-port": "9443",
             "tls-cert-file": certificates.certificate("server"), "tls-private-key-file": certificates.key("server"),
             "client-ca-file": certificates.ca, "client-auth": "none", "tls-min-version": "VersionTLS12",
@@ -137,7 +137,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 44)
+        #expect(Self.flags.count == 45)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

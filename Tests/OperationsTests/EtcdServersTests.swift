@@ -111,7 +111,7 @@ struct EtcdServersTests {
     func movesBothWays() async throws {
         let cluster = try await EtcdCluster()
         let files = ScratchDirectory()
-        let flags = ServerProcess.ranges + ["--pod-ip-reuse-delay=86400"]
+        let flags = ServerProcess.ranges + ["--pod-ip-reuse-delay=86400", "--service-node-port-range=30000-32767"]
         let single = try ServerProcess("\(files.path)/single", flags)
         var ctl = Ctl(port: single.port)
         let applied = ctl(
@@ -131,6 +131,7 @@ struct EtcdServersTests {
         let before = objects(single.port)
         #expect(single.stop() == 0)
         let stored = tables("\(files.path)/single/tandem.db")
+        #expect(stored.contains(" nodePort=TCP/3"), "\(stored)")
         #expect(stored.contains("10.244.0.3|") && stored.hasSuffix("\n0\n"), "\(stored)")
 
         let restore = "--restore=\(files.path)/single.db"

@@ -70,6 +70,31 @@ struct MetricsTests {
         #expect(abs((metrics.value("process_start_time_seconds") ?? 0) - Date().timeIntervalSince1970) < 600)
     }
 
+    @Test("node ports are counted under the names of kube-apiserver's own allocator, and as a range")
+    func countsNodePorts() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(
+            directory.path, ServerProcess.ranges + ["--service-node-port-range=30000-30099"])
+        let stream = try LineStream(port: server.port)
+        for (name, port) in [("a", nil), ("b", nil), ("c", 30_001), ("d", 30_001), ("e", 1)] as [(String, Int?)] {
+            var entry: JSONValue = ["port": 80]
+            if let port { entry["nodePort"] = .number("\(port)") }
+            let spec: JSONValue = ["type": "NodePort", "ports": .array([entry])]
+            _ = stream.call(.allocateServiceIPs, ["service": ["metadata": ["name": .string(name)], "spec": spec]])
+        }
+        let metrics = MetricsReader(port: server.port)
+        let prefix = "kube_apiserver_nodeport_allocator_"
+        #expect(metrics.value(prefix + "allocated_ports") == 3)
+        #expect(metrics.value(prefix + "available_ports") == 97)
+        #expect(metrics.value(prefix + "allocation_total", ["scope": "dynamic"]) == 2)
+        #expect(metrics.value(prefix + "allocation_total", ["scope": "static"]) == 1)
+        #expect(metrics.value(prefix + "allocation_errors_total", ["scope": "dynamic"]) == 0)
+        #expect(metrics.value(prefix + "allocation_errors_total", ["scope": "static"]) == 2)
+        #expect(metrics.value("tandem_pool_allocated", ["kind": "NodePort", "ports": "30000-30099"]) == 3)
+        #expect(metrics.value("tandem_pool_capacity", ["kind": "NodePort", "ports": "30000-30099"]) == 100)
+        #expect(metrics.value("tandem_held_outside_ranges", ["kind": "nodeport"]) == 0)
+    }
+
     @Test("several ranges of one family are counted each for itself")
     func countsRangesApart() throws {
         let directory = ScratchDirectory()

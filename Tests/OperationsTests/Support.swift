@@ -72,7 +72,8 @@ struct BusyServer {
         server = try ServerProcess(
             directory.path,
             ServerProcess.ranges + [
-                "--load-balancer-ip-range=192.0.2.0/24", "--audit-log-path=\(directory.path)/audit.log",
+                "--load-balancer-ip-range=192.0.2.0/24", "--service-node-port-range=30000-32767",
+                "--audit-log-path=\(directory.path)/audit.log",
             ])
         try work()
     }

@@ -30,14 +30,19 @@ struct ClientCall: Sendable {
     private static let metadata: [ObjectMeta] = (0..<serviceCount).map { index in
         ObjectMeta(namespace: "default", name: "service-\(Character(Unicode.Scalar(UInt8(97 + index))))")
     }
-    /// By policy; ClusterIP, then LoadBalancer.
+    /// By policy; ClusterIP, then LoadBalancer, with a node port for its port and one for its health checks where they are handed out.
     private static let specs: [[ServiceSpec]] = policies.map { policy in
         ["ClusterIP", "LoadBalancer"].map { type in
             var spec = ServiceSpec()
             spec.type = type
             spec.ipFamilyPolicy = policy
+            spec.ports = ports
+            spec.others["externalTrafficPolicy"] = type == "LoadBalancer" ? JSONValue.string("Local").text : nil
             return spec
         }
+    }
+    private static let ports = try? JSONReader.read(Array(#"[{"port":80}]"#.utf8)) { reader throws(JSONError) in
+        try ServicePorts(from: &reader)
     }
     private static let nodes = (0..<nodeCount).map { ObjectMeta(name: "node-\($0)") }
     private static let containers = (0..<containerCount).map { "container-\($0)" }
@@ -167,10 +172,12 @@ extension ClientCall {
     }
 
     /// Flags of servers: the first is the usual one; the others have its ranges exchanged, shrunk, moved, widened, with other masks, of
-    /// one family, and cut into several.
+    /// one family, and cut into several. Node ports are few, and with some servers others or none.
     static let clusters: [ClusterConfiguration] = [
         cluster("10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/26,fd00:10:244::/62", "192.0.2.0/29,2001:db8::/125"),
-        cluster("192.0.2.0/29,2001:db8::/125", "10.244.0.0/26,fd00:10:244::/62", "10.96.0.0/28,fd00:10:96::/124"),
+        cluster(
+            "192.0.2.0/29,2001:db8::/125", "10.244.0.0/26,fd00:10:244::/62", "10.96.0.0/28,fd00:10:96::/124",
+            ports: 30_004...30_015),
         cluster(
             "10.244.0.0/26,fd00:10:244::/62", "10.96.0.0/28,fd00:10:96::/124", "192.0.2.0/29,2001:db8::/125", 29, 125),
         cluster("10.96.0.0/29,fd00:10:96::/125", "10.244.0.0/27,fd00:10:244::/63", "192.0.2.0/30,2001:db8::/126"),
@@ -179,20 +186,21 @@ extension ClientCall {
             "10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/26,fd00:10:244::/62", "192.0.2.0/29,2001:db8::/125", 29, 66),
         cluster(
             "10.96.0.0/28,fd00:10:96::/124", "10.244.0.0/25,fd00:10:244::/60", "192.0.2.0/29,2001:db8::/125", 27, 62),
-        cluster("fd00:10:96::/124", "fd00:10:244::/62", "2001:db8::/125"),
+        cluster("fd00:10:96::/124", "fd00:10:244::/62", "2001:db8::/125", ports: nil),
         cluster(
             "fd00:10:96::/124,10.96.0.0/28", "fd00:10:244::/62,10.244.0.32/27,10.244.0.0/27",
             "192.0.2.0-192.0.2.4,192.0.2.5/32,192.0.2.6-192.0.2.7,2001:db8::1-2001:db8::6"),
     ]
 
     private static func cluster(
-        _ services: String, _ nodes: String, _ loadBalancers: String, _ mask4: Int = 28, _ mask6: Int = 64
+        _ services: String, _ nodes: String, _ loadBalancers: String, _ mask4: Int = 28, _ mask6: Int = 64,
+        ports: ClosedRange<UInt16>? = 30_000...30_009
     ) -> ClusterConfiguration {
         func ranges<Range: LosslessStringConvertible>(_ text: String) -> [Range] {
             text.split(separator: ",").map { Range(String($0))! }
         }
         return ClusterConfiguration(
             serviceRanges: ranges(services), clusterCIDRs: ranges(nodes), loadBalancerRanges: ranges(loadBalancers),
-            nodeMaskSizeIPv4: mask4, nodeMaskSizeIPv6: mask6)
+            nodePortRange: ports, nodeMaskSizeIPv4: mask4, nodeMaskSizeIPv6: mask6)
     }
 }

@@ -103,11 +103,13 @@ extension Simulation {
         }
     }
 
-    /// All or nothing: as many addresses as the policy says, of different families.
+    /// All or nothing: as many addresses as the policy says, of different families, and node ports for each port and the health checks.
     private func hold(_ form: StoredForm, of key: ObjectKey, by server: Server, _ old: StoredRecord?) {
-        let main = form.holdings.filter { $0.pool != .loadBalancerIP }
+        holdPorts(form, of: key, by: server)
+        let addresses = form.holdings.filter { $0.port == nil }
+        let main = addresses.filter { $0.pool != .loadBalancerIP }
         let families = Set(main.compactMap { $0.range?.family })
-        let extra = form.holdings.count - main.count
+        let extra = addresses.count - main.count
         let counts: ClosedRange<Int>
         switch key.kind {
         case .service:
@@ -124,6 +126,22 @@ extension Simulation {
         }
         if !counts.contains(main.count) || families.count != main.count || (extra != 0 && extra != main.count) {
             complain("\(key.key) holds \(form.holdings.compactMap(\.range)), and should hold \(counts) in each pool")
+        }
+    }
+}
+
+extension Simulation {
+    private func holdPorts(_ form: StoredForm, of key: ObjectKey, by server: Server) {
+        let document = Self.text(form.document)
+        let ports = Set(form.holdings.compactMap(\.port))
+        let isShown = ports.allSatisfy {
+            document.contains("NodePort\":\($0)") || document.contains("nodePort\":\($0)")
+        }
+        let isLoadBalancer = document.contains(#""type":"LoadBalancer""#)
+        let counts = isLoadBalancer ? (server.cluster.nodePortRange == nil ? 0...2 : 2...2) : 0...0
+        if !isShown || !counts.contains(ports.count) {
+            complain(
+                "\(key.key) holds node ports \(ports.sorted()), and should hold \(counts) that it shows: \(document)")
         }
     }
 }

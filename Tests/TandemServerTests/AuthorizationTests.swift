@@ -51,7 +51,9 @@ struct AuthorizationTests {
         (
             "services",
             lookups.union([
-                "AllocateServiceIPs", "AllocateServiceIPs adopt", "UpdateServiceIPs", "GetService", "ListServices", "Release service"])
+                "AllocateServiceIPs", "AllocateServiceIPs adopt", "UpdateServiceIPs", "GetService", "ListServices",
+                "Release service",
+            ])
         ),
         (
             "pods",

@@ -21,7 +21,7 @@ private final class DecidingServer: ServiceDecider {
     struct NoAnswer: Error {}
 
     private static func flags(_ ranges: [String]) -> [String] {
-        ["--service-cluster-ip-range=\(ranges.joined(separator: ","))"]
+        ["--service-cluster-ip-range=\(ranges.joined(separator: ","))", "--service-node-port-range=30000-32767"]
     }
 
     func create(_ service: JSONValue) throws -> DecisionAnswer {

@@ -28,9 +28,11 @@ struct StartTests {
         func ranges(_ service: String, _ more: String...) -> Command.Result {
             start(["--service-cluster-ip-range=\(service)", data] + more)
         }
-        expectFault(start([data]), "service-cluster-ip-range", "10.96.0.0/16", "--cluster-cidr", "--load-balancer-ip-range")
+        expectFault(
+            start([data]), "service-cluster-ip-range", "10.96.0.0/16", "--cluster-cidr", "--load-balancer-ip-range")
         for (range, words) in [
-            ("192.0.2.9-192.0.2.8", "lower one first"), ("192.0.2.1-fd00::1", "one family"), ("192.0.2.1", "first-last"),
+            ("192.0.2.9-192.0.2.8", "lower one first"), ("192.0.2.1-fd00::1", "one family"),
+            ("192.0.2.1", "first-last"),
             ("192.0.2.0/24,192.0.2.9-192.0.2.99", "overlaps"), ("10.0.0.0-12.0.0.0", "wider than a /8"),
             ("192.0.2.0/24,", "\"\""),
         ] {
@@ -67,6 +69,30 @@ struct StartTests {
         let pod = stream.call(.allocatePodIPs, ["pod": ["metadata": ["name": "p"], "spec": ["nodeName": "n1"]]])
         #expect((pod?["result"] != nil) == (flag == "cluster-cidr"))
         #expect(server.stop() == 0)
+    }
+
+    @Test("wrong ranges of node ports; the right ones as kube-apiserver reads them")
+    func refusesPorts() {
+        let directory = ScratchDirectory()
+        func ports(_ text: String) -> Command.Result {
+            start([
+                "--service-cluster-ip-range=10.96.0.0/16", "--data-dir=\(directory.path)", "--check-config",
+                "--service-node-port-range=\(text)",
+            ])
+        }
+        for text in [
+            "a", "30000-", "-30000", "30000-32767-1", "30000,32767", "3e4", "30000 - 32767", "30000--1",
+            "1-99999999999999999999",
+        ] {
+            expectFault(ports(text), "service-node-port-range", "is no range of ports such as 30000-32767")
+        }
+        for text in ["0-100", "0", "65536", "30000-65536", "65000+600"] {
+            expectFault(ports(text), "service-node-port-range", "1 to 65535")
+        }
+        expectFault(ports("30000-29999"), "service-node-port-range", "ends before it begins")
+        for text in ["30000-32767", "30000+2767", "30000", "1-65535"] {
+            #expect(ports(text).status == 0, "\(ports(text).errors)")
+        }
     }
 
     @Test("wrong files, keys and places")

@@ -46,6 +46,53 @@ struct CommandTests {
         #expect(ctl("version").output == "tandemctl \(OpenRPC.version)\ntandemd   \(OpenRPC.version)\n")
     }
 
+    @Test(
+        "node ports: drawn, asked for and refused, shown with their pool, held to it by check, given back, over a restart"
+    )
+    func handsOutNodePorts() throws {
+        let directory = ScratchDirectory()
+        let flags = ServerProcess.ranges + ["--service-node-port-range=30000-30003"]
+        var server = try ServerProcess(directory.path, flags)
+        var ctl = Ctl(port: server.port)
+        func service(_ name: String, _ ports: String) -> String {
+            "kind: Service\nmetadata: {name: \(name)}\nspec: {type: NodePort, ports: [\(ports)]}\n"
+        }
+        let both = "{name: t, port: 53, nodePort: 30001}, {name: u, port: 53, protocol: UDP}"
+        #expect(ctl("apply -f -", input: service("dns", both)).status == 0)
+        #expect(ctl("get svc").output.contains("53:30001/TCP,53:30001/UDP"), "\(ctl("get svc").output)")
+        let taken = ctl("apply -f -", input: service("web", "{port: 80, nodePort: 30001}"))
+        #expect(
+            taken.errors.contains("spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated"),
+            "\(taken.errors)")
+        #expect(server.stop() == 0)
+        server = try ServerProcess(directory.path, flags)
+        ctl = Ctl(port: server.port)
+        for name in ["a", "b", "c"] { #expect(ctl("apply -f -", input: service(name, "{port: 80}")).status == 0) }
+        let full = ctl("apply -f -", input: service("d", "{port: 80}"))
+        #expect(full.status == 1 && full.errors.contains("the range 30000-30003 is full"), "\(full.errors)")
+        let row = ctl("get pool nodeports").output.split(separator: "\n").last?.split(separator: " ") ?? []
+        #expect(row == ["nodeports", "30000-30003", "4", "4", "0"])
+        #expect(ctl("check").output.hasPrefix("ok: 4 addresses"), "\(ctl("check").errors)")
+        #expect(ctl("flags kube-apiserver").output.hasSuffix("\n--service-node-port-range=30000-30003\n"))
+        #expect(ctl("delete svc dns").status == 0)
+        #expect(ctl("apply -f -", input: service("web", "{port: 80, nodePort: 30001}")).status == 0)
+        #expect(server.stop() == 0)
+
+        // Where two Services came to show one while none were handed out, check says so.
+        let two = ServerProcess.ranges
+        server = try ServerProcess(directory.path, two)
+        ctl = Ctl(port: server.port)
+        #expect(ctl("apply -f -", input: service("x", "{port: 80, nodePort: 30001}")).status == 0)
+        #expect(ctl("check").status == 0)
+        #expect(server.stop() == 0)
+        server = try ServerProcess(directory.path, flags)
+        let told = Ctl(port: server.port)("check")
+        #expect(told.status == 1)
+        #expect(
+            told.errors.contains("node port 30001 has 2 owners: Service default/web and Service default/x"),
+            "\(told.errors) \(told.output)")
+    }
+
     @Test("the servers of one that shares its ranges with none: itself, and that it is so")
     func listsItself() throws {
         let directory = ScratchDirectory()

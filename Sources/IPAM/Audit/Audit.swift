@@ -4,7 +4,7 @@ import DualStack
 import Ledger
 import Synchronization
 
-/// Holds the committed objects, their indexes and the pools to one another while calls go on: each address that an object
+/// Holds the committed objects, their indexes and the pools to one another while calls go on: each address and node port that an object
 /// has must be marked in its pool and lead back to the object, no two objects may have one, and what is marked must belong to
 /// an object or cool.
 ///
@@ -225,12 +225,14 @@ private enum Suspect {
     /// Of a range of the cluster: an address as a range of one, or a pod CIDR.
     case range(CIDR)
     case podAddress(IPAddress, StoredNode)
+    case nodePort(UInt16)
 
     var fault: String {
         switch self {
         case .range(let range): "\(range.rangeText) is marked as taken, but no object holds it"
         case .podAddress(let address, let node):
             "\(address) of Node \(node.name) is marked as taken, but no pod holds it"
+        case .nodePort(let port): "node port \(port) is marked as taken, but no Service has it"
         }
     }
 }
@@ -238,7 +240,7 @@ private enum Suspect {
 extension Engine {
     /// How a Service contradicts the index and the pools.
     fileprivate func faults(of service: StoredService) -> [String] {
-        shownFaults(of: service)
+        shownFaults(of: service) + portFaults(of: service)
             + service.addresses.flatMap { address -> [String] in
                 var faults: [String] = []
                 let owner = books.service(holding: address)
@@ -257,6 +259,24 @@ extension Engine {
                 }
                 return faults
             }
+    }
+
+    private func portFaults(of service: StoredService) -> [String] {
+        var faults: [String] = []
+        for port in service.holdings.compactMap(\.port) {
+            let owner = books.service(holding: port)
+            if let owner, owner.key != service.key {
+                faults.append("node port \(port) has two owners: Service \(service.key) and Service \(owner.key)")
+            } else if owner == nil {
+                faults.append("node port \(port) of Service \(service.key) does not lead back to it")
+            }
+        }
+        service.visitPorts { port in
+            if pools.nodePorts?.state(of: port) == .free {
+                faults.append("node port \(port) of Service \(service.key) is not marked as taken")
+            }
+        }
+        return faults
     }
 
     /// How what a Service shows contradicts what it holds.
@@ -312,7 +332,7 @@ extension Engine {
         books.pod(pod.identity, on: pod.node.name).map { $0 === pod } ?? false
     }
 
-    /// Addresses and pod CIDRs of the cluster's ranges. O(memory of the pools + marks).
+    /// Addresses, pod CIDRs and node ports of the cluster's ranges. O(memory of the pools + marks).
     fileprivate func rangeMarksWithoutObject(limit: Int, asksOwners: Bool) -> [Suspect] {
         var suspects: [Suspect] = []
         for pool in pools.addressPools {
@@ -325,6 +345,9 @@ extension Engine {
             pool.forEachAllocated { cidr in
                 if suspects.count < limit, !books.isTaken(cidr) { suspects.append(.range(cidr)) }
             }
+        }
+        pools.nodePorts?.forEachAllocated { port in
+            if suspects.count < limit, !hasOwner(port) { suspects.append(.nodePort(port)) }
         }
         return suspects
     }
@@ -339,7 +362,15 @@ extension Engine {
                 return pools.nodeCIDR.contains { $0.state(of: range) == .allocated } && !books.isTaken(range)
             }
             return pools.addressPools.contains { $0.state(of: range.network) == .allocated } && !isHeld(range.network)
+        case .nodePort(let port):
+            return pools.nodePorts?.state(of: port) == .allocated && !hasOwner(port)
         }
+    }
+
+    /// By the Service that the index leads to; or one shows it that does not hold it.
+    private func hasOwner(_ port: UInt16) -> Bool {
+        guard let owner = books.service(holding: port) else { return books.isTaken(port: port) }
+        return books.services[owner.key] === owner
     }
 
     /// By the Service that the index leads to; or it lies in a node's CIDR.

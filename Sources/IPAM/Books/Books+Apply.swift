@@ -39,6 +39,8 @@ extension Books {
             old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             // Also what this server has claimed: another one's may have had it and given it back meanwhile, which cleared the mark.
             service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
+            old?.visitPorts { clear(port: $0) }
+            service.visitPorts { pools.nodePorts?.mark($0) }
             services[service.key] = service
         case .deleteService(let service):
             version &+= 1
@@ -46,6 +48,7 @@ extension Books {
             withHeld { $0.remove(service) }
             note(service, -1)
             service.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
+            service.visitPorts { clear(port: $0) }
             services[service.key] = nil
         case .putNode(let node, let record, let old):
             version &+= 1
@@ -105,6 +108,7 @@ extension Books {
         guard let service else { return }
         for holding in service.holdings where holding.pool != .recordedIP {
             if let address = holding.address { outside.note(address, change, of: service.key) }
+            if let port = holding.port { outside.note(port: port, change, of: service.key) }
         }
     }
 
@@ -139,29 +143,36 @@ extension Books {
 extension Books.Held {
     mutating func add(_ service: StoredService) {
         for holding in service.holdings {
-            guard let address = holding.address else {
-                ports[holding] = service
-                continue
-            }
-            if holding.pool == .recordedIP, let first = addresses[address], first.key != service.key {
-                record(address, of: (recorders[address] ?? [first]) + [service])
-            } else {
-                addresses[address] = service
+            switch holding {
+            case .range(let pool, _):
+                guard let address = holding.address else { continue }
+                if pool == .recordedIP, let first = addresses[address], first.key != service.key {
+                    record(address, of: (recorders[address] ?? [first]) + [service])
+                } else {
+                    addresses[address] = service
+                }
+            case .port(_, let port): ports[port] = service
             }
         }
+        for port in service.shownPorts { shownPorts[port, default: 0] += 1 }
     }
 
     mutating func remove(_ service: StoredService) {
         for holding in service.holdings {
-            guard let address = holding.address else {
-                ports[holding] = nil
-                continue
+            switch holding {
+            case .range:
+                guard let address = holding.address else { continue }
+                if let all = recorders[address] {
+                    record(address, of: all.filter { $0.key != service.key })
+                } else {
+                    addresses[address] = nil
+                }
+            case .port(_, let port): ports[port] = nil
             }
-            if let all = recorders[address] {
-                record(address, of: all.filter { $0.key != service.key })
-            } else {
-                addresses[address] = nil
-            }
+        }
+        for port in service.shownPorts {
+            let count = shownPorts[port, default: 1] - 1
+            shownPorts[port] = count == 0 ? nil : count
         }
     }
 
@@ -212,8 +223,6 @@ extension Books {
             return podWithOldKey(identity, origin: slash)
         }
     }
-
-    func isHeld(port: Holding) -> Bool { withHeld { $0.ports[port] != nil } }
 
     /// Whether an address lies in a CIDR that a node holds, or that cools.
     func isForPods(_ address: IPAddress) -> Bool {

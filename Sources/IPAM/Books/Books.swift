@@ -41,8 +41,10 @@ final class Books: Sendable {
         var addresses = HeldAddresses<StoredService>()
         /// The Services that an address is recorded of, where they are several, by their keys: the first one is among `addresses`.
         var recorders: [IPAddress: [StoredService]] = [:]
-        /// By `Holding.port`.
-        var ports: [Holding: StoredService] = [:]
+        /// By number: a port is one Service's, whatever its protocol.
+        var ports: [UInt16: StoredService] = [:]
+        /// How many Services show a port that they do not hold, as they came while none were handed out.
+        var shownPorts: [UInt16: Int] = [:]
         var cidrs = CIDRIndex<StoredNode>()
         var cooling: CoolingCIDRs
         /// Pairs of node CIDRs that overlap, as releases before 1.1 gave them out.
@@ -91,6 +93,12 @@ final class Books: Sendable {
 
     /// The Service that holds the address; of several that it is recorded of the first by name.
     func service(holding address: IPAddress) -> StoredService? { held.withLock { $0.addresses[address] } }
+
+    /// The Service that holds the port.
+    func service(holding port: UInt16) -> StoredService? { held.withLock { $0.ports[port] } }
+
+    /// Whether a port may not be given out, since a Service holds it, or shows it.
+    func isTaken(port: UInt16) -> Bool { held.withLock { $0.ports[port] != nil || $0.shownPorts[port] != nil } }
 
     /// What lies in no range of today, and which CIDRs overlap.
     var outsideRanges: OutsideRanges {

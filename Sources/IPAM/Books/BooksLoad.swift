@@ -57,7 +57,11 @@ final class BooksLoad: Sendable {
         let other = books.withHeld { held in
             var other: (Holding, StoredService)?
             for holding in service.holdings {
-                let found = holding.address.map { held.addresses[$0] } ?? held.ports[holding]
+                let found: StoredService? =
+                    switch holding {
+                    case .range: holding.address.flatMap { held.addresses[$0] }
+                    case .port(_, let port): held.ports[port]
+                    }
                 guard let found, holding.pool != .recordedIP || holding.address.map(found.records) != true else {
                     continue
                 }
@@ -146,6 +150,7 @@ final class BooksLoad: Sendable {
         books.services.visit { service in
             books.note(service, 1)
             for address in service.addresses { self.books.mark(address) }
+            service.visitPorts { self.books.pools.nodePorts?.mark($0) }
         }
     }
 

@@ -124,21 +124,20 @@ struct Draft {
         let made = prepared.service.flatMap { $0.key == key.key ? $0 : nil }
         guard let service = made ?? StoredService(key, form) else { throw .malformed(key) }
         let old = self.service(key.key)
-        for holding in form.holdings where !(old?.holdings.contains(holding) ?? false) {
-            try judge(service: holding, key)
-        }
-        for holding in old?.holdings ?? [] where !form.holdings.contains(holding) { noteRelease(of: holding) }
+        let (had, has) = (HoldingSet(old?.holdings ?? []), HoldingSet(form.holdings))
+        for holding in form.holdings where !had.contains(holding) { try judge(service: holding, key) }
+        for holding in old?.holdings ?? [] where !has.contains(holding) { noteRelease(of: holding) }
         for holding in form.holdings { note(holding, isHeld: true) }
         if isLong { services[key.key] = .some(service) }
         steps.append(.putService(service, replacing: old))
     }
 
     /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; one that is recorded may
-    /// be recorded of others. A port is held by no other Service.
+    /// be recorded of others. A port is held by no other Service, whatever its protocol, as kube-apiserver has it.
     private func judge(service holding: Holding, _ key: ObjectKey) throws(Refusal) {
         switch holding {
-        case .port:
-            if noted(holding) ?? books.isHeld(port: holding) { throw .portTaken(holding) }
+        case .port(_, let port):
+            if noted(holding.place) ?? (books.service(holding: port) != nil) { throw .portTaken(holding) }
         case .range(let pool, let range):
             guard pool == .serviceIP || pool == .loadBalancerIP || pool == .recordedIP, let address = holding.address
             else { throw .malformed(key) }
@@ -375,7 +374,34 @@ extension IPAddress {
 }
 
 extension Holding {
-    fileprivate var place: Holding { address?.place ?? self }
+    /// A port is held once, whatever its protocol.
+    fileprivate var place: Holding {
+        switch self {
+        case .range: address?.place ?? self
+        case .port(_, let port): .port(.tcp, port)
+        }
+    }
+}
+
+/// What an object holds, to be asked for one after the other: of the usual few without memory, of many hashed. A port is there whatever its
+/// protocol.
+private struct HoldingSet {
+    private let few: [Holding]
+    private let many: Set<Holding>
+
+    init(_ holdings: [Holding]) {
+        let isFew = holdings.count <= 8
+        few = isFew ? holdings : []
+        many = isFew ? [] : Set(holdings.map(Self.key))
+    }
+
+    func contains(_ holding: Holding) -> Bool {
+        let key = Self.key(holding)
+        return many.isEmpty ? few.contains { Self.key($0) == key } : many.contains(key)
+    }
+
+    /// An address newly held as another kind's is judged.
+    private static func key(_ holding: Holding) -> Holding { holding.port == nil ? holding : holding.place }
 }
 
 extension [Holding] {

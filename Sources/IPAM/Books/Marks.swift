@@ -111,6 +111,11 @@ extension Books {
         pool.layout == .pods ? isHeldOrCools(address) : service(holding: address) != nil
     }
 
+    /// A Service gave the port back.
+    func clear(port: UInt16) {
+        if !isTaken(port: port) { pools.nodePorts?.release(port) }
+    }
+
     /// Undoes the claim of a call that comes to nothing. From any thread: where a proposal is kept meanwhile that takes the same, one
     /// of the two sets the mark again; and a mark that is missing changes no verdict.
     func giveBack(_ claim: Claim) {
@@ -121,6 +126,9 @@ extension Books {
         case .subnet(let pool, let subnet):
             pool.release(subnet)
             if hasMark(subnet) { pool.mark(subnet) }
+        case .nodePort(let pool, let port):
+            pool.release(port)
+            if isTaken(port: port) { pool.mark(port) }
         case .cooling(let addresses, let entry): addresses.giveBack(entry)
         case .coolingCIDR(let range, let version): giveBackCooling(range, version)
         case .own: break

@@ -9,13 +9,15 @@ public struct OutsideRanges: Sendable, Equatable {
     public var serviceAddresses = 0
     /// Pod CIDRs of nodes.
     public var podCIDRs = 0
+    /// Node ports of Services, two protocols' of one number as two.
+    public var nodePorts = 0
     /// Two CIDRs of nodes that overlap, counted by pairs, as releases before 1.1 gave them out.
     public var overlaps = 0
     /// One of them and its holder, for a person: the first that was met, as long as it is held. Then there is none before a next one is
     /// met.
     public var example: String?
 
-    public var isEmpty: Bool { serviceAddresses == 0 && podCIDRs == 0 }
+    public var isEmpty: Bool { serviceAddresses == 0 && podCIDRs == 0 && nodePorts == 0 }
 
     fileprivate mutating func note(_ range: @autoclosure () -> String, _ change: Int) {
         if change > 0 {
@@ -43,6 +45,14 @@ final class OutsideTally: Sendable {
         counts.withLock { counts in
             counts.serviceAddresses += change
             counts.note("\(address) of Service \(owner())", change)
+        }
+    }
+
+    func note(port: UInt16, _ change: Int, of owner: @autoclosure () -> String) {
+        if pools.nodePorts?.range.contains(port) ?? false { return }
+        counts.withLock { counts in
+            counts.nodePorts += change
+            counts.note("node port \(port) of Service \(owner())", change)
         }
     }
 

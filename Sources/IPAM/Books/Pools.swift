@@ -9,6 +9,8 @@ struct Pools: Sendable {
     /// All of both.
     let addressPools: [AddressPool]
     let nodeCIDR: [SubnetPool]
+    /// nil where node ports are not handed out.
+    let nodePorts: PortPool?
 
     init(_ cluster: ClusterConfiguration) {
         clusterIP = cluster.serviceRanges.map { AddressPool($0, layout: .services) }
@@ -17,6 +19,7 @@ struct Pools: Sendable {
         nodeCIDR = cluster.clusterCIDRs.map {
             SubnetPool(cluster: $0, nodePrefixLength: cluster.nodeMaskSize($0.network.family))
         }
+        nodePorts = cluster.nodePortRange.map { PortPool($0) }
     }
 
     /// The place among `nodeCIDR` of the pool whose subnet this is; nil where it is none's.

@@ -1,4 +1,5 @@
 import Addressing
+import DualStack
 import Ledger
 import TandemAPI
 
@@ -19,6 +20,10 @@ final class StoredService: @unchecked Sendable {
     let holdings: [Holding]
     /// The addresses that its document shows, where those are others: for the audit, as only a hand in the tables makes it so.
     let shown: [IPAddress]?
+    /// The node ports that its document shows and that it does not hold: it came while none were handed out.
+    let shownPorts: [UInt16]
+    /// Those that it holds and its document does not show: an adoption left them.
+    let keptPorts: [NodePort]
 
     init(
         _ service: Service, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
@@ -32,6 +37,7 @@ final class StoredService: @unchecked Sendable {
         self.holdings = holdings
         self.document = document
         self.shown = shown
+        (shownPorts, keptPorts) = Self.ports(of: service, holding: holdings)
         self.version = version
     }
 
@@ -51,6 +57,33 @@ final class StoredService: @unchecked Sendable {
 
     func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
 
+    /// Each node port that it holds or shows.
+    func visitPorts(_ body: (UInt16) -> Void) {
+        for holding in holdings {
+            if let port = holding.port { body(port) }
+        }
+        for port in shownPorts { body(port) }
+    }
+
+    /// Those that it shows and does not hold, each once, and those that it holds and does not show.
+    private static func ports(of service: Service, holding holdings: [Holding]) -> ([UInt16], [NodePort]) {
+        let shown = nodePorts(of: service)
+        let held = holdings.compactMap(NodePort.init)
+        guard !shown.isEmpty || !held.isEmpty else { return ([], []) }
+        let numbers = Set(shown.map(\.number))
+        var seen = Set(held.map(\.number))
+        return (shown.map(\.number).filter { seen.insert($0).inserted }, held.filter { !numbers.contains($0.number) })
+    }
+
+    /// The numbers of all that it holds or shows.
+    var knownPorts: Set<UInt16> {
+        var ports = Set(shownPorts)
+        for holding in holdings {
+            if let port = holding.port { ports.insert(port) }
+        }
+        return ports
+    }
+
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
     static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }
@@ -60,8 +93,9 @@ final class StoredService: @unchecked Sendable {
     /// As it is served: with what it holds and does not show, where an adoption left that. O(length).
     var served: [UInt8] {
         let text = Documents.served(document, version)
-        guard !context.kept.isEmpty else { return text }
-        return Documents.adding("kept", to: text) { $0.strings(context.kept.map(\.description)) }
+        guard !context.kept.isEmpty || !keptPorts.isEmpty else { return text }
+        let kept = context.kept.map(\.description) + keptPorts.map(\.keptText)
+        return Documents.adding("kept", to: text) { $0.strings(kept) }
     }
 
     /// The object decoded from its text, with its version. O(length).

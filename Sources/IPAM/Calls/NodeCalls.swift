@@ -158,7 +158,7 @@ extension Engine {
         node.metadata.creationTimestamp = environment.timestamp()
         node.metadata.resourceVersion = nil
         return NodeChange(
-            node, claims, claims.map(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil)
+            node, claims, claims.compactMap(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil)
     }
 
     /// Claims CIDRs of further families for a node, and has it take another uid; its turn is held alone.
@@ -170,7 +170,7 @@ extension Engine {
         let claims = try claim(families, requested, of: stored.name)
         node.metadata.uid = uid ?? record.uid
         return NodeChange(
-            node, claims, record.podCIDRs + claims.map(\.range), isUIDGiven: record.isUIDGiven || uid != nil,
+            node, claims, record.podCIDRs + claims.compactMap(\.range), isUIDGiven: record.isUIDGiven || uid != nil,
             stored: (stored, record))
     }
 

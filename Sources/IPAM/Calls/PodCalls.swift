@@ -108,7 +108,7 @@ extension Engine {
                 for family in asked.families {
                     let claim = try node.claim(family, in: record, for: asked)
                     claims.append(claim)
-                    addresses.append(claim.range.network)
+                    if let range = claim.range { addresses.append(range.network) }
                 }
                 stages.end(.claim, start)
             } catch {

@@ -153,7 +153,7 @@ extension Engine {
         return poolStatuses(query, after: nil).items
     }
 
-    /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs. O(memory of their pools).
+    /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs, of node ports. O(memory of their pools).
     public func rangeStatuses() -> [PoolStatus] {
         pools.clusterIP.map { $0.status(pools.name($0), .service) }
             + pools.loadBalancer.map { pool in
@@ -169,7 +169,15 @@ extension Engine {
                     capacity: pool.capacity - pool.excludedCount,
                     allocated: UInt128(max(0, pool.allocatedCount - cooling)), coolingDown: UInt128(cooling),
                     nodeMaskSize: pool.nodePrefixLength)
-            }
+            } + (nodePortStatus.map { [$0] } ?? [])
+    }
+
+    private var nodePortStatus: PoolStatus? {
+        pools.nodePorts.map { pool in
+            PoolStatus(
+                name: "nodeports", kind: .nodePort, ports: pool.range, capacity: UInt128(pool.capacity),
+                allocated: UInt128(pool.allocatedCount))
+        }
     }
 
     /// What all pods hold, by cluster CIDR. O(cluster CIDRs).

@@ -115,7 +115,7 @@ extension Engine {
                 throw .otherIncarnation(.service, stored.key, uid: stored.uid)
             }
             let old = try stored?.decoded()
-            let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [])
+            let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [], ports: stored?.knownPorts ?? [])
             var claimed = try decide(plan, over: stored, isDryRun: caller.isDryRun)
             let isUIDGiven = asked.metadata.uid != nil || stored?.context.isUIDGiven ?? false
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
@@ -126,12 +126,19 @@ extension Engine {
             let unshown = (stored?.addresses ?? []).filter { !shown.contains($0) }
             // What the load balancer keeps stands in the object.
             let kept = unshown.filter { address in !claimed.decision.held.contains { $0.address == address } }
+            let shownPorts = Set(claimed.nodePorts.map(\.number))
+            let keptPorts = (stored?.holdings ?? []).compactMap(NodePort.init).filter {
+                !shownPorts.contains($0.number)
+            }
+            claimed.nodePorts += keptPorts
+            let named = unshown.map(\.description) + keptPorts.map(\.keptText)
             if let stored, stored.context.isUIDGiven == isUIDGiven, stored.context.kept == kept,
+                claimed.nodePorts.count == stored.holdings.count(where: { $0.port != nil }),
                 Documents.encode(claimed.decision.service.write) == stored.document
             {
                 giveBack(claimed.claims)
                 return caller.succeed(
-                    .service(stored.served, holding: stored.addresses, kept: unshown, isReplayed: true))
+                    .service(stored.served, holding: stored.addresses, kept: named, isReplayed: true))
             }
             let context = ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven, kept: kept)
             let expected = ObjectKey(.service, key)
@@ -142,7 +149,7 @@ extension Engine {
                 if case .refused = outcome, attempts > 1 {
                     return self.adopt(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0, holding: $1, kept: unshown) })
+                caller.answer(outcome.result { CallResult.service($0, holding: $1, kept: named) })
             }
         } catch {
             caller.fail(error)
@@ -154,7 +161,7 @@ extension Engine {
         _ plan: consuming ServicePlan, over stored: StoredService?, isDryRun: Bool
     ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
-        claims.reserveCapacity(plan.claims.count)
+        claims.reserveCapacity(plan.claims.count + plan.nodePortClaims.count)
         // What answers each claim; nil where an optional one found no room.
         var addresses: [IPAddress?] = []
         addresses.reserveCapacity(plan.claims.count)
@@ -172,12 +179,14 @@ extension Engine {
                 }
                 let taken = try claim.get()
                 claims.append(taken)
-                addresses.append(taken.range.network)
+                addresses.append(taken.range?.network)
             }
-            let decision = try (consume plan).completed(with: addresses)
+            let ports = try claimNodePorts(plan, &claims, isDryRun: isDryRun)
+            let decision = try (consume plan).completed(with: addresses, ports: ports)
             // One of two is enough, none is not.
             if let full, decision.service.status.ingress.isEmpty { throw full }
-            return ClaimedService(decision: decision, claims: claims)
+            let held = heldNodePorts(decision.nodePorts, claimed: ports, stored)
+            return ClaimedService(decision: decision, nodePorts: held, claims: claims)
         } catch {
             giveBack(claims)
             throw error
@@ -247,8 +256,9 @@ extension Engine {
         }
         let context = context()
         let kept = context.kept.compactMap { address in old?.holdings.first { $0.address == address } }
-        let form = StoredForm(
+        var form = StoredForm(
             document: document, context: context.text, holdings: claimed.holdings(over: old) + kept)
+        for port in claimed.nodePorts { form.holdings.append(port.ledgerHolding) }
         let stored = StoredService(
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
@@ -265,6 +275,8 @@ extension Engine {
 /// A decided Service and the claims that it rests on.
 private struct ClaimedService: Sendable {
     var decision: ServiceDecision
+    /// Those of the decision that the Service holds.
+    var nodePorts: [NodePort]
     var claims: [Claim]
 
     /// What the Service will hold. What it holds already stays of the kind that it is, whatever ranges there are by now.

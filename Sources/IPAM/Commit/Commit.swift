@@ -67,7 +67,7 @@ extension Engine {
             case .subnet(let pool, _): allocations.count(pool.cluster, .allocated)
             case .coolingCIDR(let range, _):
                 if let pool = pools.subnetPool(containing: range) { allocations.count(pool.cluster, .allocated) }
-            case .address, .cooling, .own: break
+            case .address, .nodePort, .cooling, .own: break
             }
         }
     }

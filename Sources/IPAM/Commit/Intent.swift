@@ -21,6 +21,7 @@ struct Intent: Sendable {
 enum Claim: Sendable {
     case address(AddressPool, IPAddress)
     case subnet(SubnetPool, CIDR)
+    case nodePort(PortPool, UInt16)
     /// An address that cools.
     case cooling(CoolingAddresses, CoolingAddresses.Entry)
     /// A pod CIDR that cools, since this version.
@@ -28,9 +29,10 @@ enum Claim: Sendable {
     /// What the object holds already, or no pool has a mark for: the books alone decide.
     case own(CIDR)
 
-    /// An address as a range of one.
-    var range: CIDR {
+    /// An address as a range of one; nil for a port.
+    var range: CIDR? {
         switch self {
+        case .nodePort: nil
         case .address(_, let address): CIDR(address)
         case .subnet(_, let subnet): subnet
         case .cooling(_, let entry): CIDR(entry.address)
@@ -42,7 +44,7 @@ enum Claim: Sendable {
     /// What takes it out of cooling, where it cools.
     var thaw: Change? {
         switch self {
-        case .address, .subnet, .own: nil
+        case .address, .subnet, .nodePort, .own: nil
         case .cooling(_, let entry): .thaw(CIDR(entry.address), version: entry.version)
         case .coolingCIDR(let range, let version): .thaw(range, version: version)
         }

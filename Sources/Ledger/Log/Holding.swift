@@ -49,6 +49,11 @@ public enum Holding: Hashable, Sendable {
         if case .range(_, let range) = self { range } else { nil }
     }
 
+    /// The number of a port; nil for an address or a subnet.
+    public var port: UInt16? {
+        if case .port(_, let port) = self { port } else { nil }
+    }
+
     /// The address, where it is a single one.
     public var address: IPAddress? { range?.singleAddress }
 }

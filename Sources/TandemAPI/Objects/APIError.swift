@@ -48,6 +48,8 @@ public struct APIError: Error, Sendable, Hashable {
     public var causes: [Cause] = []
     /// For `RangeFull`: which range has nothing left.
     public var fullRange: AddressRange?
+    /// For `RangeFull` of node ports.
+    public var fullPorts: ClosedRange<UInt16>?
 
     /// The most that a message is long, in bytes: it may quote what a client sent.
     public static let maximumMessageBytes = 4096
@@ -82,6 +84,17 @@ public struct APIError: Error, Sendable, Hashable {
         return error
     }
 
+    /// The same of node ports, which have neither family nor CIDR.
+    public static func nodePortsFull(_ range: ClosedRange<UInt16>) -> APIError {
+        var error = APIError(
+            .resourceExhausted, reason: "RangeFull",
+            "failed to allocate a nodePort: the range \(range.lowerBound)-\(range.upperBound) is full; "
+                + "release what is not in use or configure a larger range",
+            isRetryable: true)
+        error.fullPorts = range
+        return error
+    }
+
     public static func unavailable(_ message: String, reason: String = "Unavailable") -> APIError {
         APIError(.unavailable, reason: reason, message, isRetryable: true)
     }
@@ -108,6 +121,10 @@ extension APIError {
             writer.string(fullRange.family.description)
             writer.key("cidr")
             writer.string(fullRange.description)
+        }
+        if let fullPorts {
+            writer.key("ports")
+            writer.string("\(fullPorts.lowerBound)-\(fullPorts.upperBound)")
         }
         if status == .invalidArgument {
             writer.key("causes")

@@ -28,7 +28,7 @@ public struct CallResult: Sendable {
     /// `addresses` are those that the Service holds now; not needed by those who only look. `kept` are those that an adopted one does not
     /// show.
     public static func service(
-        _ document: [UInt8], holding addresses: [IPAddress] = [], kept: [IPAddress] = [], isReplayed: Bool = false
+        _ document: [UInt8], holding addresses: [IPAddress] = [], kept: [String] = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("service")
@@ -272,18 +272,22 @@ public struct AddressStatus: Sendable {
     }
 }
 
-/// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets.
+/// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets, for node ports of ports.
 public struct PoolStatus: Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         case service = "Service"
         case loadBalancer = "LoadBalancer"
         case nodeCIDR = "NodeCIDR"
         case pod = "Pod"
+        case nodePort = "NodePort"
     }
 
     public var name: String
     public var kind: Kind
-    public var range: AddressRange
+    /// nil for node ports.
+    public var range: AddressRange?
+    /// nil for all but node ports.
+    public var ports: ClosedRange<UInt16>?
     public var capacity: UInt128
     public var allocated: UInt128
     /// Given back, and not to be given out again yet: nobody's, and there for a claim that finds nothing else.
@@ -292,12 +296,13 @@ public struct PoolStatus: Sendable {
     public var nodeMaskSize: Int?
 
     public init(
-        name: String, kind: Kind, range: AddressRange, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0,
-        nodeMaskSize: Int? = nil
+        name: String, kind: Kind, range: AddressRange? = nil, ports: ClosedRange<UInt16>? = nil, capacity: UInt128,
+        allocated: UInt128, coolingDown: UInt128 = 0, nodeMaskSize: Int? = nil
     ) {
         self.name = name
         self.kind = kind
         self.range = range
+        self.ports = ports
         self.capacity = capacity
         self.allocated = allocated
         self.coolingDown = coolingDown
@@ -325,10 +330,16 @@ public struct PoolStatus: Sendable {
         writer.string(name)
         writer.key("kind")
         writer.string(kind.rawValue)
-        writer.key("family")
-        writer.string(range.family.description)
-        writer.key("cidr")
-        writer.string(range.description)
+        if let range {
+            writer.key("family")
+            writer.string(range.family.description)
+            writer.key("cidr")
+            writer.string(range.description)
+        }
+        if let ports {
+            writer.key("ports")
+            writer.string("\(ports.lowerBound)-\(ports.upperBound)")
+        }
         // Decimal strings: a /64 does not fit a double.
         for (name, count) in [
             ("capacity", capacity), ("allocated", allocated), ("available", available), ("coolingDown", coolingDown),

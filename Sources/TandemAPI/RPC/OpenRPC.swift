@@ -57,11 +57,12 @@ public enum OpenRPC {
         ],
         "Pool": [
             "type": "object",
-            "required": ["name", "family", "cidr", "capacity", "allocated", "available"],
+            "required": ["name", "capacity", "allocated", "available"],
             "properties": [
-                "name": ["type": "string"], "kind": ["enum": ["Service", "LoadBalancer", "NodeCIDR", "Pod"]],
-                "family": ["enum": ["IPv4", "IPv6"]], "cidr": ["type": "string"], "capacity": decimal,
-                "allocated": decimal, "available": decimal, "coolingDown": decimal,
+                "name": ["type": "string"],
+                "kind": ["enum": ["Service", "LoadBalancer", "NodeCIDR", "Pod", "NodePort"]],
+                "family": ["enum": ["IPv4", "IPv6"]], "cidr": ["type": "string"], "ports": ["type": "string"],
+                "capacity": decimal, "allocated": decimal, "available": decimal, "coolingDown": decimal,
                 "percent": ["type": "number", "minimum": 0, "maximum": 100], "nodeMaskSize": ["type": "integer"],
             ],
         ],

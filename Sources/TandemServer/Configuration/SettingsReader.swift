@@ -72,7 +72,8 @@ struct SettingsReader {
         var cluster = ClusterConfiguration(
             serviceRanges: try ranges("service-cluster-ip-range"), clusterCIDRs: clusterCIDRs,
             loadBalancerRanges: try loadBalancerRanges(), loadBalancerClass: values["load-balancer-class"],
-            servesUnclassedLoadBalancers: try boolean("load-balancer-default", default: true))
+            servesUnclassedLoadBalancers: try boolean("load-balancer-default", default: true),
+            nodePortRange: try nodePortRange())
         cluster.nodeMaskSizeIPv4 = try integer("node-cidr-mask-size-ipv4", default: 24, in: 1...32)
         cluster.nodeMaskSizeIPv6 = try integer("node-cidr-mask-size-ipv6", default: 64, in: 1...128)
         cluster.podIPReuseDelaySeconds = try integer("pod-ip-reuse-delay", default: 60, in: 0...86_400)
@@ -132,6 +133,24 @@ struct SettingsReader {
             }
         }
         return ranges
+    }
+
+    /// As kube-apiserver reads it: `30000-32767`, or `30000+2767`, or one port.
+    private func nodePortRange() throws(ConfigurationFault) -> ClosedRange<UInt16>? {
+        let name = "service-node-port-range"
+        guard let text = values[name] else { return nil }
+        let parts = text.split(omittingEmptySubsequences: false) { $0 == "-" || $0 == "+" }
+        let numbers = parts.compactMap { part in part.utf8.allSatisfy { (48...57).contains($0) } ? Int(part) : nil }
+        guard (1...2).contains(parts.count), numbers.count == parts.count else {
+            throw ConfigurationFault(name, "\"\(text)\" is no range of ports such as 30000-32767")
+        }
+        let first = numbers[0]
+        let last = text.contains("+") ? first &+ numbers[1] : numbers[numbers.count - 1]
+        guard (1...65_535).contains(first), (1...65_535).contains(last) else {
+            throw ConfigurationFault(name, "\"\(text)\" does not lie in 1 to 65535")
+        }
+        guard first <= last else { throw ConfigurationFault(name, "\"\(text)\" ends before it begins") }
+        return UInt16(first)...UInt16(last)
     }
 
     // MARK: TLS

@@ -96,6 +96,7 @@ extension ClusterConfiguration {
             "load-balancer-ip-range": text(loadBalancerRanges), "node-cidr-mask-size-ipv4": "\(nodeMaskSizeIPv4)",
             "node-cidr-mask-size-ipv6": "\(nodeMaskSizeIPv6)", "pod-ip-reuse-delay": "\(podIPReuseDelaySeconds)",
             "auto-register-nodes": "\(autoRegisterNodes)",
+            "service-node-port-range": nodePortRange.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "",
         ]
         // What was kept before these flags were there says nothing of them.
         if let loadBalancerClass { flags["load-balancer-class"] = loadBalancerClass }

@@ -143,21 +143,23 @@ struct Exposition: Sendable {
         let ranges = engine.rangeStatuses()
         addClusterIPs(&metrics, ranges.filter { $0.kind == .service })
         addNodeCIDRs(&metrics, ranges.filter { $0.kind == .nodeCIDR })
+        if let ports = ranges.first(where: { $0.kind == .nodePort }) { addNodePorts(&metrics, ports) }
         // A line a node would be too many: the pods' pools are one a cluster CIDR.
         let totals = ranges.map { PoolTotal($0) } + engine.podUsage.map { PoolTotal($0) }
         metrics.add(
-            "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs) that can be handed out.",
+            "tandem_pool_capacity", .gauge, "Addresses (for nodes: pod CIDRs), and node ports, that can be handed out.",
             totals.map { ($0.labels, $0.capacity.description) })
         metrics.add(
-            "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs) that are in use.",
+            "tandem_pool_allocated", .gauge, "Addresses (for nodes: pod CIDRs), and node ports, that are in use.",
             totals.map { ($0.labels, $0.allocated.description) })
         let outside = engine.outsideRanges
         metrics.add(
             "tandem_held_outside_ranges", .gauge,
-            "What is held and lies in no configured range: addresses of Services, pod CIDRs of nodes.",
+            "What is held and lies in no configured range: addresses and node ports of Services, pod CIDRs of nodes.",
             [
                 ([("kind", "service")], String(outside.serviceAddresses)),
                 ([("kind", "node")], String(outside.podCIDRs)),
+                ([("kind", "nodeport")], String(outside.nodePorts)),
             ])
         metrics.add(
             "tandem_overlapping_pod_cidrs", .gauge, "Pairs of nodes' pod CIDRs that overlap.", outside.overlaps)
@@ -170,18 +172,18 @@ struct Exposition: Sendable {
         let prefix = "kube_apiserver_clusterip_allocator_"
         metrics.add(
             prefix + "allocated_ips", .gauge, "Cluster IPs in use, by range.",
-            ranges.map { ([("cidr", $0.range.description)], $0.allocated.description) })
+            ranges.map { ([("cidr", $0.rangeText)], $0.allocated.description) })
         metrics.add(
             prefix + "available_ips", .gauge, "Cluster IPs not in use, by range.",
-            ranges.map { ([("cidr", $0.range.description)], $0.available.description) })
+            ranges.map { ([("cidr", $0.rangeText)], $0.available.description) })
         func scopes(
             _ isStatic: AllocationCounts.ClusterIP, _ isDynamic: AllocationCounts.ClusterIP
         ) -> [(labels: MetricsText.Labels, value: String)] {
-            ranges.flatMap { range in
+            ranges.compactMap(\.range).flatMap { range in
                 [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
                     (
-                        [("cidr", range.range.description), ("scope", scope)],
-                        String(engine.allocations.clusterIPs(range.range.family, what))
+                        [("cidr", range.description), ("scope", scope)],
+                        String(engine.allocations.clusterIPs(range.family, what))
                     )
                 }
             }
@@ -197,10 +199,10 @@ struct Exposition: Sendable {
     private func addNodeCIDRs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
         let prefix = "node_ipam_controller_"
         func count(_ what: AllocationCounts.NodeCIDR) -> (PoolStatus) -> String {
-            { range in String(range.range.cidr.map { engine.allocations.nodeCIDRs($0, what) } ?? 0) }
+            { range in String(range.range?.cidr.map { engine.allocations.nodeCIDRs($0, what) } ?? 0) }
         }
         func each(_ value: (PoolStatus) -> String) -> [(labels: MetricsText.Labels, value: String)] {
-            ranges.map { ([("clusterCIDR", $0.range.description)], value($0)) }
+            ranges.map { ([("clusterCIDR", $0.rangeText)], value($0)) }
         }
         metrics.add(
             prefix + "cidrset_usage_cidrs", .gauge, "The share of pod CIDRs in use, 0 to 1.",
@@ -215,17 +217,41 @@ struct Exposition: Sendable {
             prefix + "cidrset_cidrs_releases_total", .counter, "Pod CIDRs taken back.",
             each(count(.released)))
     }
+
+    private func addNodePorts(_ metrics: inout MetricsText, _ ports: PoolStatus) {
+        let prefix = "kube_apiserver_nodeport_allocator_"
+        metrics.add(prefix + "allocated_ports", .gauge, "Node ports in use.", [([], ports.allocated.description)])
+        metrics.add(prefix + "available_ports", .gauge, "Node ports not in use.", [([], ports.available.description)])
+        func scopes(
+            _ isStatic: AllocationCounts.NodePort, _ isDynamic: AllocationCounts.NodePort
+        ) -> [(labels: MetricsText.Labels, value: String)] {
+            [("static", isStatic), ("dynamic", isDynamic)].map { scope, what in
+                ([("scope", scope)], String(engine.allocations.nodePorts(what)))
+            }
+        }
+        metrics.add(
+            prefix + "allocation_total", .counter, "Node ports handed out, by scope.", scopes(.isStatic, .isDynamic))
+        metrics.add(
+            prefix + "allocation_errors_total", .counter, "Node ports that could not be had, by scope.",
+            scopes(.staticRefused, .dynamicRefused))
+    }
+}
+
+extension PoolStatus {
+    fileprivate var rangeText: String { range?.description ?? "" }
 }
 
 /// A range of the cluster, or all pods' pools in one, as the metrics show it.
 private struct PoolTotal {
     var kind: PoolStatus.Kind
-    var range: AddressRange
+    var range: AddressRange?
+    var ports: ClosedRange<UInt16>?
     var capacity: UInt128
     var allocated: UInt128
 
     init(_ range: PoolStatus) {
-        (kind, self.range, capacity, allocated) = (range.kind, range.range, range.capacity, range.allocated)
+        (kind, self.range, ports) = (range.kind, range.range, range.ports)
+        (capacity, allocated) = (range.capacity, range.allocated)
     }
 
     init(_ pods: PodRangeUsage) {
@@ -234,6 +260,9 @@ private struct PoolTotal {
     }
 
     var labels: MetricsText.Labels {
-        [("kind", kind.rawValue), ("family", range.family.description), ("cidr", range.description)]
+        var labels: MetricsText.Labels = [("kind", kind.rawValue)]
+        if let range { labels += [("family", range.family.description), ("cidr", range.description)] }
+        if let ports { labels.append(("ports", "\(ports.lowerBound)-\(ports.upperBound)")) }
+        return labels
     }
 }

@@ -140,7 +140,7 @@ final class RPCService: Sendable {
 
 extension APIError {
     /// A limit was reached that is there to hold down load, not one of a range of addresses.
-    var isOverload: Bool { status == .resourceExhausted && isRetryable && fullRange == nil }
+    var isOverload: Bool { status == .resourceExhausted && isRetryable && reason != "RangeFull" }
 }
 
 extension Result {
