@@ -2,6 +2,7 @@ import ArgumentParser
 import ClientOptions
 import TandemAPI
 import TandemClient
+import YAMLDocuments
 
 struct Get: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -36,7 +37,7 @@ struct Get: AsyncParsableCommand {
             }
         switch output {
         case .table, .wide: print(table(objects), terminator: "")
-        case .yaml: print(Output.yaml(document(objects)), terminator: "")
+        case .yaml: print(YAMLDocuments.write(document(objects)), terminator: "")
         case .json: print(Output.json(document(objects)))
         }
     }

@@ -7,26 +7,17 @@ import YAMLDocuments
 enum Manifests {
     /// `-` stands for standard input.
     static func read(_ file: String) throws -> [JSONValue] {
-        let text: String
+        let bytes: [UInt8]
         do {
-            if file == "-" {
-                let data = try FileHandle.standardInput.readToEnd() ?? Data()
-                text = String(decoding: data, as: UTF8.self)
-            } else {
-                text = try String(contentsOfFile: file, encoding: .utf8)
-            }
+            let data =
+                file == "-"
+                ? try FileHandle.standardInput.readToEnd() ?? Data() : try Data(contentsOf: URL(fileURLWithPath: file))
+            bytes = Array(data)
         } catch {
             throw UsageError("-f: \(file) can't be read: \(error.localizedDescription)")
         }
-        return try parse(text, from: file)
-    }
-
-    static func parse(_ text: String, from file: String) throws -> [JSONValue] {
-        let text = text.withoutByteOrderMark
-        // JSON is read as JSON, so that numbers keep their digits.
-        if let json = try? JSONValue(parsing: text) { return flatten(json) }
         do throws(YAMLFault) {
-            return try YAMLDocuments.read(text).flatMap(flatten)
+            return try YAMLDocuments.read(bytes).flatMap(flatten)
         } catch {
             throw UsageError("-f: \(file) is neither YAML nor JSON that can be read: \(error)")
         }
