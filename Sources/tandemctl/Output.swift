@@ -3,7 +3,10 @@ import TandemAPI
 
 /// Tables and JSON as `kubectl` prints them.
 enum Output {
-    static func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    /// On standard error.
+    static func complain(_ text: String, terminator: String = "\n") {
+        FileHandle.standardError.write(Data((text + terminator).utf8))
+    }
 
     /// Columns three spaces apart.
     static func table(_ titles: [String], _ rows: [[String]]) -> String {
