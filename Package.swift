@@ -90,7 +90,7 @@ let package = Package(
             "tandemctl",
             [
                 "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments", nio,
-                arguments, yams,
+                arguments,
             ]),
         executable(
             "tandem-load",
@@ -161,8 +161,10 @@ let package = Package(
             swiftSettings: settings),
         tests(
             "HostileTests",
-            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", nio]),
-        tests("YAMLDocumentsTests", ["TestSupport", "YAMLDocuments", "TandemAPI"]),
+            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "OpenSSLTLS", nio, nioPosix]),
+        .testTarget(
+            name: "YAMLDocumentsTests", dependencies: ["TestSupport", "YAMLDocuments", "TandemAPI"],
+            exclude: ["Recorded"], swiftSettings: settings),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],

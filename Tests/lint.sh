@@ -39,10 +39,10 @@ TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHT
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
-YAMLDocuments TandemAPI CYaml Yams
+YAMLDocuments TandemAPI CYaml Foundation
 tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM YAMLDocuments ArgumentParser Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Yams Foundation Glibc
+tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 WALLS
 
 for part in Sources/*/; do
@@ -72,6 +72,7 @@ while read -r path type _ declared; do
     while read -r place module; do
         [[ " $declared Foundation Glibc Dispatch Synchronization Testing CYaml " == *" $module "* ]] ||
             fault "$place: $module is imported and not declared (Package.swift)"
+        [ "$module" = CYaml ] && module=Yams
         imported+="$module "
     done < <(imports "$path")
     for module in $declared; do

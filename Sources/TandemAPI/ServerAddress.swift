@@ -10,9 +10,16 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Reads `HOST:PORT`, `[IPv6]:PORT` or a host alone, which stands for port 8443; nil where it is none of them.
+    /// Reads `HOST:PORT`, `[IPv6]:PORT` or a host alone, which stands for port 8443, or either as `https://…`, where port 443 need not be
+    /// written; nil where it is none of them.
     public init?(_ text: Substring) {
         var host = text
+        var defaultPort = Self.defaultPort
+        if host.hasPrefix("https://") {
+            host = host.dropFirst("https://".count)
+            if host.hasSuffix("/") { host = host.dropLast() }
+            defaultPort = 443
+        }
         var port: Substring?
         if host.first == "[" {
             guard let end = host.firstIndex(of: "]") else { return nil }
@@ -24,8 +31,8 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
             port = host[host.index(after: colon)...]
             host = host[..<colon]
         }
-        guard !host.isEmpty, !host.contains(where: \.isWhitespace),
-            let number = port.map({ UInt16($0) }) ?? Self.defaultPort, number > 0
+        guard !host.isEmpty, !host.contains(where: { $0.isWhitespace || $0 == "/" }),
+            let number = port.map({ UInt16($0) }) ?? defaultPort, number > 0
         else { return nil }
         self.init(host: String(host), port: Int(number))
     }

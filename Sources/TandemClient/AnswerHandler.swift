@@ -32,23 +32,30 @@ final class AnswerHandler: ChannelInboundHandler {
     }
 
     func send(_ method: String, _ params: JSONValue, timeout: TimeAmount) -> EventLoopFuture<JSONValue> {
-        let answer = ready.futureResult.eventLoop.makePromise(of: JSONValue.self)
+        send([(method, params)], timeout: timeout)[0]
+    }
+
+    /// Several calls as one batch; one by itself.
+    func send(_ calls: [(method: String, params: JSONValue)], timeout: TimeAmount) -> [EventLoopFuture<JSONValue>] {
+        let answers = calls.map { _ in ready.futureResult.eventLoop.makePromise(of: JSONValue.self) }
         guard let context, end == nil else {
-            answer.fail(end ?? .connectionLost("it is closed"))
-            return answer.futureResult
+            for answer in answers { answer.fail(end ?? .connectionLost("it is closed")) }
+            return answers.map(\.futureResult)
         }
-        lastID += 1
-        let id = lastID
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let deadline = context.eventLoop.scheduleTask(in: timeout) { bound.value.finish(id, .failure(.timedOut)) }
-        waiting[id] = (answer, deadline)
-        let request: JSONValue = [
-            "jsonrpc": "2.0", "id": .number(String(id)), "method": .string(method), "params": params,
-        ]
-        var line = ByteBuffer(bytes: request.text.bytes)
+        let requests = zip(calls, answers).map { call, answer -> JSONValue in
+            lastID += 1
+            let id = lastID
+            let deadline = context.eventLoop.scheduleTask(in: timeout) { bound.value.finish(id, .failure(.timedOut)) }
+            waiting[id] = (answer, deadline)
+            return [
+                "jsonrpc": "2.0", "id": .number(String(id)), "method": .string(call.method), "params": call.params,
+            ]
+        }
+        var line = ByteBuffer(bytes: (requests.count == 1 ? requests[0] : .array(requests)).text.bytes)
         line.writeInteger(UInt8(ascii: "\n"))
         context.writeAndFlush(Self.wrapOutboundOut(line), promise: nil)
-        return answer.futureResult
+        return answers.map(\.futureResult)
     }
 
     private func finish(_ id: Int, _ result: Result<JSONValue, ClientError>) {
@@ -82,12 +89,15 @@ final class AnswerHandler: ChannelInboundHandler {
         } catch {
             return fail(context, .malformedAnswer("it is not JSON", cause: error))
         }
-        // An answer without an id is to what the server could not read; whose it was can't be told.
-        guard let id = message["id"]?.intValue else {
-            let why = message["error"]?["message"]?.stringValue ?? "it has no id"
-            return fail(context, .malformedAnswer(why))
+        // Those of a batch come together, in any order.
+        for answer in message.arrayValue ?? [message] {
+            // An answer without an id is to what the server could not read; whose it was can't be told.
+            guard let id = answer["id"]?.intValue else {
+                let why = answer["error"]?["message"]?.stringValue ?? "it has no id"
+                return fail(context, .malformedAnswer(why))
+            }
+            finish(id, .success(answer))
         }
-        finish(id, .success(message))
     }
 
     private func fail(_ context: ChannelHandlerContext, _ error: ClientError) {

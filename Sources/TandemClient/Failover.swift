@@ -5,10 +5,10 @@ import TandemAPI
 /// A connection as calls see it. On its event loop alone.
 protocol CallConnection: AnyObject {
     var peer: PeerAddress { get }
-    /// Answers once: with the message that came, or with a `ClientError`.
+    /// Sends them in one piece. Answers each once: with the message that came, or with a `ClientError`.
     func send(
-        _ method: TandemAPI.Method, _ params: JSONValue, timeout: TimeAmount,
-        _ answer: @escaping (Result<JSONValue, any Error>) -> Void)
+        _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount,
+        _ answer: @escaping (Int, Result<JSONValue, any Error>) -> Void)
     /// Nothing more will be sent: it ends with the last answer.
     func retire()
     func close() -> EventLoopFuture<Void>
@@ -158,14 +158,22 @@ final class Failover {
 
     /// The value of `result`; fails with an `APIError` where a server refuses it, else with a `ClientError`.
     func call(_ method: TandemAPI.Method, _ params: JSONValue, timeout: TimeAmount) -> EventLoopFuture<JSONValue> {
-        let call = Pending(method, params, loop.now + timeout, loop.makePromise())
-        if hasOthers {
+        batch([(method, params)], timeout: timeout)[0]
+    }
+
+    /// The same of several calls that are sent as one batch. Each succeeds or fails alone, and what has to go to another server goes
+    /// there alone.
+    func batch(
+        _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount
+    ) -> [EventLoopFuture<JSONValue>] {
+        let calls = calls.map { Pending($0.method, $0.params, loop.now + timeout, loop.makePromise()) }
+        for call in calls where hasOthers {
             call.timer = loop.assumeIsolated().scheduleTask(in: timeout) {
                 self.finish(call, .failure(call.failures.error))
             }
         }
-        attempt(call)
-        return call.answer.futureResult
+        attempt(calls)
+        return calls.map(\.answer.futureResult)
     }
 
     private func finish(_ call: Pending, _ result: Result<JSONValue, any Error>) {
@@ -175,25 +183,34 @@ final class Failover {
         call.answer.completeWith(result)
     }
 
-    private func attempt(_ call: Pending) {
-        guard !call.isAnswered else { return }
-        guard !isClosed else { return finish(call, .failure(ClientError.connectionLost("it was closed"))) }
+    private func attempt(_ calls: [Pending]) {
+        let calls = calls.filter { !$0.isAnswered }
+        guard !calls.isEmpty else { return }
+        guard !isClosed else {
+            for call in calls { finish(call, .failure(ClientError.connectionLost("it was closed"))) }
+            return
+        }
         connection { result in
             switch result {
-            case .success(let connection): self.send(call, over: connection)
+            case .success(let connection): self.send(calls, over: connection)
             case .failure(let round):
-                call.failures.note(round.failures)
-                self.pause(call)
+                for call in calls {
+                    call.failures.note(round.failures)
+                    self.pause(call)
+                }
             }
         }
     }
 
-    private func send(_ call: Pending, over connection: any CallConnection) {
-        let left = call.deadline - loop.now
+    private func send(_ calls: [Pending], over connection: any CallConnection) {
+        // Calls of one batch have one deadline.
+        let left = calls[0].deadline - loop.now
         let hasOthers = hasOthers
         connection.send(
-            call.method, call.params, timeout: hasOthers ? min(Self.patience, .nanoseconds(left.nanoseconds / 2)) : left
-        ) { result in
+            calls.map { ($0.method, $0.params) },
+            timeout: hasOthers ? min(Self.patience, .nanoseconds(left.nanoseconds / 2)) : left
+        ) { index, result in
+            let call = calls[index]
             do {
                 self.finish(call, .success(try Self.value(of: result.get())))
             } catch {
@@ -205,7 +222,7 @@ final class Failover {
                 self.passOver(connection)
                 call.failures.note("\(connection.peer)", error)
                 call.tries += 1
-                if call.tries < self.peers.count { self.attempt(call) } else { self.pause(call) }
+                if call.tries < self.peers.count { self.attempt([call]) } else { self.pause(call) }
             }
         }
     }
@@ -232,6 +249,6 @@ final class Failover {
         call.tries = 0
         let pause = call.pause
         call.pause = min(.nanoseconds(2 * pause.nanoseconds), Self.longestPause)
-        _ = loop.assumeIsolated().scheduleTask(in: pause) { self.attempt(call) }
+        _ = loop.assumeIsolated().scheduleTask(in: pause) { self.attempt([call]) }
     }
 }

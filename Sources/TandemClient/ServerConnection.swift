@@ -42,10 +42,13 @@ final class ServerConnection: CallConnection {
     }
 
     func send(
-        _ method: TandemAPI.Method, _ params: JSONValue, timeout: TimeAmount,
-        _ answer: @escaping (Result<JSONValue, any Error>) -> Void
+        _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount,
+        _ answer: @escaping (Int, Result<JSONValue, any Error>) -> Void
     ) {
-        calls.send(method.rawValue, params, timeout: timeout).assumeIsolated().whenComplete(answer)
+        let answers = self.calls.send(calls.map { ($0.method.rawValue, $0.params) }, timeout: timeout)
+        for (index, future) in answers.enumerated() {
+            future.assumeIsolated().whenComplete { answer(index, $0) }
+        }
     }
 
     func retire() { calls.retire() }

@@ -1,16 +1,18 @@
 public import TandemAPI
 
-/// YAML as JSON values: manifests and configurations.
+/// YAML and JSON as JSON values, as `kubectl` reads them (by go-yaml's second version, YAML 1.1): manifests and configurations.
 ///
-/// The values are bounded, not the text's length alone: with aliases of aliases a few hundred bytes stand for gigabytes.
+/// - A text that begins with `{` is a row of JSON documents, or else YAML. Documents of YAML lie between lines of `---`; what
+///   follows a document without such a line is passed over. UTF-16 with its mark is read, bytes that are no UTF-8 as U+FFFD.
+/// - Anchors, aliases and merge keys are followed: of the mappings of a `<<` the first wins, and of a mapping's keys, merged
+///   ones among them, the later.
+/// - `y`, `yes`, `on` are true, `n`, `no`, `off` false; `010`, `0o10`, `0x8` and `0b1000` are 8, `1_000` is 1000; `12:30` and
+///   `2001-01-01` are strings. What is no 64-bit integer is a floating-point number.
+/// - A key is the value that it looks like, as text: `yes: 1` has the key `true`, `010: 1` the key `8`. Null is no key.
 ///
-/// Anchors, aliases and merge keys (`<<`) are followed; plain scalars are read by YAML 1.1's rules (`yes` is true, `010` is 8)
-/// without its numbers of base 60 (`12:30` is a string). `kubectl` does the same, but differs in these:
-/// - A key that is twice in one mapping is refused; there the later counts.
-/// - A mapping's own keys win over merged ones wherever `<<` stands; there a `<<` wins over the keys before it.
-/// - A key is the text as it stands: `yes: 1` has the key `yes`; there `true`.
-/// - `y` and `n` are strings; there true and false.
-/// - `!!binary` is refused; there it is decoded.
+/// It differs from `kubectl` only in what that refuses, `\/` in quotes and flow mappings at the start among them; in `! 1`, a
+/// string there; and in its bounds. They bound the values, not the text's length alone: with aliases of aliases a few hundred
+/// bytes stand for gigabytes.
 public enum YAMLDocuments {
     /// The length of the longest text, in bytes.
     public static let maximumBytes = 256 << 20
@@ -20,12 +22,32 @@ public enum YAMLDocuments {
     /// How deep sequences and mappings lie in one another, aliases followed: as deep as the server reads JSON.
     public static let maximumDepth = JSONReader.maximumDepth
 
-    /// One value for each document. O(length + bytes that aliases repeat).
-    public static func read(_ text: String) throws(YAMLFault) -> [JSONValue] {
-        guard text.utf8.count <= maximumBytes else {
+    /// One value for each document that has one but null. O(length + bytes that aliases repeat).
+    public static func read(_ bytes: [UInt8]) throws(YAMLFault) -> [JSONValue] {
+        guard bytes.count <= maximumBytes else {
             throw YAMLFault(line: 1, problem: "the text has more than \(maximumBytes >> 20) MiB")
         }
-        var reader = YAMLReader(text.withoutByteOrderMark)
-        return try reader.documents()
+        let text = PlainText.utf8(bytes)
+        if let documents = JSONRow.read(text) { return documents }
+        var budget = YAMLReader.Budget()
+        var documents: [JSONValue] = []
+        for document in try DocumentText.split(text) {
+            var reader = YAMLReader(document, budget)
+            let value = try reader.document()
+            if value != .null { documents.append(value) }
+            budget = reader.budget
+        }
+        return documents
+    }
+
+    /// The same of a string.
+    public static func read(_ text: String) throws(YAMLFault) -> [JSONValue] { try read(Array(text.utf8)) }
+
+    /// One document, which ends with a line end: this reader, `kubectl` and others read the same values from it. Members are in
+    /// alphabetical order. O(length).
+    public static func write(_ value: JSONValue) -> String {
+        var writer = YAMLWriter()
+        writer.document(value)
+        return writer.text
     }
 }

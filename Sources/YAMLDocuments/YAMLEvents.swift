@@ -1,6 +1,6 @@
 import CYaml
 
-/// A text as the row of events that libyaml's parser makes of it, each made when it is asked for.
+/// A document as the row of events that libyaml's parser makes of it, each made when it is asked for.
 ///
 /// `Yams` brings libyaml along. Its own tree is not used: it compares keys of mappings, however many aliases they are made of,
 /// before their size can be counted.
@@ -24,26 +24,23 @@ struct YAMLEvents: ~Copyable {
         var tag: String?
         /// Without quotes, and no block of lines.
         var isPlain: Bool
-
-        /// As a key: merges the mappings of its value.
-        var isMerge: Bool {
-            // Byte by byte: to compare strings takes the square of the combining marks that they have in a row.
-            text.utf8.elementsEqual("<<".utf8) && (tag.map { $0 == "tag:yaml.org,2002:merge" } ?? isPlain)
-        }
     }
 
     // Proof: both are allocated in `init` and freed in `deinit`, and this value alone has them. libyaml keeps addresses of the
     // parser and of the text: neither moves meanwhile.
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let text: UnsafeMutableBufferPointer<UInt8>
-    /// Where the last event began, from 1.
-    private(set) var line = 1
+    private let firstLine: Int
+    /// Where the last event began, in the whole text.
+    private(set) var line: Int
 
-    init(_ source: String) {
+    init(_ document: DocumentText) {
         parser = .allocate(capacity: 1)
         parser.initialize(to: yaml_parser_t())
-        text = .allocate(capacity: source.utf8.count)
-        _ = text.initialize(from: source.utf8)
+        text = .allocate(capacity: document.bytes.count)
+        _ = text.initialize(from: document.bytes)
+        firstLine = document.line
+        line = document.line
         yaml_parser_initialize(parser)
         yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
         yaml_parser_set_input_string(parser, text.baseAddress, text.count)
@@ -60,7 +57,7 @@ struct YAMLEvents: ~Copyable {
             var event = yaml_event_t()
             guard yaml_parser_parse(parser, &event) == 1 else { throw fault }
             defer { yaml_event_delete(&event) }
-            line = event.start_mark.line + 1
+            line = firstLine + event.start_mark.line
             switch event.type {
             case YAML_SCALAR_EVENT: return .scalar(Scalar(event))
             case YAML_ALIAS_EVENT: return .alias(string(event.data.alias.anchor) ?? "")
@@ -77,7 +74,7 @@ struct YAMLEvents: ~Copyable {
 
     private var fault: YAMLFault {
         let problem = parser.pointee.problem.map { String(cString: $0) } ?? "no YAML"
-        return YAMLFault(line: parser.pointee.problem_mark.line + 1, problem: problem)
+        return YAMLFault(line: firstLine + parser.pointee.problem_mark.line, problem: problem)
     }
 }
 

@@ -1,52 +1,70 @@
 import TandemAPI
 
-/// Makes values of events.
+/// Makes the value of one document of its events.
 struct YAMLReader: ~Copyable {
+    /// What aliases may repeat, for all documents of a text together.
+    struct Budget {
+        /// The size of all values so far, aliases followed.
+        fileprivate var bytes = 0
+        fileprivate var repeatedBytes = 0
+    }
+
     private struct Anchored {
         var value: JSONValue
         /// The size of the value, aliases followed, as `YAMLDocuments.maximumRepeatedBytes` counts it.
         var bytes: Int
+        /// How many steps it takes to make it.
+        var steps: Int
         /// How deep it is by itself: 0 for a scalar.
         var depth: Int
+        /// Of a scalar: as a key it has another text than as a value.
+        var scalar: YAMLEvents.Scalar?
+    }
+
+    private enum Anchor {
+        /// Its value began at this step, and is not whole.
+        case open(Int)
+        case whole(Anchored)
     }
 
     private var events: YAMLEvents
-    /// Of the document; of two with one name the later counts from there on.
-    private var anchors: [String: Anchored] = [:]
-    /// The size of all values so far, aliases followed, and how much of it aliases repeated.
-    private var bytes = 0
-    private var repeatedBytes = 0
+    /// Of two with one name the one that begins later counts from there on.
+    private var anchors: [String: Anchor] = [:]
+    private(set) var budget: Budget
+    /// One for the document and one for each scalar, sequence, mapping and alias, aliases followed; and how many of them aliases
+    /// made. go-yaml counts so.
+    private var (steps, repeatedSteps) = (1, 0)
     /// How deep the values since the last anchor's start lay.
     private var deepest = 0
 
-    init(_ text: String) {
-        events = YAMLEvents(text)
+    init(_ document: DocumentText, _ budget: Budget) {
+        events = YAMLEvents(document)
+        self.budget = budget
     }
 
-    mutating func documents() throws(YAMLFault) -> [JSONValue] {
-        var documents: [JSONValue] = []
-        while true {
-            switch try events.next() {
-            case .streamEnd: return documents
-            case .documentEnd: continue
-            default:
-                anchors = [:]
-                let start = try events.next()
-                documents.append(try value(start, at: 0))
-            }
-        }
+    mutating func document() throws(YAMLFault) -> JSONValue {
+        guard case .documentStart = try events.next() else { return .null }
+        let start = try events.next()
+        let value = try value(start, at: 0)
+        // So that what is wrong with the end of the value is seen; what follows the document is not read.
+        _ = try events.next()
+        return value
     }
 
     func fault(_ problem: String) -> YAMLFault { YAMLFault(line: events.line, problem: problem) }
 
     /// The value that an event starts, which lies in `depth` others.
     private mutating func value(_ event: YAMLEvents.Event, at depth: Int) throws(YAMLFault) -> JSONValue {
+        try step()
         switch event {
-        case .alias(let name): return try repeated(name, at: depth)
+        case .alias(let name): return try repeated(name, at: depth).value
         case .scalar(let scalar):
-            return try anchored(scalar.anchor, at: depth) { reader throws(YAMLFault) in
-                reader.bytes += 16 + scalar.text.utf8.count
-                return try reader.scalar(scalar)
+            let resolved = try resolved(scalar)
+            return try anchored(scalar.anchor, at: depth, scalar) { reader throws(YAMLFault) in
+                guard let value = resolved.value else {
+                    throw reader.fault("JSON has no number like \(scalar.text.cut(toBytes: 64))")
+                }
+                return value
             }
         case .sequenceStart(let anchor):
             return try anchored(anchor, at: depth) { reader throws(YAMLFault) in
@@ -62,7 +80,7 @@ struct YAMLReader: ~Copyable {
 
     /// Where the members of a collection at `depth` lie.
     private mutating func inner(_ depth: Int) throws(YAMLFault) -> Int {
-        bytes += 16
+        budget.bytes += 16
         try reach(depth + 1)
         return depth + 1
     }
@@ -76,29 +94,52 @@ struct YAMLReader: ~Copyable {
 
     // MARK: Aliases
 
-    /// A value that is kept for aliases once it is whole: one that leads into itself leads nowhere.
+    /// A value that is kept for aliases once it is whole.
     private mutating func anchored(
-        _ anchor: String?, at depth: Int, _ read: (inout YAMLReader) throws(YAMLFault) -> JSONValue
+        _ anchor: String?, at depth: Int, _ scalar: YAMLEvents.Scalar? = nil,
+        _ read: (inout YAMLReader) throws(YAMLFault) -> JSONValue
     ) throws(YAMLFault) -> JSONValue {
+        let (firstByte, firstStep, outer) = (budget.bytes, steps - 1, deepest)
+        if let scalar { budget.bytes += 16 + scalar.text.utf8.count }
         guard let anchor else { return try read(&self) }
-        let (start, outer) = (bytes, deepest)
         deepest = depth
+        anchors[anchor] = .open(firstStep)
         let value = try read(&self)
-        anchors[anchor] = Anchored(value: value, bytes: bytes - start, depth: deepest - depth)
+        if case .open(firstStep)? = anchors[anchor] {
+            let anchored = Anchored(
+                value: value, bytes: budget.bytes - firstByte, steps: steps - firstStep, depth: deepest - depth,
+                scalar: scalar)
+            anchors[anchor] = .whole(anchored)
+        }
         deepest = max(deepest, outer)
         return value
     }
 
-    private mutating func repeated(_ name: String, at depth: Int) throws(YAMLFault) -> JSONValue {
-        guard let anchored = anchors[name] else { throw fault("the alias *\(name.cut(toBytes: 64)) leads nowhere") }
+    private mutating func repeated(_ name: String, at depth: Int) throws(YAMLFault) -> Anchored {
+        guard case .whole(let anchored)? = anchors[name] else {
+            let place = anchors[name] == nil ? "nowhere" : "into itself"
+            throw fault("the alias *\(name.cut(toBytes: 64)) leads \(place)")
+        }
         try reach(depth + anchored.depth)
-        bytes += anchored.bytes
-        repeatedBytes += anchored.bytes
-        guard repeatedBytes <= YAMLDocuments.maximumRepeatedBytes else {
+        budget.bytes += anchored.bytes
+        budget.repeatedBytes += anchored.bytes
+        guard budget.repeatedBytes <= YAMLDocuments.maximumRepeatedBytes else {
             throw fault(
                 "excessive aliasing: aliases repeat more than \(YAMLDocuments.maximumRepeatedBytes >> 20) MiB")
         }
-        return anchored.value
+        try step(anchored.steps, isRepeated: true)
+        return anchored
+    }
+
+    private mutating func step(_ count: Int = 1, isRepeated: Bool = false) throws(YAMLFault) {
+        steps += count
+        if isRepeated { repeatedSteps += count }
+        guard repeatedSteps > 100, steps > 1_000 else { return }
+        // go-yaml: of up to 400,000 steps aliases may make 99 %, of 4,000,000 and more a tenth, and between in proportion.
+        let part = min(1, max(0, Double(steps - 400_000) / 3_600_000))
+        guard Double(repeatedSteps) / Double(steps) <= 0.99 - part * 0.89 else {
+            throw fault("excessive aliasing: aliases make \(repeatedSteps) of \(steps) values")
+        }
     }
 
     // MARK: Collections
@@ -114,44 +155,44 @@ struct YAMLReader: ~Copyable {
 
     private mutating func mapping(at depth: Int) throws(YAMLFault) -> JSONObject {
         var object = JSONObject()
-        /// Of each `<<`.
-        var merged: [[JSONObject]] = []
         while true {
             let event = try events.next()
-            if case .end = event { break }
-            let (name, isMerge) = try key(event)
-            guard isMerge || object[name] == nil else {
-                throw fault("the key \(name.cut(toBytes: 64)) is there twice")
-            }
-            let start = try events.next()
-            let value = try value(start, at: depth)
-            if isMerge { merged.append(try objects(value)) } else { object[name] = value }
-        }
-        // The mapping's own keys win, then the last `<<`, and in its sequence the first mapping.
-        for other in merged.reversed().joined() {
-            for (name, value) in other.members where object[name] == nil { object[name] = value }
-        }
-        return object
-    }
-
-    private mutating func key(_ event: YAMLEvents.Event) throws(YAMLFault) -> (name: String, isMerge: Bool) {
-        if case .alias(let name) = event, case .string(let text) = try repeated(name, at: 0) { return (text, false) }
-        guard case .scalar(let scalar) = event else { throw fault("a key that is no text") }
-        bytes += 16 + scalar.text.utf8.count
-        if scalar.anchor != nil || scalar.tag != nil {
-            let value = try self.scalar(scalar)
-            if let anchor = scalar.anchor {
-                anchors[anchor] = Anchored(value: value, bytes: 16 + scalar.text.utf8.count, depth: 0)
+            if case .end = event { return object }
+            if case .scalar(let scalar) = event, scalar.isMerge {
+                _ = try anchored(scalar.anchor, at: depth, scalar) { _ in .string(scalar.text) }
+                try merge(into: &object, at: depth)
+            } else {
+                let name = try key(event)
+                let start = try events.next()
+                object[name] = try value(start, at: depth)
             }
         }
-        return (scalar.text, scalar.isMerge)
     }
 
-    /// The mappings that a `<<` merges: one, or several in a sequence.
-    private func objects(_ value: JSONValue) throws(YAMLFault) -> [JSONObject] {
-        let values = value.arrayValue ?? [value]
-        let objects = values.compactMap(\.objectValue)
-        guard objects.count == values.count else { throw fault("<< merges mappings alone") }
-        return objects
+    /// Of the mappings in a sequence the first wins. An alias of a sequence is refused, as by go-yaml.
+    private mutating func merge(into object: inout JSONObject, at depth: Int) throws(YAMLFault) {
+        let start = try events.next()
+        let value = try value(start, at: depth)
+        let values = if case .sequenceStart = start { value.arrayValue ?? [] } else { [value] }
+        for value in values.reversed() {
+            guard let merged = value.objectValue else { throw fault("<< merges mappings alone") }
+            for (name, value) in merged.members { object[name] = value }
+        }
+    }
+
+    private mutating func key(_ event: YAMLEvents.Event) throws(YAMLFault) -> String {
+        try step()
+        let key: YAMLEvents.Scalar?
+        switch event {
+        case .alias(let name): key = try repeated(name, at: 0).scalar
+        case .scalar(let scalar):
+            key = scalar
+            _ = try anchored(scalar.anchor, at: 0, scalar) { reader throws(YAMLFault) in
+                try reader.resolved(scalar).value ?? .null
+            }
+        default: key = nil
+        }
+        guard let key, let name = try resolved(key).key else { throw fault("a key that is no text, number or boolean") }
+        return name
     }
 }

@@ -2,11 +2,15 @@ import ArgumentParser
 import ClientOptions
 import TandemAPI
 import TandemClient
+import YAMLDocuments
 
 struct Get: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows Services, Nodes, Pods, pools or servers.",
-        discussion: "Kinds: service (svc), node (no), pod (po), pool, server.")
+        discussion: """
+            Kinds: service (svc), node (no), pod (po), pool, server. As with kubectl: "get svc", "get svc a b", "get svc,pods", \
+            "get svc/a pod/b".
+            """)
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: Namespace
@@ -14,37 +18,60 @@ struct Get: AsyncParsableCommand {
     @Flag(name: [.customShort("A"), .long], help: "All namespaces.")
     var allNamespaces = false
 
-    @Option(name: .shortAndLong, help: "table, wide, yaml or json.")
+    @Option(name: [.customShort("o", allowingJoined: true), .long], help: "table, wide, name, yaml or json.")
     var output = Format.table
 
-    @Argument(help: "service, node, pod, pool or server.")
-    var kind: Kind
-
-    @Argument(help: "One object; all of them without.")
-    var name: String?
+    @Argument(
+        help: "A kind, or several with commas between, and names; or kind/name.",
+        completion: .list(Kind.allValueStrings))
+    var resources: [String]
 
     enum Format: String, CaseIterable, ExpressibleByArgument {
-        case table, wide, yaml, json
+        case table, wide, name, yaml, json
+    }
+
+    private typealias Found = (kind: Kind, objects: [JSONValue])
+
+    func validate() throws {
+        guard !resources.isEmpty else { throw ValidationError("Give a kind: service, node, pod, pool or server.") }
+        _ = try Selection.parse(resources)
     }
 
     func run() async throws {
-        let objects =
-            switch kind {
-            case .object(let kind): try await connection.use { try await self.objects(kind, $0) }
-            case .pool: try named(try await connection.use { try await $0.list(.getPools, namespace: nil) }, "pool")
-            case .server: try named(try await servers(), "server")
+        let selections = try Selection.parse(resources)
+        var found: [Found] = []
+        for selection in selections where selection.kind == .server {
+            found.append((.server, try named(try await servers(), selection)))
+        }
+        let others = selections.filter { $0.kind != .server }
+        if !others.isEmpty {
+            found = try await connection.use { client in
+                var found = found
+                for selection in others { found.append((selection.kind, try await self.objects(selection, client))) }
+                return found
             }
+        }
+        let objects = found.flatMap(\.objects)
         switch output {
-        case .table, .wide: print(table(objects), terminator: "")
-        case .yaml: print(Output.yaml(document(objects)), terminator: "")
-        case .json: print(Output.json(document(objects)))
+        case .table, .wide: print(tables(found), terminator: "")
+        case .name:
+            for (kind, objects) in found { for object in objects { print("\(kind.word)/\(Self.name(object))") } }
+        case .yaml: print(YAMLDocuments.write(document(objects, selections)), terminator: "")
+        case .json: print(Output.json(document(objects, selections)))
         }
     }
 
-    private func objects(_ kind: ObjectKind, _ client: TandemClient) async throws -> [JSONValue] {
-        if let name {
-            let result = try await client.call(kind.getMethod, kind.naming(name, in: scope.namespace))
-            return result[kind.word].map { [$0] } ?? []
+    private func objects(_ selection: Selection, _ client: TandemClient) async throws -> [JSONValue] {
+        guard case .object(let kind) = selection.kind else {
+            return try named(try await client.list(.getPools, namespace: nil), selection)
+        }
+        guard selection.names.isEmpty else {
+            var objects: [JSONValue] = []
+            for name in selection.names {
+                let result = try await client.call(kind.getMethod, kind.naming(name, in: scope.namespace))
+                if let object = result[kind.word] { objects.append(object) }
+            }
+            return objects
         }
         let namespace = kind.isNamespaced && !allNamespaces ? scope.namespace : nil
         return try await client.list(kind.listMethod, namespace: namespace).sorted { Self.key($0) < Self.key($1) }
@@ -58,12 +85,19 @@ struct Get: AsyncParsableCommand {
         return answer["servers"]?.arrayValue ?? []
     }
 
-    /// Those of the name, where one is given.
-    private func named(_ all: [JSONValue], _ word: String) throws -> [JSONValue] {
-        guard let name else { return all }
-        let named = all.filter { $0["name"]?.stringValue == name }
-        guard !named.isEmpty else { throw APIError(.notFound, reason: "NotFound", "\(word) \"\(name)\" not found") }
-        return named
+    /// Those of the names, where some are given.
+    private func named(_ all: [JSONValue], _ selection: Selection) throws -> [JSONValue] {
+        guard !selection.names.isEmpty else { return all }
+        return try selection.names.map { name in
+            guard let object = all.first(where: { $0["name"]?.stringValue == name }) else {
+                throw APIError(.notFound, reason: "NotFound", "\(selection.kind.word) \"\(name)\" not found")
+            }
+            return object
+        }
+    }
+
+    private static func name(_ object: JSONValue) -> String {
+        object["metadata"]?["name"]?.stringValue ?? object["name"]?.stringValue ?? ""
     }
 
     private static func key(_ object: JSONValue) -> [String] {
@@ -74,20 +108,30 @@ struct Get: AsyncParsableCommand {
         ]
     }
 
-    private func document(_ objects: [JSONValue]) -> JSONValue {
-        if name != nil, let only = objects.first { return only }
+    /// One object that was asked for by its name by itself, all else as a list.
+    private func document(_ objects: [JSONValue], _ selections: [Selection]) -> JSONValue {
+        if selections.count == 1, selections[0].names.count == 1, let only = objects.first { return only }
         return ["apiVersion": "v1", "kind": "List", "items": .array(objects)]
     }
 
-    private func table(_ objects: [JSONValue]) -> String {
-        guard !objects.isEmpty else {
+    private func tables(_ found: [Found]) -> String {
+        let shown = found.filter { !$0.objects.isEmpty }
+        guard !shown.isEmpty else {
+            let isNamespaced = found.contains { $0.kind.isNamespaced } && !allNamespaces
             Output.complain(
-                kind.isNamespaced && !allNamespaces
-                    ? "No resources found in \(scope.namespace) namespace." : "No resources found.")
+                isNamespaced ? "No resources found in \(scope.namespace) namespace." : "No resources found.")
             return ""
         }
-        let columns = Columns.of(kind, isWide: output == .wide, withNamespace: kind.isNamespaced && allNamespaces)
-        return Output.table(columns.map(\.title), objects.map { object in columns.map { $0.text(object) } })
+        return shown.map { kind, objects in
+            var columns = Columns.of(
+                kind, isWide: output == .wide, withNamespace: kind.isNamespaced && allNamespaces)
+            // As kubectl does, where names alone would not tell.
+            if found.count > 1, let place = columns.firstIndex(where: { $0.title == "NAME" }) {
+                let text = columns[place].text
+                columns[place].text = { "\(kind.word)/\(text($0))" }
+            }
+            return Output.table(columns.map(\.title), objects.map { object in columns.map { $0.text(object) } })
+        }.joined(separator: "\n")
     }
 }
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import TandemAPI
 
 /// What can be got, under every name that `kubectl` knows it by.
-enum Kind: ExpressibleByArgument {
+enum Kind: ExpressibleByArgument, Equatable {
     case object(ObjectKind)
     case pool
     case server
@@ -21,6 +21,15 @@ enum Kind: ExpressibleByArgument {
     static var allValueStrings: [String] { ObjectKind.allCases.map(\.word) + ["pool", "server"] }
 
     static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+
+    /// As a sentence and `-o name` have it.
+    var word: String {
+        switch self {
+        case .object(let kind): kind.word
+        case .pool: "pool"
+        case .server: "server"
+        }
+    }
 
     var isNamespaced: Bool {
         switch self {
@@ -56,6 +65,6 @@ extension ObjectKind {
 }
 
 struct Namespace: ParsableArguments {
-    @Option(name: .shortAndLong, help: "The namespace.")
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: "The namespace.")
     var namespace = "default"
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ClientOptions
 import TandemAPI
 import TandemClient
+import YAMLDocuments
 
 struct Lookup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Says which pool an address is of, and who has it.")
@@ -35,7 +36,7 @@ struct Lookup: AsyncParsableCommand {
                             owner?["uid"]?.stringValue ?? "<none>",
                         ]
                     ]), terminator: "")
-        case .yaml: print(Output.yaml(status), terminator: "")
+        case .yaml: print(YAMLDocuments.write(status), terminator: "")
         case .json: print(Output.json(status))
         }
     }

@@ -1,10 +1,12 @@
 import Foundation
 import TandemAPI
-import Yams
 
-/// Tables, YAML and JSON as `kubectl` prints them.
+/// Tables and JSON as `kubectl` prints them.
 enum Output {
-    static func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    /// On standard error.
+    static func complain(_ text: String, terminator: String = "\n") {
+        FileHandle.standardError.write(Data((text + terminator).utf8))
+    }
 
     /// Columns three spaces apart.
     static func table(_ titles: [String], _ rows: [[String]]) -> String {
@@ -14,28 +16,6 @@ enum Output {
             let cells = zip(line, widths).map { $0 + String(repeating: " ", count: $1 - $0.count + 3) }.joined()
             return String(cells[..<(cells.lastIndex { $0 != " " }.map(cells.index(after:)) ?? cells.startIndex)]) + "\n"
         }.joined()
-    }
-
-    /// Members in alphabetical order, as kubectl does.
-    static func yaml(_ value: JSONValue) -> String {
-        (try? Yams.serialize(node: node(value), width: -1, allowUnicode: true, sortKeys: true)) ?? ""
-    }
-
-    private static func node(_ value: JSONValue) -> Yams.Node {
-        switch value {
-        case .null: return Node("null", Tag(.null))
-        case .bool(let flag): return Node(flag ? "true" : "false", Tag(.bool))
-        case .number(let digits): return Node(digits, Tag(.int))
-        case .string(let text):
-            // What a reader would take for a number, a date or a flag is put in quotes.
-            let isText = Resolver.default.resolveTag(of: Node(text)) == .str && !text.isEmpty
-            return Node(text, Tag(.str), isText ? .any : .doubleQuoted)
-        case .array(let elements):
-            return Node.sequence(Node.Sequence(elements.map(node), Tag(.seq), elements.isEmpty ? .flow : .block))
-        case .object(let object):
-            let pairs = object.members.map { (Node($0.name), node($0.value)) }
-            return Node.mapping(Node.Mapping(pairs, Tag(.map), pairs.isEmpty ? .flow : .block))
-        }
     }
 
     /// Indented by four spaces, members in alphabetical order.

@@ -17,13 +17,13 @@ struct Tandemctl: AsyncParsableCommand {
             Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
             """,
         subcommands: [
-            Apply.self, Get.self, Delete.self, Lookup.self, Check.self, Masquerade.self, Flags.self,
+            Apply.self, Get.self, Delete.self, Import.self, Lookup.self, Check.self, Masquerade.self, Flags.self,
             BackupCommand.self, Health.self, Version.self,
         ])
 
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(GlobalFlags.behindVerb(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

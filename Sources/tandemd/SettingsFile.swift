@@ -10,15 +10,15 @@ enum SettingsFile {
     private static let longestName = 64
 
     static func read(_ path: String) throws -> Settings {
-        let text: String
+        let bytes: [UInt8]
         do {
-            text = try String(contentsOfFile: path, encoding: .utf8)
+            bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
         } catch {
             throw ConfigurationFault("config", "\(path) can't be read: \(error.localizedDescription)")
         }
         let documents: [JSONValue]
         do throws(YAMLFault) {
-            documents = try YAMLDocuments.read(text).filter { $0 != .null }
+            documents = try YAMLDocuments.read(bytes)
         } catch {
             throw ConfigurationFault("config", "\(path) is no YAML that can be read: \(error)")
         }

@@ -78,6 +78,17 @@ struct DocumentationTests {
         #expect(operated.errors.contains("refused error=\"service \\\"no-such-service\\\" not found\""))
     }
 
+    @Test("each command of the page on clusters that exist does what the page says")
+    func existingClusterRuns() throws {
+        let page = try Project.text("\(Self.folder)/ExistingCluster.md")
+        let result = try run(shellBlocks(page).joined(separator: "\n"))
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.output.contains("3 taken in, 0 unchanged, 0 without addresses, 0 refused"))
+        #expect(result.output.contains("ok: 3 objects of the cluster"))
+        #expect(result.output.contains("10.244.77.5,fd00:10:244:77::5"))
+        #expect(result.output.contains("allocated   Service shop/web"))
+    }
+
     @Test(
         "each command of the page on several servers does what the page says",
         .enabled(if: Project.tool("etcd") != nil && Project.tool("etcdctl") != nil))

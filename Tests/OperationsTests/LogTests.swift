@@ -10,16 +10,19 @@ struct LogTests {
     func tellsRefusals() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
-        let curl = Curl(port: server.port, role: "pods")
+        let curl = Curl(port: server.port, role: "services")
         #expect(curl.rpc(#"{"jsonrpc":"2.0","id":"ok-1","method":"GetPools"}"#).json?["result"] != nil)
-        _ = curl.rpc(#"{"jsonrpc":"2.0","id":"no-1","method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
-        _ = curl.rpc(#"{"jsonrpc":"2.0","id":7,"method":"GetService","params":{"service":{"metadata":{"name":"s"}}}}"#)
-        _ = curl.rpc("neither JSON\nnor one line")
+        let named = #""params":{"service":{"metadata":{"name":"s"}}}}"#
+        _ = curl.rpc(#"{"jsonrpc":"2.0","id":"no-1","method":"UpdateServiceIPs",\#(named)"#)
+        // Whoever looks whether something is there is refused nothing.
+        #expect(curl.rpc(#"{"jsonrpc":"2.0","id":"look-1","method":"GetService",\#(named)"#).json?["error"] != nil)
+        _ = curl.rpc(#"{"jsonrpc":"2.0","id":7,"method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
+        _ = curl.rpc("neither JSON\nor one line")
         let missing = server.log.entry { $0["reason"] == "NotFound" }
         #expect(missing?["id"] == #""no-1""#)
         #expect(
-            missing?["method"] == "GetPod" && missing?["object"] == "Pod default/p"
-                && missing?["user"] == "pod-controller")
+            missing?["method"] == "UpdateServiceIPs" && missing?["object"] == "Service default/s"
+                && missing?["user"] == "service-controller")
         #expect(missing?["status"] == "NOT_FOUND" && missing?["level"] == "info" && missing?["message"] == "refused")
         #expect(missing?["peer"]?.stringValue?.hasPrefix("127.0.0.1:") == true)
         let forbidden = server.log.entry { $0["reason"] == "Forbidden" }
@@ -28,7 +31,7 @@ struct LogTests {
         #expect(server.stop() == 0)
         let lines = server.log.text.split(separator: "\n")
         #expect(lines.count { $0.contains("refused") } == 3)
-        #expect(!server.log.text.contains("ok-1"))
+        #expect(!server.log.text.contains("ok-1") && !server.log.text.contains("look-1"))
         #expect(lines.last?.contains("stopped") == true)
     }
 
@@ -39,7 +42,7 @@ struct LogTests {
         let curl = Curl(port: server.port)
         func refused(_ id: String) {
             _ = curl.rpc(
-                #"{"jsonrpc":"2.0","id":"\#(id)","method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
+                #"{"jsonrpc":"2.0","id":"\#(id)","method":"LookupIP","params":{"ip":"none"}}"#)
         }
         server.send(SIGUSR2)
         #expect(server.log.entry { $0["to"] == "notice" }?["message"] == "log level")

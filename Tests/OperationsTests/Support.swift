@@ -12,12 +12,7 @@ enum Project {
         try String(contentsOfFile: "\(root)/\(path)", encoding: .utf8)
     }
 
-    /// Where a program is: on the path, or where `docker/deps.sh --tests` put it; nil where it is not to be had.
-    static func tool(_ name: String) -> String? {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
-        return (folders + ["\(root)/.build/tools/usr/bin"]).map { "\($0)/\(name)" }
-            .first { FileManager.default.isExecutableFile(atPath: $0) }
-    }
+    static func tool(_ name: String) -> String? { Command.find(name) }
 }
 
 /// Prometheus' text format, read.

@@ -16,7 +16,7 @@ struct YAMLLimitTests {
     @Test(
         "is refused at once by tandemctl apply and by tandemd --config",
         arguments: [
-            (bomb, "excessive aliasing"), ("a: &a [*a]\n", "the alias *a leads nowhere"),
+            (bomb, "excessive aliasing"), ("a: &a [*a]\n", "the alias *a leads into itself"),
             ("[", "Maximum nesting level"), ("- ", "more than 64 deep"),
         ])
     func refuses(_ content: String, _ problem: String) throws {
@@ -64,6 +64,18 @@ struct YAMLLimitTests {
         let two = try check("secure-port: 9443\n---\nsecure-port: 9444\n")
         #expect(two.status == 1)
         #expect(two.errors.contains("more than one document"))
+    }
+
+    @Test("settings are read as kubectl reads values: merged, of every base, in any encoding")
+    func readsAsKubectl() throws {
+        for content in [
+            "secure-port: 0x24E3\n", "secure-port: 022343\n", "secure-port: 9_443\n", "<<: {secure-port: 9443}\n",
+            "secure-port: 1\nsecure-port: 9443\n", "{\"secure-port\": 9443}",
+        ] {
+            let result = try check(content)
+            #expect(result.output.contains("secure-port: \"9443\""), "\(content) \(result.errors)")
+        }
+        #expect(try check("auto-register-nodes: n\n").output.contains("auto-register-nodes: \"false\""))
     }
 
     @Test("a setting's name of combining marks is refused at once", .timeLimit(.minutes(1)))

@@ -20,6 +20,8 @@ final class EmbeddedServers {
         let peer: PeerAddress
         private let loop: EmbeddedEventLoop
         private(set) var calls: [(method: TandemAPI.Method, answer: (Result<JSONValue, any Error>) -> Void)] = []
+        /// What was sent in one piece counts once.
+        private(set) var pieces = 0
         private(set) var isRetired = false
         private(set) var isClosed = false
 
@@ -29,17 +31,20 @@ final class EmbeddedServers {
         }
 
         func send(
-            _ method: TandemAPI.Method, _ params: JSONValue, timeout: TimeAmount,
-            _ answer: @escaping (Result<JSONValue, any Error>) -> Void
+            _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount,
+            _ answer: @escaping (Int, Result<JSONValue, any Error>) -> Void
         ) {
-            var isAnswered = false
-            let once: (Result<JSONValue, any Error>) -> Void = { result in
-                guard !isAnswered else { return }
-                isAnswered = true
-                answer(result)
+            pieces += 1
+            for (index, call) in calls.enumerated() {
+                var isAnswered = false
+                let once: (Result<JSONValue, any Error>) -> Void = { result in
+                    guard !isAnswered else { return }
+                    isAnswered = true
+                    answer(index, result)
+                }
+                self.calls.append((call.method, once))
+                _ = loop.assumeIsolated().scheduleTask(in: timeout) { once(.failure(ClientError.timedOut)) }
             }
-            calls.append((method, once))
-            _ = loop.assumeIsolated().scheduleTask(in: timeout) { once(.failure(ClientError.timedOut)) }
         }
 
         func call(_ index: Int) throws -> (
@@ -113,6 +118,10 @@ final class EmbeddedServers {
 
     func call(_ method: TandemAPI.Method = .getPools, timeout: TimeAmount = .seconds(60)) -> Outcome {
         note(failover.call(method, [:], timeout: timeout))
+    }
+
+    func batch(_ methods: [TandemAPI.Method]) -> [Outcome] {
+        failover.batch(methods.map { ($0, [:]) }, timeout: .seconds(60)).map(note)
     }
 
     private func note(_ future: EventLoopFuture<JSONValue>) -> Outcome {

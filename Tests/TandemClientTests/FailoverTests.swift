@@ -31,6 +31,22 @@ struct FailoverTests {
         #expect(servers.tried == ["10.0.0.1", "10.0.0.2"])
     }
 
+    @Test("calls of a batch go in one piece; of them, one that finds its server unavailable goes to the next, alone")
+    func batches() throws {
+        let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
+        _ = servers.connect()
+        let calls = servers.batch([.getPools, .listNodes, .listPods])
+        #expect(try servers.connection(0).pieces == 1)
+        try servers.connection(0).call(2).answer(done)
+        try servers.connection(0).call(0).answer(.success(.refusal(.notFound)))
+        try servers.connection(0).call(1).answer(unavailable)
+        #expect(try servers.connection(1).calls.map(\.method) == [.listNodes])
+        try servers.connection(1).call(0).answer(done)
+        #expect((calls[0].error as? APIError)?.status == .notFound)
+        #expect(calls[1].value == 1 && calls[2].value == 1)
+        #expect(try servers.connection(0).pieces == 1)
+    }
+
     @Test("UNAVAILABLE is taken to the next server, and the connection before is left when its last answer is there")
     func unavailableServer() throws {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")

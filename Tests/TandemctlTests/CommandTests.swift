@@ -93,6 +93,52 @@ struct CommandTests {
             "\(told.errors) \(told.output)")
     }
 
+    @Test(
+        "as kubectl: kind/name, several kinds and names, joined flags, names alone, flags before the verb, a server's URL"
+    )
+    func feelsLikeKubectl() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let ctl = Ctl(port: server.port)
+        let objects =
+            ["a", "b"].map { #"{"kind":"Service","metadata":{"name":"\#($0)","namespace":"shop"},"spec":{}}"# }
+            + [#"{"kind":"Pod","metadata":{"name":"a","namespace":"shop"},"spec":{"nodeName":"n1"}}"#]
+        #expect(ctl("apply -f -", input: objects.joined(separator: "\n")).status == 0)
+        func names(_ words: String) -> [String] { ctl(words).output.split(separator: "\n").map(String.init) }
+        #expect(names("get svc -nshop -oname") == ["service/a", "service/b"])
+        #expect(names("get svc,pods -n shop -o name") == ["service/a", "service/b", "pod/a"])
+        #expect(names("get svc a b -n shop -o name") == ["service/a", "service/b"])
+        #expect(names("get pod/a svc/b svc/a -n shop -oname") == ["pod/a", "service/b", "service/a"])
+        #expect(names("-n shop get svc/b -o name") == ["service/b"])
+        #expect(names("--namespace=shop -oname get pools").contains("pool/services-ipv4"))
+        #expect(ctl("get svc/a -n shop -oyaml").output.contains("kind: Service\n"))
+        let tables = ctl("get svc,pods -n shop").output
+        #expect(tables.contains("service/a ") && tables.contains("\n\nNAME") && tables.contains("pod/a "))
+        #expect(try JSONValue(parsing: ctl("get svc,pods -n shop -ojson").output)["items"]?.arrayValue?.count == 3)
+
+        let certificates = Certificates.shared
+        let url = Command.run(
+            ServerProcess.program("tandemctl"),
+            [
+                "--server", "https://127.0.0.1:\(server.port)/", "--ca-file", certificates.ca, "--cert-file",
+                certificates.certificate("admin"), "--key-file=\(certificates.key("admin"))", "get", "svc/a", "-nshop",
+                "-o", "name",
+            ])
+        #expect(url.output == "service/a\n", "\(url.errors)")
+
+        for (words, part) in [
+            ("get banana", "is no kind"), ("get svc/", "kind/name"), ("get svc a/b", "kind/name"),
+            ("get svc/a b", "kind/name"),
+            ("get", "Give a kind"), ("delete svc", "Give the name"), ("delete pool/x", "change the servers' flags"),
+        ] {
+            let result = ctl(words)
+            #expect(result.status == 2 && result.errors.contains(part), "\(words): \(result.errors)")
+        }
+        #expect(ctl("get svc/none -n shop").status == 1)
+        #expect(ctl("delete svc/a pod/a -n shop").output.split(separator: "\n").count == 2)
+        #expect(names("get svc,pods -n shop -oname") == ["service/b"])
+    }
+
     @Test("the servers of one that shares its ranges with none: itself, and that it is so")
     func listsItself() throws {
         let directory = ScratchDirectory()

@@ -37,4 +37,13 @@ public enum Command {
             status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
             errors: String(decoding: complaint, as: UTF8.self))
     }
+
+    /// Where a program is: on the path, or where `docker/deps.sh --tests` put it; nil where it is not to be had.
+    public static func find(_ name: String) -> String? {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+        let tools = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../.build/tools/usr/bin").standardized.path
+        return (folders + [tools]).map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
 }

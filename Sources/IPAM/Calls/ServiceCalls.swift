@@ -122,7 +122,9 @@ extension Engine {
             claimed.decision.service.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             claimed.decision.service.metadata.resourceVersion = nil
-            let shown = Set(holdings(of: asked).map(\.address))
+            // What it shows by `clusterIP` alone is among the decided ones.
+            let clusterIPs = claimed.decision.held.filter { $0.pool != .loadBalancer }
+            let shown = Set((holdings(of: asked) + clusterIPs).map(\.address))
             let unshown = (stored?.addresses ?? []).filter { !shown.contains($0) }
             // What the load balancer keeps stands in the object.
             let kept = unshown.filter { address in !claimed.decision.held.contains { $0.address == address } }

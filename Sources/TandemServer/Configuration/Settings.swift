@@ -1,3 +1,5 @@
+import TandemAPI
+
 /// Values of the server's flags by name, without their dashes, as a command line, the environment or a YAML file gives them.
 public struct Settings: Sendable, Equatable {
     public private(set) var values: [String: String] = [:]
@@ -32,25 +34,6 @@ public struct Settings: Sendable, Equatable {
         values.keys.filter { !Self.names.contains($0) }.sorted().map { ($0, Self.near($0)) }
     }
 
-    /// The flag whose name is nearest, if it is near; of several the first by name.
-    static func near(_ name: String) -> String? {
-        let near = names.min { (distance(name, $0), $0) < (distance(name, $1), $1) }
-        return near.flatMap { distance(name, $0) <= min(4, name.count / 2) ? $0 : nil }
-    }
-
-    /// Edits (insert, delete, replace) that turn one name into the other: Levenshtein's distance. O(m·n).
-    private static func distance(_ left: String, _ right: String) -> Int {
-        let right = Array(right)
-        var row = Array(0...right.count)
-        for (i, character) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for j in right.indices {
-                let replaced = diagonal + (character == right[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
-            }
-        }
-        return row[right.count]
-    }
+    /// The flag whose name is nearest, if it is near.
+    static func near(_ name: String) -> String? { name.nearest(of: names) }
 }

@@ -33,7 +33,7 @@ struct CallRecords: Sendable {
     }
 
     func noteRefused(_ request: RPCRequest?, _ method: Method?, _ session: RPCSession, _ error: APIError) {
-        let level = error.status.logLevel
+        let level = error.status.logLevel(of: method)
         guard level >= logger.logLevel else { return }
         var metadata: Logger.Metadata = [:]
         if error.isOverload, logger.logLevel > .debug {
@@ -57,13 +57,19 @@ struct CallRecords: Sendable {
 
 extension APIError.Status {
     /// What the server can't do is for its operator to see; what a client asked wrongly is for those who look closer.
-    fileprivate var logLevel: Logger.Level {
+    fileprivate func logLevel(of method: Method?) -> Logger.Level {
         switch self {
         case .internal: .error
         case .unavailable, .resourceExhausted, .deadlineExceeded: .warning
+        // The answer to a look, as tandemctl takes one before each of its writes.
+        case .notFound where method.map(Self.looks.contains) ?? false: .debug
         default: .info
         }
     }
+}
+
+extension APIError.Status {
+    private static let looks: Set<Method> = [.getService, .getNode, .getPod]
 }
 
 extension RPCRequest {

@@ -1,0 +1,64 @@
+import Foundation
+import TandemAPI
+
+/// Prints what came of many objects, in their order, however they are done; on a terminal also how many are.
+struct Outcomes {
+    private var waiting: [Int: Result<String?, APIError>] = [:]
+    private var noted = 0
+    private var next = 0
+    private let labels: [String]
+    private var firstError: APIError?
+    private var failures = 0
+    private let showsProgress: Bool
+
+    init(_ labels: [String]) {
+        self.labels = labels
+        showsProgress = labels.count > Batches.maximumCalls && isatty(STDERR_FILENO) == 1
+    }
+
+    /// A line for what was done, nil for nothing to be said.
+    mutating func note(_ outcomes: [(index: Int, result: Result<String?, APIError>)]) {
+        clear()
+        for outcome in outcomes { waiting[outcome.index] = outcome.result }
+        noted += outcomes.count
+        while let result = waiting.removeValue(forKey: next) {
+            tell(result, labels[next])
+            next += 1
+        }
+        if showsProgress, noted < labels.count { Output.complain("\(noted) of \(labels.count)", terminator: "") }
+    }
+
+    /// Nothing more will come, though it may be that not all is there.
+    mutating func stop() {
+        clear()
+        for (index, result) in waiting.sorted(by: { $0.key < $1.key }) { tell(result, labels[index]) }
+        waiting = [:]
+    }
+
+    private mutating func tell(_ result: Result<String?, APIError>, _ label: String) {
+        switch result {
+        case .success(let line): if let line { print(line) }
+        case .failure(let error): complain(error, label)
+        }
+    }
+
+    private mutating func complain(_ error: APIError, _ label: String) {
+        failures += 1
+        firstError = firstError ?? error
+        guard labels.count > 1 else { return }
+        Output.complain("\(label):")
+        if let failure = Failure(error) { Output.complain(failure.text) }
+    }
+
+    /// The progress line goes, where there is one.
+    private func clear() {
+        if showsProgress { Output.complain("\r\u{1B}[K", terminator: "") }
+    }
+
+    /// Throws where one of them failed.
+    func finish(_ verb: String) throws {
+        guard let firstError else { return }
+        guard labels.count > 1 else { throw firstError }
+        throw Failure(status: Failure.refused, "error: \(failures) of \(labels.count) objects could not be \(verb)")
+    }
+}
