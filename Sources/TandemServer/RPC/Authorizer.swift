@@ -23,6 +23,12 @@ enum Authorizer {
                 .unauthenticated, reason: "Unauthorized",
                 "\(method.rawValue) needs a client certificate; present one signed by the server's client CA")
         }
+        guard !identity.hasEnded else {
+            throw APIError(
+                .unauthenticated, reason: "Unauthorized",
+                "the certificate of \"\(identity.user)\" has ended since the connection began; connect with one that has not"
+            )
+        }
         if identity.groups.contains(where: { permits($0, method, target) }) { return .everything }
         if let node = identity.node, permits(node: node, method, target) { return .node(node) }
         throw APIError(
