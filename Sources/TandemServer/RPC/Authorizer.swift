@@ -59,14 +59,16 @@ enum Authorizer {
             }
         case "tandem:pods":
             switch method {
-            case .allocateNodeCIDRs, .getNode, .listNodes, .allocatePodIPs, .getPod, .listPods, .lookupIP, .getPools:
+            case .allocateNodeCIDRs, .getNode, .listNodes, .allocatePodIPs, .getPod, .listPods, .checkNode, .lookupIP,
+                .getPools:
                 true
             case .release: target().released.isDisjoint(with: .service)
             default: false
             }
         case "tandem:viewer":
             switch method {
-            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .lookupIP, .getPools: true
+            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools:
+                true
             default: false
             }
         default: false
@@ -77,7 +79,7 @@ enum Authorizer {
     /// knows where the pod lies, holds them to the scope.
     private static func permits(node: String, _ method: Method, _ target: () -> CallTarget) -> Bool {
         switch method {
-        case .allocateNodeCIDRs, .getNode, .allocatePodIPs, .listPods: target().nodeName == node
+        case .allocateNodeCIDRs, .getNode, .allocatePodIPs, .listPods, .checkNode: target().nodeName == node
         case .getPod: true
         case .release:
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
