@@ -161,7 +161,7 @@ let package = Package(
             swiftSettings: settings),
         tests(
             "HostileTests",
-            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", "OpenSSLTLS", nio, nioPosix]),
+            ["TestSupport", "ServerSupport", "tandemd", "tandemctl", "TandemAPI", nio]),
         .testTarget(
             name: "YAMLDocumentsTests", dependencies: ["TestSupport", "YAMLDocuments", "TandemAPI"],
             exclude: ["Recorded"], swiftSettings: settings),

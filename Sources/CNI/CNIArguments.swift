@@ -11,6 +11,13 @@ struct CNIArguments {
 
     init() {}
 
+    /// For DEL: what can be read of the pod's uid, whatever else is wrong.
+    init(ofDelete text: String) {
+        let key = "K8S_POD_UID="
+        podUID = text.split(separator: ";").last { $0.hasPrefix(key) }.map { String($0.dropFirst(key.count)) }
+        if podUID?.isEmpty ?? false { podUID = nil }
+    }
+
     init(_ text: String) throws(CNIError) {
         var unknown: [String] = []
         var ignoresUnknown = false

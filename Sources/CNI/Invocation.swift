@@ -54,8 +54,9 @@ struct Invocation {
             return
         }
         try Self.check(attachment)
-        // DEL goes by the attachment alone: what an ADD was refused for must not keep the sandbox from going.
-        arguments = command == .delete ? CNIArguments() : try CNIArguments(variable("CNI_ARGS") ?? "")
+        // DEL goes by the attachment: what an ADD was refused for must not keep the sandbox from going.
+        let text = variable("CNI_ARGS") ?? ""
+        arguments = command == .delete ? CNIArguments(ofDelete: text) : try CNIArguments(text)
     }
 
     /// The specification's rules for both names.

@@ -4,12 +4,18 @@ import TandemAPI
 /// The commands, each by one call or two.
 extension Plugin {
     func add() throws(CNIError) -> [UInt8] {
-        try allocate(podRequest(asking: invocation.arguments.addresses + configuration.addresses)).json(configuration)
+        let asked = invocation.arguments.addresses + configuration.addresses
+        let result = try allocate(podRequest(asking: asked))
+        guard asked.allSatisfy(result.addresses.contains) else {
+            throw CNIError(.decodingFailure, "the server gave other addresses than those that were asked for")
+        }
+        return result.json(configuration)
     }
 
-    /// By the attachment alone: a container that came later under the same pod's name keeps what it has.
+    /// By the attachment: a container that came later under the same pod's name keeps what it has. A pod that was there before this
+    /// plugin was, and so is known without attachment, goes by its uid.
     func delete() throws(CNIError) {
-        try release(invocation.attachment)
+        try release(invocation.attachment, podUID: invocation.arguments.podUID)
     }
 
     /// The attachment must still hold its addresses, and the runtime must know of each.
@@ -30,13 +36,16 @@ extension Plugin {
         }
     }
 
-    /// Whether an ADD would be served now: everything is decided for a pod that nobody has, and nothing is kept.
+    /// Whether an ADD would be served now.
     func status() throws(CNIError) {
-        let probe = Attachment(containerID: "tandem-cni-status")
+        let answer: JSONValue
         do throws(CNIError) {
-            _ = try allocate(podRequest(asking: [], attachment: probe), isDryRun: true)
+            answer = try server.call(.checkNode, ["node": ["metadata": ["name": .string(node)]]])
         } catch {
             throw CNIError(.notAvailable, error.message, details: error.details)
+        }
+        guard answer["ready"] == true else {
+            throw CNIError(.notAvailable, answer["reason"]?.stringValue ?? "the server does not say that it is ready")
         }
     }
 
@@ -62,9 +71,10 @@ extension Plugin {
     // MARK: Inside
 
     /// On this node: another may have a container of the same ID.
-    private func release(_ attachment: Attachment) throws(CNIError) {
+    private func release(_ attachment: Attachment, podUID: String? = nil) throws(CNIError) {
         var released = attachment.json
         released["nodeName"] = .string(node)
+        released["podUID"] = podUID.map { .string($0) }
         _ = try server.call(.release, ["attachment": released])
     }
 
@@ -90,9 +100,8 @@ extension Plugin {
         return result
     }
 
-    private func podRequest(asking addresses: [IPAddress], attachment: Attachment? = nil) -> JSONValue {
-        let attachment = attachment ?? invocation.attachment
-        let arguments = invocation.arguments
+    private func podRequest(asking addresses: [IPAddress]) -> JSONValue {
+        let (attachment, arguments) = (invocation.attachment, invocation.arguments)
         var metadata: JSONValue = [
             "namespace": .string(arguments.podNamespace ?? "default"),
             "name": .string(Self.podName(arguments.podName, attachment)),

@@ -17,11 +17,14 @@ public struct Plugin {
         // An error is said in the version that was asked for, as far as that is known.
         var version = CNIVersion.latest
         do throws(CNIError) {
+            let text = Result { () throws(CNIError) in try read() }
+            let asked = (try? text.get()).flatMap { try? JSONValue(parsing: $0) }?["cniVersion"]?.stringValue
+            version = asked.flatMap { CNIVersion(rawValue: $0) } ?? version
             let invocation = try Invocation(variable)
             if invocation.command == .version {
-                return Outcome(output: try versions(asked: (try? read()) ?? []), isSuccess: true)
+                return Outcome(output: try versions(asked: (try? text.get()) ?? []), isSuccess: true)
             }
-            let json = try parse(try read())
+            let json = try parse(try text.get())
             version = try NetworkConfiguration.version(of: json)
             guard version >= invocation.command.since else {
                 throw CNIError(

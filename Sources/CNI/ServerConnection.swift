@@ -57,7 +57,8 @@ final class ServerConnection {
 
     private static let firstPauseMilliseconds = 20
     private static let longestPauseMilliseconds = 1_000
-    private static let longestAnswer = 64 << 20
+    /// A page of a list has 8 MiB and an object more.
+    private static let longestAnswer = 16 << 20
 
     /// nil where it went wrong in a way that may be better elsewhere or later, which is noted.
     private func attempt(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue? {
@@ -73,6 +74,10 @@ final class ServerConnection {
         let error: APIError
         do throws(JSONError) {
             let answer = try JSONValue(parsing: answer)
+            guard isOurs(answer) else {
+                self.stream = nil
+                throw JSONError(.type, at: 0, "it is to a call that was not asked")
+            }
             if let result = answer["result"] { return result }
             error = try APIError(decoding: answer["error"] ?? .null)
         } catch {
@@ -85,6 +90,11 @@ final class ServerConnection {
         if hasOthers { self.stream = nil }
         failures.note(stream.peer, error)
         return nil
+    }
+
+    /// What the server can't make out it refuses without an id.
+    private func isOurs(_ answer: JSONValue) -> Bool {
+        answer["id"] == .number(String(lastID)) || answer["id"] == .null && answer["error"] != nil
     }
 
     private func exchange(

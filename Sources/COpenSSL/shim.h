@@ -42,6 +42,34 @@ static inline int tandem_sk_X509_NAME_num(const STACK_OF(X509_NAME) *names) {
     return sk_X509_NAME_num(names);
 }
 
+static inline int tandem_sk_X509_num(const STACK_OF(X509) *certificates) {
+    return sk_X509_num(certificates);
+}
+
+static inline X509 *tandem_sk_X509_value(const STACK_OF(X509) *certificates, int index) {
+    return sk_X509_value(certificates, index);
+}
+
+static inline int tandem_sk_X509_CRL_num(const STACK_OF(X509_CRL) *lists) {
+    return sk_X509_CRL_num(lists);
+}
+
+static inline X509_CRL *tandem_sk_X509_CRL_value(const STACK_OF(X509_CRL) *lists, int index) {
+    return sk_X509_CRL_value(lists, index);
+}
+
+static inline void tandem_sk_X509_CRL_free_all(STACK_OF(X509_CRL) *lists) {
+    sk_X509_CRL_pop_free(lists, X509_CRL_free);
+}
+
+static inline int tandem_sk_X509_OBJECT_num(const STACK_OF(X509_OBJECT) *objects) {
+    return sk_X509_OBJECT_num(objects);
+}
+
+static inline X509_OBJECT *tandem_sk_X509_OBJECT_value(const STACK_OF(X509_OBJECT) *objects, int index) {
+    return sk_X509_OBJECT_value(objects, index);
+}
+
 static inline void tandem_SSL_CTX_set_safe_options(SSL_CTX *ctx) {
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 }

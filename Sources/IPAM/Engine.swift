@@ -103,6 +103,7 @@ public final class Engine: Sendable {
         case .listNodes(let query): caller.answer(listNodes(query))
         case .getPod(let metadata): caller.answer(getPod(metadata, onlyNode: caller.onlyNode))
         case .listPods(let query): caller.answer(listPods(query))
+        case .checkNode(let metadata): caller.answer(.success(checkNode(metadata.name).result))
         case .lookupIP(let address): caller.answer(.success(lookup(address).result))
         case .getPools(let query): caller.answer(getPools(query))
         case .discover: caller.answer(.success(.openRPC))

@@ -7,11 +7,12 @@ enum CipherSuites {
         guard !names.isEmpty else { return }
         let known = available(context)
         var chosen: (old: [String], new: [String]) = ([], [])
-        for name in names {
+        for given in names {
+            let name = legacyNames[given] ?? given
             guard let suite = known.first(where: { $0.standardName == name }) else {
                 let choices = known.map(\.standardName).joined(separator: ", ")
                 throw TLSError(
-                    .unknownCipherSuite, "\"\(name)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
+                    .unknownCipherSuite, "\"\(given)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
             }
             if suite.isOfTLS13 { chosen.new.append(suite.name) } else { chosen.old.append(suite.name) }
         }
@@ -22,6 +23,12 @@ enum CipherSuites {
             throw OpenSSLErrorQueue.internalError("SSL_CTX_set_cipher_list")
         }
     }
+
+    /// As Go, and so Kubernetes' programs, called two suites at first.
+    private static let legacyNames = [
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305": "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    ]
 
     private struct Suite {
         var standardName: String

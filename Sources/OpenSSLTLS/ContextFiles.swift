@@ -10,13 +10,23 @@ struct ContextFiles {
         try checkReadable(certificate)
         OpenSSLErrorQueue.clear()
         guard SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {
-            throw malformed(certificate, "certificate")
+            // Of a level of security that is too low OpenSSL says what is too small or too weak.
+            let weakness = OpenSSLErrorQueue.take().first {
+                $0.library == ERR_LIB_SSL && Self.weaknesses.contains($0.reason)
+            }
+            guard let weakness else { throw malformed(certificate, "certificate") }
+            throw TLSError(
+                .weakCertificate,
+                "the certificate in \(certificate) is too weak (\(weakness.text)); give one with a key of RSA of 2048 bits, or "
+                    + "EC, that is signed with SHA-256")
         }
         try loadKey(identity.privateKeyFile)
         guard SSL_CTX_check_private_key(context) == 1 else {
             throw mismatch(identity)
         }
     }
+
+    private static let weaknesses = [SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL, SSL_R_CA_MD_TOO_WEAK]
 
     private func loadKey(_ file: String) throws(TLSError) {
         try checkReadable(file)
@@ -45,7 +55,8 @@ struct ContextFiles {
     }
 
     /// Certificates that the peer's must lead to.
-    func loadAuthorities(_ file: String) throws(TLSError) {
+    func loadAuthorities(_ file: String, for peers: Trust.Peers) throws(TLSError) {
+        Trust.set(peers, on: SSL_CTX_get_cert_store(context))
         try checkReadable(file)
         OpenSSLErrorQueue.clear()
         guard SSL_CTX_load_verify_locations(context, file, nil) == 1 else { throw malformed(file, "certificate") }
@@ -60,8 +71,9 @@ struct ContextFiles {
         SSL_CTX_set_client_CA_list(context, names)
     }
 
-    /// From here on a peer's certificate needs a current list of its authority, which does not have it.
-    func loadRevocations(_ file: String) throws(TLSError) {
+    /// From here on a peer's certificate must not be on its authority's list, which must be current. The subjects of the authorities
+    /// that have none.
+    func loadRevocations(_ file: String) throws(TLSError) -> [String] {
         try checkReadable(file)
         OpenSSLErrorQueue.clear()
         let store = SSL_CTX_get_cert_store(context)
@@ -69,6 +81,7 @@ struct ContextFiles {
             X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) > 0
         else { throw malformed(file, "certificate revocation list") }
         X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK))
+        return Trust.authoritiesWithoutRevocations(store)
     }
 
     private func checkReadable(_ file: String) throws(TLSError) {

@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// What a verified certificate says of whom it is made out to.
 public struct PeerCertificate: Sendable, Hashable {
@@ -6,10 +7,13 @@ public struct PeerCertificate: Sendable, Hashable {
     public let commonName: String?
     /// The subject's Os, in order.
     public let organizations: [String]
+    /// The first and the last second for which it is made out, since 1970.
+    public let validity: ClosedRange<Int64>
 
-    public init(commonName: String?, organizations: [String]) {
+    public init(commonName: String?, organizations: [String], validity: ClosedRange<Int64> = .min ... .max) {
         self.commonName = commonName
         self.organizations = organizations
+        self.validity = validity
     }
 
     /// The certificate stays the caller's.
@@ -17,6 +21,15 @@ public struct PeerCertificate: Sendable, Hashable {
         let subject = X509_get_subject_name(certificate)
         commonName = Self.entries(of: subject, NID_commonName).first
         organizations = Self.entries(of: subject, NID_organizationName)
+        let begin = Self.seconds(X509_get0_notBefore(certificate)) ?? .min
+        validity = begin...max(begin, Self.seconds(X509_get0_notAfter(certificate)) ?? .min)
+    }
+
+    /// nil where it is no time.
+    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+        var parts = tm()
+        guard ASN1_TIME_to_tm(time, &parts) == 1 else { return nil }
+        return Int64(timegm(&parts))
     }
 
     private static func entries(of name: OpaquePointer?, _ kind: Int32) -> [String] {

@@ -13,21 +13,23 @@ public final class TLSContext: @unchecked Sendable {
     let pointer: OpaquePointer
     let role: Role
     private let protocols: ALPNProtocols
+    /// The subjects of the clients' authorities whose revocations are not listed, where lists are given: their clients are let in.
+    public let authoritiesWithoutRevocations: [String]
 
     /// Throws `TLSError` of one of the codes for setting up.
     public convenience init(server configuration: TLSServerConfiguration) throws(TLSError) {
-        try self.init(.server, TLS_server_method(), configuration.applicationProtocols)
+        try self.init(.server, TLS_server_method(), configuration.applicationProtocols) { files throws(TLSError) in
+            guard let authorities = configuration.clientCAFile else { return [] }
+            try files.loadAuthorities(authorities, for: .clients)
+            try files.announceAuthorities(authorities)
+            return try configuration.clientCRLFile.map { list throws(TLSError) in try files.loadRevocations(list) }
+                ?? []
+        }
         try setMinimumVersion(configuration.minimumVersion)
         try CipherSuites.set(configuration.cipherSuites, on: pointer)
-        let files = ContextFiles(context: pointer)
-        try files.load(configuration.identity)
-        if let authorities = configuration.clientCAFile {
-            try files.loadAuthorities(authorities)
-            try files.announceAuthorities(authorities)
-            if let revocations = configuration.clientCRLFile { try files.loadRevocations(revocations) }
-            // Asked for, not insisted on: who may do what without one is not for TLS to say.
-            SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
-        }
+        try ContextFiles(context: pointer).load(configuration.identity)
+        // Asked for, not insisted on: who may do what without one is not for TLS to say.
+        if configuration.clientCAFile != nil { SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil) }
         enableTickets()
         if !protocols.wireFormat.isEmpty {
             SSL_CTX_set_alpn_select_cb(
@@ -38,11 +40,13 @@ public final class TLSContext: @unchecked Sendable {
     /// Throws `TLSError` of one of the codes for setting up.
     public convenience init(client configuration: TLSClientConfiguration) throws(TLSError) {
         try self.init(
-            .client(serverName: configuration.serverName), TLS_client_method(), configuration.applicationProtocols)
+            .client(serverName: configuration.serverName), TLS_client_method(), configuration.applicationProtocols
+        ) { files throws(TLSError) in
+            try files.loadAuthorities(configuration.caFile, for: .servers)
+            return []
+        }
         try setMinimumVersion(.tls12)
-        let files = ContextFiles(context: pointer)
-        try files.loadAuthorities(configuration.caFile)
-        if let identity = configuration.identity { try files.load(identity) }
+        if let identity = configuration.identity { try ContextFiles(context: pointer).load(identity) }
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
         tandem_SSL_CTX_set_session_cache_mode(pointer, Int(SSL_SESS_CACHE_OFF))
         let offer = protocols.wireFormat
@@ -52,10 +56,20 @@ public final class TLSContext: @unchecked Sendable {
         }
     }
 
-    private init(_ role: Role, _ method: OpaquePointer?, _ applicationProtocols: [String]) throws(TLSError) {
+    /// `trust` says whose revocations are not known.
+    private init(
+        _ role: Role, _ method: OpaquePointer?, _ applicationProtocols: [String],
+        trust: (ContextFiles) throws(TLSError) -> [String]
+    ) throws(TLSError) {
         let protocols = try ALPNProtocols(applicationProtocols)
         OpenSSLErrorQueue.clear()
         guard let pointer = SSL_CTX_new(method) else { throw OpenSSLErrorQueue.internalError("SSL_CTX_new") }
+        do throws(TLSError) {
+            authoritiesWithoutRevocations = try trust(ContextFiles(context: pointer))
+        } catch {
+            SSL_CTX_free(pointer)
+            throw error
+        }
         self.protocols = protocols
         self.role = role
         self.pointer = pointer

@@ -16,6 +16,8 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let keyEncrypted = Code("keyEncrypted")
         /// The private key is not that of the certificate.
         public static let keyMismatch = Code("keyMismatch")
+        /// The certificate's key or signature is below the level of security that OpenSSL insists on.
+        public static let weakCertificate = Code("weakCertificate")
         public static let unknownCipherSuite = Code("unknownCipherSuite")
         /// A list of application protocols that ALPN can't carry: a name is empty or longer than 255 bytes.
         public static let invalidProtocolName = Code("invalidProtocolName")

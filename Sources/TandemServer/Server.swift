@@ -49,7 +49,7 @@ public final class Server: Service {
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
             engine: engine, calls: calls, connections: connections, budget: budget, health: health,
-            auditLog: records.audit, audit: audit, sharedLog: sharedLog)
+            certificates: certificates, auditLog: records.audit, audit: audit, sharedLog: sharedLog)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),

@@ -156,6 +156,9 @@ struct CommandTests {
         var plugin = PluginProcess(port: server.port, version: "1.1.0")
         #expect(plugin("STATUS").text.isEmpty)
         #expect(stream.call(.getNode, ["node": ["metadata": ["name": "n1"]]])?["error"] != nil)
+        // Somebody has a container of whatever name: that is no matter of STATUS, and nor is another node's full range.
+        #expect(plugin("ADD", "tandem-cni-status").status == 0)
+        #expect(plugin("STATUS").text.isEmpty)
         plugin.ipam["node"] = "n2"
         let foreign = plugin("STATUS")
         #expect(foreign.status == 1 && foreign.code == 50 && foreign.message.contains("n1"), "\(foreign.text)")
@@ -163,6 +166,88 @@ struct CommandTests {
         plugin.ipam["node"] = .null
         let nobody = plugin("STATUS")
         #expect(nobody.code == 7 && nobody.message.hasPrefix("ipam.node:"), "\(nobody.text)")
+    }
+
+    @Test("STATUS of a node that has no address left says so")
+    func tellsFullNode() throws {
+        let server = try ServerProcess(
+            "\(directory.path)/small",
+            [
+                "--service-cluster-ip-range=10.96.0.0/24", "--cluster-cidr=10.244.0.0/28,fd00::/48",
+                "--node-cidr-mask-size-ipv4=29",
+            ])
+        let plugin = PluginProcess(port: server.port, version: "1.1.0")
+        #expect(plugin("STATUS").text.isEmpty)
+        var added = 0
+        while plugin("ADD", "c\(added)").status == 0 { added += 1 }
+        #expect(added > 0)
+        let full = plugin("STATUS")
+        #expect(full.code == 50 && full.message.hasPrefix(#"node "n1" has no IPv4"#), "\(full.text)")
+        #expect(plugin("DEL", "c0").status == 0)
+        // What cools is there for whoever finds nothing else.
+        #expect(plugin("STATUS").text.isEmpty)
+    }
+
+    @Test(
+        "DEL of a pod that was known without attachment releases it by its uid; never one that has another attachment, nor does GC"
+    )
+    func deletesByUID() throws {
+        let plugin = PluginProcess(port: server.port, version: "1.1.0")
+        func place(_ name: String, _ uid: String, _ node: String = "n1") {
+            let metadata: JSONValue = ["namespace": "a", "name": .string(name), "uid": .string(uid)]
+            let pod: JSONValue = ["metadata": metadata, "spec": ["nodeName": .string(node)]]
+            #expect(stream.call(.allocatePodIPs, ["pod": pod])?["result"] != nil)
+        }
+        func names() -> Set<String> { Set(pods().compactMap { $0["metadata"]?["name"]?.stringValue }) }
+        func arguments(_ name: String, _ uid: String) -> String {
+            "K8S_POD_NAMESPACE=a;K8S_POD_NAME=\(name);K8S_POD_UID=\(uid);IP=banana"
+        }
+        place("before", "u1")
+        place("twin", "u2")
+        place("stays", "u3")
+        place("elsewhere", "u1", "n2")
+        // A sandbox of the twin that has its addresses by attachment.
+        #expect(plugin("ADD", "s2", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=twin;K8S_POD_UID=u2").status == 0)
+        #expect(pods().count == 4)
+        // Its own attachment goes, and nothing else.
+        #expect(plugin("DEL", "s2", arguments: arguments("twin", "u2")).status == 0)
+        #expect(pods().count == 3 && names() == ["before", "twin", "stays"])
+        // No other interface's, nor without a uid.
+        var other = PluginProcess.environment("DEL", "s1", arguments: arguments("before", "u1"))
+        other[2] = "CNI_IFNAME=net1"
+        #expect(
+            Command.run("env", other + [PluginProcess.program], input: plugin.configuration.text.description).status
+                == 0)
+        #expect(plugin("DEL", "s1").status == 0)
+        #expect(names() == ["before", "twin", "stays"])
+        #expect(plugin("DEL", "s1", arguments: arguments("before", "u1")).status == 0)
+        #expect(names() == ["twin", "stays"])
+        #expect(pods("n2").count == 1)
+        // One that came by attachment meanwhile is nobody's to take but its own.
+        #expect(plugin("ADD", "s3", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=new;K8S_POD_UID=u4").status == 0)
+        #expect(plugin("DEL", "s4", arguments: arguments("new", "u4")).status == 0)
+        #expect(names() == ["twin", "stays", "new"])
+        var collecting = plugin
+        collecting.others = ["cni.dev/valid-attachments": .array([])]
+        #expect(collecting("GC").status == 0)
+        #expect(names() == ["twin", "stays"])
+    }
+
+    @Test("a pod of several interfaces has eth0's addresses; the list says whose each is")
+    func showsInterfaces() throws {
+        let plugin = PluginProcess(port: server.port)
+        let arguments = "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=u"
+        for interface in ["net1", "eth0", "net2"] {
+            var environment = PluginProcess.environment("ADD", "c1", arguments: arguments)
+            environment[2] = "CNI_IFNAME=\(interface)"
+            let answer = Command.run(
+                "env", environment + [PluginProcess.program], input: plugin.configuration.text.description)
+            #expect(answer.status == 0)
+        }
+        let listed = pods().map { ($0["attachment"]?["ifName"]?.stringValue, $0["status"]?["podIP"]?.stringValue) }
+        #expect(listed.map(\.0) == ["net1", "eth0", "net2"])
+        let pod = stream.call(.getPod, ["pod": ["metadata": ["namespace": "a", "name": "p"]]])?["result"]?["pod"]
+        #expect(pod?["status"]?["podIP"]?.stringValue == listed[1].1 && listed[1].1 == "10.244.0.3")
     }
 
     @Test("GC releases what the runtime does not know of, on this node and of this network alone")

@@ -36,10 +36,12 @@ struct FaultTests {
             ("CNI_ARGS", "IP=10.0.0.1/33"), ("CNI_ARGS", "MAC=1"), ("CNI_ARGS", "IgnoreUnknown=0;MAC=1"),
         ])
     func namesVariables(_ name: String, _ value: String) throws {
-        let error = try run([name: value])
-        #expect(error.code == 4, "\(error)")
-        #expect(error.message.hasPrefix("\(name): "), "\(error.message)")
-        #expect(error.version == "1.1.0")
+        for version in ["0.4.0", "1.1.0"] {
+            let error = try run([name: value], Self.good.replacing("1.1.0", with: version))
+            #expect(error.code == 4, "\(error)")
+            #expect(error.message.hasPrefix("\(name): "), "\(error.message)")
+            #expect(error.version == version)
+        }
     }
 
     /// Each member as it is changed, with the code and the start of the message that it is answered with.

@@ -55,6 +55,102 @@ struct CertificateTests {
         #expect(server.stop() == 0)
     }
 
+    @Test("one for any usage is good for this one; so is one of an authority that is listed without the one above it")
+    func acceptsAsGoDoes() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        let (intermediate, above) = (authority.subordinate(directory), CertificateAuthority(directory, other: true))
+        authority.issue("any-usage", purpose: "anyExtendedKeyUsage")
+        intermediate.issue("of-intermediate")
+        above.issue("of-above")
+        let server = try ServerProcess(directory.path)
+        #expect(try isServed("any-usage", server) == [true, true])
+        let narrow = try ServerProcess(
+            directory.path + "/narrow", ServerProcess.ranges + ["--client-ca-file=\(intermediate.certificate)"])
+        #expect(try isServed("of-intermediate", narrow) == [true, true])
+        for role in ["any-usage", "of-above"] { #expect(try isServed(role, narrow) == [false, false], "\(role)") }
+    }
+
+    @Test(
+        "a list of revocations is its authority's alone: clients of one without a list are let in, and it is named at the start"
+    )
+    func listsOfOneAuthority() throws {
+        let directory = ScratchDirectory()
+        // They have one name, as before and after a change of keys.
+        let (listed, unlisted) = (
+            CertificateAuthority(directory, other: true), CertificateAuthority(directory, other: true)
+        )
+        listed.issue("listed-stayer")
+        listed.issue("listed-leaver")
+        unlisted.issue("unlisted")
+        listed.revoke("listed-leaver")
+        let (list, authorities) = ("\(directory.path)/revoked.pem", "\(directory.path)/authorities.pem")
+        listed.writeRevocations(list)
+        let both = try [listed, unlisted].map { try String(contentsOfFile: $0.certificate, encoding: .utf8) }.joined()
+        try both.write(toFile: authorities, atomically: true, encoding: .utf8)
+        let server = try ServerProcess(
+            directory.path,
+            ServerProcess.ranges + ["--client-ca-file=\(authorities)", "--client-crl-file=\(list)"])
+        #expect(try isServed("listed-stayer", server) == [true, true])
+        #expect(try isServed("listed-leaver", server) == [false, false])
+        #expect(try isServed("unlisted", server) == [true, true])
+        let warnings = server.startLog.filter { $0.contains("no revocation list") }
+        #expect(warnings.count == 1 && warnings[0].contains(#""authorities":"another authority""#), "\(warnings)")
+    }
+
+    @Test(
+        "a client whose certificate ends while it is connected is served no more: calls over both protocols, and the metrics"
+    )
+    func endsWhileConnected() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        CertificateAuthority(directory).issue("brief", secondsLeft: 10)
+        let stream = try WireClient(port: server.port, role: "brief")
+        let http = try WireClient(port: server.port, role: "brief", protocols: ["http/1.1"])
+        let metrics = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+        func status() -> JSONValue? {
+            stream.begin(#"{"jsonrpc":"2.0","id":1,"method":"ListServices"}"# + "\n")
+            return stream.receiveAnswer()
+        }
+        #expect(status()?["result"] != nil)
+        http.begin(metrics)
+        #expect(http.receive()?.occurrences(of: "HTTP/1.1 200 OK") == 1)
+        var last = status()
+        let end = ContinuousClock.now + .seconds(60)
+        while last?["result"] != nil, .now < end { last = status() }
+        #expect(last?["error"]?["data"]?["status"] == "UNAUTHENTICATED", "\(last?.text.description ?? "none")")
+        http.send(metrics)
+        try http.endOutput()
+        #expect(http.rest()?.contains("HTTP/1.1 401 Unauthorized") ?? false)
+        // What needs no certificate is answered.
+        stream.begin(#"{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}"# + "\n")
+        #expect(stream.receiveAnswer()?["result"] != nil)
+    }
+
+    @Test("a server's certificate that is over, or not begun, is warned about, and measured")
+    func warnsOfItsOwn() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("past-server", user: "past", purpose: "serverAuth", years: 2020...2021)
+        authority.issue("early-server", user: "early", purpose: "serverAuth", years: 2080...2090)
+        let shared = Certificates.shared
+        for (role, word) in [("past-server", "has expired"), ("early-server", "is not valid yet"), ("server", "")] {
+            let server = try ServerProcess(
+                "\(directory.path)/\(role)",
+                ServerProcess.ranges + [
+                    "--tls-cert-file=\(shared.certificate(role))", "--tls-private-key-file=\(shared.key(role))",
+                ])
+            let warnings = server.startLog.filter { $0.contains("the server's certificate") }
+            #expect(warnings.count == (word.isEmpty ? 0 : 1) && warnings.allSatisfy { $0.contains(word) })
+            let metrics = Curl(port: server.port).request("/metrics", ["-k"]).body
+            let line = metrics.split(separator: "\n").first {
+                $0.hasPrefix("tandem_tls_certificate_expiration_seconds ")
+            }
+            let seconds = try #require(line?.split(separator: " ").last.flatMap { Int($0) })
+            #expect(role == "past-server" ? seconds < -86_400 : seconds > 86_400)
+        }
+    }
+
     @Test("a list that can't be read keeps the server from starting, and names the flag")
     func refusesBadLists() throws {
         let directory = ScratchDirectory()

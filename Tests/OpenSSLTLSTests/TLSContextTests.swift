@@ -40,6 +40,20 @@ struct TLSContextTests {
         #expect(fault(key: certificates.key("viewer"))?.code == .keyMismatch)
     }
 
+    @Test("what is weak about a certificate is told")
+    func namesWeakness() {
+        let (certificate, key) = ("\(directory.path)/weak.crt", "\(directory.path)/weak.key")
+        let made = Command.run(
+            "openssl",
+            ["req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=weak"])
+        #expect(made.status == 0)
+        let error = fault(certificate: certificate, key: key)
+        #expect(error?.code == .weakCertificate)
+        #expect(
+            error?.message.contains("\(certificate) is too weak (ee key too small)") == true,
+            "\(error?.message ?? "none")")
+    }
+
     @Test("a key with a pass phrase is refused, and nobody is asked for it")
     func refusesPassPhrases() {
         let locked = "\(directory.path)/locked.key"
@@ -53,6 +67,8 @@ struct TLSContextTests {
 
     @Test("cipher suites by the names of IANA's registry")
     func namesSuites() {
+        // As Kubernetes' programs still call it.
+        #expect(fault(suites: ["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"]) == nil)
         #expect(fault(suites: ["TLS_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]) == nil)
         let error = fault(suites: ["TLS_AES_128_GCM_SHA256", "TLS_RSA_WITH_NOTHING"])
         #expect(error?.code == .unknownCipherSuite)

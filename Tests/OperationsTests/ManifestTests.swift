@@ -35,8 +35,8 @@ struct ManifestTests {
                 ("etc/tandem/tls.key", certificates.key("server")), ("etc/tandem/ca.crt", certificates.ca),
                 ("etc/tandem/config/tandem.yaml", "\(Project.root)/docker/kubernetes/tandem.yaml"),
                 ("etc/tandem/tandem.yaml", "\(Project.root)/docker/kubernetes/tandem.yaml"),
-                ("credentials/server.crt", certificates.certificate("server")),
-                ("credentials/server.key", certificates.key("server")), ("credentials/ca.crt", certificates.ca),
+                ("etc/tandem/server.crt", certificates.certificate("server")),
+                ("etc/tandem/server.key", certificates.key("server")),
             ] {
                 let path = "\(directory.path)/\(file)"
                 try FileManager.default.createDirectory(
@@ -51,7 +51,6 @@ struct ManifestTests {
                 word.replacing("=/etc/tandem", with: "=\(directory.path)/etc/tandem")
                     .replacing("=/certs/", with: "=\(directory.path)/certs/")
                     .replacing("=/var/lib/tandem", with: "=\(directory.path)/var/lib/tandem")
-                    .replacing("=%d/", with: "=\(directory.path)/credentials/")
             }
         }
     }
@@ -124,11 +123,23 @@ struct ManifestTests {
                 environment: image.merging(server["environment"] as? [String: String] ?? [:]) { $1 })
         }
 
+        // The servers that give pods their addresses may run where pods have none yet.
+        for file in ["kubernetes", "kubernetes-etcd"] {
+            let set = try #require(try objects(try Project.text("docker/\(file)/server.yaml")).first)
+            let template = (set["spec"] as? Object)?["template"] as? Object
+            let tolerations = (template?["spec"] as? Object)?["tolerations"] as? [Object] ?? []
+            let keys = tolerations.filter { $0["operator"] as? String == "Exists" && $0["effect"] == nil }
+                .compactMap { $0["key"] as? String }
+            #expect(keys == ["node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable"], "\(file)")
+        }
+
         // The unit.
         let unit = try Project.text("docker/systemd/tandemd.service").replacing("\\\n", with: " ")
         let commands = unit.split(separator: "\n").filter { $0.hasPrefix("ExecStart") }
         #expect(commands.count == 2)
         for command in commands { try expectAccepted(command.split(separator: " ").dropFirst().map(String.init)) }
+        // It sees files that are renewed: copies of them would stay those of the start.
+        #expect(unit.contains("\nExecReload=/bin/kill -HUP $MAINPID\n") && !unit.contains("LoadCredential"))
     }
 
     @Test("the node's scripts call the programs as they are")

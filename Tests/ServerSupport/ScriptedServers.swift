@@ -32,12 +32,16 @@ public class ScriptedServer {
 
 /// Gives every call the same answer, over the stream.
 public final class AnsweringServer: ScriptedServer {
-    /// `answer` is what stands beside the id, as `"result":{}`; MEMBERS in it stands for so many members.
-    public init(_ answer: String, members: Int = 0) throws {
+    /// `answer` is what stands beside the id, as `"result":{}`; MEMBERS in it stands for so many members. With -1 of them the answer
+    /// has no end.
+    public init(_ answer: String, members: Int = 0, shiftingIDs: Bool = false) throws {
         let certificates = Certificates.shared
         try super.init(
             Self.program,
-            [certificates.certificate("server"), certificates.key("server"), answer, String(members)])
+            [
+                certificates.certificate("server"), certificates.key("server"), answer, String(members),
+                shiftingIDs ? "1" : "0",
+            ])
     }
 
     /// A refusal in the contract's words.
@@ -49,7 +53,7 @@ public final class AnsweringServer: ScriptedServer {
 
     private static let program = """
         import json, socket, ssl, sys, threading
-        certificate, key, answer, members = sys.argv[1:]
+        certificate, key, answer, members, shift = sys.argv[1:]
         answer = answer.replace("MEMBERS", ",".join('"k%d":1' % n for n in range(int(members))))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
@@ -60,7 +64,8 @@ public final class AnsweringServer: ScriptedServer {
             with context.wrap_socket(client, server_side=True) as stream:
                 lines = stream.makefile("rwb")
                 for line in lines:
-                    lines.write(b'{"jsonrpc":"2.0","id":%d,%s}\\n' % (json.loads(line)["id"], answer.encode()))
+                    while int(members) < 0: lines.write(b" " * 65536)
+                    lines.write(b'{"jsonrpc":"2.0","id":%d,%s}\\n' % (json.loads(line)["id"] + int(shift), answer.encode()))
                     lines.flush()
         while True:
             client, _ = listener.accept()

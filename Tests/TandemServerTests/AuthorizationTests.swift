@@ -38,6 +38,8 @@ struct AuthorizationTests {
         ("Release pod n2", .release, ["pod": ["metadata": ["name": "p2"]], "dryRun": true]),
         ("Release attachment", .release, ["attachment": ["containerID": "zz"]]),
         ("Release node n1", .release, ["node": ["metadata": ["name": "zz"]]]),
+        ("CheckNode n1", .checkNode, ["node": ["metadata": ["name": "n1"]]]),
+        ("CheckNode n2", .checkNode, ["node": ["metadata": ["name": "n2"]]]),
         ("LookupIP", .lookupIP, ["ip": "10.96.0.1"]),
         ("GetPools", .getPools, [:]),
         ("rpc.discover", .discover, [:]),
@@ -65,16 +67,18 @@ struct AuthorizationTests {
                     }
                 )
                 .union(["Release pod n1", "Release pod n2", "Release attachment", "Release node n1"])
+                .union(["CheckNode n1", "CheckNode n2"])
         ),
         (
             "viewer",
-            lookups.union(everything.filter { $0.hasPrefix("Get") || $0.hasPrefix("List") })
+            lookups.union(
+                everything.filter { $0.hasPrefix("Get") || $0.hasPrefix("List") || $0.hasPrefix("CheckNode") })
         ),
         (
             "node-n1",
             [
                 "rpc.discover", "AllocateNodeCIDRs n1", "GetNode n1", "AllocatePodIPs n1", "GetPod n1", "ListPods n1",
-                "Release pod n1", "Release attachment",
+                "Release pod n1", "Release attachment", "CheckNode n1",
                 // Other nodes' pods are not there for it: not found, and nothing to release.
                 "GetPod n2", "Release pod n2",
             ]

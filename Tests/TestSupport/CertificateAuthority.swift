@@ -9,10 +9,28 @@ public struct CertificateAuthority {
 
     /// Issues for the tests' own authority, unless it is told to be another.
     public init(_ scratch: ScratchDirectory, other: Bool = false) {
-        directory = scratch.path + "/ca-\(UUID().uuidString)"
+        let directory = scratch.path + "/ca-\(UUID().uuidString)"
         let shared = Certificates.shared
-        (certificate, key) =
+        let (certificate, key) =
             other ? ("\(directory)/ca.crt", "\(directory)/ca.key") : (shared.ca, "\(shared.directory)/ca.key")
+        self.init(directory, certificate, key)
+        guard other else { return }
+        run([
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
+            certificate, "-subj", "/CN=another authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        ])
+    }
+
+    /// One that this one has signed.
+    public func subordinate(_ scratch: ScratchDirectory) -> CertificateAuthority {
+        let role = "intermediate-\(UUID().uuidString)"
+        issue(role, user: "an intermediate authority", constraints: "CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign")
+        let shared = Certificates.shared
+        return CertificateAuthority("\(scratch.path)/\(role)", shared.certificate(role), shared.key(role))
+    }
+
+    private init(_ directory: String, _ certificate: String, _ key: String) {
+        (self.directory, self.certificate, self.key) = (directory, certificate, key)
         try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         write("index.txt", "")
         write("index.txt.attr", "unique_subject = no\n")
@@ -38,20 +56,17 @@ public struct CertificateAuthority {
             organizationName = optional
             commonName = supplied
             """)
-        guard other else { return }
-        run([
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out",
-            certificate, "-subj", "/CN=another authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-        ])
     }
 
-    /// Makes a client's certificate under a role's name, valid in the years given.
+    /// Makes a client's certificate under a role's name, valid in the years given, or for so many seconds more.
     public func issue(
         _ role: String, user: String = "admin", group: String = "tandem:admin", purpose: String = "clientAuth",
-        years: ClosedRange<Int> = 2020...2090
+        years: ClosedRange<Int> = 2020...2090, secondsLeft: Int? = nil, constraints: String = "CA:FALSE"
     ) {
         let shared = Certificates.shared
-        write("\(role).ext", "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=\(purpose)\n")
+        let usage = constraints == "CA:FALSE" ? "extendedKeyUsage=\(purpose)\n" : ""
+        write("\(role).ext", "basicConstraints=critical,\(constraints)\n\(usage)")
+        let end = secondsLeft.map(Self.end) ?? "\(years.upperBound)0101000000Z"
         run([
             "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
             shared.key(role),
@@ -60,8 +75,16 @@ public struct CertificateAuthority {
         run([
             "ca", "-batch", "-notext", "-config", "\(directory)/ca.cnf", "-in", "\(directory)/\(role).csr", "-out",
             shared.certificate(role), "-extfile", "\(directory)/\(role).ext", "-startdate",
-            "\(years.lowerBound)0101000000Z", "-enddate", "\(years.upperBound)0101000000Z",
+            "\(years.lowerBound)0101000000Z", "-enddate", end,
         ])
+    }
+
+    private static func end(secondsFromNow: Int) -> String {
+        var (now, parts) = (time(nil) + secondsFromNow, tm())
+        gmtime_r(&now, &parts)
+        var text = [CChar](repeating: 0, count: 32)
+        strftime(&text, text.count, "%Y%m%d%H%M%SZ", &parts)
+        return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
     }
 
     public func revoke(_ role: String) {

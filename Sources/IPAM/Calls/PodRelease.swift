@@ -10,6 +10,8 @@ struct ReleasedPods: Sendable {
         case named(ObjectMeta)
         /// A container's pod for one interface, or for all.
         case attached(origin: String, ifName: String?)
+        /// The incarnation of a name that has the uid and no attachment.
+        case unattached(ObjectMeta)
     }
 
     let choice: Choice
@@ -25,6 +27,7 @@ struct ReleasedPods: Sendable {
         if let node, pod.node.name != node { return false }
         switch choice {
         case .named(let metadata): return metadata.uid == nil || metadata.uid == pod.uid
+        case .unattached(let metadata): return metadata.uid == pod.uid && !pod.identity.isAttached
         case .attached(_, let ifName): return ifName == nil || ifName == pod.identity.ifName
         }
     }
@@ -103,7 +106,7 @@ private final class PodRelease: Sendable {
 
     private func look(after last: StoredPod?) -> [StoredPod] {
         switch pods.choice {
-        case .named(let metadata):
+        case .named(let metadata), .unattached(let metadata):
             engine.books.pods(named: metadata, after: last?.version ?? 0, limit: Self.looks)
         case .attached(let origin, nil): engine.books.pods(origin: origin, after: last, limit: Self.looks)
         case .attached(let origin, let ifName?):

@@ -21,10 +21,36 @@ extension Engine {
             let pods = ReleasedPods(.attached(origin: origin, ifName: attachment.ifName), on: attachment.nodeName)
             afterArrivals(of: origin, for: caller) {
                 self.podTurns.take(origin, on: caller.executor) { turn in
-                    self.releasePods(pods, for: caller.holding(turn))
+                    guard let pod = self.unattached(insteadOf: attachment) else {
+                        return self.releasePods(pods, for: caller.holding(turn))
+                    }
+                    // A name's turn is never waited for with a container's in hand.
+                    turn.giveBack()
+                    self.podTurns.take(PodIdentity.turn(of: pod), on: caller.executor) { turn in
+                        self.releasePods(
+                            ReleasedPods(.unattached(pod), on: attachment.nodeName), for: caller.holding(turn))
+                    }
                 }
             }
         }
+    }
+
+    /// The pod that goes in an attachment's place: the node holds nothing of that, and has the pod of the uid without any. O(pods of
+    /// the node) where it holds nothing.
+    private func unattached(insteadOf attachment: ReleasedAttachment) -> ObjectMeta? {
+        guard let uid = attachment.podUID, let ifName = attachment.ifName, let name = attachment.nodeName,
+            let node = books.nodes[name],
+            books.pod(PodIdentity(Attachment(containerID: attachment.containerID, ifName: ifName)), on: name) == nil
+        else { return nil }
+        var last: StoredPod?
+        repeat {
+            // A few at a time, as a lock is held meanwhile.
+            let pods = node.pods(after: last, limit: 256)
+            last = pods.last
+            let found = pods.first { $0.uid == uid && !$0.identity.isAttached && $0.identity.ifName == ifName }
+            if let found { return ObjectMeta(namespace: found.namespace, name: found.name, uid: uid) }
+        } while last != nil
+        return nil
     }
 
     // MARK: Services

@@ -14,6 +14,7 @@ public struct Call: Sendable {
         case getPod(ObjectMeta)
         case listPods(ListQuery)
         case release(Release)
+        case checkNode(ObjectMeta)
         case lookupIP(IPAddress)
         case getPools(ListQuery)
         case discover
@@ -92,10 +93,14 @@ public struct ReleasedAttachment: Sendable, Hashable {
     public var ifName: String?
     /// nil for all nodes that have such a container.
     public var nodeName: String?
+    /// Where the node holds nothing of the attachment: the pod whose allocation for the interface goes if it has no attachment.
+    /// Needs both `ifName` and `nodeName`.
+    public var podUID: String?
 
-    public init(containerID: String, ifName: String? = nil, nodeName: String? = nil) {
+    public init(containerID: String, ifName: String? = nil, nodeName: String? = nil, podUID: String? = nil) {
         self.containerID = containerID
         self.ifName = ifName
         self.nodeName = nodeName
+        self.podUID = podUID
     }
 }

@@ -49,6 +49,7 @@ private struct CallMembers {
     var containerID = ""
     var ifName: String?
     var attachmentNode: String?
+    var podUID: String?
     var ipFamilies: [String]?
     var query = ListQuery()
     var isForced = false
@@ -110,10 +111,11 @@ private struct CallMembers {
             case "containerID": containerID = try reader.readStringOrNull() ?? ""
             case "ifName": ifName = try reader.readNonEmptyString()
             case "nodeName": attachmentNode = try reader.readNonEmptyString()
+            case "podUID": podUID = try reader.readNonEmptyString()
             default:
                 throw JSONError(
                     .type, at: key.offset,
-                    "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID, ifName and nodeName"
+                    "unknown member \"\(key.string.cut(toBytes: 100))\"; an attachment has containerID, ifName, nodeName and podUID"
                 )
             }
         }
@@ -148,6 +150,7 @@ private struct CallMembers {
         case .getPod: .getPod(try needed(pod, .pod, method).inNamespace.metadata)
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
+        case .checkNode: .checkNode(try needed(node, .node, method).metadata)
         case .lookupIP: .lookupIP(try needed(ip, .ip, method))
         case .getPools: .getPools(query)
         case .discover: .discover
@@ -159,6 +162,7 @@ private struct CallMembers {
         guard attachmentNode == nil || attachmentNode == pod.nodeName else {
             throw .invalidParams("params.attachment.nodeName: it must be the pod's spec.nodeName where it is given")
         }
+        guard podUID == nil else { throw .invalidParams("params.attachment.podUID: only Release takes it") }
         return PodRequest(pod: pod, attachment: attachment, ipFamilies: ipFamilies)
     }
 
@@ -181,8 +185,12 @@ private struct CallMembers {
         case (nil, let pod?, true, nil):
             target = .pod(pod.inNamespace.metadata, nodeName: pod.nodeName.isEmpty ? nil : pod.nodeName)
         case (nil, nil, false, nil):
+            guard podUID == nil || ifName != nil && attachmentNode != nil else {
+                throw .invalidParams("params.attachment.podUID: it goes with ifName and nodeName")
+            }
             target = .attachment(
-                ReleasedAttachment(containerID: containerID, ifName: ifName, nodeName: attachmentNode))
+                ReleasedAttachment(
+                    containerID: containerID, ifName: ifName, nodeName: attachmentNode, podUID: podUID))
         case (nil, nil, true, let node?): target = .node(node.metadata, force: isForced)
         default: throw .invalidParams("params: Release takes exactly one of service, pod, attachment and node")
         }

@@ -35,7 +35,7 @@ extension Call {
     private var bodyTarget: CallTarget {
         switch body {
         case .allocateNodeCIDRs(let node): CallTarget(nodeName: node.metadata.name)
-        case .getNode(let metadata): CallTarget(nodeName: metadata.name)
+        case .getNode(let metadata), .checkNode(let metadata): CallTarget(nodeName: metadata.name)
         case .allocatePodIPs(let request): CallTarget(nodeName: request.pod.nodeName)
         case .listPods(let query): CallTarget(nodeName: query.nodeName)
         case .release(.service): CallTarget(released: .service)
@@ -56,7 +56,7 @@ extension CallTarget {
         self.init()
         var reader = params
         switch method {
-        case .allocateNodeCIDRs, .getNode: try? scan(["node", "metadata", "name"], &reader)
+        case .allocateNodeCIDRs, .getNode, .checkNode: try? scan(["node", "metadata", "name"], &reader)
         case .allocatePodIPs: try? scan(["pod", "spec", "nodeName"], &reader)
         case .listPods: try? scan(["nodeName"], &reader)
         case .release: try? scanKinds(&reader)

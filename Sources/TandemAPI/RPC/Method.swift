@@ -11,6 +11,7 @@ public enum Method: String, Sendable, CaseIterable {
     case getPod = "GetPod"
     case listPods = "ListPods"
     case release = "Release"
+    case checkNode = "CheckNode"
     case lookupIP = "LookupIP"
     case getPools = "GetPools"
     case discover = "rpc.discover"
@@ -41,6 +42,7 @@ extension Method {
         case .getPod: "Returns one Pod."
         case .listPods: "Returns Pods, by namespace, by node or all, page by page."
         case .release: "Gives back what one Service, Pod, attachment or Node holds."
+        case .checkNode: "Says whether a Pod of the Node would get its addresses now, and how many are left."
         case .lookupIP: "Says which range an address lies in, its state and its owner."
         case .getPools: "Returns the ranges and how much of each is in use, by kind, by node or all, page by page."
         case .discover: "Returns this service's OpenRPC document."
@@ -51,7 +53,7 @@ extension Method {
     public var required: [Parameter] {
         switch self {
         case .allocateServiceIPs, .updateServiceIPs, .getService: [.service]
-        case .allocateNodeCIDRs, .getNode: [.node]
+        case .allocateNodeCIDRs, .getNode, .checkNode: [.node]
         case .allocatePodIPs, .getPod: [.pod]
         case .lookupIP: [.ip]
         case .listServices, .listNodes, .listPods, .release, .getPools, .discover: []
@@ -70,7 +72,7 @@ extension Method {
         case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]
         case .release: [.service, .pod, .attachment, .node, .force, .dryRun, .timeoutMs]
         case .getPools: [.kind, .nodeName, .limit, .continueToken, .timeoutMs]
-        case .getService, .getNode, .getPod, .lookupIP, .discover: [.timeoutMs]
+        case .getService, .getNode, .getPod, .checkNode, .lookupIP, .discover: [.timeoutMs]
         }
     }
 
@@ -78,7 +80,8 @@ extension Method {
     public var isChange: Bool {
         switch self {
         case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: true
-        case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .lookupIP, .getPools, .discover:
+        case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools,
+            .discover:
             false
         }
     }

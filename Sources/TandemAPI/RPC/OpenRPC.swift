@@ -32,7 +32,7 @@ public enum OpenRPC {
             "required": ["containerID"],
             "properties": [
                 "containerID": ["type": "string"], "ifName": ["type": "string", "default": "eth0"],
-                "nodeName": ["type": "string"],
+                "nodeName": ["type": "string"], "podUID": ["type": "string"],
             ],
             "additionalProperties": false,
         ],
@@ -82,7 +82,7 @@ public enum OpenRPC {
 
     static func reference(_ name: String) -> JSONValue { ["$ref": .string("#/components/schemas/\(name)")] }
     static let strings: JSONValue = ["type": "array", "items": ["type": "string"]]
-    private static let decimal: JSONValue = ["type": "string", "pattern": "^[0-9]+$"]
+    fileprivate static let decimal: JSONValue = ["type": "string", "pattern": "^[0-9]+$"]
 }
 
 extension Method {
@@ -137,6 +137,15 @@ extension Method {
             return result([
                 "released": ["type": "array", "items": OpenRPC.reference("Released")],
                 "more": ["type": "integer", "minimum": 1],
+            ])
+        case .checkNode:
+            let family: JSONValue = [
+                "type": "object", "required": ["family", "available"],
+                "properties": ["family": ["enum": ["IPv4", "IPv6"]], "available": OpenRPC.decimal],
+            ]
+            return result([
+                "ready": ["type": "boolean"], "families": ["type": "array", "items": family],
+                "reason": ["type": "string"],
             ])
         case .lookupIP:
             return result([

@@ -86,6 +86,14 @@ extension Method {
                 {"ip": "fd00:10:244::2", "owner": {"kind": "Pod", "namespace": "shop", "name": "web-1"}}]}
                 """
             )
+        case .checkNode:
+            (
+                #"{"node": {"metadata": {"name": "n1"}}}"#,
+                """
+                {"ready": true, "families": [{"family": "IPv4", "available": "253"},
+                {"family": "IPv6", "available": "18446744073709551614"}]}
+                """
+            )
         case .lookupIP:
             (
                 #"{"ip": "10.96.0.10"}"#,

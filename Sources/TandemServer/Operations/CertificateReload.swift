@@ -20,7 +20,7 @@ final class CertificateReload: Sendable {
         self.configuration = configuration
         self.logger = logger
         current = Mutex(context)
-        warnOfPermissions()
+        warn(of: context)
     }
 
     /// For the next connection.
@@ -51,11 +51,29 @@ final class CertificateReload: Sendable {
             let context = try TLSContext(server: configuration)
             current.withLock { $0 = context }
             logger.notice("certificates are read again", metadata: ["cause": "\(cause)"])
-            warnOfPermissions()
+            warn(of: context)
         } catch {
             logger.error(
                 "certificates can't be read again; those of before stay in use",
                 metadata: ["cause": "\(cause)", "error": "\(error.message)"])
+        }
+    }
+
+    /// Seconds until the server's certificate ends; below 0 where it has.
+    var secondsLeft: Int64 { context.ownCertificate.map { $0.validity.upperBound - Timestamp.seconds } ?? 0 }
+
+    private func warn(of context: TLSContext) {
+        warnOfPermissions()
+        let file = configuration.identity.certificateChainFile
+        if let validity = context.ownCertificate?.validity, !validity.contains(Timestamp.seconds) {
+            logger.warning(
+                "the server's certificate \(validity.upperBound < Timestamp.seconds ? "has expired" : "is not valid yet"): clients refuse it",
+                metadata: ["file": "\(file)"])
+        }
+        if !context.authoritiesWithoutRevocations.isEmpty {
+            logger.warning(
+                "authorities of clients have no revocation list: their clients are let in, revoked or not",
+                metadata: ["authorities": "\(context.authoritiesWithoutRevocations.joined(separator: ", "))"])
         }
     }
 

@@ -13,6 +13,7 @@ struct Exposition: Sendable {
     let connections: Connections
     let budget: BufferBudget
     let health: Health
+    let certificates: CertificateReload
     let auditLog: AuditLog?
     let audit: BackgroundAudit
     let sharedLog: EtcdLog?
@@ -25,6 +26,7 @@ struct Exposition: Sendable {
         metrics.add("tandem_ready", .gauge, "Whether calls are served: 1 or 0.", health.isReady ? 1 : 0)
         addCalls(&metrics)
         addConnections(&metrics)
+        addCertificate(&metrics)
         addJournal(&metrics)
         addSharedLog(&metrics)
         addPools(&metrics)
@@ -77,6 +79,12 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_tls_handshake_failures_total", .counter, "TLS handshakes that came to nothing, by cause.",
             ConnectionMetrics.Failure.allCases.map { ([("cause", $0.rawValue)], String(counts.failures[$0])) })
+    }
+
+    private func addCertificate(_ metrics: inout MetricsText) {
+        metrics.add(
+            "tandem_tls_certificate_expiration_seconds", .gauge,
+            "Seconds until the server's certificate ends; below 0 where it has.", String(certificates.secondsLeft))
     }
 
     private func addJournal(_ metrics: inout MetricsText) {

@@ -4,15 +4,22 @@ import OpenSSLTLS
 struct Identity: Sendable, Equatable {
     var user: String
     var groups: [String]
+    /// The last second of the certificate, since 1970.
+    var end: Int64
 
-    init(user: String, groups: [String]) {
+    init(user: String, groups: [String], end: Int64 = .max) {
         self.user = user
         self.groups = groups
+        self.end = end
     }
+
+    /// A connection may outlive the certificate that it began with.
+    var hasEnded: Bool { end < Timestamp.seconds }
 
     init(_ certificate: PeerCertificate) {
         user = certificate.commonName ?? ""
         groups = certificate.organizations
+        end = certificate.validity.upperBound
     }
 
     /// Where no certificates are asked for everyone is an administrator.

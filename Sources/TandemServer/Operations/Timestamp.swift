@@ -2,6 +2,9 @@ import Glibc
 
 /// The time of day for people to read.
 enum Timestamp {
+    /// Whole seconds since 1970.
+    static var seconds: Int64 { Int64(time(nil)) }
+
     /// RFC 3339 in UTC, to the millisecond.
     static func now() -> String {
         var time = timespec()

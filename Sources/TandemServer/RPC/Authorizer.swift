@@ -23,6 +23,12 @@ enum Authorizer {
                 .unauthenticated, reason: "Unauthorized",
                 "\(method.rawValue) needs a client certificate; present one signed by the server's client CA")
         }
+        guard !identity.hasEnded else {
+            throw APIError(
+                .unauthenticated, reason: "Unauthorized",
+                "the certificate of \"\(identity.user)\" has ended since the connection began; connect with one that has not"
+            )
+        }
         if identity.groups.contains(where: { permits($0, method, target) }) { return .everything }
         if let node = identity.node, permits(node: node, method, target) { return .node(node) }
         throw APIError(
@@ -53,14 +59,16 @@ enum Authorizer {
             }
         case "tandem:pods":
             switch method {
-            case .allocateNodeCIDRs, .getNode, .listNodes, .allocatePodIPs, .getPod, .listPods, .lookupIP, .getPools:
+            case .allocateNodeCIDRs, .getNode, .listNodes, .allocatePodIPs, .getPod, .listPods, .checkNode, .lookupIP,
+                .getPools:
                 true
             case .release: target().released.isDisjoint(with: .service)
             default: false
             }
         case "tandem:viewer":
             switch method {
-            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .lookupIP, .getPools: true
+            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools:
+                true
             default: false
             }
         default: false
@@ -72,7 +80,7 @@ enum Authorizer {
     private static func permits(node: String, _ method: Method, _ target: () -> CallTarget) -> Bool {
         switch method {
         case .allocateNodeCIDRs, .allocatePodIPs: target().nodeName == node && !target().isAdoption
-        case .getNode, .listPods: target().nodeName == node
+        case .getNode, .listPods, .checkNode: target().nodeName == node
         case .getPod: true
         case .release:
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node

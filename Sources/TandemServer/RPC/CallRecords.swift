@@ -90,7 +90,7 @@ extension Call {
         case .allocateServiceIPs(let service), .updateServiceIPs(let service): "Service \(service.metadata.path)"
         case .getService(let metadata), .release(.service(let metadata)): "Service \(metadata.path)"
         case .allocateNodeCIDRs(let node): "Node \(node.metadata.name)"
-        case .getNode(let metadata), .release(.node(let metadata, _)): "Node \(metadata.name)"
+        case .getNode(let metadata), .checkNode(let metadata), .release(.node(let metadata, _)): "Node \(metadata.name)"
         case .allocatePodIPs(let request): "Pod \(request.pod.metadata.path)"
         case .getPod(let metadata), .release(.pod(let metadata, _)): "Pod \(metadata.path)"
         case .release(.attachment(let attachment)):
