@@ -19,12 +19,20 @@ struct Batches {
     func call(_ calls: [Call]) async throws -> [Result<JSONValue, APIError>] {
         var outcomes: [Result<JSONValue, APIError>] = []
         for slice in Self.slices(calls, bytes: { $0.params.text.bytes.count }) {
-            var slice = try await send(slice.map { calls[$0] })
-            for (index, outcome) in slice.enumerated() {
-                guard case .failure(let error) = outcome, error.isOverload else { continue }
-                slice[index] = try await again(calls[outcomes.count + index])
+            outcomes += try await persist(Array(calls[slice]))
+        }
+        return outcomes
+    }
+
+    private func persist(_ calls: [Call]) async throws -> [Result<JSONValue, APIError>] {
+        var outcomes = try await send(calls)
+        for retry in 1...Self.retries {
+            let refused = outcomes.indices.filter { outcomes[$0].isOverload }
+            guard !refused.isEmpty else { break }
+            try await Task.sleep(for: .milliseconds(25 << retry))
+            for (index, outcome) in zip(refused, try await send(refused.map { calls[$0] })) {
+                outcomes[index] = outcome
             }
-            outcomes += slice
         }
         return outcomes
     }
@@ -39,16 +47,6 @@ struct Batches {
         }
     }
 
-    private func again(_ call: Call) async throws -> Result<JSONValue, APIError> {
-        var retry = 1
-        while true {
-            try await Task.sleep(for: .milliseconds(25 << retry))
-            let outcome = try await send([call])[0]
-            guard case .failure(let error) = outcome, error.isOverload, retry < Self.retries else { return outcome }
-            retry += 1
-        }
-    }
-
     /// Does the work for slices of the elements, some at a time, and tells what came of each slice, on this task.
     static func forEachSlice<Element: Sendable, Value: Sendable>(
         of elements: [Element], bytes: (Element) -> Int,
@@ -59,7 +57,7 @@ struct Batches {
             var slices = slices(elements, bytes: bytes)[...]
             func begin() {
                 guard let slice = slices.popFirst() else { return }
-                let part = slice.map { elements[$0] }
+                let part = Array(elements[slice])
                 group.addTask { try await work(part) }
             }
             for _ in 0..<inFlight { begin() }
@@ -87,7 +85,10 @@ struct Batches {
     }
 }
 
-extension APIError {
+extension Result<JSONValue, APIError> {
     /// A limit that holds down load was met, not a range's.
-    fileprivate var isOverload: Bool { status == .resourceExhausted && isRetryable && reason != "RangeFull" }
+    fileprivate var isOverload: Bool {
+        guard case .failure(let error) = self else { return false }
+        return error.status == .resourceExhausted && error.isRetryable && error.reason != "RangeFull"
+    }
 }

@@ -24,7 +24,7 @@ struct Get: AsyncParsableCommand {
     @Argument(
         help: "A kind, or several with commas between, and names; or kind/name.",
         completion: .list(Kind.allValueStrings))
-    var resources: [String]
+    var resources: [String] = []
 
     enum Format: String, CaseIterable, ExpressibleByArgument {
         case table, wide, name, yaml, json
