@@ -179,6 +179,47 @@ struct FieldTests {
             }
         ),
         (
+            "Service spec.ports",
+            {
+                let asked = #""type":"NodePort","ports":[{"port":80,"nodePort":30080}]"#
+                let drawn = try await $0.service(#""name":"a""#, #""type":"NodePort",\#(ports)"#).get()
+                let port = drawn["service"]?["spec"]?["ports"]?.arrayValue?.first?["nodePort"]?.intValue ?? 0
+                _ = try await $0.service(#""name":"b""#, asked).get()
+                return all(
+                    (30000...30100).contains(port),
+                    field(try await $0.service(#""name":"c""#, asked)) == "spec.ports[0].nodePort")
+            }
+        ),
+        (
+            "Service spec.allocateLoadBalancerNodePorts",
+            {
+                let spec = #""type":"LoadBalancer","allocateLoadBalancerNodePorts":false,\#(ports)"#
+                let made = try await $0.service(#""name":"a""#, spec).get()["service"]
+                return made?["spec"]?["ports"]?.arrayValue?.first?["nodePort"] == nil
+            }
+        ),
+        (
+            "Service spec.healthCheckNodePort",
+            {
+                let spec =
+                    #""type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":30099,\#(ports)"#
+                let made = try await $0.service(#""name":"a""#, spec).get()["service"]
+                return all(
+                    made?["spec"]?["healthCheckNodePort"]?.intValue == 30099,
+                    field(try await $0.service(#""name":"b""#, spec)) == "spec.healthCheckNodePort")
+            }
+        ),
+        (
+            "Service spec.externalTrafficPolicy",
+            {
+                let spec = #""type":"LoadBalancer","externalTrafficPolicy":"Local",\#(ports)"#
+                let local = try await $0.service(#""name":"a""#, spec).get()["service"]?["spec"]
+                let plain = try await $0.service(#""name":"b""#, #""type":"LoadBalancer",\#(ports)"#).get()["service"]
+                return all(
+                    local?["healthCheckNodePort"]?.intValue != nil, plain?["spec"]?["healthCheckNodePort"] == nil)
+            }
+        ),
+        (
             "Service status.loadBalancer.ingress",
             {
                 let shown = #","status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.1"}]}}"#
@@ -290,7 +331,9 @@ struct FieldTests {
 
     @Test("each does what its row says", arguments: checks.map(\.field))
     func doesWhatItsRowSays(_ field: String) async throws {
-        let harness = try EngineHarness(FaultyLog())
+        var cluster = ClusterConfiguration.small
+        cluster.nodePortRange = 30000...30100
+        let harness = try EngineHarness(FaultyLog(), cluster)
         let check = try #require(Self.checks.first { $0.field == field })
         #expect(try await check.check(Answers(harness: harness)))
         harness.stop()

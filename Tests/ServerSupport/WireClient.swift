@@ -109,7 +109,14 @@ public final class WireClient: Sendable {
     /// Sends no more, and reads on: said in TLS's words, or by TCP alone.
     public func endOutput(byTCPAlone: Bool = false) throws {
         let channel = channel
-        guard byTCPAlone else { return try channel.close(mode: .output).wait() }
+        guard byTCPAlone else {
+            do {
+                return try channel.close(mode: .output).wait()
+            } catch ChannelError.alreadyClosed {
+                // The server has answered, and has closed already.
+                return
+            }
+        }
         try channel.eventLoop.flatSubmit {
             let ended = channel.eventLoop.makePromise(of: Void.self)
             do {

@@ -111,8 +111,11 @@ extension Simulation {
         let families = Set(main.compactMap { $0.range?.family })
         let extra = addresses.count - main.count
         let counts: ClosedRange<Int>
+        // A load balancer that prefers two addresses does with one where there is no room for the other.
+        var balancers = [0, main.count]
         switch key.kind {
         case .service:
+            if ClientCall.policy(of: key.key) == "PreferDualStack" { balancers.append(1) }
             switch ClientCall.policy(of: key.key) {
             case "SingleStack": counts = 1...1
             case "RequireDualStack": counts = 2...2
@@ -124,7 +127,7 @@ extension Simulation {
             counts = old == nil ? count...count : count...2
         case .cooling: return
         }
-        if !counts.contains(main.count) || families.count != main.count || (extra != 0 && extra != main.count) {
+        if !counts.contains(main.count) || families.count != main.count || !balancers.contains(extra) {
             complain("\(key.key) holds \(form.holdings.compactMap(\.range)), and should hold \(counts) in each pool")
         }
     }

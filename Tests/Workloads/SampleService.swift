@@ -23,12 +23,14 @@ public enum SampleService {
     public static let rules = ServiceRules(clusterFamilies: [.ipv4, .ipv6])
     public static let addresses = [IPAddress("10.96.80.100")!, IPAddress("fd00:10:96::8ebe")!]
 
+    private static let claimed: [IPAddress?] = addresses
+
     /// The rules' part of a call: what is to be claimed, and the Service that it becomes.
     public static func decide(_ asked: Service) -> Service {
         do throws(APIError) {
             let plan = try rules.create(asked)
             precondition(plan.claims.count == 2, "two addresses are to be claimed")
-            return try plan.completed(with: addresses).service
+            return try plan.completed(with: claimed).service
         } catch {
             preconditionFailure("the sample call is refused: \(error)")
         }
