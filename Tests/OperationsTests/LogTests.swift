@@ -76,11 +76,12 @@ struct LogTests {
         let reader = LineReader(errors.fileHandleForReading)
         #expect(reader.next()?.hasSuffix(" notice ready address=127.0.0.1:\(port)") == true)
         _ = Curl(port: port).rpc(
-            #"{"jsonrpc":"2.0","id":"a\nb=\"c\"","method":"GetPod","params":{"pod":{"metadata":{"name":"p q\nr"}}}}"#)
+            #"{"jsonrpc":"2.0","id":"a\nb=\"c\"","method":"UpdateServiceIPs","params":{"service":{"metadata":{"name":"p q\nr"}}}}"#
+        )
         let line = reader.next() ?? ""
         #expect(line.contains(" info refused error="), "\(line)")
-        #expect(line.contains(#" object="Pod default/p q\nr""#), "\(line)")
-        #expect(line.contains(" method=GetPod ") && line.contains(" status="), "\(line)")
+        #expect(line.contains(#" object="Service default/p q\nr""#), "\(line)")
+        #expect(line.contains(" method=UpdateServiceIPs ") && line.contains(" status="), "\(line)")
         kill(process.processIdentifier, SIGTERM)
         #expect(reader.next()?.contains(" info draining connections=") == true)
         #expect(reader.next()?.hasSuffix(" notice stopped") == true)
