@@ -1,44 +1,6 @@
 public import Addressing
 public import TandemAPI
 
-/// The two kinds of range that a Service holds addresses of.
-public enum ServicePool: Sendable, Hashable {
-    case clusterIP
-    case loadBalancer
-    /// Cluster IPs that the cluster gave and Tandem records, where the server has no service range.
-    case recordedClusterIP
-}
-
-/// An address that a Service must get.
-public struct AddressClaim: Sendable, Hashable {
-    public var pool: ServicePool
-    public var family: IPFamily
-    /// Exactly this one; nil for any of the family.
-    public var requested: IPAddress?
-    /// Where `requested` was asked for; nil for the pool's own field.
-    public var field: String?
-    /// The Service does without where there is no room, as long as it gets another.
-    public var isOptional = false
-}
-
-/// Why an address that was asked for can't be had.
-public enum ClaimFailure: Sendable, Hashable {
-    case taken
-    /// Not in the range, or one of those in it that are not handed out.
-    case outOfRange
-}
-
-/// An address that a Service holds, and the kind of range it is of.
-public struct ServiceHolding: Sendable, Hashable {
-    public var pool: ServicePool
-    public var address: IPAddress
-
-    public init(_ pool: ServicePool, _ address: IPAddress) {
-        self.pool = pool
-        self.address = address
-    }
-}
-
 /// What a Service becomes, and what it gives back once that is stored.
 public struct ServiceDecision: Sendable {
     public var service: Service

@@ -1,3 +1,4 @@
+import Addressing
 import ArgumentParser
 import ClientOptions
 import TandemAPI
@@ -93,6 +94,8 @@ struct Adopter {
 
     /// Throws `ClientError` where the server is not reached.
     func adopt(_ objects: [Manifest], told: ([Outcome]) -> Void) async throws {
+        // What a dry run would have taken in, and the server does not know when it looks at the pods.
+        var podCIDRs: [String: [CIDR]] = [:]
         for isNode in [true, false] {
             let wave = objects.indices.filter { (objects[$0].kind == .node) == isNode }
             let calls = wave.map { (index: $0, call: call(objects[$0])) }
@@ -101,7 +104,14 @@ struct Adopter {
                 { slice in
                     let results = try await Batches(client: client).call(slice.map(\.call))
                     return zip(slice, results).map { ($0.index, $1.map(Adopted.init)) }
-                }, told: told)
+                },
+                told: { outcomes in
+                    guard isDryRun else { return told(outcomes) }
+                    for (index, result) in outcomes where isNode && (try? result.get()) != nil {
+                        podCIDRs[objects[index].name] = objects[index].podCIDRs
+                    }
+                    told(outcomes.map { index, result in (index, result.supposing(podCIDRs, of: objects[index])) })
+                })
         }
     }
 
@@ -127,7 +137,28 @@ extension Adopter.Adopted {
     }
 }
 
+extension Result<Adopter.Adopted, APIError> {
+    /// In a dry run a pod is judged by the nodes that would be there by then.
+    fileprivate func supposing(_ podCIDRs: [String: [CIDR]], of pod: Manifest) -> Self {
+        guard case .failure(let error) = self, error.reason == "NodeNotRegistered", pod.kind == .pod,
+            let cidrs = podCIDRs[pod.object["spec"]?["nodeName"]?.stringValue ?? ""],
+            pod.podIPs.allSatisfy({ address in cidrs.contains { $0.contains(address) } })
+        else { return self }
+        return .success(Adopter.Adopted(end: .adopted, kept: []))
+    }
+}
+
 extension Manifest {
+    fileprivate var podCIDRs: [CIDR] {
+        let list = object["spec"]?["podCIDRs"]?.arrayValue ?? [object["spec"]?["podCIDR"]].compactMap { $0 }
+        return list.compactMap { $0.stringValue.flatMap { CIDR($0) } }
+    }
+
+    fileprivate var podIPs: [IPAddress] {
+        let list = object["status"]?["podIPs"]?.arrayValue ?? [["ip": object["status"]?["podIP"] ?? .null]]
+        return list.compactMap { $0["ip"]?.stringValue.flatMap { IPAddress(zeroPadded: $0) } }
+    }
+
     /// The object without what the server would pass over: a node lists its images, and a pod its containers.
     fileprivate var shown: JSONValue {
         var shown = object

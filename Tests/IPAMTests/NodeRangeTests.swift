@@ -34,6 +34,28 @@ struct NodeRangeTests {
         harness.stop()
     }
 
+    @Test("a CIDR that a node asks for and does not get is named, beside what it has")
+    func saysWhatItDoesNotGive() async throws {
+        let harness = try EngineHarness(FaultyLog())
+        func ask(_ cidr: String) async -> Result<JSONValue, APIError> {
+            await harness.call(
+                .allocateNodeCIDRs,
+                [
+                    "node": [
+                        "metadata": ["name": "n1"], "spec": ["podCIDR": .string(cidr), "podCIDRs": [.string(cidr)]],
+                    ]
+                ])
+        }
+        _ = try await ask("10.244.0.16/28").get()
+        guard case .failure(let error) = await ask("10.244.0.32/28") else {
+            Issue.record("a node was given a second CIDR of a family")
+            return
+        }
+        #expect(error.status == .alreadyExists)
+        #expect(error.message.contains("has 10.244.0.16/28, fd00:10:244::/64, and does not get 10.244.0.32/28"))
+        harness.stop()
+    }
+
     private let directory = ScratchDirectory()
 
     private func start(_ cluster: ClusterConfiguration) throws -> EngineHarness {

@@ -47,9 +47,9 @@ struct LoadBalancerPool: Sendable {
     }
 
     /// The first part that has room is taken from.
-    func claim(startingAt entropy: UInt64) -> Claim? {
+    func claim(startingAt entropy: UInt64) -> (part: AddressPool, address: IPAddress)? {
         for pool in parts {
-            if let address = pool.claim(startingAt: entropy) { return .address(pool, address) }
+            if let address = pool.claim(startingAt: entropy) { return (pool, address) }
         }
         return nil
     }

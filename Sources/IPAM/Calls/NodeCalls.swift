@@ -130,8 +130,8 @@ extension Engine {
         guard !stored.isReleasing else { throw .nodeReleasing(stored.name) }
         let record = stored.record
         let missing = cluster.podFamilies.filter { record.pool($0) == nil }
-        guard requested.allSatisfy({ record.podCIDRs.contains($0) || missing.contains($0.family) }) else {
-            throw .alreadyExists(.node, asked.metadata)
+        if let other = requested.first(where: { !record.podCIDRs.contains($0) && !missing.contains($0.family) }) {
+            throw .otherCIDRs(record, asked: other)
         }
         var uid: String?
         if let asked = asked.metadata.uid, asked != record.uid {
@@ -275,6 +275,14 @@ extension APIError {
         APIError(
             .failedPrecondition, reason: "NoClusterCIDR",
             "\(message): the server was started without --cluster-cidr")
+    }
+
+    /// A node has its CIDR of the family already.
+    static func otherCIDRs(_ record: NodeRecord, asked: CIDR) -> APIError {
+        APIError(
+            .alreadyExists, reason: "AlreadyExists",
+            "node \"\(record.name)\" has \(record.podCIDRs.map(\.description).joined(separator: ", ")), and does not get \(asked), "
+                + "which is asked for: leave podCIDRs out, or release the node first")
     }
 
     static func nodeReleasing(_ name: String) -> APIError {

@@ -211,7 +211,9 @@ extension Engine {
         case .loadBalancer:
             let pools = pools.loadBalancer.filter { $0.range.family == claim.family }
             for pool in pools {
-                if let taken = pool.claim(startingAt: environment.random()) { return taken }
+                if let taken = pool.claim(startingAt: environment.random()) {
+                    return .address(taken.part, taken.address)
+                }
             }
             if let last = pools.last { throw .rangeFull(last.range, for: "load-balancer IP") }
         case .recordedClusterIP: break
