@@ -39,7 +39,7 @@ extension Engine {
             let start = stageStart()
             let plan = try rules.create(asked)
             let decided = stages.end(.decide, start)
-            var claimed = try decide(plan, over: nil, isDryRun: caller.isDryRun)
+            var claimed = try decide(consume plan, over: nil, isDryRun: caller.isDryRun)
             stages.end(.claim, decided)
             guard stored == nil else {
                 giveBack(claimed.claims)
@@ -116,7 +116,7 @@ extension Engine {
             }
             let old = try stored?.decoded()
             let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [], ports: stored?.knownPorts ?? [])
-            var claimed = try decide(plan, over: stored, isDryRun: caller.isDryRun)
+            var claimed = try decide(consume plan, over: stored, isDryRun: caller.isDryRun)
             let isUIDGiven = asked.metadata.uid != nil || stored?.context.isUIDGiven ?? false
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp =
@@ -170,20 +170,21 @@ extension Engine {
         var full: APIError?
         do throws(APIError) {
             for wanted in plan.claims {
-                let claim = Result { () throws(APIError) in try self.claim(wanted, for: plan, over: stored) }
-                if wanted.pool == .clusterIP, !isDryRun {
-                    allocations.count(wanted, isTaken: (try? claim.get()) != nil)
-                }
-                if case .failure(let error) = claim, wanted.isOptional, error.fullRange != nil {
+                let isCounted = wanted.pool == .clusterIP && !isDryRun
+                do throws(APIError) {
+                    let taken = try claim(wanted, for: plan, over: stored)
+                    claims.append(taken)
+                    addresses.append(taken.range?.network)
+                } catch {
+                    if isCounted { allocations.count(wanted, isTaken: false) }
+                    guard wanted.isOptional, error.fullRange != nil else { throw error }
                     full = error
                     addresses.append(nil)
                     continue
                 }
-                let taken = try claim.get()
-                claims.append(taken)
-                addresses.append(taken.range?.network)
+                if isCounted { allocations.count(wanted, isTaken: true) }
             }
-            let ports = try claimNodePorts(plan, &claims, isDryRun: isDryRun)
+            let ports = plan.nodePortClaims.isEmpty ? [] : try claimNodePorts(plan, &claims, isDryRun: isDryRun)
             let decision = try (consume plan).completed(with: addresses, ports: ports)
             // One of two is enough, none is not.
             if let full, decision.service.status.ingress.isEmpty { throw full }
@@ -252,7 +253,10 @@ extension Engine {
         expecting expectation: Expectation,
         for caller: Caller, _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
-        claimed.decision.service.metadata.resourceVersion = nil
+        // A Service that is changed here might be copied for it, and most name no version.
+        if claimed.decision.service.metadata.resourceVersion != nil {
+            claimed.decision.service.metadata.resourceVersion = nil
+        }
         let document = Documents.encode(claimed.decision.service.write)
         if caller.isDryRun {
             giveBack(claimed.claims)
