@@ -16,7 +16,7 @@ public struct AddressClaim: Sendable, Hashable {
     public var requested: IPAddress?
     /// Where `requested` was asked for; nil for the pool's own field.
     public var field: String?
-    /// The Service does without where there is no room, as long as it gets another.
+    /// Where there is no room the Service does without this address, as long as it gets another.
     public var isOptional = false
 }
 

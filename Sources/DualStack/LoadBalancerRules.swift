@@ -65,11 +65,11 @@ struct LoadBalancerPlan: Sendable {
     /// Of a Service as a cluster shows it: what it shows, and behind that what it holds besides.
     init(adopting draft: ServiceDraft, holding held: [IPAddress], _ settings: LoadBalancerSettings) {
         guard draft.spec.type == ServiceType.loadBalancer else { return }
+        // A cluster shows two, and an object has room for thousands.
+        var shown: Set<IPAddress> = []
         // Without ranges, or of another class, they are somebody else's.
         if settings.serve(draft.spec), !settings.families.isEmpty {
-            for (index, address) in draft.service.status.ingress.enumerated() {
-                // Two at most in any cluster; a longer list is not looked through for each of it.
-                guard index > 16 || !draft.service.status.ingress[..<index].contains(address) else { continue }
+            for (index, address) in draft.service.status.ingress.enumerated() where shown.insert(address).inserted {
                 places.append(
                     .claimed(
                         AddressClaim(
@@ -77,7 +77,7 @@ struct LoadBalancerPlan: Sendable {
                             field: "status.loadBalancer.ingress[\(index)].ip")))
             }
         }
-        for address in held where !draft.service.status.ingress.contains(address) { places.append(.kept(address)) }
+        for address in held where !shown.contains(address) { places.append(.kept(address)) }
     }
 
     var claims: [AddressClaim] {

@@ -36,14 +36,18 @@ enum DNSName {
         guard parts.count <= 2, let last = parts.last?.utf8, parts.count == 1 || isSubdomain(parts[0]) else {
             return false
         }
-        func isInner(_ byte: UInt8) -> Bool { isAlphanumeric(byte | 0x20) || isAlphanumeric(byte) }
         guard (1...63).contains(last.count), let first = last.first, let end = last.last else { return false }
-        return isInner(first) && isInner(end)
+        return isLetterOrDigit(first) && isLetterOrDigit(end)
             && last.allSatisfy {
-                isInner($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+                isLetterOrDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
             }
     }
 
+    static func isLetterOrDigit(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+    }
+
+    /// In lower case.
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }

@@ -99,9 +99,10 @@ public struct PodRules: Sendable {
         var faults = APIError.Causes()
         let id = Array(attachment.containerID.utf8)
         let isID = id.allSatisfy { byte in
-            isAlphanumeric(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-")
+            DNSName.isLetterOrDigit(byte) || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
+                || byte == UInt8(ascii: "-")
         }
-        if id.isEmpty || id.count > 253 || !isID || !isAlphanumeric(id[0]) {
+        if id.isEmpty || id.count > 253 || !isID || !DNSName.isLetterOrDigit(id[0]) {
             faults.append(
                 .invalid(
                     "attachment.containerID", attachment.containerID,
@@ -118,14 +119,5 @@ public struct PodRules: Sendable {
                     "must be 1 to 15 printable characters without '/' and ':', and not '.' or '..'"))
         }
         return faults
-    }
-
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: false
-        }
     }
 }

@@ -61,7 +61,8 @@ public struct ServicePlan: Sendable {
                 + draft.lateTypeFaults() + loadBalancer.faults + nodePorts.faults(draft))
         let held = holdings(of: draft.service, clusterIPs: draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP)
         let released = draft.stored.map { stored in
-            holdings(of: stored).filter { old in !held.contains { $0.address == old.address } }
+            let addresses = Set(held.map(\.address))
+            return holdings(of: stored).filter { !addresses.contains($0.address) }
         }
         return ServiceDecision(
             service: draft.service, held: held, released: released ?? [],

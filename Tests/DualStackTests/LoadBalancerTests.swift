@@ -148,6 +148,7 @@ struct LoadBalancerTests {
         #expect(create(#"{"type":"NodePort","loadBalancerClass":"a/b"}"#) == ["\(field) FieldValueForbidden"])
         #expect(create(#"{"type":"LoadBalancer","loadBalancerClass":"a/b/c"}"#) == ["\(field) FieldValueInvalid"])
         #expect(create(#"{"type":"LoadBalancer","loadBalancerClass":""}"#) == ["\(field) FieldValueInvalid"])
+        #expect(create(#"{"type":"LoadBalancer","loadBalancerClass":"a\u0010b"}"#) == ["\(field) FieldValueInvalid"])
         // Without a class it may not be set later while the type stays.
         let bare = try created(#"{"type":"LoadBalancer","ports":[{"port":80}]}"#)
         var classed = bare

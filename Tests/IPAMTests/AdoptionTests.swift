@@ -179,6 +179,36 @@ struct AdoptionTests {
         harness.stop()
     }
 
+    @Test("a Service that is served no more by a changed flag keeps the address that it shows and holds")
+    func keepsWhatIsServedNoMore() async throws {
+        var harness = try start()
+        let web = try service("web", "u1", ["10.96.0.5"], ingress: ["192.0.2.3"])
+        _ = try await adopt(harness, service: web).get()
+        harness.stop()
+        harness = try start { $0.servesUnclassedLoadBalancers = false }
+        _ = try await adopt(harness, service: web).get()
+        #expect(try owner(harness, "192.0.2.3") == "web")
+        harness.stop()
+    }
+
+    @Test("a load balancer of many addresses is taken in whole, and again")
+    func takesManyAddresses() async throws {
+        let harness = try start { $0.loadBalancerRanges = [AddressRange("192.0.2.0/24")!] }
+        let many = (1...200).map { "192.0.2.\($0)" }
+        // One comes twice.
+        let web = try service("web", "u1", ["10.96.0.5"], ingress: many + ["192.0.2.100"])
+        let first = try await adopt(harness, service: web).get()
+        #expect(first["service"]?["status"]?["loadBalancer"]?["ingress"]?.arrayValue?.count == 200)
+        #expect(try await adopt(harness, service: web).get()["replayed"]?.boolValue == true)
+        let less = try await adopt(
+            harness, service: service("web", "u1", ["10.96.0.5"], ingress: Array(many.prefix(3)))
+        )
+        .get()
+        #expect(strings(less["kept"]).count == 197)
+        #expect(try await harness.faults() == [])
+        harness.stop()
+    }
+
     @Test("a dry run claims and keeps nothing")
     func dryRun() async throws {
         let harness = try start()

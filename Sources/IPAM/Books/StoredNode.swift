@@ -115,6 +115,11 @@ final class NodeRecord: @unchecked Sendable {
     /// As it is served. O(length).
     var served: [UInt8] { Documents.served(document, version) }
 
+    /// The object decoded from its text. O(length).
+    func decoded() throws(APIError) -> Node {
+        try Documents.decode(document) { reader throws(JSONError) in try Node(from: &reader) }
+    }
+
     func pool(_ family: IPFamily) -> AddressPool? { pools.first { $0.cidr.family == family } }
 
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.

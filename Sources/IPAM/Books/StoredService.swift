@@ -18,6 +18,9 @@ final class StoredService: @unchecked Sendable {
     let context: ServiceContext
     /// What it holds.
     let holdings: [Holding]
+    /// By address, where they are more than a few: a Service that was adopted may show as many as its object has room for.
+    private let byAddress: [IPAddress: Holding]
+    private static let few = 8
     /// The addresses that its document shows, where those are others: for the audit, as only a hand in the tables makes it so.
     let shown: [IPAddress]?
     /// The node ports that its document shows and that it does not hold: it came while none were handed out.
@@ -35,6 +38,10 @@ final class StoredService: @unchecked Sendable {
         uid = service.metadata.uid ?? ""
         self.context = context
         self.holdings = holdings
+        byAddress =
+            holdings.count <= Self.few
+            ? [:]
+            : Dictionary(holdings.compactMap { holding in holding.address.map { ($0, holding) } }) { first, _ in first }
         self.document = document
         self.shown = shown
         (shownPorts, keptPorts) = Self.ports(of: service, holding: holdings)
@@ -55,7 +62,12 @@ final class StoredService: @unchecked Sendable {
     /// Whether the cluster gave it the address, which may be another's as well.
     func records(_ address: IPAddress) -> Bool { holdings.contains(Holding(pool: .recordedIP, address: address)) }
 
-    func holds(_ address: IPAddress) -> Bool { holdings.contains { $0.address == address } }
+    func holds(_ address: IPAddress) -> Bool { holding(of: address) != nil }
+
+    /// As what it holds an address. O(1).
+    func holding(of address: IPAddress) -> Holding? {
+        holdings.count <= Self.few ? holdings.first { $0.address == address } : byAddress[address]
+    }
 
     /// Each node port that it holds or shows.
     func visitPorts(_ body: (UInt16) -> Void) {

@@ -55,14 +55,10 @@ extension Engine {
             let kept = record?.podCIDRs.filter { !shown.contains($0) } ?? []
             var node = asked.adopted
             node.metadata.uid = asked.metadata.uid ?? record?.uid ?? environment.uuid()
-            node.metadata.creationTimestamp = asked.metadata.creationTimestamp ?? environment.timestamp()
+            let old = try record?.decoded()
+            node.metadata.creationTimestamp =
+                asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil || record?.isUIDGiven ?? false
-            if let record, asked.metadata.creationTimestamp == nil {
-                let old = try Documents.decode(record.document) { reader throws(JSONError) in
-                    try Node(from: &reader)
-                }
-                node.metadata.creationTimestamp = old.metadata.creationTimestamp
-            }
             let claims = try claimShown(shown.filter { record?.podCIDRs.contains($0) != true }, of: asked.metadata.name)
             let change = NodeChange(
                 node, claims, shown + kept, isUIDGiven: isUIDGiven,
@@ -166,7 +162,7 @@ extension Engine {
         _ stored: StoredNode, by families: [IPFamily], _ requested: [CIDR] = [], uid: String? = nil
     ) throws(APIError) -> NodeChange {
         let record = stored.record
-        var node = try Documents.decode(record.document) { reader throws(JSONError) in try Node(from: &reader) }
+        var node = try record.decoded()
         let claims = try claim(families, requested, of: stored.name)
         node.metadata.uid = uid ?? record.uid
         return NodeChange(

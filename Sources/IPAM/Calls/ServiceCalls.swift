@@ -82,8 +82,8 @@ extension Engine {
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = nil
-            let holdings = claimed.holdings(over: stored)
-            let released = stored.addresses.filter { old in !holdings.contains { $0.address == old } }
+            let held = claimed.addresses
+            let released = stored.addresses.filter { !held.contains($0) }
             if Documents.encode(claimed.decision.service.write) == stored.document, stored.context.kept.isEmpty {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 giveBack(claimed.claims)
@@ -127,7 +127,8 @@ extension Engine {
             let shown = Set((holdings(of: asked) + clusterIPs).map(\.address))
             let unshown = (stored?.addresses ?? []).filter { !shown.contains($0) }
             // What the load balancer keeps stands in the object.
-            let kept = unshown.filter { address in !claimed.decision.held.contains { $0.address == address } }
+            let held = claimed.addresses
+            let kept = unshown.filter { !held.contains($0) }
             let shownPorts = Set(claimed.nodePorts.map(\.number))
             let keptPorts = (stored?.holdings ?? []).compactMap(NodePort.init).filter {
                 !shownPorts.contains($0.number)
@@ -263,7 +264,7 @@ extension Engine {
             return done(.kept(document, holding: []))
         }
         let context = context()
-        let kept = context.kept.compactMap { address in old?.holdings.first { $0.address == address } }
+        let kept = context.kept.compactMap { old?.holding(of: $0) }
         var form = StoredForm(
             document: document, context: context.text, holdings: claimed.holdings(over: old) + kept)
         for port in claimed.nodePorts { form.holdings.append(port.ledgerHolding) }
@@ -289,10 +290,11 @@ private struct ClaimedService: Sendable {
 
     /// What the Service will hold. What it holds already stays of the kind that it is, whatever ranges there are by now.
     func holdings(over stored: StoredService?) -> [Holding] {
-        decision.held.map { held in
-            stored?.holdings.first { $0.address == held.address } ?? held.ledgerHolding
-        }
+        decision.held.map { stored?.holding(of: $0.address) ?? $0.ledgerHolding }
     }
+
+    /// Those of the decision.
+    var addresses: Set<IPAddress> { Set(decision.held.map(\.address)) }
 }
 
 private enum ServiceOutcome: Sendable {

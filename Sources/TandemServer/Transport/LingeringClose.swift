@@ -13,7 +13,7 @@ final class LingeringClose: ChannelDuplexHandler {
     static let patience = TimeAmount.seconds(2)
     /// For the peer to take what is on its way to it.
     static let longestFlush = TimeAmount.seconds(30)
-    /// That are thrown away at most. The longest message fits, so that one who is told of a fault in it can finish sending it.
+    /// That are thrown away at most. The longest message fits, so that a client that is told of a fault in it can finish sending it.
     static let maximumDropped = 32 << 20
 
     private enum State {
@@ -44,7 +44,7 @@ final class LingeringClose: ChannelDuplexHandler {
         schedule(context) { handler, context in handler.look(context, left: .max) }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(NIOAny(ByteBuffer())).whenComplete { _ in bound.value.0.endOutput(bound.value.1) }
-        // Whoever stands behind may hold reads back.
+        // A handler behind may hold reads back.
         context.read()
     }
 

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Who speaks HTTP without TLS is told so, in words, as Go's servers tell. Looks at the first byte of a connection, then makes
+/// A client that speaks HTTP without TLS is told so in words, as by Go's servers. Looks at the first byte of a connection, then makes
 /// way: a method is capital letters, and no record of TLS begins with one.
 final class PlainTextAnswer: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
@@ -18,7 +18,7 @@ final class PlainTextAnswer: ChannelInboundHandler, RemovableChannelHandler {
         guard let first = bytes.getInteger(at: bytes.readerIndex, as: UInt8.self) else { return }
         if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first) {
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(staticString: Self.answer)), promise: nil)
-            // Whoever counts failures closes.
+            // The handler that counts failures closes.
             context.fireErrorCaught(Fault())
         } else {
             context.fireChannelRead(data)
