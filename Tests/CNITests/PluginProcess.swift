@@ -45,10 +45,12 @@ struct PluginProcess {
         ]
     }
 
-    func callAsFunction(_ command: String, _ container: String = "c1", arguments: String = "") -> Answer {
+    func callAsFunction(
+        _ command: String, _ container: String = "c1", arguments: String = "", processorSeconds: Int? = nil
+    ) -> Answer {
         let result = Command.run(
             "env", Self.environment(command, container, arguments: arguments) + [Self.program],
-            input: configuration.text.description)
+            input: configuration.text.description, processorSeconds: processorSeconds)
         return Answer(
             status: result.status, json: try? JSONValue(parsing: result.output), text: result.output + result.errors)
     }

@@ -36,7 +36,7 @@ struct LargeClusterTests {
         return EngineHarness(engine)
     }
 
-    @Test("look-ups and pages among 100,000 pods of one node", .timeLimit(.minutes(10)))
+    @Test("look-ups and pages among 100,000 pods of one node")
     func looksUp() async throws {
         let count = 100_000
         let harness = try harness(pods: count)
@@ -146,8 +146,7 @@ struct LargeClusterTests {
     }
 
     @Test(
-        "17,000 interfaces of one container, and as many incarnations of a name, are found one by one",
-        .timeLimit(.minutes(10)))
+        "17,000 interfaces of one container, and as many incarnations of a name, are found one by one")
     func findsAmongMany() async throws {
         let harness = try harness(pods: 0)
         let books = harness.engine.books

@@ -49,8 +49,7 @@ struct ServiceRequestTests {
     }
 
     @Test(
-        "10,000 calls that name a Service whose stored request is large cost their own length each, not its",
-        .timeLimit(.minutes(3)))
+        "10,000 calls that name a Service whose stored request is large cost their own length each, not its")
     func comparesOnce() async throws {
         let harness = try EngineHarness(FaultyLog())
         func members(_ count: Int) -> JSONValue {

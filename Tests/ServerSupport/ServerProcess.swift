@@ -91,6 +91,17 @@ public final class ServerProcess {
         return (kilobytes("VmRSS:") << 10, kilobytes("VmHWM:") << 10)
     }
 
+    /// The processor time of the process so far.
+    public var processorSeconds: Double {
+        let stat = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8)) ?? ""
+        // Behind the name in parentheses: state, and the eleventh and twelfth are user and system time in ticks.
+        let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
+            return .infinity
+        }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     public var processID: pid_t { process.processIdentifier }
 
     /// Sends a signal and goes on.

@@ -8,7 +8,14 @@ public enum Command {
         public var errors: String
     }
 
-    public static func run(_ name: String, _ arguments: [String], input: String? = nil) -> Result {
+    /// Runs it. The kernel kills a program that takes more processor time than `processorSeconds`.
+    public static func run(
+        _ name: String, _ arguments: [String], input: String? = nil, processorSeconds: Int? = nil
+    ) -> Result {
+        if let processorSeconds {
+            return run(
+                "sh", ["-c", "ulimit -t \(processorSeconds); exec \"$@\"", "sh", name] + arguments, input: input)
+        }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: name.hasPrefix("/") ? name : "/usr/bin/env")
         process.arguments = name.hasPrefix("/") ? arguments : [name] + arguments
