@@ -23,6 +23,8 @@ public final class Engine: Sendable {
     let nodeTurns = Turns()
     let podTurns = Turns()
     let podArrivals = PodArrivals()
+    let newServices = Arrivals()
+    let quotas: Quotas
     let verdicts: Verdicts
     /// Other servers append to the log as well.
     private let isShared: Bool
@@ -37,13 +39,14 @@ public final class Engine: Sendable {
     /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
     /// is how many changes of a large release go into one proposal.
     public init(
-        cluster: ClusterConfiguration, log: any Log, environment: Environment = .system,
+        cluster: ClusterConfiguration, log: any Log, quotas: Quotas = Quotas(), environment: Environment = .system,
         stepsByHand: Bool = false, recordsPerPiece: Int = 512
     ) throws {
         if let fault = cluster.faults.first { throw fault }
         self.cluster = cluster
         self.recordsPerPiece = recordsPerPiece
         self.environment = environment
+        self.quotas = quotas
         allocations = AllocationCounts(clusterCIDRs: cluster.clusterCIDRs)
         rules = ServiceRules(
             clusterFamilies: cluster.serviceRanges.map(\.network.family),

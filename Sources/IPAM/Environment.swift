@@ -13,16 +13,20 @@ public struct Environment: Sendable {
     public var uptime: @Sendable () -> Int
     /// By which the journal tells how long a call waits for the log.
     public var moment: @Sendable () -> Moment
+    /// Asked before anything is kept; nil while there is memory. Any thread; never blocks.
+    public var memoryShortage: @Sendable () -> MemoryShortage?
 
     public init(
         random: @escaping @Sendable () -> UInt64, now: @escaping @Sendable () -> Int,
         uptime: @escaping @Sendable () -> Int = Environment.systemUptime,
-        moment: @escaping @Sendable () -> Moment = Moment.now
+        moment: @escaping @Sendable () -> Moment = Moment.now,
+        memoryShortage: @escaping @Sendable () -> MemoryShortage? = { nil }
     ) {
         self.random = random
         self.now = now
         self.uptime = uptime
         self.moment = moment
+        self.memoryShortage = memoryShortage
     }
 
     public static let systemUptime: @Sendable () -> Int = {

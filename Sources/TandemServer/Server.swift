@@ -22,6 +22,7 @@ public final class Server: Service {
     private let notify = NotifySocket(ProcessInfo.processInfo.environment)
     private let certificates: CertificateReload
     private let audit: BackgroundAudit
+    private let memory: MemoryWatch
     private let logger: Logger
 
     /// The port that is listened on; the one that was picked where the configuration says 0.
@@ -34,7 +35,8 @@ public final class Server: Service {
         ProcessStatistics.begin()
         let connections = try Startup.connections(configuration, logger)
         let certificates = try Startup.certificates(configuration, logger)
-        let (engine, sharedLog) = try Startup.engine(configuration, logger)
+        let memory = MemoryWatch(limit: configuration.memoryLimit ?? MemoryWatch.defaultLimit(), logger)
+        let (engine, sharedLog) = try Startup.engine(configuration, memory, logger)
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
         let health = Health {
@@ -43,13 +45,13 @@ public final class Server: Service {
             engine.impairment?.message
         }
         let calls = CallMetrics()
-        let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes)
+        let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes(of: memory.limit))
         let records = try Startup.records(configuration, logger)
         let audit = BackgroundAudit(engine, logger)
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
             engine: engine, calls: calls, connections: connections, budget: budget, health: health,
-            certificates: certificates, auditLog: records.audit, audit: audit, sharedLog: sharedLog)
+            certificates: certificates, auditLog: records.audit, audit: audit, memory: memory, sharedLog: sharedLog)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
@@ -68,7 +70,7 @@ public final class Server: Service {
             let listener = try await Startup.bind(configuration, group, setup, connections, logger)
             return Server(
                 configuration, engine, service, group, listener, connections, health, records, certificates, audit,
-                logger)
+                memory, logger)
         } catch {
             engine.stop()
             try? await group.shutdownGracefully()
@@ -97,7 +99,8 @@ public final class Server: Service {
     private init(
         _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService,
         _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ connections: Connections, _ health: Health,
-        _ records: CallRecords, _ certificates: CertificateReload, _ audit: BackgroundAudit, _ logger: Logger
+        _ records: CallRecords, _ certificates: CertificateReload, _ audit: BackgroundAudit, _ memory: MemoryWatch,
+        _ logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
@@ -109,6 +112,7 @@ public final class Server: Service {
         self.records = records
         self.certificates = certificates
         self.audit = audit
+        self.memory = memory
         self.logger = logger
         port = listener.localAddress?.port ?? configuration.securePort
     }
@@ -122,6 +126,7 @@ public final class Server: Service {
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         async let _ = certificates.run(hangups)
         async let _ = audit.run()
+        async let _ = memory.run()
         async let _ = BackgroundThaw(engine).run()
         health.enter(.serving)
         let address = Startup.text(configuration.bindAddress, port: port)

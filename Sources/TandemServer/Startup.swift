@@ -24,9 +24,15 @@ enum Startup {
     }
 
     /// And the log that it shares with other servers, where it does.
-    static func engine(_ configuration: ServerConfiguration, _ logger: Logger) throws -> (Engine, EtcdLog?) {
+    static func engine(
+        _ configuration: ServerConfiguration, _ memory: MemoryWatch, _ logger: Logger
+    ) throws -> (Engine, EtcdLog?) {
         let log = try log(configuration, logger)
-        return (try Engine(cluster: configuration.cluster, log: log), log as? EtcdLog)
+        var environment = Environment.system
+        environment.memoryShortage = { memory.shortage }
+        let engine = try Engine(
+            cluster: configuration.cluster, log: log, quotas: configuration.quotas, environment: environment)
+        return (engine, log as? EtcdLog)
     }
 
     /// The certificates that etcd is asked with, and the password. Blocks.

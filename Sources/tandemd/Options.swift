@@ -141,14 +141,39 @@ struct ServingOptions: ParsableArguments {
         name: .customLong("max-buffered-bytes"),
         help: """
             What is kept for all clients together, beyond 64 KiB for each: of messages that are not whole, calls under way \
-            and answers that are not read. (default: 536870912)
+            and answers that are not read. (default: 536870912, or a quarter of --memory-limit if that is less)
             """)
     var maxBufferedBytes: String?
+
+    @Option(
+        name: .customLong("memory-limit"),
+        help: """
+            Memory in use, in bytes, past which nothing more is kept; 0 for no limit. (default: what the container or the machine \
+            has, less an eighth)
+            """)
+    var memoryLimit: String?
+
+    @Option(
+        name: .customLong("max-pods-per-node"),
+        help: "Pods of one node. (default: what its IPv4 pod CIDR holds; 4096 where it has none)")
+    var maxPodsPerNode: String?
+
+    @Option(
+        name: .customLong("max-object-bytes"),
+        help: "Bytes of one object as it is stored, at most 524288. (default: 65536)")
+    var maxObjectBytes: String?
+
+    @Option(
+        name: .customLong("max-objects-per-namespace"),
+        help: "Services of one namespace; 0 for no limit. (default: 0)")
+    var maxObjectsPerNamespace: String?
 
     var settings: [String: String] {
         [
             "client-crl-file": clientCRLFile, "max-connections": maxConnections,
             "handshake-timeout": handshakeTimeout, "idle-timeout": idleTimeout, "max-buffered-bytes": maxBufferedBytes,
+            "memory-limit": memoryLimit, "max-pods-per-node": maxPodsPerNode, "max-object-bytes": maxObjectBytes,
+            "max-objects-per-namespace": maxObjectsPerNamespace,
             "bind-address": bindAddress, "secure-port": securePort, "tls-cert-file": tlsCertFile,
             "tls-private-key-file": tlsPrivateKeyFile, "client-ca-file": clientCAFile, "client-auth": clientAuth,
             "tls-min-version": tlsMinVersion, "tls-cipher-suites": tlsCipherSuites,

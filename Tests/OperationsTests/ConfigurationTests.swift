@@ -37,7 +37,8 @@ struct ConfigurationTests {
             "tls-cipher-suites": "TLS_AES_128_GCM_SHA256", "data-dir": "\(directory)/data", "event-loops": "1",
             "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
             "log-format": "json", "max-connections": "100", "handshake-timeout": "3", "idle-timeout": "60",
-            "max-buffered-bytes": "16777216",
+            "max-buffered-bytes": "16777216", "memory-limit": "1073741824", "max-pods-per-node": "500",
+            "max-object-bytes": "131072", "max-objects-per-namespace": "5000",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
         ]
     }
@@ -137,7 +138,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 45)
+        #expect(Self.flags.count == 49)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

@@ -49,6 +49,15 @@ final class NamedObjects<Object: Sendable>: Sendable {
             next: hasMore ? found.last.map { PageToken(key: $0) } : nil)
     }
 
+    /// How many names start with `prefix`, which is not empty and ends in an ASCII character. O(log n + n / 256).
+    func count(prefix: String) -> Int {
+        var end = Array(prefix.utf8)
+        // The first text behind all that start so.
+        end[end.count - 1] += 1
+        let behind = Name(String(decoding: end, as: UTF8.self))
+        return names.withLock { names in names.count(from: names.place(of: Name(prefix)), to: names.place(of: behind)) }
+    }
+
     /// Every object, in no order; changes meanwhile may or may not be seen. O(n).
     func visit(_ body: (Object) -> Void) { objects.visit { body($1) } }
 }

@@ -100,6 +100,12 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
         return (chunk.keys[chunk.keys.count - 1], chunk.values[chunk.values.count - 1])
     }
 
+    /// Entries from a place on, without the one at `end`, which is not before it. O(chunks between).
+    func count(from start: Place, to end: Place) -> Int {
+        guard start.chunk < end.chunk else { return end.offset - start.offset }
+        return chunks[start.chunk..<end.chunk].reduce(end.offset - start.offset) { $0 + $1.keys.count }
+    }
+
     /// Calls `body` with the entries from a place on, in order, until it returns false.
     func visit(from place: Place, _ body: (Key, Value) -> Bool) {
         var (chunk, offset) = (place.chunk, place.offset)

@@ -36,6 +36,17 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
 
     func markReleasing() { releasing.store(true, ordering: .relaxed) }
 
+    // MARK: Pods on their way
+
+    // Relaxed: a count that orders nothing.
+    private let arriving = Atomic<Int>(0)
+
+    /// A pod of it is about to be kept: how many there are with that one.
+    func enter() -> Int { arriving.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    /// It is kept, or it is not.
+    func leave() { arriving.wrappingSubtract(1, ordering: .relaxed) }
+
     // MARK: Its record
 
     var uid: String { record.uid }

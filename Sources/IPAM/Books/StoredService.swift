@@ -98,6 +98,9 @@ final class StoredService: @unchecked Sendable {
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
+    /// What the keys of a namespace's Services begin with.
+    static func prefix(of namespace: String) -> String { key(namespace, "") }
+
     static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }
 
     var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }

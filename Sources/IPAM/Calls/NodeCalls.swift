@@ -60,9 +60,10 @@ extension Engine {
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil || record?.isUIDGiven ?? false
             let claims = try claimShown(shown.filter { record?.podCIDRs.contains($0) != true }, of: asked.metadata.name)
-            let change = NodeChange(
-                node, claims, shown + kept, isUIDGiven: isUIDGiven,
-                stored: stored.flatMap { stored in record.map { (stored, $0) } })
+            let change = try checked(
+                NodeChange(
+                    node, claims, shown + kept, isUIDGiven: isUIDGiven,
+                    stored: stored.flatMap { stored in record.map { (stored, $0) } }), over: record)
             if let record, record.document == change.record.document, record.isUIDGiven == isUIDGiven {
                 giveBack(claims)
                 return caller.succeed(.node(record.served, holding: record.podCIDRs, kept: kept, isReplayed: true))
@@ -153,8 +154,10 @@ extension Engine {
         node.metadata.uid = asked.metadata.uid ?? environment.uuid()
         node.metadata.creationTimestamp = environment.timestamp()
         node.metadata.resourceVersion = nil
-        return NodeChange(
-            node, claims, claims.compactMap(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil)
+        return try checked(
+            NodeChange(
+                node, claims, claims.compactMap(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil), over: nil
+        )
     }
 
     /// Claims CIDRs of further families for a node, and has it take another uid; its turn is held alone.
@@ -165,9 +168,20 @@ extension Engine {
         var node = try record.decoded()
         let claims = try claim(families, requested, of: stored.name)
         node.metadata.uid = uid ?? record.uid
-        return NodeChange(
-            node, claims, record.podCIDRs + claims.compactMap(\.range), isUIDGiven: record.isUIDGiven || uid != nil,
-            stored: (stored, record))
+        return try checked(
+            NodeChange(
+                node, claims, record.podCIDRs + claims.compactMap(\.range), isUIDGiven: record.isUIDGiven || uid != nil,
+                stored: (stored, record)), over: record)
+    }
+
+    private func checked(_ change: NodeChange, over record: NodeRecord?) throws(APIError) -> NodeChange {
+        do throws(APIError) {
+            try checkRoom(for: .node, change.record.name, change.record.document.count, over: record?.document.count)
+        } catch {
+            giveBack(change.claims)
+            throw error
+        }
+        return change
     }
 
     /// One CIDR of each family, all or none.

@@ -116,11 +116,20 @@ extension Engine {
                 throw error
             }
             let (stored, form) = makePod(asked, on: node, addresses)
+            do throws(APIError) {
+                try checkRoom(for: .pod, asked.pod.metadata.name, form.document.count)
+                try enterNode(node, asked.families, record)
+            } catch {
+                giveBack(claims)
+                throw error
+            }
             if caller.isDryRun {
+                node.leave()
                 giveBack(claims)
                 return caller.succeed(stored.result(form.document, record, isReplayed: false))
             }
             commit(intent(stored, form, claims, on: node, with: change), for: caller) { outcome in
+                node.leave()
                 switch outcome {
                 case .kept: caller.succeed(stored.result(stored.served, isReplayed: false))
                 case .refused where attempts > 1 && change != nil:

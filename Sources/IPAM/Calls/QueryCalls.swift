@@ -42,7 +42,7 @@ extension Engine {
 
     func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
         paged(query) { token in
-            let prefix = query.namespace.map { "\($0)/" } ?? ""
+            let prefix = query.namespace.map(StoredService.prefix) ?? ""
             return books.services.page(after: token, limit: query.limit, prefix: prefix)
                 .result(\.served) { PageToken(key: $0.key) }
         }

@@ -259,7 +259,17 @@ extension Engine {
             claimed.decision.service.metadata.resourceVersion = nil
         }
         let document = Documents.encode(claimed.decision.service.write)
+        let leave: (@Sendable () -> Void)?
+        do throws(APIError) {
+            let metadata = claimed.decision.service.metadata
+            try checkRoom(for: .service, metadata.name, document.count, over: old?.document.count)
+            leave = old == nil ? try enterNamespace(metadata.namespace) : nil
+        } catch {
+            giveBack(claimed.claims)
+            return done(.failed(error))
+        }
         if caller.isDryRun {
+            leave?()
             giveBack(claimed.claims)
             return done(.kept(document, holding: []))
         }
@@ -272,6 +282,7 @@ extension Engine {
             claimed.decision.service, context, holding: form.holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
         commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
+            leave?()
             switch outcome {
             case .kept: done(.kept(stored.served, holding: stored.addresses))
             case .refused: done(.refused)

@@ -11,13 +11,19 @@ public struct ConnectionLimits: Sendable {
     public var idleTimeout: TimeAmount
 
     /// Of messages that are not whole, calls under way and answers that nobody takes, for all connections together; what a
-    /// connection has to itself does not count.
-    public var bufferedBytes: Int
+    /// connection has to itself does not count. nil for 512 MiB, or a quarter of the memory limit if that is less.
+    public var bufferedBytes: Int?
+
+    /// What `bufferedBytes` is beside a limit of all memory; 0 for none.
+    func bufferedBytes(of memory: Int) -> Int {
+        bufferedBytes ?? (memory == 0 ? 512 << 20 : min(512 << 20, max(16 << 20, memory / 4)))
+    }
 
     init(_ reader: SettingsReader) throws(ConfigurationFault) {
         connections = try reader.integer("max-connections", default: 10_000, in: 1...1_000_000)
         handshakeTimeout = .seconds(Int64(try reader.integer("handshake-timeout", default: 10, in: 1...600)))
         idleTimeout = .seconds(Int64(try reader.integer("idle-timeout", default: 300, in: 1...86_400)))
-        bufferedBytes = try reader.integer("max-buffered-bytes", default: 512 << 20, in: (16 << 20)...(1 << 40))
+        let bytes = try reader.integer("max-buffered-bytes", default: 0, in: (16 << 20)...(1 << 40))
+        bufferedBytes = bytes == 0 ? nil : bytes
     }
 }

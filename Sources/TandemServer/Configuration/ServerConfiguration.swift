@@ -31,6 +31,10 @@ public struct ServerConfiguration: Sendable {
     /// How long a drain waits for calls that are under way, in seconds.
     public var shutdownTimeoutSeconds: Int
     public var limits: ConnectionLimits
+    /// What clients may have the server keep of objects.
+    public var quotas: Quotas
+    /// In bytes; 0 for none, nil for what the container or the machine leaves.
+    public var memoryLimit: Int?
     /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
     public var shutdownDelaySeconds: Int
     /// Where changes are noted; nil for nowhere.
@@ -89,6 +93,8 @@ public struct ServerConfiguration: Sendable {
         shutdownDelaySeconds = try reader.integer("shutdown-delay", default: 0, in: 0...3600)
         audit = try reader.audit()
         limits = try ConnectionLimits(reader)
+        quotas = try reader.quotas()
+        memoryLimit = try reader.memoryLimit()
         if clientAuthentication == .none, !bindAddress.isLoopback {
             throw ConfigurationFault(
                 "client-auth",

@@ -57,6 +57,29 @@ struct SettingsReader {
         return values["audit-log-path"].map { .init(path: $0, maximumBytes: megabytes << 20, backups: backups) }
     }
 
+    func quotas() throws(ConfigurationFault) -> Quotas {
+        var quotas = Quotas()
+        if values["max-pods-per-node"] != nil {
+            quotas.podsPerNode = try integer("max-pods-per-node", default: 0, in: 1...Quotas.maximumPodsPerNode)
+        }
+        quotas.objectBytes = try integer(
+            "max-object-bytes", default: quotas.objectBytes, in: 1_024...Quotas.maximumObjectBytes)
+        quotas.servicesPerNamespace = try integer("max-objects-per-namespace", default: 0, in: 0...10_000_000)
+        return quotas
+    }
+
+    /// nil for as much as the container or the machine leaves.
+    func memoryLimit() throws(ConfigurationFault) -> Int? {
+        let name = "memory-limit"
+        guard values[name] != nil else { return nil }
+        let limit = try integer(name, default: 0, in: 0...(1 << 50))
+        guard limit == 0 || limit >= 64 << 20 else {
+            throw ConfigurationFault(
+                name, "\(limit) bytes are less than a server needs: give at least \(64 << 20), or 0 for no limit")
+        }
+        return limit
+    }
+
     func address(_ name: String, default fallback: String) throws(ConfigurationFault) -> IPAddress {
         let text = values[name] ?? fallback
         guard let address = IPAddress(text) else {

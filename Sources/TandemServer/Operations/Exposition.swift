@@ -16,6 +16,7 @@ struct Exposition: Sendable {
     let certificates: CertificateReload
     let auditLog: AuditLog?
     let audit: BackgroundAudit
+    let memory: MemoryWatch
     let sharedLog: EtcdLog?
 
     /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
@@ -34,6 +35,7 @@ struct Exposition: Sendable {
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
             LogWriter.standardError.dropped)
         metrics.add(audit.status)
+        metrics.add(memory)
         if let auditLog {
             metrics.add(
                 "tandem_audit_dropped_entries_total", .counter,

@@ -33,13 +33,17 @@ enum ProcessStatistics {
     /// Notes when the process started: now.
     static func begin() { _ = startTime }
 
-    private static func fields(_ path: String) -> [Substring] {
+    /// Blocks for a moment.
+    static func fields(_ path: String) -> [Substring] { text(path, maximumBytes: 512).split(separator: " ") }
+
+    /// The beginning of a file of the kernel's; empty where it can't be read. Blocks for a moment.
+    static func text(_ path: String, maximumBytes: Int) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return [] }
+        guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 512)
+        var bytes = [UInt8](repeating: 0, count: maximumBytes)
         let count = max(0, read(descriptor, &bytes, bytes.count))
-        return String(decoding: bytes[..<count], as: UTF8.self).split(separator: " ")
+        return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
     private static func openFiles() -> Int? {
