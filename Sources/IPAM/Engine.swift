@@ -71,16 +71,18 @@ public final class Engine: Sendable {
             })
     }
 
-    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node. A call that had to wait, for another one or for
+    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node; `flow` says behind whose changes its own wait. A call that had to wait, for another one or for
     /// the log, goes on where `executor` has it; without one on the thread that it waited for. Where `asker` leaves before what the call
     /// changes, or the next piece of it, is in the log, it is not made, and the call ends with an error.
     public func perform(
-        _ call: Call, onlyNode: String? = nil, for asker: (any Asker)? = nil, on executor: (any Executor)? = nil,
+        _ call: Call, onlyNode: String? = nil, of flow: Flow = .server, for asker: (any Asker)? = nil,
+        on executor: (any Executor)? = nil,
         _ answer: @escaping Answer
     ) {
         let caller = Caller(
-            isDryRun: call.isDryRun, onlyNode: onlyNode, executor: executor, asker: asker, journal: journal, answer)
-        if call.isChange, journal.isCongested { return caller.fail(.congested) }
+            isDryRun: call.isDryRun, onlyNode: onlyNode, flow: flow, executor: executor, asker: asker, journal: journal,
+            answer)
+        if call.isChange, journal.isCongested(for: flow) { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
         // What other servers have answered by now is to be seen by this call: one question to the store for all that wait.
         let refusal = journal.fence { result in

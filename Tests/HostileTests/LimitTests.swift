@@ -82,7 +82,7 @@ struct LimitTests {
     @Test("a batch of 1,000 lists of everything, and the same one by one: bounded, and told so")
     func boundsAnswers() throws {
         let directory = ScratchDirectory()
-        let server = try ServerProcess(directory.path)
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--max-object-bytes=131072"])
         let client = try WireClient(port: server.port)
         try fill(client)
         let before = server.residentBytes.highest
@@ -109,7 +109,8 @@ struct LimitTests {
         arguments: [["jsonrpc"], ["http/1.1"]])
     func holdsDownWhoNeverReads(_ protocols: [String]) throws {
         let directory = ScratchDirectory()
-        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--idle-timeout=1"])
+        let server = try ServerProcess(
+            directory.path, ServerProcess.ranges + ["--idle-timeout=1", "--max-object-bytes=131072"])
         try fill(try WireClient(port: server.port))
         let before = server.residentBytes.highest
         let deaf = try WireClient(port: server.port, protocols: protocols, reads: false)
@@ -236,7 +237,8 @@ struct LimitTests {
     func boundsUnreadAnswers(_ protocols: [String]) throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(
-            directory.path, ServerProcess.ranges + ["--max-buffered-bytes=\(16 << 20)", "--event-loops=2"])
+            directory.path,
+            ServerProcess.ranges + ["--max-buffered-bytes=\(16 << 20)", "--event-loops=2", "--max-object-bytes=131072"])
         let modest = try WireClient(port: server.port)
         try fill(modest)
         let request = protocols == ["jsonrpc"] ? list + "\n" : post(list)

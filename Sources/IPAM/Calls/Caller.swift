@@ -10,16 +10,17 @@ struct Caller: Sendable {
     private final class Terms: Sendable {
         let isDryRun: Bool
         let onlyNode: String?
+        let flow: Flow
         let executor: (any Executor)?
         let asker: (any Asker)?
         let journal: Journal
 
         init(
-            _ isDryRun: Bool, _ onlyNode: String?, _ executor: (any Executor)?, _ asker: (any Asker)?,
+            _ isDryRun: Bool, _ onlyNode: String?, _ flow: Flow, _ executor: (any Executor)?, _ asker: (any Asker)?,
             _ journal: Journal
         ) {
             (self.isDryRun, self.onlyNode, self.executor, self.asker) = (isDryRun, onlyNode, executor, asker)
-            self.journal = journal
+            (self.flow, self.journal) = (flow, journal)
         }
     }
 
@@ -27,10 +28,10 @@ struct Caller: Sendable {
     private var told: Answer
 
     init(
-        isDryRun: Bool, onlyNode: String?, executor: (any Executor)?, asker: (any Asker)?, journal: Journal,
+        isDryRun: Bool, onlyNode: String?, flow: Flow, executor: (any Executor)?, asker: (any Asker)?, journal: Journal,
         _ told: @escaping Answer
     ) {
-        terms = Terms(isDryRun, onlyNode, executor, asker, journal)
+        terms = Terms(isDryRun, onlyNode, flow, executor, asker, journal)
         self.told = told
     }
 
@@ -38,6 +39,8 @@ struct Caller: Sendable {
     var isDryRun: Bool { terms.isDryRun }
     /// The one node that the caller may touch; nil for all.
     var onlyNode: String? { terms.onlyNode }
+    /// Whose changes are before its own in the journal's queue.
+    var flow: Flow { terms.flow }
     /// Where the call goes on when it had to wait; nil for the thread that it waited for.
     var executor: (any Executor)? { terms.executor }
     /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.

@@ -37,7 +37,7 @@ extension Engine {
     ) {
         let start = stageStart()
         let executor = caller?.executor
-        let refusal = journal.offer(intent.proposal, for: caller?.asker) { result in
+        let refusal = journal.offer(intent.proposal, of: caller?.flow ?? .server, for: caller?.asker) { result in
             switch result {
             case .success:
                 let isKept = self.books.apply(intent.proposal, intent.prepared) == nil

@@ -26,7 +26,7 @@ public final class Thaw: Sendable {
     /// blocks; where storage is behind it does nothing.
     @discardableResult
     public func step() -> Bool {
-        guard !engine.journal.isCongested, !engine.journal.hasFailed else { return true }
+        guard !engine.journal.isCongested(), !engine.journal.hasFailed else { return true }
         let token = place.withLock { $0 }
         let uptime = engine.environment.uptime()
         if token == nil { engine.thawCIDRs(uptime) }

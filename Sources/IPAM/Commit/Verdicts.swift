@@ -8,25 +8,28 @@ final class Verdicts: Sendable {
         var bodies: [@Sendable () -> Void]
     }
 
-    private let posts = Mutex<[Post]>([])
+    private struct Posts: Sendable {
+        var all: [Post] = []
+        var places: [ObjectIdentifier: Int] = [:]
+    }
+
+    private let posts = Mutex(Posts())
 
     /// Runs `body` at once where there is no executor.
     func post(on executor: (any Executor)?, _ body: @escaping @Sendable () -> Void) {
         guard let executor else { return body() }
         posts.withLock { posts in
-            // As many as there are event loops.
-            if let index = posts.firstIndex(where: { $0.executor === executor }) {
-                posts[index].bodies.append(body)
-            } else {
-                posts.append(Post(executor: executor, bodies: [body]))
-            }
+            let place = posts.places[ObjectIdentifier(executor)]
+            if let place { return posts.all[place].bodies.append(body) }
+            posts.places[ObjectIdentifier(executor)] = posts.all.count
+            posts.all.append(Post(executor: executor, bodies: [body]))
         }
     }
 
     func handOver() {
         let posts = posts.withLock { posts in
-            defer { posts = [] }
-            return posts
+            defer { posts = Posts() }
+            return posts.all
         }
         for post in posts { post.executor.execute(post.bodies) }
     }

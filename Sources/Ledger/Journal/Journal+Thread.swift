@@ -75,7 +75,11 @@ extension Journal {
         return state.withLock { state in
             guard state.flight == nil, !state.queue.isEmpty else { return nil }
             // Nothing is refused any more as soon as what is left in the queue allows it.
-            defer { if isCongested, !state.queue.isCongested(now) { congested.store(false, ordering: .relaxed) } }
+            defer {
+                if congested.load(ordering: .relaxed), !state.queue.isCongested(now) {
+                    congested.store(false, ordering: .relaxed)
+                }
+            }
             return state.queue.takeGroup(log.groupLimits)
         }
     }

@@ -91,36 +91,41 @@ public final class Journal: Sendable {
 
     /// The same as `offer`, where `settle` also gets the refusal, before this returns.
     public func submit(
-        _ proposal: Proposal, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
+        _ proposal: Proposal, of flow: Flow = .server, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
     ) {
-        if let refusal = offer(proposal, for: asker, settle) { _ = settle(.failure(refusal)) }
+        if let refusal = offer(proposal, of: flow, for: asker, settle) { _ = settle(.failure(refusal)) }
     }
 
-    /// Queues a proposal; the order of submissions is the order of their places. Runs `settle` exactly once, on the journal's thread;
+    /// Queues a proposal; the order of a flow's submissions is the order of their places. Runs `settle` exactly once, on the journal's thread;
     /// or returns why the proposal is not even queued, and runs nothing. Where `asker` has left by the time at which the proposal would be
     /// appended, it is not, and `settle` gets an error.
     public func offer(
-        _ proposal: Proposal, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
+        _ proposal: Proposal, of flow: Flow = .server, for asker: (any Asker)? = nil, _ settle: @escaping Settlement
     ) -> LedgerError? {
         if let refusal = log.additionRefusal, proposal.puts { return refusal }
         let now = now()
         let bytes = proposal.encodedBytes
         let refusal: LedgerError? = state.withLock { state in
-            if let refusal = state.queue.refusal(now) {
+            if let refusal = state.queue.refusal(of: flow, now) {
                 if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
                 return refusal
             }
             state.queue.append(
-                JournalQueue.Entry(work: .proposal(proposal, settle), asker: asker, since: now, bytes: bytes))
+                JournalQueue.Entry(
+                    work: .proposal(proposal, settle), flow: flow, asker: asker, since: now, bytes: bytes))
             return nil
         }
         if refusal == nil { rouse() }
         return refusal
     }
 
-    /// Whether proposals are refused for now, as too many wait or have waited for too long: for a caller to know before
-    /// it does the work that leads to one. Never waits.
-    public var isCongested: Bool { congested.load(ordering: .relaxed) }
+    /// Whether proposals of the flow are refused for now, as too many wait or have waited for too long: for a caller to know before
+    /// it does the work that leads to one. Never waits for storage.
+    public func isCongested(for flow: Flow = .server) -> Bool {
+        guard congested.load(ordering: .relaxed) else { return false }
+        let now = now()
+        return state.withLock { $0.queue.isCongested(for: flow, now) }
+    }
 
     /// Has `body` run once everything that the log holds now is applied: before this returns where no other server appends, else on the
     /// journal's thread, and with an error where the log does not answer within two seconds or the journal ends meanwhile. Or returns why the

@@ -1,26 +1,28 @@
 import Measures
 
 extension Journal {
-    /// Proposals that may wait; one more is answered with `queueFull`.
+    /// Proposals that may wait; one more is answered with `queueFull`. A flow may have as many of them as it leaves for others: one alone has half.
     public static let maximumQueue = 65_536
     /// The same in bytes as they will be stored; the one that reaches it still waits.
     public static let maximumQueueBytes = 64 << 20
-    /// How long the first of them may have waited, in milliseconds, before a further one is refused: storage that is that far
+    /// How long the first of a flow's may have waited, in milliseconds, before a further one of it is refused: storage that is that far
     /// behind would only make every caller wait longer, and callers who gave up would still be served.
     public static let maximumWaitMilliseconds = 2_000
 
     /// What a further proposal is refused with then. One value for all, as it is given most when there is the least time.
     public static let congestion = LedgerError(
         .queueFull,
-        "storage is behind: \(maximumQueue) changes or \(maximumQueueBytes >> 20) MiB of them wait for it, or one for more than "
-            + "\(maximumWaitMilliseconds) ms; try again in a moment")
+        "storage is behind: so many changes of this client wait for it that only as many have room for all others (of \(maximumQueue), and "
+            + "of \(maximumQueueBytes >> 20) MiB), or one for more than \(maximumWaitMilliseconds) ms; try again in a moment"
+    )
 }
 
 extension Journal {
     static let abandonment = LedgerError(.abandoned, "nobody waited for the change any more, and it was not made")
 }
 
-/// What waits for a place in the log, in the order in which it came; how much of it may, and why a further proposal is refused.
+/// What waits for a place in the log: each flow's in the order in which it came, the flows in turn; how much of it may wait, and why a further
+/// proposal is refused.
 struct JournalQueue {
     struct Entry: Sendable {
         enum Work: Sendable {
@@ -29,19 +31,59 @@ struct JournalQueue {
         }
 
         var work: Work
+        var flow = Flow.server
         /// For whom the proposal is made; nil where that is nobody who could leave.
         var asker: (any Asker)?
         /// When it came.
         var since: Moment
         /// What it takes in storage.
         var bytes = 0
+        /// How many came before it, of any flow.
+        fileprivate(set) var number: UInt64 = 0
 
         var proposal: Proposal? {
             if case .proposal(let proposal, _) = work { proposal } else { nil }
         }
     }
 
-    private var entries: [Entry] = []
+    /// What one flow has waiting; never empty.
+    private struct Line: Sendable {
+        var entries: [Entry] = []
+        /// Those before are gone: what leaves from the front does not move the rest each time.
+        var first = 0
+        var bytes = 0
+        /// Bytes that it may take at its next turns.
+        var credit = 0
+
+        var count: Int { entries.count - first }
+
+        var oldest: Entry { entries[first] }
+
+        /// Whether it is the first that waits.
+        mutating func append(_ entry: consuming Entry) -> Bool {
+            bytes += entry.bytes
+            entries.append(entry)
+            return count == 1
+        }
+
+        mutating func removeFirst() -> Entry {
+            let entry = entries[first]
+            first += 1
+            bytes -= entry.bytes
+            if first > 64, first > entries.count / 2 {
+                entries.removeFirst(first)
+                first = 0
+            }
+            return entry
+        }
+    }
+
+    private var lines: [Flow: Line] = [:]
+    /// Flows that have something waiting, the one whose turn is next first.
+    private var turns: [Flow] = []
+    /// Each behind all that came before it.
+    private var barriers: [Entry] = []
+    private var arrivals: UInt64 = 0
     /// Proposals that wait.
     private(set) var count = 0
     /// Of all that wait.
@@ -49,53 +91,109 @@ struct JournalQueue {
     /// Why nothing is taken any more; nil while the queue is open.
     private(set) var closure: LedgerError?
 
-    var isEmpty: Bool { entries.isEmpty }
+    /// What a flow takes at one turn at least, where not all goes into one group, in bytes: some ten changes.
+    static let quantum = 8 << 10
 
-    /// When the first of the proposals that wait came. O(barriers before it).
-    var since: Moment? { entries.since }
+    var isEmpty: Bool { count == 0 && barriers.isEmpty }
+
+    /// When the first of the proposals that wait came. O(flows).
+    var since: Moment? { lines.values.lazy.map(\.oldest.since).min() }
 
     /// Takes no further proposal. What waits already stays; the reason that was given first does too, unless the later one is a fault.
     mutating func close(_ reason: LedgerError, isFault: Bool) {
         if closure == nil || isFault { closure = reason }
     }
 
-    /// Why a further proposal is not taken; nil where it is. O(1).
-    func refusal(_ now: Moment) -> LedgerError? { closure ?? (isCongested(now) ? Journal.congestion : nil) }
-
-    mutating func append(_ entry: Entry) {
-        entries.append(entry)
-        bytes += entry.bytes
-        if entry.proposal != nil { count += 1 }
+    /// Why a further proposal of the flow is not taken; nil where it is. O(1).
+    func refusal(of flow: Flow, _ now: Moment) -> LedgerError? {
+        closure ?? (isCongested(for: flow, now) ? Journal.congestion : nil)
     }
 
-    /// What is appended next: all that waits, or as much of it as goes into one group.
+    mutating func append(_ entry: consuming Entry) {
+        entry.number = arrivals
+        arrivals += 1
+        guard entry.proposal != nil else { return barriers.append(entry) }
+        count += 1
+        bytes += entry.bytes
+        let flow = entry.flow
+        let isFirst = lines[flow, default: Line()].append(entry)
+        if isFirst { turns.append(flow) }
+    }
+
+    /// What is appended next: all that waits, or as much of it as goes into one group, then of each flow in turn the same share of its bytes.
     mutating func takeGroup(_ limits: GroupLimits) -> [Entry] {
-        guard entries.count > limits.proposals || bytes > limits.bytes else {
-            defer { (entries, count, bytes) = ([], 0, 0) }
-            return entries
+        var group: [Entry] = []
+        if count <= limits.proposals, bytes <= limits.bytes {
+            for flow in turns {
+                guard var line = lines.removeValue(forKey: flow) else { continue }
+                if line.first > 0 { line.entries.removeFirst(line.first) }
+                if group.isEmpty { group = line.entries } else { group += line.entries }
+            }
+            (lines, turns, count, bytes) = ([:], [], 0, 0)
+        } else {
+            group.reserveCapacity(min(count, limits.proposals) + barriers.count)
+            takeTurns(limits, into: &group)
         }
-        var (end, taken) = (0, 0)
-        while end < min(entries.count, limits.proposals) {
-            taken += entries[end].bytes
-            if end > 0, taken > limits.bytes { break }
-            end += 1
-        }
-        let group = Array(entries[..<end])
-        entries.removeFirst(end)
-        count -= group.count { $0.proposal != nil }
-        bytes -= group.reduce(0) { $0 + $1.bytes }
+        if !barriers.isEmpty { takeBarriers(into: &group) }
         return group
     }
 
-    /// Too many wait, or too much, or the first of them has waited for too long.
-    func isCongested(_ now: Moment) -> Bool {
-        if count >= Journal.maximumQueue || bytes >= Journal.maximumQueueBytes { return true }
-        guard let since else { return false }
-        return now.since(since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+    /// One is taken however large it is.
+    private mutating func takeTurns(_ limits: GroupLimits, into group: inout [Entry]) {
+        var taken = 0
+        var next = 0
+        func isFull(_ entry: Entry) -> Bool {
+            group.count == limits.proposals || !group.isEmpty && taken + entry.bytes > limits.bytes
+        }
+        while next < turns.count {
+            let flow = turns[next]
+            guard var line = lines.removeValue(forKey: flow) else { preconditionFailure("a flow without a line") }
+            line.credit += Self.quantum
+            var isOver = false
+            while line.count > 0 {
+                let entry = line.oldest
+                isOver = isFull(entry)
+                // Nobody else is there to be waited for.
+                guard !isOver, entry.bytes <= line.credit || turns.count - next == 1 else { break }
+                line.credit -= entry.bytes
+                taken += entry.bytes
+                group.append(line.removeFirst())
+            }
+            if line.count > 0 { lines[flow] = line }
+            if isOver {
+                // It goes on with what it has left of its turn.
+                if line.count > 0 { lines[flow]?.credit = max(0, line.credit - Self.quantum) }
+                break
+            }
+            next += 1
+            if line.count > 0 { turns.append(flow) }
+        }
+        turns.removeFirst(next)
+        count -= group.count
+        bytes -= taken
     }
+
+    /// Those before which nothing waits any more. O(barriers x flows): barriers are for the end of a server.
+    private mutating func takeBarriers(into group: inout [Entry]) {
+        let first = lines.values.lazy.map(\.oldest.number).min() ?? .max
+        while let barrier = barriers.first, barrier.number < first {
+            group.append(barriers.removeFirst())
+        }
+    }
+
+    /// Too many of the flow wait, or too much, or the first of them has waited for too long. O(1).
+    func isCongested(for flow: Flow, _ now: Moment) -> Bool {
+        if count >= Journal.maximumQueue || bytes >= Journal.maximumQueueBytes { return true }
+        guard let line = lines[flow] else { return false }
+        if line.count >= Journal.maximumQueue - count || line.bytes >= Journal.maximumQueueBytes - bytes { return true }
+        return now.since(line.oldest.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+    }
+
+    /// For any flow. O(flows).
+    func isCongested(_ now: Moment) -> Bool { lines.keys.contains { isCongested(for: $0, now) } }
 }
 
 extension [JournalQueue.Entry] {
     /// When the first of the proposals came; a barrier changes nothing and is behind nobody.
-    var since: Moment? { first { $0.proposal != nil }?.since }
+    var since: Moment? { lazy.filter { $0.proposal != nil }.map(\.since).min() }
 }

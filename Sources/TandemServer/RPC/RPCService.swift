@@ -82,24 +82,29 @@ final class RPCService: Sendable {
         }
     }
 
-    /// Runs the calls of a batch from `start` on: some at once, and others when the event loop has looked at its sockets. Whether all
+    /// Runs the calls of a batch from `start` on: as many at once as its client has credit for, and others when it is its turn again. Whether all
     /// have begun by now; else `begun` will run.
     private func run(
         _ requests: [RPCRequest], from start: Int, of bytes: Int, from session: RPCSession,
         _ room: Result<Void, APIError>, _ batch: BatchReply, _ begun: @escaping @Sendable () -> Void
     ) -> Bool {
-        let end = session.queue.runShare(from: start, to: requests.count) { index in
-            let request = requests[index]
+        var next = start
+        // One at least, or a batch would never end.
+        repeat {
+            let (index, request) = (next, requests[next])
             run(request, of: bytes, from: session, room) { result in
                 let answer = request.id.map { RPCReply(id: $0, result) }
                 session.hold(answer?.bytes.count ?? 0)
                 session.leave()
                 batch.finish(index, answer)
             }
-        }
-        guard end < requests.count else { return true }
-        session.queue.execute {
-            if self.run(requests, from: end, of: bytes, from: session, room, batch, begun) { begun() }
+            session.lane.charge()
+            next += 1
+        } while next < requests.count && session.lane.hasCredit
+        guard next < requests.count else { return true }
+        let rest = next
+        session.lane.execute {
+            if self.run(requests, from: rest, of: bytes, from: session, room, batch, begun) { begun() }
         }
         return false
     }
@@ -131,7 +136,8 @@ final class RPCService: Sendable {
             let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
             if call.method != .discover { try health.checkServing() }
             let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
-            engine.perform(call, onlyNode: scope.onlyNode, for: asker, on: session.queue, answer)
+            engine.perform(
+                call, onlyNode: scope.onlyNode, of: session.flow.number, for: asker, on: session.lane, answer)
         } catch {
             finish(.failure(error))
         }

@@ -29,15 +29,18 @@ final class RPCSession: Asker {
     // Relaxed: it orders nothing. A call that does not see it yet is carried out, as one that came a moment earlier.
     private let isClosed = Atomic<Bool>(false)
     let budget: BufferBudget
-    /// Where this client's calls go on that had to wait, and the rest of a long batch.
-    let queue: LoopQueue
+    /// Those of all connections of the identity.
+    let flow: ClientFlow
+    /// Where this client's calls go on that had to wait, and what is more than its turn.
+    let lane: LoopQueue.Lane
 
     /// `queue` is that of the event loop.
     init(
         identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget,
-        queue: LoopQueue? = nil
+        flow: ClientFlow = ClientFlow(), queue: LoopQueue? = nil
     ) {
-        self.queue = queue ?? LoopQueue(eventLoop)
+        self.flow = flow
+        lane = flow.lane(on: queue ?? LoopQueue(eventLoop))
         self.identity = identity
         self.peer = peer
         self.eventLoop = eventLoop

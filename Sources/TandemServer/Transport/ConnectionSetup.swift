@@ -13,6 +13,7 @@ struct ConnectionSetup: Sendable {
     let strangersBudget = BufferBudget(maximumBytes: 16 << 20)
     let pace: RefusalPace
     let queues = LoopQueues()
+    let flows = ClientFlows()
     let operations: Operations
     let connections: Connections
     /// Who calls where no certificates are asked for.
@@ -38,7 +39,8 @@ struct ConnectionSetup: Sendable {
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
         let session = RPCSession(
             identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress,
-            budget: identity == nil ? strangersBudget : budget, queue: queues.queue(of: channel.eventLoop))
+            budget: identity == nil ? strangersBudget : budget, flow: flows.flow(of: identity),
+            queue: queues.queue(of: channel.eventLoop))
         channel.closeFuture.whenComplete { _ in session.close() }
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))

@@ -72,7 +72,7 @@ final class HTTPHandler: ChannelDuplexHandler {
             case .end:
                 isBusy = true
                 session.noteProgress()
-                respond(context)
+                respondInTurn(context)
             case .fault(let fault): close(context, behind: .text(fault.status, fault.message + "\n"))
             }
         }
@@ -125,6 +125,21 @@ final class HTTPHandler: ChannelDuplexHandler {
     }
 
     // MARK: Answering
+
+    /// At once, or where the client has had its turn behind others that have something waiting.
+    private func respondInTurn(_ context: ChannelHandlerContext) {
+        let lane = session.lane
+        guard !lane.hasCredit else {
+            lane.begin()
+            respond(context)
+            return lane.charge()
+        }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        lane.execute {
+            let (handler, context) = bound.value
+            if context.channel.isActive { handler.respond(context) }
+        }
+    }
 
     private func respond(_ context: ChannelHandlerContext) {
         guard let request else { return }

@@ -3,83 +3,144 @@ import Measures
 import NIOCore
 import Synchronization
 
-/// Work of an event loop that gives way to its sockets: some of it, then a look at the sockets, then more. Thread-safe.
+/// Work of an event loop that gives way to its sockets: some of it, then a look at the sockets, then more; and in turn for those whose work
+/// it is. Thread-safe.
 ///
 /// `EventLoop.execute` gives way to nothing: a loop looks at its sockets again when no task is left, and tasks that were made by
 /// tasks count. So there is one queue for each loop, which runs for a millisecond and goes on by a timer that is not due
 /// yet when the loop looks for further tasks.
-final class LoopQueue: Executor {
+///
+/// Each identity has a lane of its own. A lane is charged for the time that its work takes, also for what is done at once, past the queue, and
+/// has half a millisecond a turn: where it has used that up its further messages wait until the others had their turns.
+final class LoopQueue: Sendable {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
     static let share: UInt64 = 1_000_000
     /// How long the sockets have the loop at least.
     static let pause = TimeAmount.microseconds(20)
+    /// What a lane has each time that it is its turn, in nanoseconds: about 256 objects that are looked at, or a score of allocations.
+    static let turn = 500_000
 
     private struct State {
-        var waiting = CircularBuffer<@Sendable () -> Void>()
+        /// Lanes that have something waiting, the one whose turn is next first.
+        var turns = CircularBuffer<Lane>()
         var isScheduled = false
     }
 
     private let state = Mutex(State())
     private let eventLoop: any EventLoop
-    private let now: @Sendable () -> Moment
+    let now: @Sendable () -> Moment
 
     init(_ eventLoop: any EventLoop, now: @escaping @Sendable () -> Moment = Moment.now) {
         self.eventLoop = eventLoop
         self.now = now
     }
 
-    /// Runs `body` on the event loop, later, and behind what came before.
-    func execute(_ body: @escaping @Sendable () -> Void) {
+    /// The work of one identity.
+    // Proof of `@unchecked Sendable`: `waiting` and `isInTurn` are touched under the lock of the queue alone, `chargedUntil` on its event
+    // loop alone; all else is constant or atomic.
+    final class Lane: Executor, @unchecked Sendable {
+        fileprivate var waiting = CircularBuffer<@Sendable () -> Void>()
+        fileprivate var isInTurn = false
+        private var chargedUntil = Moment(nanoseconds: 0)
+        // Relaxed: the event loop alone changes it.
+        private let credit = Atomic<Int>(LoopQueue.turn)
+        let queue: LoopQueue
+
+        init(of queue: LoopQueue) {
+            self.queue = queue
+        }
+
+        /// Runs `body` on the event loop, later, and behind what came before.
+        func execute(_ body: @escaping @Sendable () -> Void) {
+            queue.add(to: self) { $0.append(body) }
+        }
+
+        /// The same for several, in their order.
+        func execute(_ bodies: [@Sendable () -> Void]) {
+            queue.add(to: self) { $0.append(contentsOf: bodies) }
+        }
+
+        /// Whether further work may be done at once: else it is to be put behind that of others. On the event loop.
+        var hasCredit: Bool { credit.load(ordering: .relaxed) > 0 }
+
+        /// Its work begins: now. On the event loop.
+        func begin() { chargedUntil = queue.now() }
+
+        /// Charges the lane for the time since it began, or since this was called last. On the event loop.
+        func charge() { charge(until: queue.now()) }
+
+        fileprivate func begin(at time: Moment) { chargedUntil = time }
+
+        fileprivate func charge(until time: Moment) {
+            credit.wrappingSubtract(Int(clamping: time.since(chargedUntil)), ordering: .relaxed)
+            chargedUntil = time
+        }
+
+        fileprivate func beginTurn() { credit.wrappingAdd(LoopQueue.turn, ordering: .relaxed) }
+
+        /// Who has nothing waiting begins anew: what is left of the turn is not saved, but a debt is paid.
+        fileprivate func rest() {
+            credit.store(min(credit.load(ordering: .relaxed), 0) + LoopQueue.turn, ordering: .relaxed)
+        }
+    }
+
+    private func add(to lane: Lane, _ append: (inout CircularBuffer<@Sendable () -> Void>) -> Void) {
         let isFirst = state.withLock { state in
-            state.waiting.append(body)
+            append(&lane.waiting)
+            if !lane.isInTurn, !lane.waiting.isEmpty {
+                lane.isInTurn = true
+                state.turns.append(lane)
+            }
             defer { state.isScheduled = true }
             return !state.isScheduled
         }
         if isFirst { eventLoop.execute(run) }
-    }
-
-    /// The same for several, in their order.
-    func execute(_ bodies: [@Sendable () -> Void]) {
-        let isFirst = state.withLock { state in
-            state.waiting.append(contentsOf: bodies)
-            defer { state.isScheduled = true }
-            return !state.isScheduled
-        }
-        if isFirst { eventLoop.execute(run) }
-    }
-
-    /// Calls `body` with 0, 1, 2 … until `end` is reached or the queue's share of time is over; where it stopped.
-    func runShare(from start: Int, to end: Int, _ body: (Int) -> Void) -> Int {
-        let since = now()
-        var index = start
-        while index < end {
-            body(index)
-            index += 1
-            if now().since(since) > Self.share { break }
-        }
-        return index
     }
 
     @Sendable
     private func run() {
-        let since = now()
+        let start = now()
+        var time = start
         repeat {
-            guard let body = take() else { return }
-            body()
-        } while now().since(since) <= Self.share
+            guard let lane = nextLane() else { return }
+            if !lane.hasCredit { lane.beginTurn() }
+            lane.begin(at: time)
+            var isEmpty = false
+            while !isEmpty, lane.hasCredit, time.since(start) <= Self.share {
+                guard let body = take(from: lane) else {
+                    isEmpty = true
+                    break
+                }
+                body()
+                time = now()
+                lane.charge(until: time)
+            }
+            putBack(lane)
+        } while time.since(start) <= Self.share
         eventLoop.scheduleTask(in: Self.pause, run)
     }
 
-    /// nil where none is left: then the next one to come wakes the loop.
-    private func take() -> (@Sendable () -> Void)? {
+    /// nil where none has anything left: then the next one to come wakes the loop.
+    private func nextLane() -> Lane? {
         state.withLock { state in
-            let next = state.waiting.popFirst()
-            if next == nil {
-                state.isScheduled = false
-                // The memory of a crowd is given back, a few places are kept for the next ones.
-                if state.waiting.capacity > 1024 { state.waiting = CircularBuffer() }
-            }
+            let next = state.turns.popFirst()
+            if next == nil { state.isScheduled = false }
             return next
+        }
+    }
+
+    private func take(from lane: Lane) -> (@Sendable () -> Void)? { state.withLock { _ in lane.waiting.popFirst() } }
+
+    /// Behind the others where its turn is over, else in front of them, as the sockets come between.
+    private func putBack(_ lane: Lane) {
+        state.withLock { state in
+            guard lane.waiting.isEmpty else {
+                return lane.hasCredit ? state.turns.prepend(lane) : state.turns.append(lane)
+            }
+            lane.isInTurn = false
+            // The memory of a crowd is given back, a few places are kept for the next ones.
+            if lane.waiting.capacity > 1024 { lane.waiting = CircularBuffer() }
+            lane.rest()
         }
     }
 }

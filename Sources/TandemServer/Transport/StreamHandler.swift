@@ -19,6 +19,8 @@ final class StreamHandler: ChannelDuplexHandler {
     private var isInputClosed = false
     /// A long batch has not begun all of its calls: what comes behind it waits, unread.
     private var isBeginning = false
+    /// The client has had its turn: what it sent waits for the next one, and nothing more is read.
+    private var isParked = false
     private var isReadDue = false
 
     init(service: RPCService, session: RPCSession) {
@@ -33,7 +35,9 @@ final class StreamHandler: ChannelDuplexHandler {
         outbox = Outbox(eventLoop: context.eventLoop) { replies in
             let (handler, context) = bound.value
             handler.unanswered -= replies.count
+            handler.session.lane.begin()
             handler.send(replies.compactMap { $0 }, context)
+            handler.session.lane.charge()
         }
     }
 
@@ -54,7 +58,7 @@ final class StreamHandler: ChannelDuplexHandler {
             session.release(bytes)
             context.send(buffer, to: session)
         }
-        guard isInputClosed, unanswered == 0 else { return }
+        guard isInputClosed, unanswered == 0, !isParked else { return }
         context.closeBehindAnswers()
     }
 
@@ -64,31 +68,49 @@ final class StreamHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if isBeginning { isReadDue = true } else { context.read() }
+        if isBeginning || isParked { isReadDue = true } else { context.read() }
     }
 
     private func goOn(_ context: ChannelHandlerContext) {
         // The connection may have ended meanwhile.
         guard outbox != nil else { return }
-        isBeginning = false
+        (isBeginning, isParked) = (false, false)
         handleLines(context)
-        guard !isBeginning, isReadDue else { return }
+        guard !isBeginning, !isParked else { return }
+        // What came before the client's end is answered now, or was no whole message.
+        if isInputClosed { send([], context) }
+        guard isReadDue else { return }
         isReadDue = false
         context.read()
     }
 
     private func handleLines(_ context: ChannelHandlerContext) {
+        guard !isBeginning, !isParked else { return }
+        session.lane.begin()
         while !isBeginning {
+            // Of a client that has had its turn messages wait.
+            guard session.lane.hasCredit || lines.storedBytes == 0 else { return park(context) }
             switch lines.next() {
             case .line(let line):
                 session.noteProgress()
                 let message = line.withUnsafeReadableBytes { service.parse($0, from: session) }
                 handle(message, of: line.readableBytes, context)
+                session.lane.charge()
             case .none:
                 if let refusal = unfinished.note(lines.storedBytes) { end(refusal, context) }
                 return
             case .tooLong: return end(.messageTooLarge(maximum: session.maximumMessageBytes), context)
             }
+        }
+    }
+
+    /// Goes on behind others, where they have something waiting.
+    private func park(_ context: ChannelHandlerContext) {
+        isParked = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        session.lane.execute {
+            let (handler, context) = bound.value
+            handler.goOn(context)
         }
     }
 
