@@ -209,7 +209,8 @@ let package = Package(
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Measures",
+                "TestSupport", "ServerSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI", "Addressing",
+                "Measures",
                 "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),
     ]
