@@ -154,7 +154,11 @@ let package = Package(
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",
-            dependencies: ["Addressing", "EtcdClient", "Ledger", "TandemAPI", "LineFraming", nio, nioHPACK],
+            dependencies: [
+                "Addressing", "CNI", "EtcdClient", "Ledger", "TandemAPI", "TandemServer", "LineFraming",
+                "YAMLDocuments",
+                nio, nioHPACK,
+            ],
             path: "Tests/FuzzTargets", swiftSettings: settings),
         .testTarget(
             name: "FuzzTests", dependencies: ["TestSupport", "FuzzTargets"], exclude: ["Corpus"],
@@ -205,7 +209,8 @@ let package = Package(
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "tandemd", "TandemServer", "TandemAPI", "Addressing", "Measures",
+                "TestSupport", "ServerSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI", "Addressing",
+                "Measures",
                 "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),
     ]

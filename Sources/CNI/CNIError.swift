@@ -1,4 +1,4 @@
-import TandemAPI
+package import TandemAPI
 
 /// An error as the specification has it: JSON on standard output, and an exit status that is not 0.
 public struct CNIError: Error, Sendable, Equatable {
@@ -40,7 +40,7 @@ public struct CNIError: Error, Sendable, Equatable {
     }
 
     /// What the server answered. What may be otherwise later is for the runtime to try again.
-    init(_ error: APIError) {
+    package init(_ error: APIError) {
         self.init(error.isRetryable ? .tryAgainLater : .refused(error.status), error.message)
         guard !error.causes.isEmpty else { return }
         details = error.causes.map { "\($0.field): \($0.message)" }.joined(separator: "; ")

@@ -14,6 +14,13 @@ public struct Plugin {
 
     /// `variable` looks up an environment variable; `read` is asked for the configuration at most once.
     public static func run(variable: (String) -> String?, read: () throws(CNIError) -> [UInt8]) -> Outcome {
+        run(variable: variable, read: read, asking: nil)
+    }
+
+    /// `server` is asked instead of those of the configuration.
+    package static func run(
+        variable: (String) -> String?, read: () throws(CNIError) -> [UInt8], asking server: (any PluginServer)?
+    ) -> Outcome {
         // An error is said in the version that was asked for, as far as that is known.
         var version = CNIVersion.latest
         do throws(CNIError) {
@@ -33,7 +40,7 @@ public struct Plugin {
                         + "cniVersion is \(version.rawValue)")
             }
             let configuration = try NetworkConfiguration(json, version: version, for: invocation.command)
-            let plugin = try Plugin(invocation, configuration)
+            let plugin = try Plugin(invocation, configuration, asking: server)
             return Outcome(output: try plugin.run(), isSuccess: true)
         } catch {
             return Outcome(output: error.json(version), isSuccess: false)
@@ -62,24 +69,29 @@ public struct Plugin {
 
     let invocation: Invocation
     let configuration: NetworkConfiguration
-    let server: ServerConnection
+    let server: any PluginServer
     let node: String
 
-    private init(_ invocation: Invocation, _ configuration: NetworkConfiguration) throws(CNIError) {
+    private init(
+        _ invocation: Invocation, _ configuration: NetworkConfiguration, asking server: (any PluginServer)?
+    ) throws(CNIError) {
         self.invocation = invocation
         self.configuration = configuration
-        let deadline = MonotonicInstant.now.advanced(milliseconds: configuration.ipam.timeoutMilliseconds)
-        server = try ServerConnection(configuration.ipam, deadline: deadline)
+        if let server {
+            self.server = server
+        } else {
+            let deadline = MonotonicInstant.now.advanced(milliseconds: configuration.ipam.timeoutMilliseconds)
+            self.server = try ServerConnection(configuration.ipam, deadline: deadline)
+        }
         if let configured = configuration.ipam.node {
             node = configured
         } else {
-            node = try Self.node(of: server.context.ownCertificate)
+            node = try Self.node(of: self.server.user ?? "")
         }
     }
 
     /// NAME of the user `system:node:NAME`.
-    private static func node(of certificate: PeerCertificate?) throws(CNIError) -> String {
-        let user = certificate?.commonName ?? ""
+    private static func node(of user: String) throws(CNIError) -> String {
         let prefix = "system:node:"
         guard user.hasPrefix(prefix), user.utf8.count > prefix.utf8.count else {
             throw .configuration(

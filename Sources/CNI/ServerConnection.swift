@@ -6,8 +6,8 @@ import TandemAPI
 ///
 /// Every call can be repeated, and at any of them: an attachment's allocation is known again, so that an answer which was
 /// lost on its way is given once more. Not thread-safe; blocks.
-final class ServerConnection {
-    let context: TLSContext
+final class ServerConnection: PluginServer {
+    private let context: TLSContext
     private let servers: [ServerAddress]
     private let deadline: MonotonicInstant
     private var stream: BlockingTLSStream?
@@ -40,7 +40,9 @@ final class ServerConnection {
         }
     }
 
-    /// The value of the answer's `result`. An error that another server or a repetition may cure ends this only when the
+    var user: String? { context.ownCertificate?.commonName }
+
+    /// An error that another server or a repetition may cure ends this only when the
     /// time is up.
     func call(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue {
         var pause = Self.firstPauseMilliseconds
@@ -72,16 +74,14 @@ final class ServerConnection {
             return nil
         }
         let error: APIError
-        do throws(JSONError) {
-            let answer = try JSONValue(parsing: answer)
-            guard isOurs(answer) else {
-                self.stream = nil
-                throw JSONError(.type, at: 0, "it is to a call that was not asked")
+        do throws(CNIError) {
+            switch try ServerAnswer(answer, to: lastID) {
+            case .result(let result): return result
+            case .error(let answered): error = answered
             }
-            if let result = answer["result"] { return result }
-            error = try APIError(decoding: answer["error"] ?? .null)
         } catch {
-            throw CNIError(.decodingFailure, "the server's answer can't be read: \(error)")
+            self.stream = nil
+            throw error
         }
         // A full range is told at once: within a call's time nothing is given back but by chance.
         guard (error.isRetryable && error.reason != "RangeFull") || error.status == .deadlineExceeded else {
@@ -90,11 +90,6 @@ final class ServerConnection {
         if hasOthers { self.stream = nil }
         failures.note(stream.peer, error)
         return nil
-    }
-
-    /// What the server can't make out it refuses without an id.
-    private func isOurs(_ answer: JSONValue) -> Bool {
-        answer["id"] == .number(String(lastID)) || answer["id"] == .null && answer["error"] != nil
     }
 
     private func exchange(

@@ -22,9 +22,12 @@ public final class Engine: Sendable {
     let serviceTurns = Turns()
     let nodeTurns = Turns()
     let podTurns = Turns()
+    /// By a container's turn the turns of the names that allocations for it are for.
     let podArrivals = PodArrivals()
     let newServices = Arrivals()
     let quotas: Quotas
+    /// By a name or an origin the nodes that have allocations for it under way.
+    let podNodes = PodArrivals()
     let verdicts: Verdicts
     /// Other servers append to the log as well.
     private let isShared: Bool
@@ -106,7 +109,7 @@ public final class Engine: Sendable {
         case .listServices(let query): caller.answer(listServices(query))
         case .getNode(let metadata): caller.answer(getNode(metadata))
         case .listNodes(let query): caller.answer(listNodes(query))
-        case .getPod(let metadata): caller.answer(getPod(metadata, onlyNode: caller.onlyNode))
+        case .getPod(let metadata, let node): caller.answer(getPod(metadata, on: node ?? caller.onlyNode))
         case .listPods(let query): caller.answer(listPods(query))
         case .checkNode(let metadata): caller.answer(.success(checkNode(metadata.name).result))
         case .lookupIP(let address): caller.answer(.success(lookup(address).result))

@@ -9,7 +9,7 @@ swift build --package-path . --scratch-path "$build" -c release --sanitize=fuzze
     -Xswiftc -parse-as-library
 program=$(swift build --package-path . --scratch-path "$build" -c release --sanitize=fuzzer --show-bin-path)/fuzz
 committed=$root/Tests/FuzzTests/Corpus
-for target in ${TARGETS:-json envelope lines service pod node address entry protobuf grpc}; do
+for target in ${TARGETS:-json envelope lines service pod node address entry protobuf grpc http yaml cni}; do
     mkdir -p "$build/corpus/$target" "$committed/$target"
     echo "== $target"
     # The last line but one tells how many inputs were tried, and how much of the code they reach.

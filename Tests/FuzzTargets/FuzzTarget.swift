@@ -1,7 +1,7 @@
 /// Everything that reads bytes of strangers, each with what must hold whatever they are. A breach ends the process, so that a
 /// fuzzer sees it.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case json, envelope, lines, service, pod, node, address, entry, protobuf, grpc
+    case json, envelope, lines, service, pod, node, address, entry, protobuf, grpc, http, yaml, cni
 
     public func run(_ input: UnsafeRawBufferPointer) {
         switch self {
@@ -15,6 +15,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .entry: Self.entry(input)
         case .protobuf: Self.protobuf(input)
         case .grpc: Self.grpc(input)
+        case .http: Self.http(input)
+        case .yaml: Self.yaml(input)
+        case .cni: Self.cni(input)
         }
     }
 

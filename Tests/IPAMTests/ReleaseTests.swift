@@ -200,7 +200,7 @@ struct ReleaseTests {
         for _ in 0..<8 { engine.journal.step() }
         #expect(answers.all == [0, 0, hasInterfaces ? 4 : 2])
         #expect(engine.books.pods(origin: "container/c2", after: nil, limit: 9).isEmpty)
-        #expect(engine.podArrivals.names("container/c2") == [])
+        #expect(engine.podArrivals.words("n1/container/c2").isEmpty && engine.podNodes.words("container/c2").isEmpty)
         engine.journal.stop()
     }
 

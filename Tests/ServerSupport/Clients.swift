@@ -88,6 +88,12 @@ public final class LineStream {
         output.next().flatMap { try? JSONValue(parsing: $0) }
     }
 
+    /// A message and its answer, as it came; empty when the connection ended before it.
+    public func exchange(_ line: String) -> String {
+        send(line)
+        return output.next() ?? ""
+    }
+
     /// One call and its answer; nil when the connection ended before it.
     public func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) -> JSONValue? {
         nextID += 1

@@ -79,7 +79,7 @@ struct ClientCall: Sendable {
             }
         case .pod:
             podKeys.firstIndex(of: key).map {
-                ClientCall(call: Call(.getPod, .getPod(pods[$0])), act: .look, object: key)
+                ClientCall(call: Call(.getPod, .getPod(pods[$0], nodeName: nil)), act: .look, object: key)
             }
         case .cooling: nil
         }
@@ -120,7 +120,7 @@ struct ClientCall: Sendable {
             return ClientCall(
                 call: Call(.allocatePodIPs, .allocatePodIPs(request)), act: .allocate, object: object, node: nodeKey)
         case 9:
-            return ClientCall(call: Call(.getPod, .getPod(pods[index])), act: .look, object: object)
+            return ClientCall(call: Call(.getPod, .getPod(pods[index], nodeName: nil)), act: .look, object: object)
         default:
             // Each pod has a name of its own.
             var meta = pods[index]

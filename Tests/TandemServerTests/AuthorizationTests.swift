@@ -30,6 +30,8 @@ struct AuthorizationTests {
         ("AllocateServiceIPs adopt", .allocateServiceIPs, ["service": ["metadata": ["name": "a"]], "adopt": true]),
         ("GetPod n1", .getPod, ["pod": ["metadata": ["name": "p1"]]]),
         ("GetPod n2", .getPod, ["pod": ["metadata": ["name": "p2"]]]),
+        ("GetPod on n1", .getPod, ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n1"]]]),
+        ("GetPod on n2", .getPod, ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n2"]]]),
         ("ListPods", .listPods, [:]),
         ("ListPods n1", .listPods, ["nodeName": "n1"]),
         ("ListPods n2", .listPods, ["nodeName": "n2"]),
@@ -77,7 +79,8 @@ struct AuthorizationTests {
         (
             "node-n1",
             [
-                "rpc.discover", "AllocateNodeCIDRs n1", "GetNode n1", "AllocatePodIPs n1", "GetPod n1", "ListPods n1",
+                "rpc.discover", "AllocateNodeCIDRs n1", "GetNode n1", "AllocatePodIPs n1", "GetPod n1", "GetPod on n1",
+                "ListPods n1",
                 "Release pod n1", "Release attachment", "CheckNode n1",
                 // Other nodes' pods are not there for it: not found, and nothing to release.
                 "GetPod n2", "Release pod n2",

@@ -243,8 +243,18 @@ final class Books: Sendable {
         let first = PodIdentity(origin: identity.origin, ifName: Attachment.defaultInterface)
         func isSamePod(_ other: StoredPod) -> Bool { other.node === pod.node && other.nameKey == pod.nameKey }
         if let main = self.pod(first, on: pod.node.name), isSamePod(main) { return main }
-        // In the order of the interfaces' names.
-        return pods(origin: identity.origin, after: nil, limit: Self.slice).first(where: isSamePod) ?? pod
+        // In the order of the interfaces' names. Where other nodes have many of a container of that ID, its own node's are fewer.
+        let interfaces = pods(origin: identity.origin, after: nil, limit: Self.slice)
+        if interfaces.count < Self.slice || interfaces.contains(where: isSamePod) {
+            return interfaces.first(where: isSamePod) ?? pod
+        }
+        var main = pod
+        pod.node.visitPods { other in
+            let found = other.identity
+            guard found.origin == identity.origin, isSamePod(other) else { return }
+            if found.ifName < main.identity.ifName { main = other }
+        }
+        return main
     }
 
     /// The other nodes that have pods of a name, in the order of their names: of the oldest 1,024 incarnations.

@@ -82,6 +82,29 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
     func pods(after pod: StoredPod?, limit: Int) -> [StoredPod] {
         pods(after: pod.map { NodePods.Place(behind: $0) }, limit: limit)
     }
+
+    /// Calls `body` with each of its pods. O(pods of the node).
+    func visitPods(_ body: (StoredPod) -> Void) {
+        var last: StoredPod?
+        repeat {
+            // A few at a time, as the lock is held meanwhile.
+            let pods = pods(after: last, limit: 256)
+            for pod in pods { body(pod) }
+            last = pods.last
+        } while last != nil
+    }
+
+    /// The newest incarnation of a name that is wanted. O(pods of the node).
+    func newestPod(named metadata: ObjectMeta, where isWanted: (StoredPod) -> Bool) -> StoredPod? {
+        var newest: StoredPod?
+        visitPods { pod in
+            guard pod.version > newest?.version ?? 0, pod.name == metadata.name,
+                pod.namespace == metadata.namespace, isWanted(pod)
+            else { return }
+            newest = pod
+        }
+        return newest
+    }
 }
 
 extension StoredPod {

@@ -59,7 +59,8 @@ extension Engine {
             node.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil || record?.isUIDGiven ?? false
-            let claims = try claimShown(shown.filter { record?.podCIDRs.contains($0) != true }, of: asked.metadata.name)
+            let claims = try claimShown(
+                shown.filter { record?.podCIDRs.contains($0) != true }, of: asked.metadata.name, for: caller)
             let change = try checked(
                 NodeChange(
                     node, claims, shown + kept, isUIDGiven: isUIDGiven,
@@ -85,7 +86,9 @@ extension Engine {
     }
 
     /// CIDRs of any length and place, all or none.
-    private func claimShown(_ shown: [CIDR], of name: String) throws(APIError) -> [Claim] {
+    private func claimShown(
+        _ shown: [CIDR], of name: String, for caller: Caller
+    ) throws(APIError) -> [Claim] {
         var claims: [Claim] = []
         do throws(APIError) {
             for (index, cidr) in shown.enumerated() {
@@ -93,7 +96,7 @@ extension Engine {
                     $0.cluster.contains(cidr) && $0.nodePrefixLength == cidr.prefixLength
                 }
                 if isSubnet {
-                    claims.append(try claim(cidr.family, [cidr], of: name))
+                    claims.append(try claim(cidr.family, [cidr], of: name, for: caller))
                 } else if let cooling = books.claimCoolingCIDR(cidr) {
                     claims.append(cooling)
                 } else if books.isTaken(cidr) {
@@ -122,7 +125,7 @@ extension Engine {
         _ asked: Node, _ requested: [CIDR], by caller: Caller
     ) throws(APIError) -> NodeDecision {
         guard let stored = books.nodes[asked.metadata.name] else {
-            return .change(try newNode(asked, requested: requested))
+            return .change(try newNode(asked, requested: requested, for: caller))
         }
         guard !stored.isReleasing else { throw .nodeReleasing(stored.name) }
         let record = stored.record
@@ -139,7 +142,7 @@ extension Engine {
             uid = asked
         }
         guard !missing.isEmpty || uid != nil else { return .isThere(record) }
-        return .change(try grow(stored, by: missing, requested, uid: uid))
+        return .change(try grow(stored, by: missing, requested, uid: uid, for: caller))
     }
 
     var nodeRules: NodeRules {
@@ -147,9 +150,9 @@ extension Engine {
     }
 
     /// Claims the CIDRs of a node that is not there; its turn is held alone.
-    func newNode(_ asked: Node, requested: [CIDR]) throws(APIError) -> NodeChange {
+    func newNode(_ asked: Node, requested: [CIDR], for caller: Caller) throws(APIError) -> NodeChange {
         guard !pools.nodeCIDR.isEmpty else { throw .noClusterCIDR("nodes can't get pod CIDRs") }
-        let claims = try claim(cluster.podFamilies, requested, of: asked.metadata.name)
+        let claims = try claim(cluster.podFamilies, requested, of: asked.metadata.name, for: caller)
         var node = asked
         node.metadata.uid = asked.metadata.uid ?? environment.uuid()
         node.metadata.creationTimestamp = environment.timestamp()
@@ -162,11 +165,11 @@ extension Engine {
 
     /// Claims CIDRs of further families for a node, and has it take another uid; its turn is held alone.
     func grow(
-        _ stored: StoredNode, by families: [IPFamily], _ requested: [CIDR] = [], uid: String? = nil
+        _ stored: StoredNode, by families: [IPFamily], _ requested: [CIDR] = [], uid: String? = nil, for caller: Caller
     ) throws(APIError) -> NodeChange {
         let record = stored.record
         var node = try record.decoded()
-        let claims = try claim(families, requested, of: stored.name)
+        let claims = try claim(families, requested, of: stored.name, for: caller)
         node.metadata.uid = uid ?? record.uid
         return try checked(
             NodeChange(
@@ -186,11 +189,11 @@ extension Engine {
 
     /// One CIDR of each family, all or none.
     private func claim(
-        _ families: [IPFamily], _ requested: [CIDR], of name: String
+        _ families: [IPFamily], _ requested: [CIDR], of name: String, for caller: Caller
     ) throws(APIError) -> [Claim] {
         var claims: [Claim] = []
         do throws(APIError) {
-            for family in families { claims.append(try claim(family, requested, of: name)) }
+            for family in families { claims.append(try claim(family, requested, of: name, for: caller)) }
         } catch {
             giveBack(claims)
             throw error
@@ -198,7 +201,9 @@ extension Engine {
         return claims
     }
 
-    private func claim(_ family: IPFamily, _ requested: [CIDR], of name: String) throws(APIError) -> Claim {
+    private func claim(
+        _ family: IPFamily, _ requested: [CIDR], of name: String, for caller: Caller
+    ) throws(APIError) -> Claim {
         let pools = pools.nodeCIDR.filter { $0.cluster.family == family }
         guard let index = requested.firstIndex(where: { $0.family == family }) else {
             for pool in pools {
@@ -215,9 +220,10 @@ extension Engine {
         case .claimed: return .subnet(pool, subnet)
         case .taken:
             if let cooling = books.claimCoolingCIDR(subnet) { return cooling }
+            // Of others' objects a node's agent is told nothing.
+            let fault = caller.onlyNode == nil ? books.holderText(of: subnet) : "not free"
             throw .invalid(
-                .node, name: name,
-                [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is \(books.holderText(of: subnet))")])
+                .node, name: name, [.init("spec.podCIDRs[\(index)]", .invalid, "\(subnet) is \(fault)")])
         case .reserved, .outOfRange:
             throw .invalid(
                 .node, name: name,

@@ -8,8 +8,7 @@ import TandemAPI
 extension Engine {
     func adopt(_ asked: Pod, for caller: Caller) throws(APIError) {
         let shown = try podRules.addresses(shownBy: asked)
-        podTurns.take(PodIdentity.turn(of: asked.metadata), on: caller.executor) { turn in
-            let caller = caller.holding(turn)
+        takeName(of: asked, for: caller) { caller in
             self.nodeTurns.take(asked.nodeName, shared: true, on: caller.executor) { turn in
                 self.adopt(asked, shown, attempts: Engine.attempts, for: caller.holding(turn))
             }

@@ -22,22 +22,33 @@ extension Engine {
         } catch {
             return caller.fail(error)
         }
-        // The turns of the name and of the container come before the node's: a release knows one of them, and need not know the
-        // node to come behind this call.
-        let (name, origin) = (PodIdentity.turn(of: asked.pod.metadata), asked.identity.origin)
+        // The turns of the name and of the container come before the node's: a release knows one of them.
+        let (node, origin) = (asked.pod.nodeName, asked.identity.origin)
         guard asked.identity.isAttached else {
-            return podTurns.take(name, on: caller.executor) { turn in
+            return takeName(of: asked.pod, for: caller) { caller in self.takeNode(asked, for: caller) }
+        }
+        let (name, container) = (
+            PodTurn.text(PodTurn.name(asked.pod.metadata), on: node), PodTurn.text(origin, on: node)
+        )
+        podArrivals.enter(container, name)
+        podNodes.enter(origin, node)
+        let caller = caller.finishing {
+            self.podNodes.leave(origin, node)
+            self.podArrivals.leave(container, name)
+        }
+        takeName(of: asked.pod, for: caller) { caller in
+            self.podTurns.take(container, on: caller.executor) { turn in
                 self.takeNode(asked, for: caller.holding(turn))
             }
         }
-        podArrivals.enter(origin, name)
-        let caller = caller.finishing { self.podArrivals.leave(origin, name) }
-        podTurns.take(name, on: caller.executor) { turn in
-            let caller = caller.holding(turn)
-            self.podTurns.take(origin, on: caller.executor) { turn in
-                self.takeNode(asked, for: caller.holding(turn))
-            }
-        }
+    }
+
+    /// Takes the turn of a pod's name on its node, for the caller whom `body` is given.
+    func takeName(of pod: Pod, for caller: Caller, _ body: @escaping @Sendable (Caller) -> Void) {
+        let (name, node) = (PodTurn.name(pod.metadata), pod.nodeName)
+        podNodes.enter(name, node)
+        let caller = caller.finishing { self.podNodes.leave(name, node) }
+        podTurns.take(PodTurn.text(name, on: node), on: caller.executor) { turn in body(caller.holding(turn)) }
     }
 
     private func takeNode(_ asked: AskedPod, for caller: Caller) {
@@ -72,7 +83,7 @@ extension Engine {
                         "node \"\(nodeName)\" has no pod CIDRs and --auto-register-nodes=false: "
                             + "register it with AllocateNodeCIDRs first")
                 }
-                let change = try newNode(Node(metadata: ObjectMeta(name: nodeName)), requested: [])
+                let change = try newNode(Node(metadata: ObjectMeta(name: nodeName)), requested: [], for: caller)
                 return allocate(asked, on: change.node, with: change, attempts: attempts, for: caller)
             }
             // Another pod may have changed it while this call waited.
@@ -80,7 +91,7 @@ extension Engine {
             guard !missing.isEmpty, !node.isReleasing else {
                 return allocate(asked, on: node, with: nil, attempts: attempts, for: caller)
             }
-            let change = try grow(node, by: missing)
+            let change = try grow(node, by: missing, for: caller)
             allocate(asked, on: node, with: change, attempts: attempts, for: caller)
         } catch {
             caller.fail(error)

@@ -15,7 +15,7 @@ struct ReleasedPods: Sendable {
     }
 
     let choice: Choice
-    /// Of this node alone; nil for all that have such pods.
+    /// Of this node alone, where the caller has the turn of the name or of the container; nil for all that have such pods.
     let node: String?
 
     init(_ choice: Choice, on node: String?) {
@@ -34,7 +34,6 @@ struct ReleasedPods: Sendable {
 }
 
 extension Engine {
-    /// The caller holds the turn of the name or of the container.
     func releasePods(_ pods: ReleasedPods, for caller: Caller) {
         let release = PodRelease(pods, of: self, for: caller)
         Pieces(on: caller.executor, release.releaseNext).start()
@@ -44,8 +43,8 @@ extension Engine {
 /// The release of some pods, which may be many, in pieces: each of one node's pods, in one change, under the node's turn, which
 /// others can have between two pieces.
 ///
-/// A piece of one pod shares its node's turn, and has its container's; a larger one has the node's alone. So nobody else changes
-/// a pod meanwhile. One piece runs at a time.
+/// A piece has the turn of its name or container on that node. One of one pod shares its node's turn, and has its container's; a larger
+/// one has the node's alone. So nobody else changes a pod meanwhile. One piece runs at a time.
 private final class PodRelease: Sendable {
     private struct State {
         /// The last pod that was looked at, and whether there is none behind it.
@@ -90,7 +89,7 @@ private final class PodRelease: Sendable {
         let seen = look(after: state.last)
         state.last = seen.last
         state.hasSeenAll = seen.count < Self.looks
-        let byNode = Dictionary(grouping: seen.filter(isWanted)) { $0.node.name }
+        let byNode = Dictionary(grouping: seen.filter(pods.contains)) { $0.node.name }
         // In the order of the pods, whatever that of the dictionary.
         let groups = byNode.values.sorted { $0[0].version < $1[0].version }
         for group in groups {
@@ -110,14 +109,11 @@ private final class PodRelease: Sendable {
             engine.books.pods(named: metadata, after: last?.version ?? 0, limit: Self.looks)
         case .attached(let origin, nil): engine.books.pods(origin: origin, after: last, limit: Self.looks)
         case .attached(let origin, let ifName?):
-            engine.books.pods(PodIdentity(origin: origin, ifName: ifName), after: last, limit: Self.looks)
+            pods.node.map { node in
+                last == nil
+                    ? engine.books.pod(PodIdentity(origin: origin, ifName: ifName), on: node).map { [$0] } ?? [] : []
+            } ?? engine.books.pods(PodIdentity(origin: origin, ifName: ifName), after: last, limit: Self.looks)
         }
-    }
-
-    /// To a node's agent the pods of other nodes are not there.
-    private func isWanted(_ pod: StoredPod) -> Bool {
-        if let onlyNode = caller.onlyNode, pod.node.name != onlyNode { return false }
-        return pods.contains(pod)
     }
 
     // MARK: A piece
@@ -126,9 +122,27 @@ private final class PodRelease: Sendable {
 
     private func release(_ piece: [StoredPod], _ done: @escaping Done) {
         guard let pod = piece.first else { return done(.success(())) }
-        guard case .named = pods.choice, piece.count == 1, pod.identity.isAttached else { return takeNode(piece, done) }
-        engine.podTurns.take(pod.identity.origin, on: caller.executor) { turn in
-            self.takeNode(piece) { result in
+        guard pods.node == nil else { return takeContainer(piece, done) }
+        let name =
+            switch pods.choice {
+            case .named(let metadata), .unattached(let metadata): PodTurn.name(metadata)
+            case .attached(let origin, _): origin
+            }
+        take(name, on: pod.node.name, done) { self.takeContainer(piece, $0) }
+    }
+
+    private func takeContainer(_ piece: [StoredPod], _ done: @escaping Done) {
+        let (pod, identity) = (piece[0], piece[0].identity)
+        guard case .named = pods.choice, piece.count == 1, identity.isAttached else { return takeNode(piece, done) }
+        take(identity.origin, on: pod.node.name, done) { self.takeNode(piece, $0) }
+    }
+
+    /// Runs `body` with a turn in hand, which goes back when that is done.
+    private func take(
+        _ name: String, on node: String, _ done: @escaping Done, _ body: @escaping @Sendable (@escaping Done) -> Void
+    ) {
+        engine.podTurns.take(PodTurn.text(name, on: node), on: caller.executor) { turn in
+            body { result in
                 turn.giveBack()
                 done(result)
             }

@@ -19,19 +19,26 @@ extension Engine {
         return .success(.node(stored.served))
     }
 
-    /// Of several incarnations under one name the newest, unless a uid says which; for a node's agent, of those on its node. Of a pod's
+    /// Of several incarnations under one name the newest, unless a uid says which; with a node, of those that are there. Of a pod's
     /// interfaces the first one's allocation is the pod's: eth0's, where it has one.
-    func getPod(_ metadata: ObjectMeta, onlyNode: String?) -> Result<CallResult, APIError> {
+    func getPod(_ metadata: ObjectMeta, on node: String?) -> Result<CallResult, APIError> {
         func isWanted(_ pod: StoredPod) -> Bool {
-            (metadata.uid == nil || pod.uid == metadata.uid) && (onlyNode == nil || pod.node.name == onlyNode)
+            (metadata.uid == nil || pod.uid == metadata.uid) && (node == nil || pod.node.name == node)
         }
         do throws(APIError) {
-            // Nearly always the newest; or one that is known by its name and uid. Else all are looked at.
-            var found = books.newestPod(named: metadata).flatMap { isWanted($0) ? $0 : nil }
-            if found == nil { found = try books.newestPod(named: metadata, where: isWanted) }
+            // Nearly always the newest. Else all are looked at: of the name, or of the node, whose agent's call is not to depend on how
+            // many of the name others have.
+            let newest = books.newestPod(named: metadata)
+            var found = newest.flatMap { isWanted($0) ? $0 : nil }
+            if found == nil, newest != nil {
+                found =
+                    if let node { books.nodes[node]?.newestPod(named: metadata, where: isWanted) } else {
+                        try books.newestPod(named: metadata, where: isWanted)
+                    }
+            }
             guard let found else { throw .notFound(.pod, name: metadata.name) }
             let pod = books.mainInterface(of: found)
-            let others = onlyNode == nil ? books.nodes(ofPodsNamed: metadata, but: pod.node.name) : []
+            let others = node == nil ? books.nodes(ofPodsNamed: metadata, but: pod.node.name) : []
             return .success(.pod(pod.shown, others: others))
         } catch {
             return .failure(error)

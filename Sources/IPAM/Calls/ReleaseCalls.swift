@@ -10,29 +10,73 @@ extension Engine {
         switch target {
         case .service(let metadata): release(service: metadata, for: caller)
         case .node(let metadata, let force): release(node: metadata, force: force, for: caller)
-        // The name's or the container's turn comes first: an allocation that came before is over then, whatever node it is on,
-        // and none comes between.
         case .pod(let metadata, let node):
-            podTurns.take(PodIdentity.turn(of: metadata), on: caller.executor) { turn in
-                self.releasePods(ReleasedPods(.named(metadata), on: node), for: caller.holding(turn))
-            }
+            release(.named(metadata), PodTurn.name(metadata), on: node ?? caller.onlyNode, for: caller)
         case .attachment(let attachment):
             let origin = PodIdentity.origin(containerID: attachment.containerID)
-            let pods = ReleasedPods(.attached(origin: origin, ifName: attachment.ifName), on: attachment.nodeName)
-            afterArrivals(of: origin, for: caller) {
-                self.podTurns.take(origin, on: caller.executor) { turn in
-                    guard let pod = self.unattached(insteadOf: attachment) else {
-                        return self.releasePods(pods, for: caller.holding(turn))
-                    }
-                    // A name's turn is never waited for with a container's in hand.
-                    turn.giveBack()
-                    self.podTurns.take(PodIdentity.turn(of: pod), on: caller.executor) { turn in
-                        self.releasePods(
-                            ReleasedPods(.unattached(pod), on: attachment.nodeName), for: caller.holding(turn))
-                    }
+            let choice = ReleasedPods.Choice.attached(origin: origin, ifName: attachment.ifName)
+            guard let node = attachment.nodeName, attachment.podUID != nil else {
+                return release(choice, origin, on: attachment.nodeName ?? caller.onlyNode, for: caller)
+            }
+            takeTurn(origin, on: node, for: caller) { turn in
+                guard let pod = self.unattached(insteadOf: attachment) else {
+                    return self.releasePods(ReleasedPods(choice, on: node), for: caller.holding(turn))
                 }
+                // A name's turn is never waited for with a container's in hand.
+                turn.giveBack()
+                self.release(.unattached(pod), PodTurn.name(pod), on: node, for: caller)
             }
         }
+    }
+
+    // MARK: Pods
+
+    /// The name's or the container's turn comes first: an allocation that came before is over then. `name` is that of `PodTurn`, or the
+    /// origin.
+    private func release(_ choice: ReleasedPods.Choice, _ name: String, on node: String?, for caller: Caller) {
+        if let node {
+            return takeTurn(name, on: node, for: caller) { turn in
+                self.releasePods(ReleasedPods(choice, on: node), for: caller.holding(turn))
+            }
+        }
+        // On each node that has such an allocation under way; then of all, each piece under the turn of its node's.
+        oneByOne(podNodes.words(name)) { node, next in
+            self.takeTurn(name, on: node, for: caller) { turn in
+                turn.giveBack()
+                next()
+            }
+        } then: {
+            self.releasePods(ReleasedPods(choice, on: nil), for: caller)
+        }
+    }
+
+    /// Takes the turn of a name or of a container on a node, once every allocation for the container that came before is over.
+    private func takeTurn(
+        _ name: String, on node: String, for caller: Caller, _ body: @escaping @Sendable (Turn) -> Void
+    ) {
+        let name = PodTurn.text(name, on: node)
+        oneByOne(podArrivals.words(name)) { arrival, next in
+            // Behind those of the name that came before; none of them is held up by this call.
+            self.podTurns.take(arrival, on: caller.executor) { turn in
+                turn.giveBack()
+                next()
+            }
+        } then: {
+            self.podTurns.take(name, on: caller.executor, body)
+        }
+    }
+
+    /// Has `wait` call `next` for each of the words, one after the other, and then runs `body`.
+    private func oneByOne(
+        _ words: [String], _ wait: @escaping @Sendable (String, _ next: @escaping @Sendable () -> Void) -> Void,
+        then body: @escaping @Sendable () -> Void
+    ) {
+        guard !words.isEmpty else { return body() }
+        let left = Mutex(words[...])
+        Pieces(on: nil) { pieces in
+            guard let word = left.withLock({ $0.popFirst() }) else { return body() }
+            wait(word, pieces.next)
+        }.start()
     }
 
     /// The pod that goes in an attachment's place: the node holds nothing of that, and has the pod of the uid without any. O(pods of
@@ -76,22 +120,5 @@ extension Engine {
             }
             caller.answer(outcome.result(result))
         }
-    }
-}
-
-extension Engine {
-    /// Runs `body` once every allocation for the container that came before is over.
-    func afterArrivals(of origin: String, for caller: Caller, _ body: @escaping @Sendable () -> Void) {
-        let names = podArrivals.names(origin)
-        guard !names.isEmpty else { return body() }
-        let left = Mutex(names[...])
-        Pieces(on: nil) { pieces in
-            guard let name = left.withLock({ $0.popFirst() }) else { return body() }
-            // Behind those of the name that came before; none of them is held up by this call.
-            self.podTurns.take(name, on: caller.executor) { turn in
-                turn.giveBack()
-                pieces.next()
-            }
-        }.start()
     }
 }

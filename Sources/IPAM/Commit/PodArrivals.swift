@@ -1,25 +1,25 @@
 import Synchronization
 
-/// Allocations under way by container: the turns of the names that they are for, so that a release of the container, which knows
-/// no name, comes behind them though they still wait for those. Thread-safe, O(1).
+/// Allocations under way, each noted by a word and a key by which a release finds it that does not know the word: so the release comes
+/// behind allocations that were first, though they still wait. Thread-safe, O(1).
 final class PodArrivals: Sendable {
-    private let names = ShardedMap<String, [String: Int]>()
+    private let words = ShardedMap<String, [String: Int]>()
 
-    func enter(_ origin: String, _ name: String) {
-        names.update(origin) { names in
-            if names == nil { names = [:] }
-            names?[name, default: 0] += 1
+    func enter(_ key: String, _ word: String) {
+        words.update(key) { words in
+            if words == nil { words = [:] }
+            words?[word, default: 0] += 1
         }
     }
 
-    func leave(_ origin: String, _ name: String) {
-        names.update(origin) { names in
-            guard let count = names?[name] else { return }
-            names?[name] = count > 1 ? count - 1 : nil
-            if names?.isEmpty ?? false { names = nil }
+    func leave(_ key: String, _ word: String) {
+        words.update(key) { words in
+            guard let count = words?[word] else { return }
+            words?[word] = count > 1 ? count - 1 : nil
+            if words?.isEmpty ?? false { words = nil }
         }
     }
 
-    /// O(names); nearly always one or none.
-    func names(_ origin: String) -> [String] { names[origin].map { Array($0.keys) } ?? [] }
+    /// Each once. O(words); nearly always one or none.
+    func words(_ key: String) -> [String] { words[key].map { Array($0.keys) } ?? [] }
 }

@@ -40,9 +40,16 @@ struct PodIdentity: Sendable, Hashable {
     var containerID: String? { isAttached ? String(origin.dropFirst(Self.containers.count)) : nil }
 
     private static let containers = "container/"
+}
 
-    /// The turn of all pods of one name; containers have turns of their own, by their origins.
-    static func turn(of metadata: ObjectMeta) -> String { "name/\(metadata.namespace)/\(metadata.name)" }
+/// The names of pods' turns: of a pod's name, and of a container by its origin, each within one node, as identities are. So what one node's
+/// agent asks for never waits for what another's does.
+enum PodTurn {
+    /// A name on any node.
+    static func name(_ metadata: ObjectMeta) -> String { "name/\(metadata.namespace)/\(metadata.name)" }
+
+    /// `name` is one of those, or an origin. No node's name has a slash.
+    static func text(_ name: String, on node: String) -> String { "\(node)/\(name)" }
 }
 
 /// A pod's key in the log and the tables: `@node/` and its identity; before 1.1 the identity alone, which was one for all nodes. No

@@ -11,7 +11,8 @@ public struct Call: Sendable {
         case getNode(ObjectMeta)
         case listNodes(ListQuery)
         case allocatePodIPs(PodRequest)
-        case getPod(ObjectMeta)
+        /// With a node, of that alone.
+        case getPod(ObjectMeta, nodeName: String?)
         case listPods(ListQuery)
         case release(Release)
         case checkNode(ObjectMeta)

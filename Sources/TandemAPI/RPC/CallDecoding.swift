@@ -147,7 +147,7 @@ private struct CallMembers {
         case .getNode: .getNode(try needed(node, .node, method).metadata)
         case .listNodes: .listNodes(query)
         case .allocatePodIPs: .allocatePodIPs(try podRequest())
-        case .getPod: .getPod(try needed(pod, .pod, method).inNamespace.metadata)
+        case .getPod: try podToGet()
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
         case .checkNode: .checkNode(try needed(node, .node, method).metadata)
@@ -155,6 +155,11 @@ private struct CallMembers {
         case .getPools: .getPools(query)
         case .discover: .discover
         }
+    }
+
+    private func podToGet() throws(APIError) -> Call.Body {
+        let pod = try needed(pod, .pod, .getPod).inNamespace
+        return .getPod(pod.metadata, nodeName: pod.nodeName.isEmpty ? nil : pod.nodeName)
     }
 
     private func podRequest() throws(APIError) -> PodRequest {

@@ -37,12 +37,13 @@ extension Call {
         case .allocateNodeCIDRs(let node): CallTarget(nodeName: node.metadata.name)
         case .getNode(let metadata), .checkNode(let metadata): CallTarget(nodeName: metadata.name)
         case .allocatePodIPs(let request): CallTarget(nodeName: request.pod.nodeName)
+        case .getPod(_, let node): CallTarget(nodeName: node)
         case .listPods(let query): CallTarget(nodeName: query.nodeName)
         case .release(.service): CallTarget(released: .service)
         case .release(.pod(_, let node)): CallTarget(released: .pod, nodeName: node)
         case .release(.attachment(let attachment)): CallTarget(released: .attachment, nodeName: attachment.nodeName)
         case .release(.node): CallTarget(released: .node)
-        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .getPod, .lookupIP,
+        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
             .getPools, .discover:
             CallTarget()
         }
@@ -57,10 +58,10 @@ extension CallTarget {
         var reader = params
         switch method {
         case .allocateNodeCIDRs, .getNode, .checkNode: try? scan(["node", "metadata", "name"], &reader)
-        case .allocatePodIPs: try? scan(["pod", "spec", "nodeName"], &reader)
+        case .allocatePodIPs, .getPod: try? scan(["pod", "spec", "nodeName"], &reader)
         case .listPods: try? scan(["nodeName"], &reader)
         case .release: try? scanKinds(&reader)
-        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .getPod, .lookupIP,
+        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
             .getPools, .discover:
             break
         }

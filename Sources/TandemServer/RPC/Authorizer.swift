@@ -81,7 +81,7 @@ enum Authorizer {
         switch method {
         case .allocateNodeCIDRs, .allocatePodIPs: target().nodeName == node && !target().isAdoption
         case .getNode, .listPods, .checkNode: target().nodeName == node
-        case .getPod: true
+        case .getPod: (target().nodeName ?? node) == node
         case .release:
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
         default: false

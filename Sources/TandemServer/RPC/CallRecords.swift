@@ -92,7 +92,7 @@ extension Call {
         case .allocateNodeCIDRs(let node): "Node \(node.metadata.name)"
         case .getNode(let metadata), .checkNode(let metadata), .release(.node(let metadata, _)): "Node \(metadata.name)"
         case .allocatePodIPs(let request): "Pod \(request.pod.metadata.path)"
-        case .getPod(let metadata), .release(.pod(let metadata, _)): "Pod \(metadata.path)"
+        case .getPod(let metadata, _), .release(.pod(let metadata, _)): "Pod \(metadata.path)"
         case .release(.attachment(let attachment)):
             "attachment \(attachment.containerID)/\(attachment.ifName ?? "*")"
         case .lookupIP(let address): address.description

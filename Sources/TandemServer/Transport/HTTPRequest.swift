@@ -1,34 +1,34 @@
-import NIOHTTP1
+package import NIOHTTP1
 
 /// What a client asks for over HTTP/1.1: its request line, and of its headers those that matter here.
-struct HTTPRequest: Sendable, Equatable {
-    enum Body: Sendable, Equatable {
+package struct HTTPRequest: Sendable, Equatable {
+    package enum Body: Sendable, Equatable {
         case bytes(Int)
         case chunked
     }
 
-    enum Expectation: Sendable, Equatable { case none, toContinue, unknown }
+    package enum Expectation: Sendable, Equatable { case none, toContinue, unknown }
 
-    var method: HTTPMethod
+    package var method: HTTPMethod
     /// A path with its query, whatever form it came in; `*` with OPTIONS, a host and port with CONNECT. ASCII.
-    var target: String
+    package var target: String
     /// Of 1.1 or later minor versions; else 1.0.
-    var isVersion11: Bool
-    var isKeepAlive: Bool
-    var body: Body
-    var expectation: Expectation
+    package var isVersion11: Bool
+    package var isKeepAlive: Bool
+    package var body: Body
+    package var expectation: Expectation
     /// ASCII; empty where it is not.
-    var contentType: String?
-    var contentEncoding: String?
-    var userAgent: String?
+    package var contentType: String?
+    package var contentEncoding: String?
+    package var userAgent: String?
 
     var path: Substring { target.prefix { $0 != "?" } }
 }
 
 /// Why a request can't be read: the connection ends with this answer, as nobody knows where the next request begins.
-struct HTTPFault: Error, Sendable, Equatable {
-    var status: HTTPResponseStatus
-    var message: String
+package struct HTTPFault: Error, Sendable, Equatable {
+    package var status: HTTPResponseStatus
+    package var message: String
 
     static func bad(_ message: String) -> HTTPFault { HTTPFault(status: .badRequest, message: message) }
 

@@ -1,11 +1,11 @@
-import NIOCore
+package import NIOCore
 
 /// Cuts a stream of bytes into HTTP/1.1's requests by RFC 9112, as strictly as it lets a server be: whatever two readers could
 /// take for two different things is a fault. Each byte is looked at once, however it arrives.
 ///
 /// `Upgrade` is passed over, as a server may: the request is one of HTTP/1.1.
-struct HTTPRequestReader: Sendable {
-    enum Next: Sendable, Equatable {
+package struct HTTPRequestReader: Sendable {
+    package enum Next: Sendable, Equatable {
         /// Nothing more can be told until bytes come.
         case none
         case request(HTTPRequest)
@@ -18,7 +18,7 @@ struct HTTPRequestReader: Sendable {
 
     /// Of a request line with its headers, and of the trailers behind a body: they are kept before anybody looks at a
     /// certificate.
-    static let maximumHeadBytes = 16 << 10
+    package static let maximumHeadBytes = 16 << 10
     static let maximumHeaders = 256
     /// Of a chunk's length with what a client says beside it.
     private static let maximumChunkLine = 1 << 10
@@ -43,8 +43,10 @@ struct HTTPRequestReader: Sendable {
     private var bytesLeft = Self.maximumHeadBytes
     private var linesLeft = Self.maximumHeaders
 
+    package init() {}
+
     /// Memory that what is not read yet takes, in bytes.
-    var storedBytes: Int { buffer.storageCapacity }
+    package var storedBytes: Int { buffer.storageCapacity }
 
     /// Lets go of everything, and takes nothing more.
     mutating func close() {
@@ -52,7 +54,7 @@ struct HTTPRequestReader: Sendable {
         buffer = ByteBuffer()
     }
 
-    mutating func append(_ bytes: ByteBuffer) {
+    package mutating func append(_ bytes: ByteBuffer) {
         if case .broken = state { return }
         if buffer.readableBytes == 0 {
             buffer = bytes
@@ -63,7 +65,7 @@ struct HTTPRequestReader: Sendable {
         }
     }
 
-    mutating func next() -> Next {
+    package mutating func next() -> Next {
         do throws(HTTPFault) {
             while true {
                 if let next = try step() { return next }
@@ -180,6 +182,8 @@ struct HTTPRequestReader: Sendable {
         }
         var length = newline - buffer.readerIndex
         searched = 0
+        // Before how it ends, as where it comes in pieces its end is not waited for.
+        guard length <= maximum + 1 else { throw fault }
         if length > 0, buffer.getInteger(at: newline - 1, as: UInt8.self) == UInt8(ascii: "\r") {
             length -= 1
         } else if strictly {
