@@ -3,17 +3,17 @@ import Logging
 import Measures
 import TandemAPI
 
-/// What is written down of calls: a line in the log of each that was refused (of those that met a limit, one a second for
-/// all, unless the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never
-/// blocks.
+/// What is written down of calls: a line in the log of those that were refused (one a second for each cause and caller, unless
+/// the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never blocks.
 struct CallRecords: Sendable {
     let logger: Logger
     /// nil where none is kept.
     let audit: AuditLog?
-    private let tally = RefusalTally()
+    private let lines: LineLimits
 
-    init(logger: Logger, audit: AuditLog?) {
+    init(logger: Logger, lines: LineLimits = LineLimits(), audit: AuditLog?) {
         self.logger = logger
+        self.lines = lines
         self.audit = audit
     }
 
@@ -36,9 +36,9 @@ struct CallRecords: Sendable {
         let level = error.status.logLevel(of: method)
         guard level >= logger.logLevel else { return }
         var metadata: Logger.Metadata = [:]
-        if error.isOverload, logger.logLevel > .debug {
-            guard let calls = tally.note(.now()) else { return }
-            metadata["calls"] = "\(calls)"
+        if logger.logLevel > .debug {
+            guard let line = lines.note(error.reason, session.lineCaller) else { return }
+            metadata = line.metadata("calls")
         }
         metadata["status"] = "\(error.status.name)"
         metadata["reason"] = "\(error.reason)"

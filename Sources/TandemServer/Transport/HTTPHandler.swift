@@ -199,6 +199,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         buffer.writeHTTP(
             answer, headOnly: request?.method == .HEAD,
             request?.connection(keepsAlive: keepsAlive) ?? .close)
+        session.noteIfStranger(calls: 1)
         context.send(buffer, to: session)
         answered(context, keepsAlive: keepsAlive)
     }
