@@ -122,7 +122,9 @@ public final class Server: Service {
     public func run() async throws {
         // Trapped before anybody can know that the server is there: the signal's own effect is to end it.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
+        let auditHangups = await UnixSignalsSequence(trapping: .sighup)
         async let _ = certificates.run(hangups)
+        async let _ = records.audit?.follow(on: auditHangups)
         async let _ = audit.run()
         async let _ = BackgroundThaw(engine).run()
         health.enter(.serving)

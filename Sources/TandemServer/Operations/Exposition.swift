@@ -40,9 +40,14 @@ struct Exposition: Sendable {
             lines.suppressedLines)
         metrics.add(audit.status)
         if let auditLog {
+            let losses = auditLog.losses
             metrics.add(
                 "tandem_audit_dropped_entries_total", .counter,
-                "Audit entries that were dropped as the disk was too slow.", auditLog.dropped)
+                "Entries that are missing in the audit log: too many waited, or they could not be written.",
+                [([("cause", "queue")], String(losses.dropped)), ([("cause", "write")], String(losses.unwritten))])
+            metrics.add(
+                "tandem_audit_file_errors_total", .counter,
+                "Attempts to write the audit log, to move it aside or to open it again that failed.", losses.errors)
         }
         ProcessStatistics.add(to: &metrics)
         return metrics.text

@@ -21,15 +21,27 @@ struct CallRecords: Sendable {
     func note(
         _ request: RPCRequest, _ method: Method?, _ session: RPCSession, _ outcome: Result<CallResult, APIError>
     ) {
-        // A client without a certificate changes nothing, and there is no end of what it may ask.
-        if let audit, let method, request.wouldChange, let identity = session.identity {
-            audit.note(
-                AuditLog.Entry(
-                    time: Timestamp.now(), method: method, id: request.id, identity: identity,
-                    peer: session.peerText, object: (try? request.call.get())?.object ?? "",
-                    outcome: outcome.map(\.effect)))
-        }
+        if let audit { note(in: audit, request, method, session, outcome) }
         if let error = outcome.failure { noteRefused(request, method, session, error) }
+    }
+
+    private func note(
+        in audit: AuditLog, _ request: RPCRequest, _ method: Method?, _ session: RPCSession,
+        _ outcome: Result<CallResult, APIError>
+    ) {
+        // A client without a certificate changes nothing, and there is no end of what it may ask.
+        guard let method, let identity = session.identity, audit.policy == .all || request.wouldChange else { return }
+        var calls = 1
+        if let error = outcome.failure, error.isOfCaller {
+            guard let line = audit.refusals.note(method.rawValue, session.lineCaller) else { return }
+            calls = line.count
+        }
+        let call = try? request.call.get()
+        audit.note(
+            AuditLog.Entry(
+                time: Timestamp.now(), method: method, id: request.id, identity: identity, peer: session.peerText,
+                calls: calls, isDryRun: call?.isDryRun ?? false, object: call?.object ?? "",
+                outcome: outcome.map(\.effect)))
     }
 
     func noteRefused(_ request: RPCRequest?, _ method: Method?, _ session: RPCSession, _ error: APIError) {
@@ -68,6 +80,11 @@ extension APIError.Status {
     }
 }
 
+extension APIError {
+    /// Who asks may not, whatever he asks for.
+    fileprivate var isOfCaller: Bool { status == .permissionDenied || status == .unauthenticated }
+}
+
 extension APIError.Status {
     private static let looks: Set<Method> = [.getService, .getNode, .getPod]
 }
@@ -77,8 +94,7 @@ extension RPCRequest {
     fileprivate var wouldChange: Bool {
         switch call {
         case .success(let call): call.isChange
-        case .failure(let error):
-            method?.isChange ?? false && (error.status == .permissionDenied || error.status == .unauthenticated)
+        case .failure(let error): method?.isChange ?? false && error.isOfCaller
         }
     }
 }
