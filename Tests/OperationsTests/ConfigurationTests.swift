@@ -137,7 +137,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 45)
+        #expect(Self.flags.count == 46)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])
