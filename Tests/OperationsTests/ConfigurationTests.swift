@@ -39,6 +39,7 @@ struct ConfigurationTests {
             "log-format": "json", "max-connections": "100", "handshake-timeout": "3", "idle-timeout": "60",
             "max-buffered-bytes": "16777216",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
+            "audit-policy": "all",
         ]
     }
 
