@@ -1,3 +1,4 @@
+import Glibc
 import IPAM
 import Ledger
 import Logging
@@ -12,6 +13,8 @@ public enum Daemon {
         let logger = Logs.logger(configuration)
         defer { Logs.flush() }
         OpenFiles.raiseLimit()
+        // A file that may not grow further is an error like any other of a disk, not the end.
+        signal(SIGXFSZ, SIG_IGN)
         let levelSignals = await LogLevelSignals(Logs.level, logger)
         let server = try await Server.start(configuration, logger: logger)
         let group = ServiceGroup(

@@ -33,7 +33,8 @@ public final class Server: Service {
     /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         ProcessStatistics.begin()
-        let connections = try Startup.connections(configuration, logger)
+        let lines = LineLimits()
+        let connections = try Startup.connections(configuration, lines, logger)
         let certificates = try Startup.certificates(configuration, logger)
         let memory = MemoryWatch(limit: configuration.memoryLimit ?? MemoryWatch.defaultLimit(), logger)
         let (engine, sharedLog) = try Startup.engine(configuration, memory, logger)
@@ -46,12 +47,13 @@ public final class Server: Service {
         }
         let calls = CallMetrics()
         let budget = BufferBudget(maximumBytes: configuration.limits.bufferedBytes(of: memory.limit))
-        let records = try Startup.records(configuration, logger)
+        let records = try Startup.records(configuration, lines, logger)
         let audit = BackgroundAudit(engine, logger)
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
         let exposition = Exposition(
             engine: engine, calls: calls, connections: connections, budget: budget, health: health,
-            certificates: certificates, auditLog: records.audit, audit: audit, memory: memory, sharedLog: sharedLog)
+            certificates: certificates, auditLog: records.audit, audit: audit, memory: memory, sharedLog: sharedLog,
+            lines: lines)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
@@ -64,10 +66,10 @@ public final class Server: Service {
                 exposition.text()
             }, connections: connections,
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil,
-            failures: HandshakeFailures(connections.metrics, logger), logger: logger)
+            failures: HandshakeFailures(connections.metrics, lines, logger), logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
-            let listener = try await Startup.bind(configuration, group, setup, connections, logger)
+            let listener = try await Startup.bind(configuration, group, setup, connections, lines, logger)
             return Server(
                 configuration, engine, service, group, listener, connections, health, records, certificates, audit,
                 memory, logger)
@@ -124,7 +126,9 @@ public final class Server: Service {
     public func run() async throws {
         // Trapped before anybody can know that the server is there: the signal's own effect is to end it.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
+        let auditHangups = await UnixSignalsSequence(trapping: .sighup)
         async let _ = certificates.run(hangups)
+        async let _ = records.audit?.follow(on: auditHangups)
         async let _ = audit.run()
         async let _ = memory.run()
         async let _ = BackgroundThaw(engine).run()

@@ -66,10 +66,12 @@ enum Startup {
         }
     }
 
-    static func records(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CallRecords {
+    static func records(
+        _ configuration: ServerConfiguration, _ lines: LineLimits, _ logger: Logger
+    ) throws -> CallRecords {
         do throws(RotatingFile.SystemError) {
             return CallRecords(
-                logger: logger,
+                logger: logger, lines: lines,
                 audit: try configuration.audit.map { settings throws(RotatingFile.SystemError) in
                     try AuditLog(settings, logger: logger)
                 })
@@ -82,7 +84,7 @@ enum Startup {
     /// The connections that are let in: fewer than the flag says where the process may not open so many files. Throws where
     /// hardly any could be.
     static func connections(
-        _ configuration: ServerConfiguration, _ logger: Logger
+        _ configuration: ServerConfiguration, _ lines: LineLimits, _ logger: Logger
     ) throws(ConfigurationFault) -> Connections {
         let (asked, limit) = (configuration.limits.connections, OpenFiles.limit)
         let room = OpenFiles.room(eventLoops: configuration.eventLoops, limit: limit)
@@ -101,21 +103,24 @@ enum Startup {
                     "connections": "\(maximum)", "maxConnections": "\(asked)", "openFilesLimit": "\(limit)",
                 ])
         }
-        return Connections(maximum: maximum, logger)
+        return Connections(maximum: maximum, lines, logger)
     }
 
     static func bind(
         _ configuration: ServerConfiguration, _ group: MultiThreadedEventLoopGroup, _ setup: ConnectionSetup,
-        _ connections: Connections, _ logger: Logger
+        _ connections: Connections, _ lines: LineLimits, _ logger: Logger
     ) async throws -> any Channel {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        AcceptPause(connections.metrics.acceptPauses, logger))
+                        AcceptPause(connections.metrics.acceptPauses, lines, logger))
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptGate(maximum: connections.maximum + OpenFiles.connectionsWithoutPlace))
                 }
             }
             .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.maxMessagesPerRead, value: UInt(OpenFiles.acceptedAtOnce))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             // Who has said all he wants to say still gets his answers.

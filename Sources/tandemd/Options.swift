@@ -332,10 +332,19 @@ struct LogOptions: ParsableArguments {
         name: .customLong("audit-log-maxbackup"), help: "How many older audit log files are kept. (default: 10)")
     var auditLogMaxBackup: String?
 
+    @Option(
+        name: .customLong("audit-policy"),
+        help: """
+            changes: calls that change something are in the audit log; all: reads and dry runs as well, but never those of who \
+            shows no certificate. (default: changes)
+            """, completion: .list(["changes", "all"]))
+    var auditPolicy: String?
+
     var settings: [String: String] {
         [
             "log-level": logLevel, "log-format": logFormat, "audit-log-path": auditLogPath,
             "audit-log-maxsize": auditLogMaxSize, "audit-log-maxbackup": auditLogMaxBackup,
+            "audit-policy": auditPolicy,
         ].compactMapValues { $0 }
     }
 }

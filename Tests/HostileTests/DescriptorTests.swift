@@ -1,4 +1,5 @@
 import Foundation
+import NIOCore
 import ServerSupport
 import TandemAPI
 import TestSupport
@@ -22,19 +23,12 @@ struct DescriptorTests {
         #expect(
             warning["maxConnections"] == "10000" && warning["openFilesLimit"] == "100"
                 && warning["connections"] == "33")
-        var held = try (0..<32).map { _ in try #require(TCPSocket(port: server.port)) }
-        // The last connection that there can be: there are files left for everything else.
+        let held = try (0..<33).map { _ in try #require(TCPSocket(port: server.port)) }
+        // One more than there can be, in the place of the oldest: there are files left for everything else.
         let backup = Curl(port: server.port).request("/backup", ["-o", "/dev/null", "-D", "-"])
         #expect(backup.status == 200)
-        // It may take the server a moment to see that curl has gone.
-        for _ in 0..<1_000 {
-            guard let socket = TCPSocket(port: server.port), !socket.isClosed(within: 1) else { continue }
-            held.append(socket)
-            break
-        }
-        #expect(held.count == 33)
-        #expect(try #require(TCPSocket(port: server.port)).isClosed(within: 20))
-        held.removeAll()
+        #expect(held[0].isClosed(within: 20))
+        #expect(!held[32].isClosed(within: 1))
         #expect(server.stop() == 0)
         #expect(!server.log.text.contains("can't be accepted"))
     }
@@ -120,5 +114,127 @@ struct DescriptorTests {
         // Behind the name, which may hold anything, the 12th and 13th.
         let fields = line[try #require(line.lastIndex(of: ")"))...].split(separator: " ")
         return try #require(Int(fields[12])) + #require(Int(fields[13]))
+    }
+}
+
+/// What a server does beside serving, while connections take every descriptor that they may have.
+@Suite("Descriptors under load", .serialized)
+struct DescriptorLoadTests {
+    /// Connections that come without a pause, each to be refused or in another's place, and stay as long as they may.
+    private final class Flood: @unchecked Sendable {
+        // Proof: the sockets are the flood's own thread's, once it is there.
+        private var sockets: [TCPSocket] = []
+        private let isDone = DispatchSemaphore(value: 0)
+        private let hasEnded = DispatchSemaphore(value: 0)
+
+        init(port: Int) {
+            Thread.detachNewThread { [self] in
+                while isDone.wait(timeout: .now() + 0.005) == .timedOut {
+                    guard let socket = TCPSocket(port: port) else { continue }
+                    socket.send([22, 3, 1, 2, 0, 1])
+                    sockets.append(socket)
+                    if sockets.count > 100 { sockets.removeFirst() }
+                }
+                sockets = []
+                hasEnded.signal()
+            }
+        }
+
+        func end() {
+            isDone.signal()
+            hasEnded.wait()
+        }
+    }
+
+    private let release =
+        #"{"jsonrpc":"2.0","id":1,"method":"Release","params":{"service":{"metadata":{"name":"NAME"}}}}"#
+
+    /// `known`: of the 33 places, those that clients with certificates have.
+    @Test(
+        "backups, folds, certificates and the audit log have descriptors left, whoever has the connections",
+        arguments: [33, 10])
+    func leavesReserve(_ known: Int) throws {
+        let directory = ScratchDirectory()
+        let audit = "\(directory.path)/audit.log"
+        let server = try ServerProcess(
+            command: ["sh", "-c", "ulimit -n 100; exec \"$@\"", "sh", ServerProcess.program]
+                + ServerProcess.tls + ServerProcess.ranges + [
+                    "--data-dir=\(directory.path)/data", "--secure-port=0", "--log-format=json", "--event-loops=1",
+                    "--audit-log-path=\(audit)", "--audit-log-maxsize=1",
+                ])
+        let pools = #"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n"
+        let clients = try (0..<known - 3).map { _ in
+            let client = try WireClient(port: server.port)
+            client.begin(pools)
+            #expect(client.receive() != nil)
+            return client
+        }
+        // Three that ask in HTTP.
+        func get(_ client: WireClient, _ path: String) {
+            client.begin("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+        }
+        let web = try (0..<3).map { _ in
+            let client = try WireClient(port: server.port, protocols: ["http/1.1"])
+            get(client, "/livez")
+            #expect(client.receive()?.occurrences(of: " 200 ") == 1)
+            for _ in 0..<4 { _ = client.receive() }
+            return client
+        }
+        let flood = Flood(port: server.port)
+        defer { flood.end() }
+        /// A whole number of `/metrics`.
+        func metric(_ name: String) throws -> Int {
+            get(web[2], "/metrics")
+            var value = 0
+            while let line = web[2].receive().map({ String(buffer: $0) }), !line.hasPrefix("process_start_time") {
+                if line.hasPrefix(name + " ") { value = Int(line.dropFirst(name.count + 1)) ?? 0 }
+            }
+            return value
+        }
+        // Until all are there that may be: the places, and those that leave.
+        var most = 0
+        for _ in 0..<10_000 where most < 33 + 18 { most = max(most, try openSockets(of: server)) }
+        #expect(most >= 33 + 18)
+
+        // Backups: two at a time, of three that are asked for.
+        for client in web[..<2] { get(client, "/backup") }
+        for client in web[..<2] { #expect(client.receive()?.occurrences(of: " 200 ") == 1) }
+
+        // The audit log moves on, a change is folded, certificates are read.
+        let named = release.replacing("NAME", with: String(repeating: "x", count: 63))
+        let batch = "[" + Array(repeating: named, count: 500).joined(separator: ",") + "]\n"
+        for _ in 0..<12 {
+            clients[0].begin(batch)
+            #expect(clients[0].receive()?.occurrences(of: "released") == 500)
+        }
+        clients[0].begin(
+            #"{"jsonrpc":"2.0","id":1,"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"a"},"spec":{}}}}"#
+                + "\n")
+        #expect(clients[0].receive()?.occurrences(of: "clusterIP") ?? 0 > 0)
+        #expect(try (0..<2_000).contains { _ in try metric("tandem_checkpoint_lag_changes") == 0 })
+        server.send(SIGHUP)
+        #expect(server.log.entry { $0["cause"] == "SIGHUP" }?["level"] == "notice")
+        #expect((0..<2_000).contains { _ in FileManager.default.fileExists(atPath: audit + ".1") })
+
+        #expect(try metric("tandem_accept_pauses_total") == 0)
+        #expect(try metric("tandem_audit_file_errors_total") == 0)
+        // The connections that there may be at any time; the rest of a hundred is for everything else.
+        for _ in 0..<1_000 { most = max(most, try openSockets(of: server)) }
+        #expect(most <= 33 + 26, "\(most)")
+        for client in clients {
+            client.begin(pools)
+            #expect(client.receive() != nil)
+        }
+        #expect(server.log.text.contains("connections are refused") == (known == 33))
+        #expect(!server.log.text.contains("can't be"))
+    }
+
+    /// Connections of the server: its sockets but for the listener and those of signals.
+    private func openSockets(of server: ServerProcess) throws -> Int {
+        let folder = "/proc/\(server.processID)/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).count {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)"))?.hasPrefix("socket:")
+                ?? false
+        } - 1
     }
 }

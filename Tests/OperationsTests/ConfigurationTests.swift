@@ -40,6 +40,7 @@ struct ConfigurationTests {
             "max-buffered-bytes": "16777216", "memory-limit": "1073741824", "max-pods-per-node": "500",
             "max-object-bytes": "131072", "max-objects-per-namespace": "5000",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
+            "audit-policy": "all",
         ]
     }
 
@@ -138,7 +139,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 49)
+        #expect(Self.flags.count == 50)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

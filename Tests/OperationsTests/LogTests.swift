@@ -163,6 +163,74 @@ struct LogTests {
         #expect(entries[3]["allocated"] == ["10.244.0.2", "fd00:10:244::2"] && entries[3]["status"] == "OK")
     }
 
+    @Test("with --audit-policy=all reads and dry runs are kept as well, and still nothing of a stranger")
+    func auditsAll() throws {
+        let directory = ScratchDirectory()
+        let path = "\(directory.path)/audit.log"
+        let server = try ServerProcess(
+            "\(directory.path)/data", ServerProcess.ranges + ["--audit-log-path=\(path)", "--audit-policy=all"])
+        let release = #""method":"Release","params":{"dryRun":true,"service":{"metadata":{"name":"w"}}}}"#
+        _ = Curl(port: server.port).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#)
+        _ = Curl(port: server.port).rpc(#"{"jsonrpc":"2.0","id":2,\#(release)"#)
+        _ = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":3,"method":"GetPools"}"#)
+        _ = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":4,\#(release)"#)
+        // Of what a client may not do there is no end: an entry a second stands for all of it.
+        let refused = Array(repeating: #"{"jsonrpc":"2.0","id":5,\#(release)"#, count: 1_000).joined(separator: ",")
+        _ = Curl(port: server.port, role: "viewer").rpc("[\(refused)]")
+        #expect(server.stop() == 0)
+        let entries = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+            try JSONValue(parsing: String($0))
+        }
+        #expect(entries[0]["method"] == "GetPools" && entries[0]["dryRun"] == nil && entries[0]["status"] == "OK")
+        #expect(entries[1]["method"] == "Release" && entries[1]["dryRun"] == true)
+        #expect((3..<10).contains(entries.count) && entries.dropFirst(2).allSatisfy { $0["id"] == 5 })
+    }
+
+    @Test("an audit log that logrotate moved is begun anew on SIGHUP, without an entry")
+    func followsAudit() throws {
+        let directory = ScratchDirectory()
+        let path = "\(directory.path)/audit.log"
+        let server = try ServerProcess("\(directory.path)/data", ServerProcess.ranges + ["--audit-log-path=\(path)"])
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
+        server.send(SIGHUP)
+        let isThere = (0..<1_000).contains { _ in
+            FileManager.default.fileExists(atPath: path)
+                || Curl(port: server.port, role: nil).request("/livez").status != 200
+        }
+        #expect(isThere && FileManager.default.fileExists(atPath: path))
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "a disk that takes no more of the audit log keeps nobody from being served; lines stay whole, and losses are counted",
+        .enabled(if: Project.tool("prlimit") != nil))
+    func survivesFullDisk() throws {
+        let directory = ScratchDirectory()
+        // It can't be moved aside either: its next name would be too long.
+        let path = "\(directory.path)/\(String(repeating: "a", count: 253))"
+        let server = try ServerProcess(
+            command: ["prlimit", "--fsize=1500000", ServerProcess.program] + ServerProcess.tls + ServerProcess.ranges
+                + [
+                    "--data-dir=\(directory.path)/data", "--secure-port=0", "--log-format=json",
+                    "--audit-log-path=\(path)", "--audit-log-maxsize=1",
+                ])
+        let stream = try LineStream(port: server.port)
+        let name = String(repeating: "x", count: 63)
+        let call = #"{"jsonrpc":"2.0","id":1,"method":"Release","params":{"service":{"metadata":{"name":"\#(name)"}}}}"#
+        for _ in 0..<100 {
+            stream.send("[\(Array(repeating: call, count: 100).joined(separator: ","))]")
+            #expect(stream.receive()?.arrayValue?.count == 100)
+        }
+        let metrics = MetricsReader(port: server.port)
+        #expect(metrics.value("tandem_audit_dropped_entries_total", ["cause": "write"]) ?? 0 > 0)
+        #expect(stream.call(.getPools)?["result"] != nil)
+        #expect(server.stop() == 0)
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(text.utf8.count > 1_400_000 && text.hasSuffix("}\n"))
+        #expect(text.split(separator: "\n").allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
+        #expect((1...10).contains(server.log.text.matches(of: /audit log can't/).count))
+    }
+
     @Test("an audit log that can't be written keeps the server from starting")
     func refusesAuditPath() {
         let directory = ScratchDirectory()

@@ -3,12 +3,19 @@ public import NIOCore
 
 /// What connections may cost: how many there are, how long they may do nothing, what is kept for them.
 public struct ConnectionLimits: Sendable {
-    /// Past it a new connection is closed at once: there is no memory to spare for its handshake.
+    /// Past it a new connection takes the place of a stranger, or is closed at once.
     public var connections: Int
     /// For the TLS handshake, from the first byte to the last.
     public var handshakeTimeout: TimeAmount
     /// For a message to come in whole, or an answer to be taken, after the one before.
     public var idleTimeout: TimeAmount
+
+    /// The same of who shows no certificate: a probe asks at once.
+    static let strangersIdleTimeout = TimeAmount.seconds(10)
+
+    func idleTimeout(of identity: Identity?) -> TimeAmount {
+        identity == nil ? min(idleTimeout, Self.strangersIdleTimeout) : idleTimeout
+    }
 
     /// Of messages that are not whole, calls under way and answers that nobody takes, for all connections together; what a
     /// connection has to itself does not count. nil for 512 MiB, or a quarter of the memory limit if that is less.

@@ -71,6 +71,15 @@ public struct ServerConfiguration: Sendable {
         public var maximumBytes: Int
         /// Older files that are kept.
         public var backups: Int
+        /// Which calls of those with a certificate are kept.
+        public var policy: Policy
+
+        public enum Policy: String, Sendable, CaseIterable {
+            /// Those that change something, or would, were they not refused.
+            case changes
+            /// Reads and dry runs as well.
+            case all
+        }
     }
 
     /// Checks every setting and throws the first fault, which names the flag and the cure. Reads no file.

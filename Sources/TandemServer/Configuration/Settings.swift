@@ -23,7 +23,7 @@ public struct Settings: Sendable, Equatable {
         "load-balancer-ip-range", "load-balancer-class", "load-balancer-default", "service-node-port-range",
         "auto-register-nodes",
         "pod-ip-reuse-delay", "log-level", "log-format", "event-loops", "shutdown-timeout", "shutdown-delay",
-        "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup",
+        "audit-log-path", "audit-log-maxsize", "audit-log-maxbackup", "audit-policy",
         "storage", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "etcd-username",
         "etcd-password-file",
         "etcd-prefix", "etcd-compaction-interval", "etcd-healthcheck-timeout", "etcd-quota-backend-bytes",

@@ -54,7 +54,10 @@ struct SettingsReader {
     func audit() throws(ConfigurationFault) -> ServerConfiguration.Audit? {
         let megabytes = try integer("audit-log-maxsize", default: 100, in: 1...100_000)
         let backups = try integer("audit-log-maxbackup", default: 10, in: 0...1000)
-        return values["audit-log-path"].map { .init(path: $0, maximumBytes: megabytes << 20, backups: backups) }
+        let policy: ServerConfiguration.Audit.Policy = try choice("audit-policy", default: .changes)
+        return values["audit-log-path"].map {
+            .init(path: $0, maximumBytes: megabytes << 20, backups: backups, policy: policy)
+        }
     }
 
     func quotas() throws(ConfigurationFault) -> Quotas {

@@ -1,12 +1,12 @@
 import Addressing
 import Logging
-import Synchronization
 import TandemAPI
+import UnixSignals
 
 /// Who asked for which change, when, and which addresses came or went: one JSON object a line, in a file that rotates.
 ///
-/// Thread-safe; `note` never blocks: a thread of its own writes. Calls that change nothing (reads, dry
-/// runs) are not noted; refused ones are.
+/// Thread-safe; `note` never blocks: a thread of its own writes. What gets lost, because too much waited or the disk was full, is
+/// counted, and the next line that can be written says how many.
 final class AuditLog: Sendable {
     struct Entry: Sendable {
         var time: String
@@ -14,6 +14,9 @@ final class AuditLog: Sendable {
         var id: JSONText?
         var identity: Identity?
         var peer: String?
+        /// How many of the kind it stands for.
+        var calls = 1
+        var isDryRun = false
         /// What the call is about, such as `Service shop/web`.
         var object: String
         /// Of the answer no more than this is kept.
@@ -40,23 +43,42 @@ final class AuditLog: Sendable {
     private static let maximumGroups = 32
     private static let maximumAddresses = 1024
 
-    private let queue: BackgroundQueue<Entry>
+    let policy: ServerConfiguration.Audit.Policy
+    /// Calls that their clients may not make change nothing, and there is no end of what may be asked: one entry a second stands for
+    /// all of one user and method.
+    let refusals = LineLimits()
+    private let file: AuditFile
+    /// nil: nothing but a look at the file.
+    private let queue: BackgroundQueue<Entry?>
 
     /// Throws where the file can't be opened.
     init(_ settings: ServerConfiguration.Audit, logger: Logger) throws(RotatingFile.SystemError) {
+        policy = settings.policy
         let file = AuditFile(
             try RotatingFile(settings.path, maximumBytes: settings.maximumBytes, backups: settings.backups), logger)
+        self.file = file
         queue = BackgroundQueue(
-            "tandem-audit", limit: Self.limit, maximumBytes: Self.maximumBytes, bytes: \.bytes
+            "tandem-audit", limit: Self.limit, maximumBytes: Self.maximumBytes, bytes: Self.bytes
         ) { entries in
-            for entry in entries { file.append(Self.line(entry)) }
+            file.append(entries.lazy.compactMap { $0.map(Self.line) })
         }
     }
 
-    func note(_ entry: Entry) { queue.submit(entry) }
+    private static func bytes(_ entry: Entry?) -> Int { entry?.bytes ?? 0 }
 
-    /// Entries that came while too many waited.
-    var dropped: UInt64 { queue.dropped }
+    func note(_ entry: Entry) {
+        if !queue.submit(entry) { file.noteDropped() }
+    }
+
+    /// Goes on in a new file where the one at the path was moved or deleted, at once and not with the next entry. Never blocks.
+    func follow() { queue.submit(nil) }
+
+    /// On each of the signals, until the task is cancelled.
+    func follow(on signals: UnixSignalsSequence) async {
+        for await _ in signals { follow() }
+    }
+
+    var losses: AuditFile.Losses { file.losses }
 
     /// Returns when every entry is written, or after two seconds. Blocks.
     func flush() { queue.flush() }
@@ -85,6 +107,14 @@ final class AuditLog: Sendable {
             }
         }
         member("object", entry.object)
+        if entry.calls > 1 {
+            writer.key("calls")
+            writer.number(entry.calls)
+        }
+        if entry.isDryRun {
+            writer.key("dryRun")
+            writer.bool(true)
+        }
         switch entry.outcome {
         case .success(let effect):
             member("status", "OK")
@@ -115,26 +145,6 @@ final class AuditLog: Sendable {
     private static func bounded(_ groups: [String]) -> [String] {
         groups.prefix(maximumGroups).map { $0.cut(toBytes: maximumIDBytes) }
             + (groups.count > maximumGroups ? ["…"] : [])
-    }
-}
-
-/// The file, and a word in the log when it can't be written.
-private final class AuditFile: Sendable {
-    // One thread alone comes here: the lock is never waited for.
-    private let file: Mutex<RotatingFile>
-    private let logger: Logger
-
-    init(_ file: consuming RotatingFile, _ logger: Logger) {
-        self.file = Mutex(file)
-        self.logger = logger
-    }
-
-    func append(_ line: [UInt8]) {
-        do {
-            try file.withLock { file in try file.append(line) }
-        } catch {
-            logger.error("the audit log can't be written", metadata: ["error": "\(error)"])
-        }
     }
 }
 

@@ -4,6 +4,7 @@ import IPAM
 import Ledger
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// `GET /backup`: a copy of the database, made beside it, or of what is in etcd, made where temporary files are; sent piece by piece.
 ///
@@ -17,6 +18,21 @@ struct BackupStream: Sendable {
     private let directory: String
     private let threads: NIOThreadPool
     private let write: @Sendable (_ file: String) throws -> Void
+    private let underWay = UnderWay()
+
+    private final class UnderWay: Sendable {
+        // Relaxed: a count that orders nothing.
+        let count = Atomic<Int>(0)
+    }
+
+    /// Whether there are descriptors for one more; then `end` is due once it is sent or has failed.
+    func begin() -> Bool {
+        if underWay.count.wrappingAdd(1, ordering: .relaxed).newValue <= OpenFiles.backups { return true }
+        end()
+        return false
+    }
+
+    func end() { underWay.count.wrappingSubtract(1, ordering: .relaxed) }
 
     /// `write` makes a copy of what is committed by now in a new file of the directory. It may block.
     init(

@@ -18,6 +18,7 @@ struct Exposition: Sendable {
     let audit: BackgroundAudit
     let memory: MemoryWatch
     let sharedLog: EtcdLog?
+    let lines: LineLimits
 
     /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
     func text() -> String {
@@ -34,12 +35,21 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
             LogWriter.standardError.dropped)
+        metrics.add(
+            "tandem_log_suppressed_lines_total", .counter,
+            "Log lines that were not written, as one of the same cause and caller was within the second: the next one counts them.",
+            lines.suppressedLines)
         metrics.add(audit.status)
         metrics.add(memory)
         if let auditLog {
+            let losses = auditLog.losses
             metrics.add(
                 "tandem_audit_dropped_entries_total", .counter,
-                "Audit entries that were dropped as the disk was too slow.", auditLog.dropped)
+                "Entries that are missing in the audit log: too many waited, or they could not be written.",
+                [([("cause", "queue")], String(losses.dropped)), ([("cause", "write")], String(losses.unwritten))])
+            metrics.add(
+                "tandem_audit_file_errors_total", .counter,
+                "Attempts to write the audit log, to move it aside or to open it again that failed.", losses.errors)
         }
         ProcessStatistics.add(to: &metrics)
         return metrics.text
@@ -61,6 +71,17 @@ struct Exposition: Sendable {
     private func addConnections(_ metrics: inout MetricsText) {
         let counts = connections.metrics
         metrics.add("tandem_connections", .gauge, "Open connections.", connections.count)
+        let strangers = connections.strangers
+        metrics.add(
+            "tandem_connections_anonymous", .gauge,
+            "Those of them that have shown no certificate: in their handshake, or behind it.",
+            [
+                ([("state", "handshake")], String(strangers.inHandshake)),
+                ([("state", "open")], String(strangers.others)),
+            ])
+        metrics.add(
+            "tandem_connections_evicted_total", .counter,
+            "Connections without a certificate that were closed to make room for others.", counts.evictions[0])
         metrics.add(
             "tandem_buffered_bytes", .gauge,
             "What is kept for clients of messages that are not whole, calls under way and unread answers, beyond 64 KiB each.",

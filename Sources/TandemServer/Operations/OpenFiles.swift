@@ -2,9 +2,25 @@ import Glibc
 
 /// How many files, connections among them, the process may have open.
 enum OpenFiles {
-    /// Kept from connections: for storage, logs, certificates that are read again, backups, and connections that are about to
-    /// be refused.
-    static let reserve = 64
+    /// Kept from connections that have a place (`--max-connections`). The sum of what follows.
+    static let reserve = connectionsWithoutPlace + backups * perBackup + itself
+
+    /// Connections that are told why they are closed, and may take their time to hear it: refused ones, and strangers that made room.
+    static let leavingConnections = 18
+    /// That one look at the listener accepts.
+    static let acceptedAtOnce = 4
+    /// Those that leave, those that are accepted and not judged yet, and those that are being cut off.
+    static let connectionsWithoutPlace = leavingConnections + 2 * acceptedAtOnce
+
+    /// That are made or sent at a time.
+    static let backups = 2
+    /// The database, its log and the log's index; the copy, its journal, and where SQLite keeps what does not fit its memory.
+    static let perBackup = 6
+
+    /// What a server has open whatever its load, 18: three standard streams, the listener, 8 for signals and timers, the database with its
+    /// log and index, the directory's lock, the audit log, and one to spare. For a moment also 8: the connection that folds, the next
+    /// audit log, a certificate, a directory of /proc, and what SQLite moves out of memory.
+    static let itself = 26
     /// Kept for each event loop: its selector, its wake-up and its timer.
     static let perEventLoop = 3
 

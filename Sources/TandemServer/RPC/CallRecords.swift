@@ -3,17 +3,17 @@ import Logging
 import Measures
 import TandemAPI
 
-/// What is written down of calls: a line in the log of each that was refused (of those that met a limit, one a second for
-/// all, unless the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never
-/// blocks.
+/// What is written down of calls: a line in the log of those that were refused (one a second for each cause and caller, unless
+/// the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never blocks.
 struct CallRecords: Sendable {
     let logger: Logger
     /// nil where none is kept.
     let audit: AuditLog?
-    private let tally = RefusalTally()
+    private let lines: LineLimits
 
-    init(logger: Logger, audit: AuditLog?) {
+    init(logger: Logger, lines: LineLimits = LineLimits(), audit: AuditLog?) {
         self.logger = logger
+        self.lines = lines
         self.audit = audit
     }
 
@@ -21,24 +21,36 @@ struct CallRecords: Sendable {
     func note(
         _ request: RPCRequest, _ method: Method?, _ session: RPCSession, _ outcome: Result<CallResult, APIError>
     ) {
-        // A client without a certificate changes nothing, and there is no end of what it may ask.
-        if let audit, let method, request.wouldChange, let identity = session.identity {
-            audit.note(
-                AuditLog.Entry(
-                    time: Timestamp.now(), method: method, id: request.id, identity: identity,
-                    peer: session.peerText, object: (try? request.call.get())?.object ?? "",
-                    outcome: outcome.map(\.effect)))
-        }
+        if let audit { note(in: audit, request, method, session, outcome) }
         if let error = outcome.failure { noteRefused(request, method, session, error) }
+    }
+
+    private func note(
+        in audit: AuditLog, _ request: RPCRequest, _ method: Method?, _ session: RPCSession,
+        _ outcome: Result<CallResult, APIError>
+    ) {
+        // A client without a certificate changes nothing, and there is no end of what it may ask.
+        guard let method, let identity = session.identity, audit.policy == .all || request.wouldChange else { return }
+        var calls = 1
+        if let error = outcome.failure, error.isOfCaller {
+            guard let line = audit.refusals.note(method.rawValue, session.lineCaller) else { return }
+            calls = line.count
+        }
+        let call = try? request.call.get()
+        audit.note(
+            AuditLog.Entry(
+                time: Timestamp.now(), method: method, id: request.id, identity: identity, peer: session.peerText,
+                calls: calls, isDryRun: call?.isDryRun ?? false, object: call?.object ?? "",
+                outcome: outcome.map(\.effect)))
     }
 
     func noteRefused(_ request: RPCRequest?, _ method: Method?, _ session: RPCSession, _ error: APIError) {
         let level = error.status.logLevel(of: method)
         guard level >= logger.logLevel else { return }
         var metadata: Logger.Metadata = [:]
-        if error.isOverload, logger.logLevel > .debug {
-            guard let calls = tally.note(.now()) else { return }
-            metadata["calls"] = "\(calls)"
+        if logger.logLevel > .debug {
+            guard let line = lines.note(error.reason, session.lineCaller) else { return }
+            metadata = line.metadata("calls")
         }
         metadata["status"] = "\(error.status.name)"
         metadata["reason"] = "\(error.reason)"
@@ -68,6 +80,11 @@ extension APIError.Status {
     }
 }
 
+extension APIError {
+    /// Who asks may not, whatever he asks for.
+    fileprivate var isOfCaller: Bool { status == .permissionDenied || status == .unauthenticated }
+}
+
 extension APIError.Status {
     private static let looks: Set<Method> = [.getService, .getNode, .getPod]
 }
@@ -77,8 +94,7 @@ extension RPCRequest {
     fileprivate var wouldChange: Bool {
         switch call {
         case .success(let call): call.isChange
-        case .failure(let error):
-            method?.isChange ?? false && (error.status == .permissionDenied || error.status == .unauthenticated)
+        case .failure(let error): method?.isChange ?? false && error.isOfCaller
         }
     }
 }

@@ -37,6 +37,7 @@ final class RPCService: Sendable {
     /// Notes a message, or what there is of one, that is not answered call by call.
     func noteRefused(_ error: APIError, from session: RPCSession) {
         metrics.count(nil, error)
+        session.noteIfStranger(calls: 1)
         records.noteRefused(nil, nil, session, error)
     }
 
@@ -121,6 +122,7 @@ final class RPCService: Sendable {
             let refusal = isChange ? nil : session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
             if let failure = refusal ?? result.failure, failure.isOverload { session.noteRefusal() }
+            session.noteIfStranger(calls: 1)
             if let start { self.metrics.end(method, start) }
             self.records.note(request, method, session, result)
             if let refusal { self.records.noteRefused(request, method, session, refusal) }

@@ -20,7 +20,7 @@ final class RPCSession: Asker {
     /// Relaxed everywhere: a count that orders nothing.
     private let inFlight = Atomic<Int>(0)
     private let held = Atomic<Int>(0)
-    /// Calls refused because of a limit since the last look.
+    /// Calls refused because of a limit, or made by a stranger, since the last look.
     private let refusals = Atomic<Int>(0)
     /// Messages that came in whole, and answers that left.
     private let progress = Atomic<Int>(0)
@@ -54,6 +54,9 @@ final class RPCSession: Asker {
     /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
     var peerText: String { Self.text(peer) }
 
+    /// Whom lines of the log about it are counted for.
+    var lineCaller: LineLimits.Caller { identity.map { .user($0.user) } ?? .init(peer) }
+
     static func text(_ address: SocketAddress?) -> String {
         guard let address, var host = address.ipAddress, let port = address.port else { return "unknown" }
         // As a socket of both families shows a client over IPv4.
@@ -77,6 +80,13 @@ final class RPCSession: Asker {
     var timedStart: Moment? { messages.load(ordering: .relaxed) & 7 == 0 ? Moment.now() : nil }
 
     func noteRefusal() { refusals.wrappingAdd(1, ordering: .relaxed) }
+
+    /// So much was done for somebody who has not said who he is: he is read again at the pace of those whose calls are refused,
+    /// so that all of his kind together leave most of the processor's time to the others.
+    func noteIfStranger(calls: Int = 0, bytes: Int = 0) {
+        guard identity == nil else { return }
+        refusals.wrappingAdd(calls + bytes >> 12, ordering: .relaxed)
+    }
 
     /// How many calls were refused because of a limit since this was asked last.
     func takeRefusals() -> Int {

@@ -17,10 +17,11 @@ final class AcceptPause: ChannelInboundHandler {
 
     private let pauses: Counters
     private let logger: Logger
-    private let tally = RefusalTally()
+    private let lines: LineLimits
 
     /// `pauses` has one count.
-    init(_ pauses: Counters, _ logger: Logger) {
+    init(_ pauses: Counters, _ lines: LineLimits, _ logger: Logger) {
+        self.lines = lines
         self.pauses = pauses
         self.logger = logger
     }
@@ -28,11 +29,11 @@ final class AcceptPause: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let error = error as? IOError, Self.passes(error) else { return context.fireErrorCaught(error) }
         pauses.add(0)
-        if let attempts = tally.note(.now()) {
+        if let line = lines.note("accept", .server) {
             logger.error(
                 "connections can't be accepted; those that are open are served",
                 metadata: [
-                    "error": "\(error)", "attempts": "\(attempts)", "openFilesLimit": "\(OpenFiles.limit)",
+                    "error": "\(error)", "attempts": "\(line.count)", "openFilesLimit": "\(OpenFiles.limit)",
                 ])
         }
         let channel = context.channel

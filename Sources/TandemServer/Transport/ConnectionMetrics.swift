@@ -41,4 +41,6 @@ struct ConnectionMetrics: Sendable {
     let failures = CountsBy<Failure>()
     /// One count: how often accepting stopped for a moment.
     let acceptPauses = Counters(1)
+    /// One count: connections of strangers that were closed to make room.
+    let evictions = Counters(1)
 }

@@ -42,8 +42,9 @@ struct ConnectionSetup: Sendable {
             budget: identity == nil ? strangersBudget : budget, flow: flows.flow(of: identity),
             queue: queues.queue(of: channel.eventLoop))
         channel.closeFuture.whenComplete { _ in session.close() }
+        connections.handshakeDone(channel, session)
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout))
+        try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout(of: identity)))
         try pipeline.addHandler(OverloadPause(session, pace))
         try pipeline.addHandler(BackPressureHandler())
         switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {

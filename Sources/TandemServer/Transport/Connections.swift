@@ -3,18 +3,20 @@ import Measures
 import NIOCore
 import Synchronization
 
-/// The connections that are open: how many there may be, and all of them at the end. Thread-safe.
+/// The connections that are open: how many there may be, who makes room for whom, and all of them at the end. Thread-safe; O(1).
+///
+/// A stranger is a connection whose handshake is not done, or which showed no certificate. Where all places are taken a new
+/// connection gets that of the oldest stranger, so that who says nothing keeps nobody out: not those with a certificate, who are strangers
+/// until their handshake is done, nor a probe, which comes, asks and goes. Who has shown a certificate keeps his place.
 final class Connections: Sendable {
     let metrics = ConnectionMetrics()
-    private let maximum: Int
-    private let open = Mutex<[ObjectIdentifier: any Channel]>([:])
-    /// Those that are being told that there are too many. Relaxed: a count that orders nothing.
-    private let refused = Atomic<Int>(0)
-    private let tally = RefusalTally()
+    /// Places.
+    let maximum: Int
+    private let lines: LineLimits
     private let logger: Logger
-
-    /// Fewer than the descriptors that are kept for them and others.
-    private static let mostRefused = 32
+    private let places = Mutex(Places())
+    // Those that have no place any more, or had none, and may be told so. Relaxed: a count that orders nothing.
+    private let leaving = Atomic<Int>(0)
 
     enum Admission {
         /// Counted until it closes.
@@ -25,45 +27,150 @@ final class Connections: Sendable {
         case dropped
     }
 
-    /// Past `maximum` a new connection is not admitted.
-    init(maximum: Int, _ logger: Logger) {
+    /// Past `maximum` a new connection is admitted in the place of a stranger, or not at all.
+    init(maximum: Int, _ lines: LineLimits, _ logger: Logger) {
         self.maximum = maximum
+        self.lines = lines
         self.logger = logger
     }
 
-    var count: Int { open.withLock { $0.count } }
+    var count: Int { places.withLock { $0.open.count } }
+
+    /// Those in their handshake, and those that showed no certificate.
+    var strangers: (inHandshake: Int, others: Int) {
+        places.withLock { ($0.handshakes.count, $0.strangers.count) }
+    }
+
+    /// Of those that have shown no certificate once their handshake is done.
+    var maximumStrangers: Int { max(1, maximum / 4) }
 
     func admit(_ channel: any Channel) -> Admission {
         let id = ObjectIdentifier(channel)
-        let isAdmitted = open.withLock { open in
-            guard open.count < maximum else { return false }
-            open[id] = channel
-            return true
+        let (isAdmitted, evicted) = places.withLock { places in
+            let evicted = places.open.count < maximum ? nil : places.takeOldest()
+            guard places.open.count < maximum else { return (false, evicted) }
+            places.add(channel)
+            return (true, evicted)
         }
         metrics.events.add(isAdmitted ? .accepted : .refused)
         guard isAdmitted else { return refuse(channel) }
-        channel.closeFuture.whenComplete { _ in self.open.withLock { _ = $0.removeValue(forKey: id) } }
+        if let evicted { evict(evicted) }
+        channel.closeFuture.whenComplete { _ in self.places.withLock { $0.remove(id) } }
         return .admitted
     }
 
+    /// The handshake of an admitted one is done.
+    func handshakeDone(_ channel: any Channel, _ session: RPCSession) {
+        let evicted: (any Channel)? = places.withLock { places in
+            let isStranger = session.identity == nil
+            let evicted = isStranger && places.strangers.count >= maximumStrangers ? places.takeOldestOpen() : nil
+            places.handshakeDone(channel, isStranger ? session : nil)
+            return evicted
+        }
+        if let evicted { evict(evicted) }
+    }
+
     private func refuse(_ channel: any Channel) -> Admission {
-        if let count = tally.note(.now()) {
+        if let line = lines.note("connection refused", .init(channel.remoteAddress)) {
             logger.warning(
                 "connections are refused: there are as many as --max-connections and the limit of open files let in",
-                metadata: ["connections": "\(count)", "open": "\(maximum)"])
+                metadata: line.metadata(
+                    "connections", ["open": "\(maximum)", "peer": "\(RPCSession.text(channel.remoteAddress))"]))
         }
-        guard refused.wrappingAdd(1, ordering: .relaxed).oldValue < Self.mostRefused else {
-            refused.wrappingSubtract(1, ordering: .relaxed)
-            return .dropped
+        return mayLeaveSlowly(channel) ? .refused : .dropped
+    }
+
+    private func evict(_ channel: any Channel) {
+        metrics.evictions.add(0)
+        if let line = lines.note("connection evicted", .init(channel.remoteAddress)) {
+            logger.info(
+                "a connection that showed no certificate was closed to make room",
+                metadata: line.metadata("connections", ["peer": "\(RPCSession.text(channel.remoteAddress))"]))
         }
-        channel.closeFuture.whenComplete { _ in self.refused.wrappingSubtract(1, ordering: .relaxed) }
-        return .refused
+        if mayLeaveSlowly(channel) { channel.close(promise: nil) } else { LingeringClose.cut(channel) }
+    }
+
+    /// Whether there is a descriptor for it while it is being told; it is kept until the connection is closed.
+    private func mayLeaveSlowly(_ channel: any Channel) -> Bool {
+        guard leaving.wrappingAdd(1, ordering: .relaxed).oldValue < OpenFiles.leavingConnections else {
+            leaving.wrappingSubtract(1, ordering: .relaxed)
+            return false
+        }
+        channel.closeFuture.whenComplete { _ in self.leaving.wrappingSubtract(1, ordering: .relaxed) }
+        return true
     }
 
     /// Closes each connection in an orderly way and waits for all.
     func closeAll() async {
-        let channels = open.withLock { Array($0.values) }
+        let channels = places.withLock { $0.open.values.map(\.channel) }
         for channel in channels { channel.close(promise: nil) }
         for channel in channels { try? await channel.closeFuture.get() }
+    }
+}
+
+/// Who has a place, and the order of those who may have to give it up.
+private struct Places {
+    struct Place {
+        var channel: any Channel
+        /// Of a stranger whose handshake is done.
+        var session: RPCSession?
+        /// When it joined those that it stands among, by a count.
+        var since: UInt64
+    }
+
+    private(set) var open: [ObjectIdentifier: Place] = [:]
+    private(set) var handshakes = ArrivalOrder<ObjectIdentifier>()
+    private(set) var strangers = ArrivalOrder<ObjectIdentifier>()
+    private var arrivals: UInt64 = 0
+
+    /// Of the oldest, how many are looked at for one that has no call under way.
+    private static let looks = 16
+
+    mutating func add(_ channel: any Channel) {
+        arrivals += 1
+        open[ObjectIdentifier(channel)] = Place(channel: channel, since: arrivals)
+        handshakes.append(ObjectIdentifier(channel))
+    }
+
+    mutating func remove(_ id: ObjectIdentifier) {
+        open.removeValue(forKey: id)
+        handshakes.remove(id)
+        strangers.remove(id)
+    }
+
+    /// `session` where it is a stranger still. One that has lost its place meanwhile is being closed.
+    mutating func handshakeDone(_ channel: any Channel, _ session: RPCSession?) {
+        let id = ObjectIdentifier(channel)
+        guard handshakes.remove(id), let session else { return }
+        arrivals += 1
+        open[id] = Place(channel: channel, session: session, since: arrivals)
+        strangers.append(id)
+    }
+
+    /// Takes its place from the stranger that has had it longest, and preferably has no call under way; nil where there is none.
+    mutating func takeOldest() -> (any Channel)? {
+        let candidates = [handshakes.first, oldestOpen].compactMap { $0 }
+        return take(candidates.min { since($0) < since($1) })
+    }
+
+    /// The same among those whose handshake is done.
+    mutating func takeOldestOpen() -> (any Channel)? { take(oldestOpen) }
+
+    private func since(_ id: ObjectIdentifier) -> UInt64 { open[id]?.since ?? .max }
+
+    private var oldestOpen: ObjectIdentifier? {
+        var candidate = strangers.first
+        for _ in 0..<Self.looks {
+            guard let id = candidate else { break }
+            if open[id]?.session?.isIdle ?? true { return id }
+            candidate = strangers.next(after: id)
+        }
+        return strangers.first
+    }
+
+    private mutating func take(_ id: ObjectIdentifier?) -> (any Channel)? {
+        guard let id, let channel = open[id]?.channel else { return nil }
+        remove(id)
+        return channel
     }
 }

@@ -177,23 +177,30 @@ final class HTTPHandler: ChannelDuplexHandler {
         if let refusal = operations.backupRefusal(request.method, caller) { return send(context, refusal) }
         let (backups, session, eventLoop) = (operations.backups, session, context.eventLoop)
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
-        // Counted as a call, so that a client which only reads is not taken for an idle one.
+        guard backups.begin() else {
+            return send(
+                context, .text(.tooManyRequests, "\(OpenFiles.backups) backups are under way; try again later\n"))
+        }
+        // Counted as a call until the copy is made: whoever waits for that is not taken for an idle one.
         if case .failure = session.enter(1) {
             session.leave()
+            backups.end()
             return send(context, .text(.tooManyRequests, "too many calls\n"))
         }
-        backups.copy(on: eventLoop).flatMap { copy in
+        backups.copy(on: eventLoop).always { _ in session.leave() }.flatMap { copy in
             var buffer = ByteBuffer()
             buffer.writeHTTPHead(.ok, "application/vnd.sqlite3", length: copy.bytes)
             buffer.endHTTPHead(request.connection(keepsAlive: request.isKeepAlive))
             bound.value.1.write(Self.wrapOutboundOut(buffer), promise: nil)
             return backups.send(copy, on: eventLoop) { piece in
-                bound.value.1.writeAndFlush(Self.wrapOutboundOut(piece))
+                // Whoever takes nothing of it is idle, and keeps others from theirs.
+                session.noteProgress()
+                return bound.value.1.writeAndFlush(Self.wrapOutboundOut(piece))
             }
             // The head has gone: what is left is to hang up, which tells the client that it has not all of it.
             .flatMapErrorThrowing { _ in bound.value.1.close(promise: nil) }
         }.whenComplete { result in
-            session.leave()
+            backups.end()
             let (handler, context) = bound.value
             switch result {
             case .success: handler.answered(context, keepsAlive: request.isKeepAlive)
@@ -214,6 +221,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         buffer.writeHTTP(
             answer, headOnly: request?.method == .HEAD,
             request?.connection(keepsAlive: keepsAlive) ?? .close)
+        session.noteIfStranger(calls: 1)
         context.send(buffer, to: session)
         answered(context, keepsAlive: keepsAlive)
     }

@@ -4,28 +4,31 @@ import NIOCore
 import OpenSSLTLS
 
 /// Counts connections that came to nothing before a call, and writes a line for those that one side refused: one a second for
-/// each cause, at any level but debug. Thread-safe.
+/// each cause and peer, at any level but debug. Thread-safe.
 struct HandshakeFailures: Sendable {
     private let metrics: ConnectionMetrics
     private let logger: Logger
-    private let tallies = ConnectionMetrics.Failure.allCases.map { _ in RefusalTally() }
+    private let lines: LineLimits
 
-    init(_ metrics: ConnectionMetrics, _ logger: Logger) {
+    init(_ metrics: ConnectionMetrics, _ lines: LineLimits, _ logger: Logger) {
         self.metrics = metrics
+        self.lines = lines
         self.logger = logger
     }
 
     func note(_ error: any Error, from peer: SocketAddress?) {
         let cause = ConnectionMetrics.Failure(error)
         metrics.failures.add(cause)
-        var metadata: Logger.Metadata = ["error": "\(error)", "peer": "\(RPCSession.text(peer))"]
+        guard logger.logLevel <= (cause.isRefusal ? .info : .debug) else { return }
+        var metadata: Logger.Metadata = [:]
+        if logger.logLevel > .debug {
+            guard let line = lines.note(cause.rawValue, .init(peer)) else { return }
+            metadata = line.metadata("connections")
+        }
+        metadata["error"] = "\(error)"
+        metadata["peer"] = "\(RPCSession.text(peer))"
         guard cause.isRefusal else {
             return logger.debug("a connection failed in its handshake", metadata: metadata)
-        }
-        if logger.logLevel > .debug {
-            let index = ConnectionMetrics.Failure.allCases.firstIndex(of: cause) ?? 0
-            guard let count = tallies[index].note(.now()) else { return }
-            metadata["connections"] = "\(count)"
         }
         metadata["cause"] = "\(cause.rawValue)"
         logger.info("a handshake was refused", metadata: metadata)

@@ -31,6 +31,15 @@ final class LingeringClose: ChannelDuplexHandler {
     private var timer: Scheduled<Void>?
     private var promise: EventLoopPromise<Void>?
 
+    /// Closes at once, whatever the peer still has to be told: there is no descriptor to spare for that. Any thread.
+    static func cut(_ channel: any Channel) {
+        channel.eventLoop.execute {
+            let own = try? channel.pipeline.syncOperations.context(handlerType: LingeringClose.self)
+            // Not for this handler, but for the socket in front of it.
+            if let own { own.close(promise: nil) } else { channel.close(promise: nil) }
+        }
+    }
+
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         guard mode == .all else { return context.close(mode: mode, promise: promise) }
         guard case .open = state, context.channel.isActive else {

@@ -5,6 +5,7 @@ extension ChannelHandlerContext {
     /// channel's watermark lets wait, 64 KiB, is not counted.
     func send(_ answer: ByteBuffer, to session: RPCSession) {
         let bytes = answer.readableBytes
+        session.noteIfStranger(bytes: bytes)
         writeAndFlush(NIOAny(answer), promise: nil)
         guard !channel.isWritable else { return session.noteProgress() }
         session.hold(bytes)
