@@ -34,9 +34,9 @@ public struct Plugin {
             }
             let configuration = try NetworkConfiguration(json, version: version, for: invocation.command)
             let plugin = try Plugin(invocation, configuration)
-            return Outcome(output: try plugin.run(), isSuccess: true)
+            return Outcome(output: try plugin.run().visibleJSON, isSuccess: true)
         } catch {
-            return Outcome(output: error.json(version), isSuccess: false)
+            return Outcome(output: error.json(version).visibleJSON, isSuccess: false)
         }
     }
 
@@ -82,8 +82,9 @@ public struct Plugin {
         let user = certificate?.commonName ?? ""
         let prefix = "system:node:"
         guard user.hasPrefix(prefix), user.utf8.count > prefix.utf8.count else {
+            let subject = certificate?.nameFault.map { "nobody (its subject \($0))" } ?? "\"\(user)\""
             throw .configuration(
-                "ipam.node", "missing, and the certificate is made out to \"\(user)\", not to \(prefix)NAME")
+                "ipam.node", "missing, and the certificate is made out to \(subject), not to \(prefix)NAME")
         }
         return String(user.dropFirst(prefix.count))
     }

@@ -15,6 +15,8 @@ final class RPCSession: Asker {
     var maximumHeldBytes: Int { identity == nil ? 4 * BufferBudget.ownBytes : 16 << 20 }
 
     let identity: Identity?
+    /// Why a certificate that was shown names nobody, in words that go on from "its subject".
+    let nameFault: String?
     private let peer: SocketAddress?
     private let eventLoop: any EventLoop
     /// Relaxed everywhere: a count that orders nothing.
@@ -34,11 +36,12 @@ final class RPCSession: Asker {
 
     /// `queue` is that of the event loop.
     init(
-        identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget,
-        queue: LoopQueue? = nil
+        identity: Identity?, nameFault: String? = nil, eventLoop: any EventLoop, peer: SocketAddress?,
+        budget: BufferBudget, queue: LoopQueue? = nil
     ) {
         self.queue = queue ?? LoopQueue(eventLoop)
         self.identity = identity
+        self.nameFault = nameFault
         self.peer = peer
         self.eventLoop = eventLoop
         self.budget = budget
