@@ -46,8 +46,8 @@ struct Outcomes {
         failures += 1
         firstError = firstError ?? error
         guard labels.count > 1 else { return }
-        Output.complain("\(label.visible):")
-        if let failure = Failure(error) { Output.complain(failure.text) }
+        Output.complain("\(label):")
+        if let failure = Failure(error) { Output.complain(lines: failure.text) }
     }
 
     /// The progress line goes, where there is one.

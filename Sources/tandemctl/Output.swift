@@ -9,9 +9,12 @@ func print(_ text: String, terminator: String = "\n") {
 
 /// Standard error, and tables and JSON as `kubectl` prints them.
 enum Output {
-    /// On standard error, visible as standard output is.
-    static func complain(_ text: String) {
-        FileHandle.standardError.write(Data((text.visibleLines + "\n").utf8))
+    /// One line on standard error, whatever it quotes.
+    static func complain(_ line: String) { complain(lines: line.visible) }
+
+    /// The same of a text whose line breaks are this program's own.
+    static func complain(lines: String) {
+        FileHandle.standardError.write(Data((lines.visibleLines + "\n").utf8))
     }
 
     /// A line that the next one takes the place of, on a terminal; nothing clears it.

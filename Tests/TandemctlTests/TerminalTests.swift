@@ -61,7 +61,7 @@ struct TerminalTests {
         var strange = Self.service
         strange["kind"] = .string(Self.hostile)
         let list: JSONValue = ["apiVersion": "v1", "kind": "List", "items": [wrong, named]]
-        for (manifest, status) in [(wrong, 1), (named, 1), (list, 1), (strange, 0)] as [(JSONValue, Int32)] {
+        for (manifest, status) in [(wrong, 1), (named, 1), (list, 1), (strange, 2)] as [(JSONValue, Int32)] {
             for command in ["apply", "import", "delete", "check"] {
                 let shown = ctl("\(command) -f -", input: manifest.text.description)
                 #expect(hidden(in: shown.output) == [] && hidden(in: shown.errors) == [], "\(command): \(shown.errors)")
