@@ -41,9 +41,9 @@ public struct Plugin {
             }
             let configuration = try NetworkConfiguration(json, version: version, for: invocation.command)
             let plugin = try Plugin(invocation, configuration, asking: server)
-            return Outcome(output: try plugin.run(), isSuccess: true)
+            return Outcome(output: try plugin.run().visibleJSON, isSuccess: true)
         } catch {
-            return Outcome(output: error.json(version), isSuccess: false)
+            return Outcome(output: error.json(version).visibleJSON, isSuccess: false)
         }
     }
 
@@ -86,16 +86,18 @@ public struct Plugin {
         if let configured = configuration.ipam.node {
             node = configured
         } else {
-            node = try Self.node(of: self.server.user ?? "")
+            node = try Self.node(of: self.server)
         }
     }
 
     /// NAME of the user `system:node:NAME`.
-    private static func node(of user: String) throws(CNIError) -> String {
+    private static func node(of server: any PluginServer) throws(CNIError) -> String {
+        let user = server.user ?? ""
         let prefix = "system:node:"
         guard user.hasPrefix(prefix), user.utf8.count > prefix.utf8.count else {
+            let subject = server.nameFault.map { "nobody (its subject \($0))" } ?? "\"\(user)\""
             throw .configuration(
-                "ipam.node", "missing, and the certificate is made out to \"\(user)\", not to \(prefix)NAME")
+                "ipam.node", "missing, and the certificate is made out to \(subject), not to \(prefix)NAME")
         }
         return String(user.dropFirst(prefix.count))
     }

@@ -5,6 +5,9 @@ package protocol PluginServer: AnyObject {
     /// Whom the plugin's own certificate is made out to; nil without one.
     var user: String? { get }
 
+    /// Why the certificate names no user, as the end of a sentence about its subject; nil where it names one, or there is none.
+    var nameFault: String? { get }
+
     /// The value of the answer's `result`. Blocks. Throws what the runtime is to be told.
     func call(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue
 }

@@ -41,6 +41,7 @@ final class ServerConnection: PluginServer {
     }
 
     var user: String? { context.ownCertificate?.commonName }
+    var nameFault: String? { context.ownCertificate?.nameFault }
 
     /// An error that another server or a repetition may cure ends this only when the
     /// time is up.

@@ -50,6 +50,25 @@ static inline X509 *tandem_sk_X509_value(const STACK_OF(X509) *certificates, int
     return sk_X509_value(certificates, index);
 }
 
+static inline void tandem_sk_X509_free_all(STACK_OF(X509) *certificates) {
+    sk_X509_pop_free(certificates, X509_free);
+}
+
+static inline int tandem_sk_GENERAL_NAME_num(const STACK_OF(GENERAL_NAME) *names) {
+    return sk_GENERAL_NAME_num(names);
+}
+
+static inline void tandem_sk_GENERAL_NAME_free_all(STACK_OF(GENERAL_NAME) *names) {
+    sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
+}
+
+// A union, whose members Swift sees as a tuple: the text of a DNS name or the bytes of an address, else none.
+static inline const ASN1_STRING *tandem_GENERAL_NAME_value(const STACK_OF(GENERAL_NAME) *names, int index, int *kind) {
+    const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+    *kind = name->type;
+    return name->type == GEN_DNS || name->type == GEN_IPADD ? name->d.ia5 : NULL;
+}
+
 static inline int tandem_sk_X509_CRL_num(const STACK_OF(X509_CRL) *lists) {
     return sk_X509_CRL_num(lists);
 }

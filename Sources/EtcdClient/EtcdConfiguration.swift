@@ -6,6 +6,8 @@ public struct EtcdConfiguration: Sendable {
     /// 1 to 32, no two the same.
     public let members: [EtcdMember]
     let tls: TLSFiles?
+    /// The client's own certificate; nil where it shows none.
+    public var certificateFile: String? { tls?.certificateFile }
     let credentials: Credentials?
 
     /// For a member to be connected to and to say that it is there: address, TLS, HTTP/2 and password together.

@@ -41,6 +41,7 @@ public final class BlockingTLSStream {
     private let context: TLSContext
     private let socket: Int32
     private let ssl: OpaquePointer
+    private let verdict = PeerVerdict()
     private var isConnected = false
     /// Bytes that came behind the last line.
     private var rest: [UInt8] = []
@@ -106,6 +107,7 @@ public final class BlockingTLSStream {
         // The BIO over the socket is OpenSSL's; the socket stays ours to close.
         SSL_set_fd(ssl, socket)
         SSL_set_connect_state(ssl)
+        verdict.attach(to: ssl)
         do throws(TLSError) {
             try Self.expect(peer.host, ssl)
         } catch {
@@ -203,19 +205,15 @@ public final class BlockingTLSStream {
 
     private func failure() -> Failure {
         let errors = OpenSSLErrorQueue.take()
-        let verification = SSL_get_verify_result(ssl)
-        if verification != X509_V_OK {
-            let reason = String(cString: X509_verify_cert_error_string(verification))
-            return .refused(
-                TLSError(.certificateRejected, "the server's certificate does not verify: \(reason)"))
-        }
+        if let fault = verdict.fault { return .refused(TLSError(.certificateRejected, fault)) }
         guard let cause = errors.first else { return .unreachable("the connection was lost") }
         // A connection that ends without TLS's own goodbye: the server was killed, or something between.
         if cause.library == ERR_LIB_SSL, cause.reason == SSL_R_UNEXPECTED_EOF_WHILE_READING {
             return .unreachable("the connection was cut off")
         }
         if cause.library == ERR_LIB_SSL, cause.reason > SSL_AD_REASON_OFFSET {
-            return .refused(TLSError(.refusedByPeer, "the server refused the connection: \(cause.text)"))
+            return .refused(
+                TLSError(.refusedByPeer, context.explain(alert: cause.reason - SSL_AD_REASON_OFFSET)))
         }
         return .refused(TLSError(.handshakeFailed, "TLS failed: \(cause.text)"))
     }
@@ -227,13 +225,5 @@ public enum OpenSSLLibrary {
     /// is not OpenSSL's own default this module sets itself. To be called before anything else of it, once.
     public static func prepareWithoutConfiguration() {
         OPENSSL_init_ssl(UInt64(OPENSSL_INIT_NO_LOAD_CONFIG), nil)
-    }
-}
-
-extension TLSContext {
-    /// Whom this side's own certificate is made out to; nil where it shows none.
-    public var ownCertificate: PeerCertificate? {
-        // The certificate stays the context's.
-        SSL_CTX_get0_certificate(pointer).map(PeerCertificate.init)
     }
 }

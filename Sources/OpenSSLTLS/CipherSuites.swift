@@ -1,8 +1,16 @@
 import COpenSSL
 
-/// `--tls-cipher-suites`: from the names of IANA's registry to OpenSSL's.
+/// Which cipher suites a context speaks: of TLS 1.2 those alone that encrypt and authenticate in one (AEAD) and whose keys die
+/// with the connection, of TLS 1.3 all of OpenSSL's, which are of that kind.
 enum CipherSuites {
-    /// Leaves a version of TLS alone of which no suite is named.
+    static func setDefault(on context: OpaquePointer) throws(TLSError) {
+        guard SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 else {
+            throw OpenSSLErrorQueue.internalError("SSL_CTX_set_cipher_list")
+        }
+    }
+
+    /// `--tls-cipher-suites`: from the names of IANA's registry to OpenSSL's, among the default ones. Leaves a version of TLS
+    /// alone of which no suite is named.
     static func set(_ names: [String], on context: OpaquePointer) throws(TLSError) {
         guard !names.isEmpty else { return }
         let known = available(context)
@@ -12,7 +20,8 @@ enum CipherSuites {
             guard let suite = known.first(where: { $0.standardName == name }) else {
                 let choices = known.map(\.standardName).joined(separator: ", ")
                 throw TLSError(
-                    .unknownCipherSuite, "\"\(given)\" is not a cipher suite of this OpenSSL; choose of \(choices)")
+                    .unknownCipherSuite,
+                    "\"\(given)\" is no cipher suite that is spoken here; choose of \(choices)")
             }
             if suite.isOfTLS13 { chosen.new.append(suite.name) } else { chosen.old.append(suite.name) }
         }

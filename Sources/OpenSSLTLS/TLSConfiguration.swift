@@ -17,8 +17,8 @@ public struct TLSServerConfiguration: Sendable {
     /// Signs the certificates that clients may show. With it a client is asked for one and may do without; one that
     /// does not verify ends the handshake. Without it no client is asked.
     public var clientCAFile: String?
-    /// Revocation lists: a client's certificate must not be on that of its authority, which must be current. The clients of an
-    /// authority without a list are let in.
+    /// Revocation lists: neither a client's certificate nor an authority on the way to it may be on that of the authority that
+    /// signed it, be that list current or not. An authority without a list revokes nobody.
     public var clientCRLFile: String?
     public var minimumVersion: TLSVersion
     /// Names of IANA's registry, as `TLS_AES_128_GCM_SHA256`; empty for OpenSSL's own choice. Suites of TLS 1.3 and of

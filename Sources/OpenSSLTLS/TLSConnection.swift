@@ -14,6 +14,7 @@ final class TLSConnection {
     let bio: ByteBufferBIO
     private let context: TLSContext
     private let ssl: OpaquePointer
+    private let verdict = PeerVerdict()
 
     init(_ context: TLSContext, allocator: ByteBufferAllocator) throws(TLSError) {
         OpenSSLErrorQueue.clear()
@@ -22,6 +23,7 @@ final class TLSConnection {
         self.context = context
         self.bio = bio
         self.ssl = ssl
+        verdict.attach(to: ssl)
         let bioPointer = try bio.makeBIO()
         // Takes the BIO over, once for both ways.
         SSL_set_bio(ssl, bioPointer, bioPointer)
@@ -125,19 +127,13 @@ final class TLSConnection {
 
     private func failure(in phase: Phase) -> TLSError {
         let errors = OpenSSLErrorQueue.take()
-        let verification = SSL_get_verify_result(ssl)
-        if phase == .handshake, verification != X509_V_OK {
-            return TLSError(
-                .certificateRejected,
-                "the peer's certificate does not verify: \(String(cString: X509_verify_cert_error_string(verification)))"
-            )
-        }
+        if phase == .handshake, let fault = verdict.fault { return TLSError(.certificateRejected, fault) }
         guard let cause = errors.first else {
             return TLSError(.internal, "OpenSSL failed without a reason")
         }
         // OpenSSL numbers alerts from the peer by their own number above this one.
         if cause.library == ERR_LIB_SSL, cause.reason > SSL_AD_REASON_OFFSET {
-            return TLSError(.refusedByPeer, "the peer ended the connection: \(cause.text)")
+            return TLSError(.refusedByPeer, context.explain(alert: cause.reason - SSL_AD_REASON_OFFSET))
         }
         switch phase {
         case .handshake: return TLSError(.handshakeFailed, "the TLS handshake failed: \(cause.text)")

@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// What all connections of one server, or to one server, share: keys, trust and session tickets.
 ///
@@ -13,14 +14,24 @@ public final class TLSContext: @unchecked Sendable {
     let pointer: OpaquePointer
     let role: Role
     private let protocols: ALPNProtocols
+    /// nil where no peer is asked for a certificate.
+    private let trust: Trust?
+    /// The file of this side's own certificate; nil where it shows none.
+    private let ownCertificateFile: String?
     /// The subjects of the clients' authorities whose revocations are not listed, where lists are given: their clients are let in.
     public let authoritiesWithoutRevocations: [String]
+    /// Of the peers' authorities the first to end; nil where no peer is asked for a certificate.
+    public let authorityExpiry: Expiry?
+    /// Of the lists of revocations the first to run out; nil where there is none, or none that says when.
+    public let revocationExpiry: Expiry?
 
     /// Throws `TLSError` of one of the codes for setting up.
     public convenience init(server configuration: TLSServerConfiguration) throws(TLSError) {
-        try self.init(.server, TLS_server_method(), configuration.applicationProtocols) { files throws(TLSError) in
+        try self.init(
+            .server, TLS_server_method(), configuration.applicationProtocols, configuration.identity,
+            configuration.clientCAFile.map { Trust(.clients, file: $0) }
+        ) { files throws(TLSError) in
             guard let authorities = configuration.clientCAFile else { return [] }
-            try files.loadAuthorities(authorities, for: .clients)
             try files.announceAuthorities(authorities)
             return try configuration.clientCRLFile.map { list throws(TLSError) in try files.loadRevocations(list) }
                 ?? []
@@ -40,11 +51,8 @@ public final class TLSContext: @unchecked Sendable {
     /// Throws `TLSError` of one of the codes for setting up.
     public convenience init(client configuration: TLSClientConfiguration) throws(TLSError) {
         try self.init(
-            .client(serverName: configuration.serverName), TLS_client_method(), configuration.applicationProtocols
-        ) { files throws(TLSError) in
-            try files.loadAuthorities(configuration.caFile, for: .servers)
-            return []
-        }
+            .client(serverName: configuration.serverName), TLS_client_method(), configuration.applicationProtocols,
+            configuration.identity, Trust(.servers, file: configuration.caFile))
         try setMinimumVersion(.tls12)
         if let identity = configuration.identity { try ContextFiles(context: pointer).load(identity) }
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
@@ -56,21 +64,28 @@ public final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// `trust` says whose revocations are not known.
+    /// `revocations` says whose are not known.
     private init(
-        _ role: Role, _ method: OpaquePointer?, _ applicationProtocols: [String],
-        trust: (ContextFiles) throws(TLSError) -> [String]
+        _ role: Role, _ method: OpaquePointer?, _ applicationProtocols: [String], _ identity: TLSIdentity?,
+        _ trust: Trust?, revocations: (ContextFiles) throws(TLSError) -> [String] = { _ in [] }
     ) throws(TLSError) {
         let protocols = try ALPNProtocols(applicationProtocols)
         OpenSSLErrorQueue.clear()
         guard let pointer = SSL_CTX_new(method) else { throw OpenSSLErrorQueue.internalError("SSL_CTX_new") }
         do throws(TLSError) {
-            authoritiesWithoutRevocations = try trust(ContextFiles(context: pointer))
+            let files = ContextFiles(context: pointer)
+            if let trust { try files.loadAuthorities(trust) }
+            authoritiesWithoutRevocations = try revocations(files)
+            let store = SSL_CTX_get_cert_store(pointer)
+            authorityExpiry = Expiry.ofAuthorities(in: store)
+            revocationExpiry = Expiry.ofRevocations(in: store).flatMap { $0.seconds == .max ? nil : $0 }
         } catch {
             SSL_CTX_free(pointer)
             throw error
         }
         self.protocols = protocols
+        self.trust = trust
+        ownCertificateFile = identity?.certificateChainFile
         self.role = role
         self.pointer = pointer
         // Neither compression nor renegotiation.
@@ -79,11 +94,57 @@ public final class TLSContext: @unchecked Sendable {
         tandem_SSL_CTX_set_mode(pointer, Int(SSL_MODE_RELEASE_BUFFERS) | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
         // Header and body of a record in one read of the BIO.
         tandem_SSL_CTX_set_read_ahead(pointer, 1)
+        try CipherSuites.setDefault(on: pointer)
     }
 
     deinit {
         SSL_CTX_free(pointer)
     }
+
+    // MARK: Own certificate
+
+    /// Whom this side's own certificate is made out to; nil where it shows none.
+    public var ownCertificate: PeerCertificate? {
+        // The certificate stays the context's.
+        SSL_CTX_get0_certificate(pointer).map(PeerCertificate.init)
+    }
+
+    /// What the peer may have meant that ended the connection by the alert: words for whoever has to do something about it.
+    func explain(alert: Int32) -> String {
+        let name = String(cString: SSL_alert_desc_string_long(alert))
+        switch role {
+        case .client:
+            guard Self.certificateAlerts.contains(alert) else { return "the server ended the connection: \(name)" }
+            guard let file = ownCertificateFile, let certificate = SSL_CTX_get0_certificate(pointer) else {
+                return "the server wants a certificate of this client (\(name))"
+            }
+            return "the server refused this client's certificate, \(file) (\(name))" + explain(alert, certificate)
+        case .server:
+            guard Self.certificateAlerts.contains(alert) else { return "the client ended the connection: \(name)" }
+            return "the client refused this server's certificate (\(name))"
+        }
+    }
+
+    private func explain(_ alert: Int32, _ certificate: OpaquePointer) -> String {
+        let validity = PeerCertificate(certificate).validity
+        let now = Int64(time(nil))
+        if validity.upperBound < now { return ": it expired on \(DateText.of(validity.upperBound))" }
+        if validity.lowerBound > now { return ": it is not valid before \(DateText.of(validity.lowerBound))" }
+        switch alert {
+        case SSL_AD_UNKNOWN_CA:
+            let issuer = SubjectName.quoted(X509_get_issuer_name(certificate))
+            return ": it is signed by \(issuer), which the server does not know as an authority of clients"
+        case SSL_AD_CERTIFICATE_REVOKED: return ": its authority has revoked it"
+        default: return "; the server's log says why"
+        }
+    }
+
+    private static let certificateAlerts = [
+        SSL_AD_BAD_CERTIFICATE, SSL_AD_UNSUPPORTED_CERTIFICATE, SSL_AD_CERTIFICATE_REVOKED, SSL_AD_CERTIFICATE_EXPIRED,
+        SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA, SSL_AD_CERTIFICATE_REQUIRED,
+    ]
+
+    // MARK: Inside
 
     private func setMinimumVersion(_ version: TLSVersion) throws(TLSError) {
         guard tandem_SSL_CTX_set_min_proto_version(pointer, version.protocolNumber) == 1 else {

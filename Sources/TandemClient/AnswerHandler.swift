@@ -123,7 +123,7 @@ final class AnswerHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(context, .connectionLost("\(error)", cause: error))
+        fail(context, .connectionLost(by: error))
     }
 
     func channelInactive(context: ChannelHandlerContext) {

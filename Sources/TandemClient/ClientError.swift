@@ -1,6 +1,7 @@
 import Glibc
 import NIOCore
 import NIOPosix
+import OpenSSLTLS
 
 /// Why a call has no answer. A call that the server refused throws `APIError` instead.
 public struct ClientError: Error, Sendable, CustomStringConvertible {
@@ -50,6 +51,14 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         ClientError(code: .connectionLost, message: "the connection was lost: \(why)", cause: cause)
     }
 
+    /// What TLS refused says by itself what it is.
+    static func connectionLost(by error: any Error) -> ClientError {
+        guard let refusal = error as? TLSError, refusal.isRefusal else {
+            return .connectionLost("\(error)", cause: error)
+        }
+        return ClientError(code: .connectionLost, message: refusal.message, cause: refusal)
+    }
+
     static let timedOut = ClientError(code: .timedOut, message: "the server did not answer in time", cause: nil)
 
     static func malformedAnswer(_ why: String, cause: (any Error)? = nil) -> ClientError {
@@ -64,4 +73,9 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         default: "\(error)"
         }
     }
+}
+
+extension TLSError {
+    /// One of the two sides does not take the other one's certificate, or nothing that it speaks.
+    var isRefusal: Bool { [.certificateRejected, .refusedByPeer, .handshakeFailed].contains(code) }
 }

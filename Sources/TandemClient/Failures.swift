@@ -24,8 +24,7 @@ struct Failures {
     /// TLS was refused by one side, everywhere: certificates must change first.
     var areAllRefusals: Bool {
         last.allSatisfy { _, error in
-            guard let cause = (error as? ClientError)?.cause as? TLSError else { return false }
-            return [.certificateRejected, .refusedByPeer, .handshakeFailed].contains(cause.code)
+            ((error as? ClientError)?.cause as? TLSError)?.isRefusal ?? false
         }
     }
 

@@ -34,7 +34,15 @@ final class ServerConnection: CallConnection {
         bootstrap.connect(to: peer.address).assumeIsolated().whenComplete { result in
             do {
                 let connection = try ServerConnection(peer, result.get())
-                connection.calls.ready.futureResult.assumeIsolated().whenComplete { done($0.map { connection }) }
+                connection.calls.ready.futureResult.assumeIsolated().whenComplete { ready in
+                    done(
+                        ready.map { connection }.mapError { error in
+                            // Nothing was sent yet.
+                            let cause = (error as? ClientError)?.cause as? TLSError
+                            return cause.flatMap { $0.isRefusal ? ClientError.notReached("\(peer)", cause: $0) : nil }
+                                ?? error
+                        })
+                }
             } catch {
                 done(.failure(ClientError.notReached("\(peer)", cause: error)))
             }

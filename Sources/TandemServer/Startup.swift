@@ -20,7 +20,10 @@ enum Startup {
     }
 
     static func certificates(_ configuration: ServerConfiguration, _ logger: Logger) throws -> CertificateReload {
-        CertificateReload(configuration.tls, try tlsContext(configuration), logger)
+        var etcdCertificateFile: String?
+        if case .etcd(let settings) = configuration.storage { etcdCertificateFile = settings.client.certificateFile }
+        return CertificateReload(
+            configuration.tls, try tlsContext(configuration), etcdCertificateFile: etcdCertificateFile, logger)
     }
 
     /// And the log that it shares with other servers, where it does.

@@ -94,11 +94,11 @@ enum YAMLText {
         return result + "\""
     }
 
-    /// In YAML, and no line end in any version of it, nor a mark of the encoding.
+    /// In YAML, and on a terminal.
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x20...0x7E, 0xA0...0xD7FF, 0xE000...0xFFFD, 0x10000...0x10FFFF:
-            scalar != "\u{2028}" && scalar != "\u{2029}" && scalar != "\u{FEFF}"
+            !scalar.isHidden
         default: false
         }
     }

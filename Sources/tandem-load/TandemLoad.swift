@@ -88,10 +88,10 @@ struct TandemLoad: AsyncParsableCommand {
         case is APIError: status = 1
         default:
             let isHelp = exitCode(for: error) == .success
-            FileHandle(fileDescriptor: isHelp ? 1 : 2).write(Data((fullMessage(for: error) + "\n").utf8))
+            FileHandle(fileDescriptor: isHelp ? 1 : 2).write(Data((fullMessage(for: error).visibleLines + "\n").utf8))
             Foundation.exit(isHelp ? 0 : 2)
         }
-        FileHandle.standardError.write(Data("error: \(error)\n".utf8))
+        FileHandle.standardError.write(Data("error: \("\(error)".visible)\n".utf8))
         Foundation.exit(status)
     }
 
@@ -99,10 +99,10 @@ struct TandemLoad: AsyncParsableCommand {
         let plan = try plan()
         let isQuiet = quiet
         let result = try await LoadRun(plan: plan) { line in
-            if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8)) }
+            if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line.visible)".utf8)) }
         }.run()
         if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
-        print(result.table)
+        print(result.table.visibleLines)
         if let json { try write(result.json.text.description + "\n", to: json, "--json") }
         if let html { try write(HTMLReport(result: result).text, to: html, "--html") }
         if !result.faults.isEmpty { throw ExitCode(1) }

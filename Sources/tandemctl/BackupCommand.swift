@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClientOptions
+import TandemAPI
 import TandemClient
 
 struct BackupCommand: AsyncParsableCommand {
@@ -22,7 +23,7 @@ struct BackupCommand: AsyncParsableCommand {
                 "\(file): \(bytes) bytes; start from it with: tandemd --restore \(file) --data-dir DIR, or --etcd-servers URLS"
             )
         } catch let error as BackupRefused {
-            throw Failure(status: Failure.refused, "error: \(error)")
+            throw Failure(status: Failure.refused, "error: \("\(error)".visible)")
         }
     }
 }

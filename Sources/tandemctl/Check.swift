@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClientOptions
+import TandemAPI
 import TandemClient
 
 struct Check: AsyncParsableCommand {
@@ -30,6 +31,6 @@ struct Check: AsyncParsableCommand {
 
     private func fail(_ faults: [String]) throws {
         guard !faults.isEmpty else { return }
-        throw Failure(status: Failure.refused, faults.map { "fault: \($0)" }.joined(separator: "\n"))
+        throw Failure(status: Failure.refused, faults.map { "fault: \($0.visible)" }.joined(separator: "\n"))
     }
 }

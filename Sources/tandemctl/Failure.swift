@@ -22,19 +22,19 @@ struct Failure: Error {
         switch error {
         case let failure as Failure: self = failure
         case let error as APIError: self.init(status: Self.refused, Self.text(error))
-        case let error as ClientError: self.init(status: Self.notReached, "error: \(error)")
-        case let error as UsageError: self.init(status: Self.wrongUsage, "error: \(error)")
-        case let error as TLSError: self.init(status: Self.wrongUsage, "error: \(error)")
+        case let error as ClientError: self.init(status: Self.notReached, "error: \(error.message.visible)")
+        case let error as UsageError: self.init(status: Self.wrongUsage, "error: \(error.description.visible)")
+        case let error as TLSError: self.init(status: Self.wrongUsage, "error: \(error.message.visible)")
         default: return nil
         }
     }
 
     /// As `kubectl` says it; of several causes each on a line of its own.
     private static func text(_ error: APIError) -> String {
-        let reason = error.reason.isEmpty ? error.status.name : error.reason
-        guard error.causes.count > 1 else { return "Error from server (\(reason)): \(error.message)" }
-        let lines = error.causes.map { "* \($0.field): \($0.message)" }
-        let head = error.message.prefix { $0 != ":" }
+        let reason = error.reason.isEmpty ? error.status.name : error.reason.visible
+        guard error.causes.count > 1 else { return "Error from server (\(reason)): \(error.message.visible)" }
+        let lines = error.causes.map { "* \($0.field.visible): \($0.message.visible)" }
+        let head = String(error.message.prefix { $0 != ":" }).visible
         return "Error from server (\(reason)): \(head):\n" + lines.joined(separator: "\n")
     }
 }

@@ -55,7 +55,9 @@ struct Get: AsyncParsableCommand {
         switch output {
         case .table, .wide: print(tables(found), terminator: "")
         case .name:
-            for (kind, objects) in found { for object in objects { print("\(kind.word)/\(Self.name(object))") } }
+            for (kind, objects) in found {
+                for object in objects { print("\(kind.word)/\(Self.name(object).visible)") }
+            }
         case .yaml: print(YAMLDocuments.write(document(objects, selections)), terminator: "")
         case .json: print(Output.json(document(objects, selections)))
         }

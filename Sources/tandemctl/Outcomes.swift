@@ -25,7 +25,7 @@ struct Outcomes {
             tell(result, labels[next])
             next += 1
         }
-        if showsProgress, noted < labels.count { Output.complain("\(noted) of \(labels.count)", terminator: "") }
+        if showsProgress, noted < labels.count { Output.showProgress("\(noted) of \(labels.count)") }
     }
 
     /// Nothing more will come, though it may be that not all is there.
@@ -37,7 +37,7 @@ struct Outcomes {
 
     private mutating func tell(_ result: Result<String?, APIError>, _ label: String) {
         switch result {
-        case .success(let line): if let line { print(line) }
+        case .success(let line): if let line { print(line.visible) }
         case .failure(let error): complain(error, label)
         }
     }
@@ -47,12 +47,12 @@ struct Outcomes {
         firstError = firstError ?? error
         guard labels.count > 1 else { return }
         Output.complain("\(label):")
-        if let failure = Failure(error) { Output.complain(failure.text) }
+        if let failure = Failure(error) { Output.complain(lines: failure.text) }
     }
 
     /// The progress line goes, where there is one.
     private func clear() {
-        if showsProgress { Output.complain("\r\u{1B}[K", terminator: "") }
+        if showsProgress { Output.showProgress() }
     }
 
     /// Throws where one of them failed.

@@ -1,16 +1,30 @@
 import Foundation
 import TandemAPI
 
-/// Tables and JSON as `kubectl` prints them.
+/// All that this program writes on standard output: nothing in it acts on a terminal, whoever wrote it. A value with line breaks
+/// that is to be on one line goes through `visible` first.
+func print(_ text: String, terminator: String = "\n") {
+    Swift.print(text.visibleLines, terminator: terminator)
+}
+
+/// Standard error, and tables and JSON as `kubectl` prints them.
 enum Output {
-    /// On standard error.
-    static func complain(_ text: String, terminator: String = "\n") {
-        FileHandle.standardError.write(Data((text + terminator).utf8))
+    /// One line on standard error, whatever it quotes.
+    static func complain(_ line: String) { complain(lines: line.visible) }
+
+    /// The same of a text whose line breaks are this program's own.
+    static func complain(lines: String) {
+        FileHandle.standardError.write(Data((lines.visibleLines + "\n").utf8))
+    }
+
+    /// A line that the next one takes the place of, on a terminal; nothing clears it.
+    static func showProgress(_ text: String = "") {
+        FileHandle.standardError.write(Data(("\r\u{1B}[K" + text.visible).utf8))
     }
 
     /// Columns three spaces apart.
     static func table(_ titles: [String], _ rows: [[String]]) -> String {
-        let lines = [titles] + rows
+        let lines = ([titles] + rows).map { $0.map(\.visible) }
         let widths = titles.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
         return lines.map { line in
             let cells = zip(line, widths).map { $0 + String(repeating: " ", count: $1 - $0.count + 3) }.joined()

@@ -36,12 +36,12 @@ struct Tandemctl: AsyncParsableCommand {
 
     private static func leave(_ error: any Error) -> Never {
         if let failure = Failure(error) {
-            Output.complain(failure.text)
+            Output.complain(lines: failure.text)
             Foundation.exit(failure.status)
         }
         let text = fullMessage(for: error)
         let isHelp = exitCode(for: error) == .success
-        if isHelp { print(text) } else if !text.isEmpty { Output.complain(text) }
+        if isHelp { print(text) } else if !text.isEmpty { Output.complain(lines: text) }
         Foundation.exit(isHelp ? 0 : Failure.wrongUsage)
     }
 }

@@ -15,6 +15,6 @@ struct Version: AsyncParsableCommand {
         print("tandemctl \(Tandemctl.version)")
         if client { return }
         let document = try await connection.use { try await $0.call(.discover) }
-        print("tandemd   \(document["info"]?["version"]?.stringValue ?? "unknown")")
+        print("tandemd   \(document["info"]?["version"]?.stringValue ?? "unknown")".visible)
     }
 }

@@ -20,6 +20,8 @@ struct FaultTests {
         let outcome = Plugin.run(
             variable: { name in variables[name].flatMap { $0.isEmpty ? nil : $0 } },
             read: { Array(configuration.utf8) })
+        // It may end up on a terminal.
+        #expect(!String(decoding: outcome.output, as: UTF8.self).unicodeScalars.contains { $0.isHidden })
         let json = try JSONValue(parsing: outcome.output)
         #expect(!outcome.isSuccess)
         return (
@@ -30,7 +32,8 @@ struct FaultTests {
     @Test(
         "variables",
         arguments: [
-            ("CNI_COMMAND", ""), ("CNI_COMMAND", "add"), ("CNI_CONTAINERID", ""), ("CNI_CONTAINERID", "-a"),
+            ("CNI_COMMAND", ""), ("CNI_COMMAND", "add"), ("CNI_COMMAND", "\u{1B}]0;x\u{9B}2J\u{202E}"),
+            ("CNI_CONTAINERID", ""), ("CNI_CONTAINERID", "-a"),
             ("CNI_CONTAINERID", "a/b"), ("CNI_IFNAME", ""), ("CNI_IFNAME", ".."), ("CNI_IFNAME", "eth0:1"),
             ("CNI_IFNAME", "sixteen-long-one"), ("CNI_NETNS", ""), ("CNI_ARGS", "IP"), ("CNI_ARGS", "IP=10.0.0.256"),
             ("CNI_ARGS", "IP=10.0.0.1/33"), ("CNI_ARGS", "MAC=1"), ("CNI_ARGS", "IgnoreUnknown=0;MAC=1"),

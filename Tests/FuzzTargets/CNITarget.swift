@@ -54,6 +54,7 @@ extension FuzzTarget {
 
 /// A server that says what is written, and nothing more.
 private final class WrittenServer: PluginServer {
+    let nameFault: String? = nil
     private var lines: ArraySlice<[UInt8]>
     private var lastID = 0
 

@@ -33,6 +33,34 @@ struct CertificateTests {
         #expect(server.stop() == 0)
     }
 
+    @Test("one without a CN, or with several, makes nobody of its holder, whatever its groups: each call says so")
+    func refusesNameless() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("without-name", subject: "/O=system:masters")
+        authority.issue("two-names", subject: "/O=system:masters/CN=admin/CN=system:node:n1")
+        let audit = "\(directory.path)/audit.log"
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--audit-log-path=\(audit)"])
+        for (role, reason) in [("without-name", "has no CN"), ("two-names", "has 2 CNs, where one is a user")] {
+            let stream = try LineStream(port: server.port, role: role)
+            for method in [TandemAPI.Method.listServices, .getPools, .allocateNodeCIDRs] {
+                let error = stream.call(method, ["node": ["metadata": ["name": "n"]]])?["error"]
+                #expect(error?["data"]?["status"] == "UNAUTHENTICATED" && error?["code"] == -32016, "\(role)")
+                let message = error?["message"]?.stringValue ?? ""
+                #expect(message.hasSuffix("the subject of the one shown \(reason)"), "\(message)")
+            }
+            let client = Curl(port: server.port, role: role)
+            for path in ["/metrics", "/servers", "/backup"] {
+                let answer = client.request(path)
+                #expect(answer.status == 401 && answer.body.contains(reason), "\(role) \(path): \(answer.body)")
+            }
+            // What needs no certificate is answered.
+            #expect(client.request("/livez").status == 200)
+        }
+        #expect(server.stop() == 0)
+        #expect(try String(contentsOfFile: audit, encoding: .utf8).isEmpty)
+    }
+
     @Test("one that is revoked is refused once the list says so; open connections stay")
     func refusesRevoked() throws {
         let directory = ScratchDirectory()
@@ -96,6 +124,96 @@ struct CertificateTests {
         #expect(try isServed("unlisted", server) == [true, true])
         let warnings = server.startLog.filter { $0.contains("no revocation list") }
         #expect(warnings.count == 1 && warnings[0].contains(#""authorities":"another authority""#), "\(warnings)")
+    }
+
+    /// Over HTTP, by a client that shows all the certificates of its file.
+    private func isServedWithChain(_ role: String, _ server: ServerProcess) -> Bool {
+        Curl(port: server.port, role: role).rpc(#"{"jsonrpc":"2.0","id":1,"method":"ListServices"}"#).json?["result"]
+            != nil
+    }
+
+    @Test("an authority that the one above it revoked signs nobody in any more, be it sent by the client or listed")
+    func revokesAuthorities() throws {
+        let directory = ScratchDirectory()
+        let root = CertificateAuthority(directory)
+        let (revoked, kept) = (root.subordinate(directory), root.subordinate(directory))
+        revoked.issue("of-revoked")
+        kept.issue("of-kept")
+        root.issue("of-root")
+        try revoked.join("of-revoked")
+        try kept.join("of-kept")
+        root.revoke(revoked)
+        let (list, authorities) = ("\(directory.path)/revoked.pem", "\(directory.path)/authorities.pem")
+        root.writeRevocations(list)
+        let all = try [revoked, kept, root].map { try String(contentsOfFile: $0.certificate, encoding: .utf8) }.joined()
+        try all.write(toFile: authorities, atomically: true, encoding: .utf8)
+        for file in [Certificates.shared.ca, authorities] {
+            let server = try ServerProcess(
+                directory.path,
+                ServerProcess.ranges + ["--client-crl-file=\(list)", "--client-ca-file=\(file)"])
+            #expect(isServedWithChain("of-kept", server) == true, "\(file)")
+            #expect(isServedWithChain("of-root", server) == true, "\(file)")
+            #expect(isServedWithChain("of-revoked", server) == false, "\(file)")
+            let line = server.log.entry { $0["message"] == "a handshake was refused" }?["error"]?.stringValue ?? ""
+            #expect(
+                line.contains(
+                    #""tandem development CA" revoked the authority above it, "an intermediate authority", on 20"#),
+                "\(line)")
+            #expect(server.stop() == 0)
+        }
+    }
+
+    @Test("a list that has run out is warned about and measured, revokes whom it names, and lets the others in")
+    func listsThatRanOut() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("old-leaver")
+        authority.issue("old-stayer")
+        authority.revoke("old-leaver")
+        let list = "\(directory.path)/revoked.pem"
+        authority.writeRevocations(list, ofYear: 2021)
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--client-crl-file=\(list)"])
+        #expect(try isServed("old-stayer", server) == [true, true])
+        #expect(try isServed("old-leaver", server) == [false, false])
+        let warnings = server.startLog.filter { $0.contains("a list of revocations has run out") }
+        #expect(warnings.count == 1 && warnings[0].contains(#""end":"2022-01-01T00:00:00Z""#), "\(server.startLog)")
+        let name = #"tandem_tls_trust_expiration_seconds{what="client_crl"} -"#
+        #expect(Curl(port: server.port, role: "viewer").request("/metrics").body.contains(name))
+        // A newer one of the same authority takes its place.
+        authority.writeRevocations(list)
+        #expect(server.nextLogLine(with: "certificates are read again") != nil)
+        #expect(!Curl(port: server.port, role: "viewer").request("/metrics").body.contains(name))
+        #expect(try isServed("old-leaver", server) == [false, false])
+        #expect(server.stop() == 0)
+    }
+
+    @Test("what ends within a week is warned about at the start: the server's certificate, an authority, a list")
+    func warnsInTime() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        let day = 86_400
+        authority.issue("week-server", user: "soon", purpose: "serverAuth", secondsLeft: 6 * day)
+        authority.issue("later-server", user: "later", purpose: "serverAuth", secondsLeft: 9 * day)
+        authority.issue(
+            "week-authority", user: "an ending authority", secondsLeft: 5 * day,
+            constraints: "CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign")
+        let (shared, list) = (Certificates.shared, "\(directory.path)/revoked.pem")
+        authority.writeRevocations(list)
+        func warnings(_ role: String, _ authority: String) throws -> [String] {
+            let server = try ServerProcess(
+                directory.path,
+                ServerProcess.ranges + [
+                    "--tls-cert-file=\(shared.certificate(role))", "--tls-private-key-file=\(shared.key(role))",
+                    "--client-ca-file=\(authority)", "--client-crl-file=\(list)",
+                ])
+            return server.startLog.compactMap { try? JSONValue(parsing: $0)["message"]?.stringValue }
+                .filter { $0.contains("ends soon") || $0.contains("runs out soon") }
+        }
+        #expect(try warnings("later-server", shared.ca) == [])
+        #expect(try warnings("week-server", shared.ca) == ["the server's certificate ends soon"])
+        #expect(
+            try warnings("later-server", shared.certificate("week-authority"))
+                == ["an authority of clients ends soon"])
     }
 
     @Test(

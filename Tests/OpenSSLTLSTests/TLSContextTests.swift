@@ -74,6 +74,10 @@ struct TLSContextTests {
         #expect(error?.code == .unknownCipherSuite)
         #expect(error?.message.contains("\"TLS_RSA_WITH_NOTHING\"") == true)
         #expect(error?.message.contains("TLS_AES_256_GCM_SHA384") == true)
+        // Neither AEAD, nor of keys that die with the connection.
+        for suite in ["TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", "TLS_RSA_WITH_AES_128_GCM_SHA256"] {
+            #expect(fault(suites: [suite])?.code == .unknownCipherSuite)
+        }
     }
 
     @Test("names of protocols have 1 to 255 bytes")

@@ -9,10 +9,10 @@ import Testing
 struct LogLineTests {
     private static let long = String(repeating: "x", count: 100_000)
 
-    /// The second takes six bytes each once it is written as JSON; many of the third are one `Character`.
+    /// The second and the last take six bytes each once they are written as JSON; many of the third are one `Character`.
     @Test(
         "a line is short whatever a client sent, and says what was cut",
-        arguments: [ServerConfiguration.LogFormat.text, .json], ["x", "\u{1}", "\u{301}"])
+        arguments: [ServerConfiguration.LogFormat.text, .json], ["x", "\u{1}", "\u{301}", "\u{9B}"])
     func boundsLines(_ format: ServerConfiguration.LogFormat, _ part: String) throws {
         let value = String(repeating: part, count: 100_000)
         let handler = LineLogHandler(format: format)
@@ -22,6 +22,7 @@ struct LogLineTests {
         #expect(line.utf8.count <= LineLogHandler.maximumLineBytes)
         #expect(line.last == "\n" && line.dropLast().allSatisfy { $0 != "\n" })
         #expect(line.contains("…"))
+        #expect(!line.dropLast().unicodeScalars.contains { $0.isHidden })
         // A long value pushes no other out.
         for name in names { #expect(line.contains(name)) }
         #expect(!line.contains("more"))

@@ -54,26 +54,31 @@ public struct CertificateAuthority {
             policy = any
             [any]
             organizationName = optional
-            commonName = supplied
+            commonName = optional
             """)
     }
 
-    /// Makes a client's certificate under a role's name, valid in the years given, or for so many seconds more.
+    /// Makes a client's certificate under a role's name, valid in the years given, or for so many seconds more. A whole `subject`
+    /// takes the place of user and group; of a server, `names` are its subjectAltName.
     public func issue(
-        _ role: String, user: String = "admin", group: String = "tandem:admin", purpose: String = "clientAuth",
-        years: ClosedRange<Int> = 2020...2090, secondsLeft: Int? = nil, constraints: String = "CA:FALSE"
+        _ role: String, user: String = "admin", group: String = "tandem:admin", subject: String? = nil,
+        purpose: String = "clientAuth", years: ClosedRange<Int> = 2020...2090, secondsLeft: Int? = nil,
+        constraints: String = "CA:FALSE", names: String? = nil,
+        key: [String] = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], digest: String = "sha256"
     ) {
         let shared = Certificates.shared
         let usage = constraints == "CA:FALSE" ? "extendedKeyUsage=\(purpose)\n" : ""
-        write("\(role).ext", "basicConstraints=critical,\(constraints)\n\(usage)")
+        let alternatives = names.map { "subjectAltName=\($0)\n" } ?? ""
+        write("\(role).ext", "basicConstraints=critical,\(constraints)\n\(usage)\(alternatives)")
         let end = secondsLeft.map(Self.end) ?? "\(years.upperBound)0101000000Z"
+        run(
+            [
+                "req", "-new", "-nodes", "-keyout", shared.key(role), "-out", "\(directory)/\(role).csr", "-subj",
+                subject ?? "/O=\(group)/CN=\(user)", "-newkey",
+            ] + key)
         run([
-            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-            shared.key(role),
-            "-out", "\(directory)/\(role).csr", "-subj", "/O=\(group)/CN=\(user)",
-        ])
-        run([
-            "ca", "-batch", "-notext", "-config", "\(directory)/ca.cnf", "-in", "\(directory)/\(role).csr", "-out",
+            "ca", "-batch", "-md", digest, "-notext", "-config", "\(directory)/ca.cnf", "-in",
+            "\(directory)/\(role).csr", "-out",
             shared.certificate(role), "-extfile", "\(directory)/\(role).ext", "-startdate",
             "\(years.lowerBound)0101000000Z", "-enddate", end,
         ])
@@ -88,13 +93,31 @@ public struct CertificateAuthority {
     }
 
     public func revoke(_ role: String) {
-        run(["ca", "-config", "\(directory)/ca.cnf", "-revoke", Certificates.shared.certificate(role)])
+        revoke(certificate: Certificates.shared.certificate(role))
     }
 
-    /// The list as it is now, put in place of the file in one step.
-    public func writeRevocations(_ file: String) {
-        run(["ca", "-config", "\(directory)/ca.cnf", "-gencrl", "-out", "\(file).new"])
+    public func revoke(_ authority: CertificateAuthority) {
+        revoke(certificate: authority.certificate)
+    }
+
+    private func revoke(certificate: String) {
+        run(["ca", "-config", "\(directory)/ca.cnf", "-revoke", certificate])
+    }
+
+    /// The list as it is now, put in place of the file in one step; one for the year given, else for 30 days.
+    public func writeRevocations(_ file: String, ofYear year: Int? = nil) {
+        let dates = year.map {
+            ["-crl_lastupdate", "\($0)0101000000Z", "-crl_nextupdate", "\($0 + 1)0101000000Z"]
+        }
+        run(["ca", "-config", "\(directory)/ca.cnf", "-gencrl", "-out", "\(file).new"] + (dates ?? []))
         rename("\(file).new", file)
+    }
+
+    /// Has the holder of a role show this authority's certificate as well.
+    public func join(_ role: String) throws {
+        let file = Certificates.shared.certificate(role)
+        let chain = try [file, certificate].map { try String(contentsOfFile: $0, encoding: .utf8) }.joined()
+        try chain.write(toFile: file, atomically: true, encoding: .utf8)
     }
 
     private func write(_ name: String, _ text: String) {

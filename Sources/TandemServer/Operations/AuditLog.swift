@@ -139,7 +139,7 @@ final class AuditLog: Sendable {
             member("error", error.message)
         }
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.bytes.visibleJSON + [UInt8(ascii: "\n")]
     }
 
     private static func bounded(_ groups: [String]) -> [String] {

@@ -9,22 +9,27 @@ import UnixSignals
 /// can't be used change nothing, and are said to be so. Thread-safe.
 final class CertificateReload: Sendable {
     private let configuration: TLSServerConfiguration
+    /// The certificate by which etcd knows this server.
+    private let etcdCertificateFile: String?
     private let logger: Logger
-    private let current: Mutex<TLSContext>
+    private let current: Mutex<(context: TLSContext, etcd: Expiry?)>
 
     /// How often the files are looked at.
     private static let interval = Duration.seconds(1)
 
     /// `context` is what the files hold now.
-    init(_ configuration: TLSServerConfiguration, _ context: TLSContext, _ logger: Logger) {
+    init(
+        _ configuration: TLSServerConfiguration, _ context: TLSContext, etcdCertificateFile: String?, _ logger: Logger
+    ) {
         self.configuration = configuration
+        self.etcdCertificateFile = etcdCertificateFile
         self.logger = logger
-        current = Mutex(context)
+        current = Mutex((context, etcdCertificateFile.flatMap(Expiry.init)))
         warn(of: context)
     }
 
     /// For the next connection.
-    var context: TLSContext { current.withLock { $0 } }
+    var context: TLSContext { current.withLock { $0.context } }
 
     /// Until the task is cancelled. Files are read on its thread, never on an event loop's.
     func run(_ hangups: UnixSignalsSequence) async {
@@ -49,7 +54,8 @@ final class CertificateReload: Sendable {
     private func reload(_ cause: String) {
         do throws(TLSError) {
             let context = try TLSContext(server: configuration)
-            current.withLock { $0 = context }
+            let etcd = etcdCertificateFile.flatMap(Expiry.init)
+            current.withLock { $0 = (context, etcd) }
             logger.notice("certificates are read again", metadata: ["cause": "\(cause)"])
             warn(of: context)
         } catch {
@@ -62,14 +68,36 @@ final class CertificateReload: Sendable {
     /// Seconds until the server's certificate ends; below 0 where it has.
     var secondsLeft: Int64 { context.ownCertificate.map { $0.validity.upperBound - Timestamp.seconds } ?? 0 }
 
+    /// What else ends, and in how many seconds; below 0 where it has.
+    var trustSecondsLeft: [(what: String, seconds: Int64)] {
+        let (context, etcd) = current.withLock { $0 }
+        let all = [
+            ("client_ca", context.authorityExpiry), ("client_crl", context.revocationExpiry),
+            ("etcd_certificate", etcd),
+        ]
+        return all.compactMap { what, expiry in expiry.map { (what, $0.seconds - Timestamp.seconds) } }
+    }
+
     private func warn(of context: TLSContext) {
         warnOfPermissions()
-        let file = configuration.identity.certificateChainFile
-        if let validity = context.ownCertificate?.validity, !validity.contains(Timestamp.seconds) {
+        if let validity = context.ownCertificate?.validity, validity.lowerBound > Timestamp.seconds {
             logger.warning(
-                "the server's certificate \(validity.upperBound < Timestamp.seconds ? "has expired" : "is not valid yet"): clients refuse it",
-                metadata: ["file": "\(file)"])
+                "the server's certificate is not valid yet: clients refuse it",
+                metadata: ["file": "\(configuration.identity.certificateChainFile)"])
         }
+        warn(
+            of: Expiry(certificatesIn: configuration.identity.certificateChainFile),
+            configuration.identity.certificateChainFile,
+            "the server's certificate ends soon", "the server's certificate has expired: clients refuse it")
+        warn(
+            of: context.authorityExpiry, configuration.clientCAFile, "an authority of clients ends soon",
+            "an authority of clients has expired: its clients are refused")
+        warn(
+            of: context.revocationExpiry, configuration.clientCRLFile, "a list of revocations runs out soon",
+            "a list of revocations has run out: whom it names is refused, whom its authority revoked since is let in")
+        warn(
+            of: current.withLock { $0.etcd }, etcdCertificateFile, "the certificate for etcd ends soon",
+            "the certificate for etcd has expired: etcd refuses it")
         if !context.authoritiesWithoutRevocations.isEmpty {
             logger.warning(
                 "authorities of clients have no revocation list: their clients are let in, revoked or not",
@@ -77,12 +105,22 @@ final class CertificateReload: Sendable {
         }
     }
 
+    /// From so long before an end on it is warned of, at a start and each time that the files are read.
+    private static let soonSeconds: Int64 = 7 * 86_400
+
+    private func warn(of expiry: Expiry?, _ file: String?, _ soon: Logger.Message, _ over: Logger.Message) {
+        guard let expiry, let file, expiry.seconds < Timestamp.seconds + Self.soonSeconds else { return }
+        logger.warning(
+            expiry.seconds < Timestamp.seconds ? over : soon,
+            metadata: ["file": "\(file)", "name": "\(expiry.name)", "end": "\(expiry.dateText)"])
+    }
+
     // MARK: Files
 
     private var files: [String] {
         [
             configuration.identity.certificateChainFile, configuration.identity.privateKeyFile,
-            configuration.clientCAFile, configuration.clientCRLFile,
+            configuration.clientCAFile, configuration.clientCRLFile, etcdCertificateFile,
         ].compactMap { $0 }
     }
 

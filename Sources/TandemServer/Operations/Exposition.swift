@@ -108,6 +108,10 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_tls_certificate_expiration_seconds", .gauge,
             "Seconds until the server's certificate ends; below 0 where it has.", String(certificates.secondsLeft))
+        metrics.add(
+            "tandem_tls_trust_expiration_seconds", .gauge,
+            "Seconds until the first of the clients' authorities, of their lists of revocations, or the certificate for etcd ends.",
+            certificates.trustSecondsLeft.map { ([("what", $0.what)], String($0.seconds)) })
     }
 
     private func addJournal(_ metrics: inout MetricsText) {

@@ -16,8 +16,10 @@ struct Identity: Sendable, Equatable {
     /// A connection may outlive the certificate that it began with.
     var hasEnded: Bool { end < Timestamp.seconds }
 
-    init(_ certificate: PeerCertificate) {
-        user = certificate.commonName ?? ""
+    /// nil for a certificate that names nobody, as kube-apiserver has it: whatever its groups are, its holder is a stranger.
+    init?(_ certificate: PeerCertificate) {
+        guard let name = certificate.commonName else { return nil }
+        user = name
         groups = certificate.organizations
         end = certificate.validity.upperBound
     }

@@ -61,7 +61,7 @@ struct LineLogHandler: LogHandler {
     }
 
     private static func isOneLine(_ text: String) -> Bool {
-        text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
+        !text.unicodeScalars.contains(where: \.isHidden)
     }
 
     private static func isWord(_ text: String) -> Bool {
@@ -71,12 +71,12 @@ struct LineLogHandler: LogHandler {
             }
     }
 
-    /// A JSON string of at most `maximumValueBytes` between its quotes. An escape takes up to six bytes, so that a text which
+    /// A JSON string, with nothing hidden in it, of at most `maximumValueBytes` between its quotes. An escape takes up to six bytes, so that a text which
     /// is full of them is cut shorter.
     private static func quoted(_ text: String) -> String {
         var room = maximumValueBytes
         while true {
-            let quoted = JSONValue.string(text.cut(toBytes: room)).text.description
+            let quoted = JSONValue.string(text.cut(toBytes: room)).text.description.visible
             guard quoted.utf8.count > maximumValueBytes + 2 else { return quoted }
             room /= 2
         }

@@ -20,7 +20,7 @@ final class Operations: Sendable {
 
     var isDraining: Bool { health.isDraining }
 
-    func answer(_ method: HTTPMethod, uri: String, identity: Identity?) -> HTTPAnswer {
+    func answer(_ method: HTTPMethod, uri: String, for session: RPCSession) -> HTTPAnswer {
         let path = uri.prefix { $0 != "?" }
         let isVerbose = uri.dropFirst(path.count + 1).split(separator: "&").contains { $0.hasPrefix("verbose") }
         let body: () -> HTTPAnswer
@@ -30,8 +30,8 @@ final class Operations: Sendable {
         case "/healthz": body = { Self.checks(self.health.readiness, "healthz", isVerbose) }
         case "/openrpc.json":
             body = { HTTPAnswer(.ok, HTTPAnswer.json, CallResult.openRPC.json) }
-        case "/metrics": body = { self.metricsAnswer(identity) }
-        case "/servers": body = { self.serversAnswer(identity) }
+        case "/metrics": body = { self.metricsAnswer(session) }
+        case "/servers": body = { self.serversAnswer(session) }
         default:
             return .text(
                 .notFound,
@@ -43,29 +43,31 @@ final class Operations: Sendable {
     }
 
     /// Why the client may not have a backup; nil if it may.
-    func backupRefusal(_ method: HTTPMethod, _ identity: Identity?) -> HTTPAnswer? {
+    func backupRefusal(_ method: HTTPMethod, for session: RPCSession) -> HTTPAnswer? {
         guard method == .GET else { return .wrongMethod(allowed: "GET") }
-        guard identity != nil else { return .text(.unauthorized, "/backup needs a client certificate\n") }
-        guard Authorizer.isAdministrator(identity) else {
-            return .text(.forbidden, "/backup needs a certificate of tandem:admin or system:masters\n")
-        }
-        return nil
+        return refusal("/backup", session, to: Authorizer.isAdministrator, "tandem:admin or system:masters")
     }
 
-    private func serversAnswer(_ identity: Identity?) -> HTTPAnswer {
-        guard identity != nil else { return .text(.unauthorized, "/servers needs a client certificate\n") }
-        guard Authorizer.mayReadMetrics(identity) else {
-            return .text(.forbidden, "/servers needs a certificate of tandem:viewer, tandem:admin or system:masters\n")
-        }
-        return HTTPAnswer(.ok, HTTPAnswer.json, servers.json)
+    private func serversAnswer(_ session: RPCSession) -> HTTPAnswer {
+        refusal("/servers", session, to: Authorizer.mayReadMetrics, Self.viewers)
+            ?? HTTPAnswer(.ok, HTTPAnswer.json, servers.json)
     }
 
-    private func metricsAnswer(_ identity: Identity?) -> HTTPAnswer {
-        guard identity != nil else { return .text(.unauthorized, "/metrics needs a client certificate\n") }
-        guard Authorizer.mayReadMetrics(identity) else {
-            return .text(.forbidden, "/metrics needs a certificate of tandem:viewer, tandem:admin or system:masters\n")
+    private func metricsAnswer(_ session: RPCSession) -> HTTPAnswer {
+        refusal("/metrics", session, to: Authorizer.mayReadMetrics, Self.viewers)
+            ?? HTTPAnswer(.ok, "text/plain; version=0.0.4; charset=utf-8", Array(metrics().utf8))
+    }
+
+    private static let viewers = "tandem:viewer, tandem:admin or system:masters"
+
+    private func refusal(
+        _ path: String, _ session: RPCSession, to isAllowed: (Identity) -> Bool, _ groups: String
+    ) -> HTTPAnswer? {
+        switch session.caller {
+        case .failure(let stranger): .text(.unauthorized, "\(path) needs \(stranger)\n")
+        case .success(let identity) where isAllowed(identity): nil
+        case .success: .text(.forbidden, "\(path) needs a certificate of \(groups)\n")
         }
-        return HTTPAnswer(.ok, "text/plain; version=0.0.4; charset=utf-8", Array(metrics().utf8))
     }
 
     /// As Kubernetes' components answer: `ok`, or the list of checks where one fails or where it is asked for.

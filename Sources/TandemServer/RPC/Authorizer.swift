@@ -15,19 +15,14 @@ enum Authorizer {
     /// The scope of a call of the method, or why it is refused: UNAUTHENTICATED without a certificate, else
     /// PERMISSION_DENIED. `target` is asked for only where the answer depends on it.
     static func authorize(
-        _ method: Method, _ target: () -> CallTarget, by identity: Identity?
+        _ method: Method, _ target: () -> CallTarget, for session: RPCSession
     ) throws(APIError) -> Scope {
         if method == .discover { return .everything }
-        guard let identity else {
-            throw APIError(
-                .unauthenticated, reason: "Unauthorized",
-                "\(method.rawValue) needs a client certificate; present one signed by the server's client CA")
-        }
-        guard !identity.hasEnded else {
-            throw APIError(
-                .unauthenticated, reason: "Unauthorized",
-                "the certificate of \"\(identity.user)\" has ended since the connection began; connect with one that has not"
-            )
+        let identity: Identity
+        switch session.caller {
+        case .success(let caller): identity = caller
+        case .failure(let stranger):
+            throw APIError(.unauthenticated, reason: "Unauthorized", "\(method.rawValue) needs \(stranger)")
         }
         if identity.groups.contains(where: { permits($0, method, target) }) { return .everything }
         if let node = identity.node, permits(node: node, method, target) { return .node(node) }
@@ -38,12 +33,12 @@ enum Authorizer {
     }
 
     /// Whether `/metrics` may be read.
-    static func mayReadMetrics(_ identity: Identity?) -> Bool {
-        isAdministrator(identity) || identity?.groups.contains("tandem:viewer") ?? false
+    static func mayReadMetrics(_ identity: Identity) -> Bool {
+        isAdministrator(identity) || identity.groups.contains("tandem:viewer")
     }
 
-    static func isAdministrator(_ identity: Identity?) -> Bool {
-        identity?.groups.contains(where: administrators.contains) ?? false
+    static func isAdministrator(_ identity: Identity) -> Bool {
+        identity.groups.contains(where: administrators.contains)
     }
 
     private static let administrators = ["system:masters", "tandem:admin"]
@@ -86,6 +81,33 @@ enum Authorizer {
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
         default: false
         }
+    }
+}
+
+extension RPCSession {
+    /// What somebody lacks whom the server does not know, in words that go on from "it needs".
+    struct Stranger: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Who calls, at this moment.
+    var caller: Result<Identity, Stranger> {
+        if let identity {
+            guard identity.hasEnded else { return .success(identity) }
+            return .failure(
+                Stranger(
+                    description:
+                        "a certificate that is valid: that of \"\(identity.user)\" has ended since the connection began"
+                ))
+        }
+        if let nameFault {
+            return .failure(
+                Stranger(
+                    description:
+                        "a client certificate that names one user, by its CN: the subject of the one shown \(nameFault)"
+                ))
+        }
+        return .failure(Stranger(description: "a client certificate; present one signed by the server's client CA"))
     }
 }
 

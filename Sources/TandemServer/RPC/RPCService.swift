@@ -25,7 +25,7 @@ final class RPCService: Sendable {
         session.countMessage()
         let start = session.timedStart
         let message = RPCMessage(parsing: bytes) { method, target throws(APIError) in
-            _ = try Authorizer.authorize(method, target, by: session.identity)
+            _ = try Authorizer.authorize(method, target, for: session)
         }
         if let start { metrics.decoding.observe(Moment.now().since(start)) }
         return message
@@ -135,7 +135,7 @@ final class RPCService: Sendable {
             try session.checkHeld()
             let call = try request.call.get()
             // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
-            let scope = try Authorizer.authorize(call.method, { call.target }, by: session.identity)
+            let scope = try Authorizer.authorize(call.method, { call.target }, for: session)
             if call.method != .discover { try health.checkServing() }
             let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
             engine.perform(

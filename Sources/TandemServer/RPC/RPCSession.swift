@@ -15,6 +15,8 @@ final class RPCSession: Asker {
     var maximumHeldBytes: Int { identity == nil ? 4 * BufferBudget.ownBytes : 16 << 20 }
 
     let identity: Identity?
+    /// Why a certificate that was shown names nobody, in words that go on from "its subject".
+    let nameFault: String?
     private let peer: SocketAddress?
     private let eventLoop: any EventLoop
     /// Relaxed everywhere: a count that orders nothing.
@@ -36,12 +38,13 @@ final class RPCSession: Asker {
 
     /// `queue` is that of the event loop.
     init(
-        identity: Identity?, eventLoop: any EventLoop, peer: SocketAddress?, budget: BufferBudget,
-        flow: ClientFlow = ClientFlow(), queue: LoopQueue? = nil
+        identity: Identity?, nameFault: String? = nil, eventLoop: any EventLoop, peer: SocketAddress?,
+        budget: BufferBudget, flow: ClientFlow = ClientFlow(), queue: LoopQueue? = nil
     ) {
         self.flow = flow
         lane = flow.lane(on: queue ?? LoopQueue(eventLoop))
         self.identity = identity
+        self.nameFault = nameFault
         self.peer = peer
         self.eventLoop = eventLoop
         self.budget = budget

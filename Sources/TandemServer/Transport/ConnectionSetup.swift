@@ -35,12 +35,12 @@ struct ConnectionSetup: Sendable {
     }
 
     fileprivate func install(_ handshake: TLSHandshakeCompleted, on channel: any Channel) throws {
-        let identity = handshake.peerCertificate.map(Identity.init) ?? anonymous
+        let identity = handshake.peerCertificate.flatMap(Identity.init) ?? anonymous
         connections.metrics.handshakes.add(handshake.isResumed ? .resumed : .full)
         let session = RPCSession(
-            identity: identity, eventLoop: channel.eventLoop, peer: channel.remoteAddress,
-            budget: identity == nil ? strangersBudget : budget, flow: flows.flow(of: identity),
-            queue: queues.queue(of: channel.eventLoop))
+            identity: identity, nameFault: handshake.peerCertificate?.nameFault, eventLoop: channel.eventLoop,
+            peer: channel.remoteAddress, budget: identity == nil ? strangersBudget : budget,
+            flow: flows.flow(of: identity), queue: queues.queue(of: channel.eventLoop))
         channel.closeFuture.whenComplete { _ in session.close() }
         connections.handshakeDone(channel, session)
         let pipeline = channel.pipeline.syncOperations

@@ -153,7 +153,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         case _ where request.method == .CONNECT:
             return close(context, behind: .wrongMethod(allowed: "GET, HEAD, POST"))
         default:
-            return send(context, operations.answer(request.method, uri: request.target, identity: caller))
+            return send(context, operations.answer(request.method, uri: request.target, for: session))
         }
         if let refusal = request.refusal { return send(context, refusal) }
         let (session, eventLoop) = (session, context.eventLoop)
@@ -170,11 +170,8 @@ final class HTTPHandler: ChannelDuplexHandler {
         }
     }
 
-    /// nil also where its certificate has ended.
-    private var caller: Identity? { session.identity.flatMap { $0.hasEnded ? nil : $0 } }
-
     private func sendBackup(_ context: ChannelHandlerContext, _ request: HTTPRequest) {
-        if let refusal = operations.backupRefusal(request.method, caller) { return send(context, refusal) }
+        if let refusal = operations.backupRefusal(request.method, for: session) { return send(context, refusal) }
         let (backups, session, eventLoop) = (operations.backups, session, context.eventLoop)
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
         guard backups.begin() else {
