@@ -177,7 +177,7 @@ struct DescriptorLoadTests {
             let client = try WireClient(port: server.port, protocols: ["http/1.1"])
             get(client, "/livez")
             #expect(client.receive()?.occurrences(of: " 200 ") == 1)
-            for _ in 0..<4 { _ = client.receive() }
+            for _ in 0..<3 { _ = client.receive() }
             return client
         }
         let flood = Flood(port: server.port)
