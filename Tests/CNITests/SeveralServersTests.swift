@@ -108,6 +108,6 @@ struct SeveralServersTests {
         #expect(plugin("ADD").addresses.count == 2)
         plugin.ipam = ["server": .string("127.0.0.1:\(server.port)"), "timeoutMs": 600_000]
         let refused = plugin("ADD")
-        #expect(refused.code == 116 && refused.message.contains("IP address mismatch"), "\(refused.text)")
+        #expect(refused.code == 116 && refused.message.contains("not for 127.0.0.1"), "\(refused.text)")
     }
 }

@@ -18,7 +18,8 @@ struct WriterTests {
         "+1",
         "10.96.0.1", "fd00::1", "2001:10:20:30:40:50:1:2", "10.96.0.0/16", "nan", "inf", "a?", "a!b",
         "https://a/b?c=d#e",
-        "{\"a\":1}\n", "key: |\n  x\n", String(repeating: "long ", count: 300),
+        "a\u{202E}\nb", "\u{9B}2J", "\u{1B}[2J\n", "{\"a\":1}\n", "key: |\n  x\n",
+        String(repeating: "long ", count: 300),
     ]
 
     /// As values, as names, and in one another.
@@ -54,6 +55,14 @@ struct WriterTests {
         }
         let whole: JSONValue = .array(Self.values(seed))
         #expect(try YAMLDocuments.read(YAMLDocuments.write(whole)) == [whole])
+    }
+
+    @Test("has nothing in it that acts on a terminal", arguments: seeds)
+    func isVisible(_ seed: UInt64) {
+        for value in Self.values(seed) {
+            let text = YAMLDocuments.write(["x": value])
+            #expect(!text.unicodeScalars.contains { $0 != "\n" && $0.isHidden }, "\(text)")
+        }
     }
 
     @Test("is read as the same values by kubectl", .enabled(if: Kubectl.isThere, Kubectl.absence), arguments: seeds)
