@@ -2,10 +2,13 @@ public import TandemAPI
 
 extension TandemClient {
     /// Every object of a list, or every pool, page by page. An object that is there all the while comes once.
-    public func list(_ method: Method, namespace: String? = nil) async throws -> [JSONValue] {
+    public func list(
+        _ method: Method, namespace: String? = nil, nodeName: String? = nil
+    ) async throws -> [JSONValue] {
         if method == .getPools { return try await pools() }
         var params: JSONValue = [:]
         if let namespace { params["namespace"] = .string(namespace) }
+        if let nodeName { params["nodeName"] = .string(nodeName) }
         return try await list(method, params, "items")
     }
 

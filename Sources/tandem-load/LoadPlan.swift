@@ -27,6 +27,8 @@ struct LoadPlan: Sendable {
     /// Of `churn`: how much of the smaller Service range is in use, in percent.
     var fill: Double
     var nodes: Int
+    /// The one that the pods come and go on, as its agent has it; nil where they stay, on many.
+    var node: String?
     /// Any answer will do for the oldest request: for measuring a server that answers all alike.
     var ignoresAnswers: Bool
     /// Tells this run's objects from all others.

@@ -40,6 +40,7 @@ struct Script {
 
     mutating func next() -> LoadRequest {
         switch plan.workload {
+        case .pods where plan.node != nil: return release() ?? allocate()
         case .services, .handshakes, .pods: return allocate()
         case .batch: return allocateBatch()
         case .churn: return names.count < target ? allocate() : release() ?? allocate()
@@ -92,7 +93,7 @@ struct Script {
                 "AllocateServiceIPs",
                 #""service":{"metadata":\#(metadata(name)),"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#)
         }
-        let node = "load-\(plan.run)-\((connection + counter) % plan.nodes)"
+        let node = plan.node ?? "load-\(plan.run)-\((connection + counter) % plan.nodes)"
         return envelope(
             "AllocatePodIPs",
             #""pod":{"metadata":\#(metadata(name)),"spec":{"nodeName":"\#(node)"}},"attachment":{"containerID":"\#(name)"}"#

@@ -58,6 +58,11 @@ struct TandemLoad: AsyncParsableCommand {
     @Option(help: "Nodes that the pods are on.")
     var nodes = 16
 
+    @Option(
+        help: ArgumentHelp(
+            "Be this node's agent, whose certificate the connection shows: pods come and go on it.", valueName: "name"))
+    var node: String?
+
     @Flag(help: "Take any answer for the oldest request: to measure a web server that answers with a constant.")
     var ignoreAnswers = false
 
@@ -129,11 +134,12 @@ struct TandemLoad: AsyncParsableCommand {
         try check(duration > 0 && warmUp >= 0, "--duration must be above 0, and --warm-up not below")
         try check(rate.map { $0 > 0 } ?? true, "--rate must be above 0")
         try check(nodes > 0, "--nodes must be above 0")
+        try check(node == nil || workload == .pods, "--node goes with --workload pods")
         return LoadPlan(
             target: try connection.configuration(), transport: transport, workload: workload,
             connections: connections, pipeline: pipeline, rate: rate,
             warmUp: .nanoseconds(Int64(warmUp * 1e9)), duration: .nanoseconds(Int64(duration * 1e9)),
-            batchSize: batchSize, shares: shares, fill: fill, nodes: nodes, ignoresAnswers: ignoreAnswers,
+            batchSize: batchSize, shares: shares, fill: fill, nodes: nodes, node: node, ignoresAnswers: ignoreAnswers,
             run: String(UInt32.random(in: .min ... .max), radix: 36))
     }
 }

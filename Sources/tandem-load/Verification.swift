@@ -15,8 +15,8 @@ struct Verification {
         var faults: [String] = []
         var owners: [String: String] = [:]
         var stored: [String: [UInt8]] = [:]
-        for method in [Method.listServices, .listPods] {
-            for object in try await client.list(method) {
+        for method in plan.node == nil ? [Method.listServices, .listPods] : [.listPods] {
+            for object in try await client.list(method, nodeName: plan.node) {
                 let metadata = object["metadata"]
                 let name = "\(metadata?["namespace"]?.stringValue ?? "")/\(metadata?["name"]?.stringValue ?? "")"
                 let addresses = object["spec"]?["clusterIPs"] ?? object["status"]?["podIPs"]

@@ -10,9 +10,10 @@ export TANDEM_CA_FILE=$certs/ca.crt TANDEM_CERT_FILE=$certs/admin.crt TANDEM_KEY
 
 # Sets `tandemd` to its process. Returns when it is ready.
 start_tandemd() {
-    taskset -c 0 "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --secure-port="$1" \
+    taskset -c "${server_cores:-0}" "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --secure-port="$1" \
         --event-loops=1 --data-dir="$work/data-$1" --tls-cert-file="$certs/server.crt" \
-        --tls-private-key-file="$certs/server.key" --client-ca-file="$certs/ca.crt" --log-level="${log_level:-error}" 2>"${server_log:-/dev/stderr}" &
+        --tls-private-key-file="$certs/server.key" --client-ca-file="$certs/ca.crt" --log-level="${log_level:-error}" \
+        ${tandemd_options:-} 2>"${server_log:-/dev/stderr}" &
     tandemd=$!
     until curl -sf --cacert "$certs/ca.crt" "https://127.0.0.1:$1/readyz" >/dev/null; do sleep 0.1; done
 }
@@ -41,7 +42,7 @@ CONF
 load() {
     local port=$1
     shift
-    taskset -c 1 "$bin/tandem-load" --server "127.0.0.1:$port" "$@" >/dev/null
+    taskset -c "${load_cores:-1}" "$bin/tandem-load" --server "127.0.0.1:$port" "$@" >/dev/null
 }
 
 # The value of a metric; 0 where the server has none.

@@ -212,7 +212,8 @@ struct LimitTests {
         let refused = metric("tandem_calls_total{method=\"none\",status=\"RESOURCE_EXHAUSTED\"}", server)
         #expect((200..<clients).contains(refused), "\(refused) refused")
         let held = metric("tandem_buffered_bytes", server)
-        #expect((limit - (1 << 20)..<limit + (4 << 20)).contains(held), "\(held) bytes held")
+        // They are one identity, which may have half.
+        #expect((limit / 2 - (1 << 20)..<limit / 2 + (4 << 20)).contains(held), "\(held) bytes held")
         print("\(clients) clients with \(bytes) bytes each: \(grown >> 20) MiB, \(refused) refused")
         let last = try #require(holders.last?.receive())
         if isStream {
@@ -247,12 +248,12 @@ struct LimitTests {
             deaf.append(try WireClient(port: server.port, protocols: protocols, reads: false))
             deaf.last?.begin(request)
         }
-        // Pages of 8 MiB: two fit, and each event loop may make one more before it sees that there is no room.
+        // Pages of 8 MiB: one fits into half of what there is, and each event loop may make one more before it sees that there is no room.
         func lists(_ status: String) -> Int {
             metric("tandem_calls_total{method=\"ListServices\",status=\"\(status)\"}", server)
         }
         #expect((0..<400).contains { _ in lists("OK") + lists("RESOURCE_EXHAUSTED") == 20 })
-        #expect((2...5).contains(lists("OK")), "\(lists("OK")) served")
+        #expect((1...5).contains(lists("OK")), "\(lists("OK")) served")
         modest.begin(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n")
         #expect(modest.receive()?.occurrences(of: #""result""#) == 1)
         deaf = []

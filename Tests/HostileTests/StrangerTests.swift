@@ -84,7 +84,7 @@ struct StrangerTests {
         let crowd = try Crowd(kind, port: server.port)
         defer { crowd.end() }
         var held: [WireClient] = []
-        for _ in 0..<20 {
+        for _ in 0..<15 {
             let administrator = try WireClient(port: server.port)
             administrator.begin(list)
             #expect(administrator.receiveAnswer()?["result"] != nil)
@@ -97,10 +97,39 @@ struct StrangerTests {
             client.begin(list)
             #expect(client.receiveAnswer()?["result"] != nil)
         }
-        #expect(metric("tandem_connections_evicted_total", server) >= 20)
+        #expect(metric("tandem_connections_evicted_total", server) >= 15)
         #expect(metric("tandem_connections", server) <= 40)
         #expect(server.stop() == 0)
         #expect(!server.log.text.contains("connections are refused"))
+    }
+
+    @Test("one identity with as many connections as there are places keeps half of them, and nobody out")
+    func oneIdentityKeepsHalf() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--max-connections=40"])
+        var greedy: [WireClient] = []
+        for _ in 0..<60 {
+            let client = try WireClient(port: server.port, role: "viewer")
+            client.begin(list)
+            #expect(client.receiveAnswer()?["result"] != nil)
+            greedy.append(client)
+        }
+        var held: [WireClient] = []
+        for _ in 0..<8 {
+            let administrator = try WireClient(port: server.port)
+            administrator.begin(list)
+            #expect(administrator.receiveAnswer()?["result"] != nil)
+            held.append(administrator)
+            #expect(Curl(port: server.port, role: nil).request("/livez").status == 200)
+        }
+        // The first half of its connections stays, and those of the others.
+        for client in greedy[..<20] + held {
+            client.begin(list)
+            #expect(client.receiveAnswer()?["result"] != nil)
+        }
+        #expect(greedy[20..<48].allSatisfy { $0.isClosedByServer() })
+        #expect(metric("tandem_connections", server) <= 40)
+        #expect(server.stop() == 0)
     }
 
     @Test("of those who are through their handshake a quarter of the places is the most, though there are others left")

@@ -1,3 +1,4 @@
+import Ledger
 import NIOCore
 import NIOEmbedded
 import NIOPosix
@@ -56,13 +57,40 @@ struct BufferBudgetTests {
         #expect(unfinished.note(own + 1) == nil)
         holder.hold(own + (1 << 20) - 2)
         #expect(budget.heldBytes == (1 << 20) - 1)
-        #expect(unfinished.note(own) == nil && budget.refusal(of: 1 << 30) == nil)
+        #expect(unfinished.note(own) == nil && budget.refusal(of: 1 << 30, beside: 0) == nil)
         holder.hold(1)
         #expect(unfinished.note(own) == nil)
         let refusal = unfinished.note(own + 1)
         #expect(refusal?.status == .resourceExhausted && refusal?.isRetryable == true)
         holder.release(100)
         #expect(unfinished.note(own + 1) == nil)
+    }
+
+    @Test(
+        "an identity has as much as it leaves for others, over all its connections; one that is refused holds up nobody"
+    )
+    func sharesAmongIdentities() {
+        let (own, half) = (BufferBudget.ownBytes, 8 << 20)
+        let budget = BufferBudget(maximumBytes: 2 * half)
+        func session(_ flow: ClientFlow) -> RPCSession {
+            RPCSession(
+                identity: .administrator, eventLoop: MultiThreadedEventLoopGroup.singleton.any(), peer: nil,
+                budget: budget, flow: flow)
+        }
+        let (greedy, modest) = (ClientFlow(Flow(1)), ClientFlow(Flow(2)))
+        let holders = [session(greedy), session(greedy)]
+        let other = session(modest)
+        for holder in holders { holder.hold(own + half / 2 - 1) }
+        #expect(holders[0].refusal(of: own + 1) == nil)
+        holders[1].hold(2)
+        #expect(holders[0].refusal(of: own + 1)?.reason == "TooMuchBuffered")
+        #expect(holders[0].refusal(of: own) == nil, "what each connection has to itself")
+        #expect(other.refusal(of: 1 << 20) == nil)
+        other.hold(own + half / 2)
+        #expect(other.refusal(of: own + 1) != nil, "a half of the half that is left")
+        #expect(session(ClientFlow(Flow(3))).refusal(of: 1 << 20) == nil)
+        holders[1].hold(-half / 4)
+        #expect(other.refusal(of: own + 1) == nil && holders[0].refusal(of: own + 1) != nil)
     }
 
     @Test("a call whose caller gave up is kept, and counts, until the engine is done with it")

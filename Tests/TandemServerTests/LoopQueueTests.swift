@@ -30,7 +30,7 @@ struct LoopQueueTests {
 
     /// Runs until nothing is left, letting the sockets have their time.
     private func runAll() {
-        for _ in 0..<1_000 {
+        for _ in 0..<5_000 {
             loop.run()
             loop.advanceTime(by: LoopQueue.pause)
         }

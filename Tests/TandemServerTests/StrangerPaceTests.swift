@@ -2,6 +2,7 @@ import Addressing
 import IPAM
 import Ledger
 import Logging
+import Measures
 import NIOCore
 import NIOEmbedded
 import TandemAPI
@@ -29,7 +30,8 @@ struct StrangerPaceTests {
         let loop = EmbeddedEventLoop()
         for (identity, expected) in [(nil, [1, 3, 1, 16]), (Identity.administrator, [0, 0, 0, 0])] {
             let session = RPCSession(
-                identity: identity, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20))
+                identity: identity, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20),
+                queue: LoopQueue(loop) { Moment(nanoseconds: 0) })
             func charge(_ text: String) -> Int {
                 let bytes = Array(text.utf8)
                 let message = bytes.withUnsafeBytes { service.parse($0, from: session) }

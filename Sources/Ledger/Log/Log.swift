@@ -83,8 +83,9 @@ public struct GroupLimits: Sendable {
         self.bytes = bytes
     }
 
-    /// What a client at the end of a long queue waits for stays bounded.
-    public static let standard = GroupLimits(proposals: 4_096, bytes: 16 << 20)
+    /// Enough that a commit's own cost is little beside that of what is in it, and so little that a client who comes now, whose change is in the next
+    /// group whatever the others have waiting, is behind a millisecond or two of theirs.
+    public static let standard = GroupLimits(proposals: 256, bytes: 1 << 20)
 }
 
 extension Log {

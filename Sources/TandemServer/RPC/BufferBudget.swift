@@ -24,18 +24,23 @@ final class BufferBudget: Sendable {
 
     private var isSpent: Bool { heldBytes >= maximumBytes }
 
-    /// A connection that held `old` bytes holds `new`.
-    func change(from old: Int, to new: Int) {
+    /// A connection that held `old` bytes holds `new`. Returns how much more, or less, that is of what all share.
+    func change(from old: Int, to new: Int) -> Int {
         let difference = max(0, new - Self.ownBytes) - max(0, old - Self.ownBytes)
         if difference != 0 { held.wrappingAdd(difference, ordering: .relaxed) }
+        return difference
     }
 
-    /// Why `bytes` can't be kept for one connection; nil where they can.
-    func refusal(of bytes: Int) -> APIError? {
-        guard bytes > Self.ownBytes, isSpent else { return nil }
+    /// Why `bytes` can't be kept for one connection, whose identity has `identityBytes` of what all share; nil where they can. An identity may have
+    /// as much as it leaves for others: one alone has half.
+    func refusal(of bytes: Int, beside identityBytes: Int) -> APIError? {
+        guard bytes > Self.ownBytes, isSpent || identityBytes > 0 && identityBytes >= maximumBytes - heldBytes else {
+            return nil
+        }
         return APIError(
             .resourceExhausted, reason: "TooMuchBuffered",
-            "the server keeps \(maximumBytes >> 20) MiB of messages and answers for its clients, and may not keep more; "
+            "the server keeps as much of messages and answers for this client, or for all, as it may (\(maximumBytes >> 20) MiB, half of them for one "
+                + "client alone): "
                 + "try again in a moment, or with less at a time: a retry finds whatever was committed",
             isRetryable: true)
     }

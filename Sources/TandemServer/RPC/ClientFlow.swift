@@ -2,13 +2,16 @@ import Ledger
 import NIOCore
 import Synchronization
 
-/// All connections of one identity, which have together what one has by itself: a turn on each event loop, and a turn in the journal's queue. So no
+/// All connections of one identity, which have together what one has by itself: a turn on each event loop, a turn in the journal's queue, a
+/// share of what is kept for clients. So no
 /// identity takes more from the others for having more connections. Thread-safe.
 final class ClientFlow: Sendable {
     /// For the journal.
     let number: Flow
     private let key: ClientFlows.Key
     private let flows: ClientFlows?
+    /// Of what all clients share for messages and answers. Relaxed: a count that orders nothing.
+    let buffered = Atomic<Int>(0)
     private let lanes = Mutex<[ObjectIdentifier: LoopQueue.Lane]>([:])
 
     fileprivate init(_ number: Flow, _ key: ClientFlows.Key, of flows: ClientFlows?) {

@@ -51,7 +51,7 @@ final class RPCSession: Asker {
     }
 
     deinit {
-        budget.change(from: held.load(ordering: .relaxed), to: 0)
+        account(from: held.load(ordering: .relaxed), to: 0)
     }
 
     /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
@@ -111,7 +111,17 @@ final class RPCSession: Asker {
         guard bytes != 0 else { return }
         let change = held.wrappingAdd(bytes, ordering: .relaxed)
         // Each change goes on where another one ended, so that their sum is what is held, in whatever order they are told.
-        budget.change(from: change.oldValue, to: change.newValue)
+        account(from: change.oldValue, to: change.newValue)
+    }
+
+    private func account(from old: Int, to new: Int) {
+        let difference = budget.change(from: old, to: new)
+        if difference != 0 { flow.buffered.wrappingAdd(difference, ordering: .relaxed) }
+    }
+
+    /// Why so many bytes can't be kept for the client; nil where they can. Strangers, who are one, have a budget of their own.
+    func refusal(of bytes: Int) -> APIError? {
+        budget.refusal(of: bytes, beside: identity == nil ? 0 : flow.buffered.load(ordering: .relaxed))
     }
 
     func release(_ bytes: Int) { hold(-bytes) }
@@ -125,13 +135,13 @@ final class RPCSession: Asker {
                 "\(maximumHeldBytes >> 10) KiB of calls under way and of answers that wait to be read are kept for this "
                     + "connection; read them, ask for smaller pages, or send fewer calls at a time", isRetryable: true)
         }
-        if let refusal = budget.refusal(of: held) { throw refusal }
+        if let refusal = refusal(of: held) { throw refusal }
     }
 
     /// Why the answer can't be kept for the client.
     func refusal(of result: Result<CallResult, APIError>) -> APIError? {
         guard case .success(let result) = result else { return nil }
-        return budget.refusal(of: result.json.count)
+        return refusal(of: result.json.count)
     }
 
     /// Counts the calls of one message. A message comes in where there is room for one call: a batch may pass the

@@ -1,3 +1,4 @@
+import Ledger
 import Logging
 import Measures
 import NIOCore
@@ -7,7 +8,10 @@ import Synchronization
 ///
 /// A stranger is a connection whose handshake is not done, or which showed no certificate. Where all places are taken a new
 /// connection gets that of the oldest stranger, so that who says nothing keeps nobody out: not those with a certificate, who are strangers
-/// until their handshake is done, nor a probe, which comes, asks and goes. Who has shown a certificate keeps his place.
+/// until their handshake is done, nor a probe, which comes, asks and goes.
+///
+/// Who has shown a certificate keeps his place, for as many connections as leave the same number of places for others: one identity alone has
+/// half. What it has beyond that gives its place up first.
 final class Connections: Sendable {
     let metrics = ConnectionMetrics()
     /// Places.
@@ -64,7 +68,7 @@ final class Connections: Sendable {
         let evicted: (any Channel)? = places.withLock { places in
             let isStranger = session.identity == nil
             let evicted = isStranger && places.strangers.count >= maximumStrangers ? places.takeOldestOpen() : nil
-            places.handshakeDone(channel, isStranger ? session : nil)
+            places.handshakeDone(channel, session, of: maximum)
             return evicted
         }
         if let evicted { evict(evicted) }
@@ -84,7 +88,7 @@ final class Connections: Sendable {
         metrics.evictions.add(0)
         if let line = lines.note("connection evicted", .init(channel.remoteAddress)) {
             logger.info(
-                "a connection that showed no certificate was closed to make room",
+                "a connection was closed to make room: it showed no certificate, or its client has more than it leaves places for others",
                 metadata: line.metadata("connections", ["peer": "\(RPCSession.text(channel.remoteAddress))"]))
         }
         if mayLeaveSlowly(channel) { channel.close(promise: nil) } else { LingeringClose.cut(channel) }
@@ -112,8 +116,10 @@ final class Connections: Sendable {
 private struct Places {
     struct Place {
         var channel: any Channel
-        /// Of a stranger whose handshake is done.
+        /// Of one whose handshake is done and which may have to give its place up.
         var session: RPCSession?
+        /// Whose it is, where it keeps its place.
+        var owner: Flow?
         /// When it joined those that it stands among, by a count.
         var since: UInt64
     }
@@ -121,6 +127,11 @@ private struct Places {
     private(set) var open: [ObjectIdentifier: Place] = [:]
     private(set) var handshakes = ArrivalOrder<ObjectIdentifier>()
     private(set) var strangers = ArrivalOrder<ObjectIdentifier>()
+    /// Those of identities that have more than they leave places for others.
+    private(set) var surplus = ArrivalOrder<ObjectIdentifier>()
+    /// Connections that keep their places, by identity and in all.
+    private var kept: [Flow: Int] = [:]
+    private var keptCount = 0
     private var arrivals: UInt64 = 0
 
     /// Of the oldest, how many are looked at for one that has no call under way.
@@ -133,22 +144,36 @@ private struct Places {
     }
 
     mutating func remove(_ id: ObjectIdentifier) {
-        open.removeValue(forKey: id)
+        let place = open.removeValue(forKey: id)
+        if let owner = place?.owner {
+            keptCount -= 1
+            kept[owner] = kept[owner].flatMap { $0 > 1 ? $0 - 1 : nil }
+        }
         handshakes.remove(id)
         strangers.remove(id)
+        surplus.remove(id)
     }
 
-    /// `session` where it is a stranger still. One that has lost its place meanwhile is being closed.
-    mutating func handshakeDone(_ channel: any Channel, _ session: RPCSession?) {
+    /// One that has lost its place meanwhile is being closed.
+    mutating func handshakeDone(_ channel: any Channel, _ session: RPCSession, of maximum: Int) {
         let id = ObjectIdentifier(channel)
-        guard handshakes.remove(id), let session else { return }
+        guard handshakes.remove(id) else { return }
         arrivals += 1
-        open[id] = Place(channel: channel, session: session, since: arrivals)
-        strangers.append(id)
+        let owner = session.flow.number
+        if session.identity != nil, kept[owner, default: 0] < max(1, maximum - keptCount) {
+            kept[owner, default: 0] += 1
+            keptCount += 1
+            open[id] = Place(channel: channel, owner: owner, since: arrivals)
+        } else {
+            open[id] = Place(channel: channel, session: session, since: arrivals)
+            if session.identity == nil { strangers.append(id) } else { surplus.append(id) }
+        }
     }
 
-    /// Takes its place from the stranger that has had it longest, and preferably has no call under way; nil where there is none.
+    /// Takes its place from one that an identity has too many, or else from the stranger that has had it longest, and preferably has no call
+    /// under way; nil where there is none.
     mutating func takeOldest() -> (any Channel)? {
+        if let id = oldest(of: surplus) { return take(id) }
         let candidates = [handshakes.first, oldestOpen].compactMap { $0 }
         return take(candidates.min { since($0) < since($1) })
     }
@@ -158,14 +183,16 @@ private struct Places {
 
     private func since(_ id: ObjectIdentifier) -> UInt64 { open[id]?.since ?? .max }
 
-    private var oldestOpen: ObjectIdentifier? {
-        var candidate = strangers.first
+    private var oldestOpen: ObjectIdentifier? { oldest(of: strangers) }
+
+    private func oldest(of order: ArrivalOrder<ObjectIdentifier>) -> ObjectIdentifier? {
+        var candidate = order.first
         for _ in 0..<Self.looks {
             guard let id = candidate else { break }
             if open[id]?.session?.isIdle ?? true { return id }
-            candidate = strangers.next(after: id)
+            candidate = order.next(after: id)
         }
-        return strangers.first
+        return order.first
     }
 
     private mutating func take(_ id: ObjectIdentifier?) -> (any Channel)? {

@@ -160,7 +160,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         let call = message.withUnsafeReadableBytes { service.parse($0, from: session) }
         let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
         service.handle(call, of: message.readableBytes, from: session) { reply in
-            eventLoop.execute {
+            session.lane.execute {
                 let (handler, context) = bound.value
                 session.release(reply?.bytes.count ?? 0)
                 guard context.channel.isActive else { return }

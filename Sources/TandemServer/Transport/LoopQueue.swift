@@ -7,8 +7,8 @@ import Synchronization
 /// it is. Thread-safe.
 ///
 /// `EventLoop.execute` gives way to nothing: a loop looks at its sockets again when no task is left, and tasks that were made by
-/// tasks count. So there is one queue for each loop, which runs for a millisecond and goes on by a timer that is not due
-/// yet when the loop looks for further tasks.
+/// tasks count. So there is one queue for each loop, which gives each who has something waiting a turn, for a millisecond in all, and goes on by a
+/// timer that is not due yet when the loop looks for further tasks.
 ///
 /// Each identity has a lane of its own. A lane is charged for the time that its work takes, also for what is done at once, past the queue, and
 /// has half a millisecond a turn: where it has used that up its further messages wait until the others had their turns.
@@ -16,7 +16,7 @@ final class LoopQueue: Sendable {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
     static let share: UInt64 = 1_000_000
     /// How long the sockets have the loop at least.
-    static let pause = TimeAmount.microseconds(20)
+    static let pause = TimeAmount.microseconds(10)
     /// What a lane has each time that it is its turn, in nanoseconds: about 256 objects that are looked at, or a score of allocations.
     static let turn = 500_000
 
@@ -101,8 +101,11 @@ final class LoopQueue: Sendable {
     private func run() {
         let start = now()
         var time = start
+        // Each once: then the sockets may have something for another lane.
+        var left = state.withLock { $0.turns.count }
         repeat {
             guard let lane = nextLane() else { return }
+            left -= 1
             if !lane.hasCredit { lane.beginTurn() }
             lane.begin(at: time)
             var isEmpty = false
@@ -116,8 +119,12 @@ final class LoopQueue: Sendable {
                 lane.charge(until: time)
             }
             putBack(lane)
-        } while time.since(start) <= Self.share
-        eventLoop.scheduleTask(in: Self.pause, run)
+        } while left > 0 && time.since(start) <= Self.share
+        let isEmpty = state.withLock { state in
+            if state.turns.isEmpty { state.isScheduled = false }
+            return state.turns.isEmpty
+        }
+        if !isEmpty { eventLoop.scheduleTask(in: Self.pause, run) }
     }
 
     /// nil where none has anything left: then the next one to come wakes the loop.

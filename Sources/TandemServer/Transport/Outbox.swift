@@ -1,4 +1,3 @@
-import NIOCore
 import Synchronization
 import TandemAPI
 
@@ -6,23 +5,23 @@ import TandemAPI
 /// write. Thread-safe.
 final class Outbox: Sendable {
     private let waiting = Mutex<[RPCReply?]>([])
-    private let eventLoop: any EventLoop
+    private let lane: LoopQueue.Lane
     private let drain: @Sendable ([RPCReply?]) -> Void
 
-    /// `drain` runs on the event loop.
-    init(eventLoop: any EventLoop, _ drain: @escaping @Sendable ([RPCReply?]) -> Void) {
-        self.eventLoop = eventLoop
+    /// `drain` runs on the lane's event loop, in its turn.
+    init(_ lane: LoopQueue.Lane, _ drain: @escaping @Sendable ([RPCReply?]) -> Void) {
+        self.lane = lane
         self.drain = drain
     }
 
-    /// nil where none is due: it counts as answered then. The first to wait wakes the event loop; those behind it ride along.
+    /// nil where none is due: it counts as answered then. The first to wait asks for a turn; those behind it ride along.
     func put(_ reply: RPCReply?) {
         let isFirst = waiting.withLock { waiting in
             waiting.append(reply)
             return waiting.count == 1
         }
         guard isFirst else { return }
-        eventLoop.execute { self.drain(self.takeAll()) }
+        lane.execute { self.drain(self.takeAll()) }
     }
 
     private func takeAll() -> [RPCReply?] {

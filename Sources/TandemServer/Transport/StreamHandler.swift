@@ -32,12 +32,10 @@ final class StreamHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        outbox = Outbox(eventLoop: context.eventLoop) { replies in
+        outbox = Outbox(session.lane) { replies in
             let (handler, context) = bound.value
             handler.unanswered -= replies.count
-            handler.session.lane.begin()
             handler.send(replies.compactMap { $0 }, context)
-            handler.session.lane.charge()
         }
     }
 

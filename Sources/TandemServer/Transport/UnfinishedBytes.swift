@@ -13,6 +13,6 @@ struct UnfinishedBytes {
     mutating func note(_ now: Int) -> APIError? {
         session.hold(now - bytes)
         bytes = now
-        return session.budget.refusal(of: now)
+        return session.refusal(of: now)
     }
 }
