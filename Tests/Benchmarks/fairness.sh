@@ -1,7 +1,7 @@
 #!/bin/bash
 # What one client costs another: the agent of node n2, with one call under way on one connection, alone and beside 24 connections of node
-# n1's agent that ask for all there is; then beside a client that lists everything, and one that sends batches. One table; fails where the
-# other's median is more than twice that of before and one commit, as the journal has them under that load.
+# n1's agent that ask for all there is; and beside a client of Services that sends batches. One table; fails where beside the other agent its median
+# is more than twice the undisturbed one and a commit, as the journal has them under that load.
 #
 #   Tests/Benchmarks/fairness.sh [SECONDS]
 set -eu
@@ -24,10 +24,9 @@ latency() { sed -E 's/.*"latencyMicroseconds":\{[^}]*"'"$1"'":([0-9]+).*/\1/' "$
 # A commit's mean time between two looks, in microseconds.
 look() { echo "$(metric $port tandem_journal_commit_duration_seconds_sum) $(metric $port tandem_journal_commit_duration_seconds_count)"; }
 commit() { echo "$1 $2" | awk '{ n = $4 - $2; printf "%d", (n > 0 ? ($3 - $1) * 1e6 / n : 0) }'; }
-failed=
-# row NAME COMMAND...: n2's agent beside the command.
+# row NAME COMMAND...: n2's agent beside the command. Sets `median` and `commit`.
 row() {
-    local name=$1 before median
+    local name=$1 before
     shift
     "$@" &
     local others=$!
@@ -36,20 +35,23 @@ row() {
     commit=$(commit "$before" "$(look)")
     wait $others
     median=$(latency 50)
-    undisturbed=${undisturbed:-$median}
-    limit=$((2 * undisturbed + commit))
-    echo "| $name | $(value callsPerSecond "$work/modest.json" | cut -d. -f1) | $median | $(latency 99) | $(latency 99.9) | $commit | $limit |"
-    [ "$median" -le "$limit" ] || failed="$failed '$name'"
+    echo "| $name | $(value callsPerSecond "$work/modest.json" | cut -d. -f1) | $median | $(latency 99) | $(latency 99.9) | $commit |"
 }
 longer=$((seconds + 3))
-# The agents' nodes, and something to list.
+# The agents' nodes.
 as node-n1 --workload pods --node n1 --connections 1 --pipeline 1 --warm-up 0 --duration 1
-as admin --workload services --connections 4 --duration 2
-echo "| beside it | calls a second | p50, us | p99, us | p99.9, us | a commit, us | twice and a commit, us |"
-echo "| --- | --- | --- | --- | --- | --- | --- |"
+echo "| beside it | calls a second | p50, us | p99, us | p99.9, us | a commit, us |"
+echo "| --- | --- | --- | --- | --- | --- |"
 row nothing true
+before=$median
 row "24 connections of another node's agent, 32 calls each" \
     greedily node-n1 --workload pods --node n1 --connections 24 --pipeline 32 --warm-up 0 --duration $longer
-row "24 connections with batches of 100" greedily admin --workload batch --connections 24 --pipeline 4 --warm-up 0 --duration $longer
+beside=$median of_a_commit=$commit
 row nothing true
-[ -z "$failed" ] || { echo "fairness.sh: above the limit beside$failed" >&2; exit 1; }
+# The machine's own unrest is in both.
+undisturbed=$(((before + median) / 2))
+row "24 connections with batches of 100 Services" \
+    greedily admin --workload batch --connections 24 --pipeline 4 --warm-up 0 --duration $longer
+limit=$((2 * undisturbed + of_a_commit))
+echo "beside another agent $beside us; twice $undisturbed us and a commit are $limit us"
+[ "$beside" -le "$limit" ]

@@ -20,9 +20,28 @@ struct JournalQueueTests {
         var queue = JournalQueue()
         for _ in 0..<30_000 { queue.append(entry(1, 600)) }
         queue.append(entry(2, 600))
-        let group = queue.takeGroup(GroupLimits(proposals: 100, bytes: 1 << 20))
+        let group = queue.takeGroup(GroupLimits(proposals: 100, bytes: 1 << 20), now)
         #expect(group.count == 100 && group.count { $0.flow == Flow(2) } == 1)
         #expect(queue.count == 29_901)
+    }
+
+    @Test("groups are small while two flows take turns, and as large as may be while there is one")
+    func sharesGroups() {
+        var queue = JournalQueue()
+        func group(at milliseconds: UInt64) -> Int {
+            queue.takeGroup(.standard, Moment(nanoseconds: milliseconds * 1_000_000)).count
+        }
+        for _ in 0..<1_000 { queue.append(entry(1, 600)) }
+        #expect(group(at: 0) == 1_000)
+        for _ in 0..<1_000 { queue.append(entry(1, 600, at: 1)) }
+        queue.append(entry(2, 600, at: 1))
+        #expect(group(at: 2) == GroupLimits.shared.proposals)
+        #expect(group(at: 100) == GroupLimits.shared.proposals)
+        #expect(group(at: 101) == 1_001 - 2 * GroupLimits.shared.proposals)
+        // The server's own make no difference.
+        for _ in 0..<1_000 { queue.append(entry(2, 600, at: 200)) }
+        queue.append(entry(0, 600, at: 200))
+        #expect(group(at: 200) == 1_001)
     }
 
     @Test("flows that have enough waiting get the same bytes each, whatever the size of their changes")
@@ -33,7 +52,7 @@ struct JournalQueueTests {
         for _ in 0..<200 { queue.append(entry(3, 100_000)) }
         var bytes: [Flow: Int] = [:]
         for _ in 0..<20 {
-            for entry in queue.takeGroup(GroupLimits(proposals: 4_096, bytes: 200_000)) {
+            for entry in queue.takeGroup(GroupLimits(proposals: 4_096, bytes: 200_000), now) {
                 bytes[entry.flow, default: 0] += entry.bytes
             }
         }
@@ -77,7 +96,7 @@ struct JournalQueueTests {
         #expect(queue.refusal(of: Flow(2), late) == nil && queue.refusal(of: Flow(3), late) == nil)
         #expect(queue.isCongested(late))
         #expect(queue.since == Moment(nanoseconds: 0))
-        _ = queue.takeGroup(.standard)
+        _ = queue.takeGroup(.standard, late)
         #expect(!queue.isCongested(late) && queue.isEmpty)
     }
 
@@ -102,7 +121,7 @@ struct JournalQueueTests {
             case 1, 2, 3:
                 let limits = GroupLimits(
                     proposals: Int.random(in: 1...8, using: &random), bytes: Int.random(in: 1...40_000, using: &random))
-                let group = queue.takeGroup(limits)
+                let group = queue.takeGroup(limits, now)
                 let changes = group.filter { $0.proposal != nil }
                 #expect(changes.count <= limits.proposals)
                 #expect(changes.count <= 1 || changes.reduce(0) { $0 + $1.bytes } <= limits.bytes)
@@ -133,7 +152,7 @@ struct JournalQueueTests {
             }
         }
         while !queue.isEmpty {
-            for entry in queue.takeGroup(GroupLimits(proposals: 7, bytes: 50_000)) {
+            for entry in queue.takeGroup(GroupLimits(proposals: 7, bytes: 50_000), now) {
                 if case .barrier(let body) = entry.work { body() } else { settled.insert(Int(entry.since.nanoseconds)) }
             }
         }

@@ -201,16 +201,16 @@ struct JournalTests {
                 }
             }
         }
-        let room = Journal.maximumQueueBytes >> 19
-        for version in 0..<UInt64(room) { submit(version, bytes: 1 << 18) }
+        let room = Journal.maximumQueueBytes >> 21
+        for version in 0..<UInt64(room) { submit(version, bytes: 1 << 20) }
         #expect(refused.all.isEmpty && !journal.isCongested())
         submit(1_000, bytes: 1)
         #expect(refused.all == [.queueFull] && journal.isCongested())
         journal.step()
         #expect(!journal.isCongested())
         // Beside its document a proposal has a key, lengths and the like.
-        #expect(kept.all == Array(0..<UInt64(GroupLimits.standard.bytes >> 18) - 1))
-        submit(1_001, bytes: 1 << 18)
+        #expect(kept.all == Array(0..<UInt64(GroupLimits.standard.bytes >> 20) - 1))
+        submit(1_001, bytes: 1 << 20)
         while journal.step() || journal.statistics.queued > 0 {}
         #expect(refused.all == [.queueFull] && kept.all == Array(0..<UInt64(room)) + [1_001])
         // One that is larger than a group may be goes alone.

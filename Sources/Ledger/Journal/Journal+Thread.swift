@@ -80,7 +80,7 @@ extension Journal {
                     congested.store(false, ordering: .relaxed)
                 }
             }
-            return state.queue.takeGroup(log.groupLimits)
+            return state.queue.takeGroup(log.groupLimits, now)
         }
     }
 

@@ -84,6 +84,9 @@ struct JournalQueue {
     /// Each behind all that came before it.
     private var barriers: [Entry] = []
     private var arrivals: UInt64 = 0
+    /// Whose the last one was, and when last one came that was another's than the one before.
+    private var lastFlow = Flow.server
+    private var lastTurn: Moment?
     /// Proposals that wait.
     private(set) var count = 0
     /// Of all that wait.
@@ -113,6 +116,10 @@ struct JournalQueue {
         entry.number = arrivals
         arrivals += 1
         guard entry.proposal != nil else { return barriers.append(entry) }
+        if entry.flow != lastFlow {
+            if lastFlow != .server, entry.flow != .server { lastTurn = entry.since }
+            lastFlow = entry.flow
+        }
         count += 1
         bytes += entry.bytes
         let flow = entry.flow
@@ -120,8 +127,13 @@ struct JournalQueue {
         if isFirst { turns.append(flow) }
     }
 
+    /// For so long the flows are taken to be several after two took turns, in nanoseconds.
+    static let sharedNanoseconds: UInt64 = 100_000_000
+
     /// What is appended next: all that waits, or as much of it as goes into one group, then of each flow in turn the same share of its bytes.
-    mutating func takeGroup(_ limits: GroupLimits) -> [Entry] {
+    mutating func takeGroup(_ most: GroupLimits, _ now: Moment) -> [Entry] {
+        let isShared = lastTurn.map { now.since($0) < Self.sharedNanoseconds } ?? false
+        let limits = isShared ? most.capped(at: .shared) : most
         var group: [Entry] = []
         if count <= limits.proposals, bytes <= limits.bytes {
             for flow in turns {

@@ -83,9 +83,16 @@ public struct GroupLimits: Sendable {
         self.bytes = bytes
     }
 
-    /// Enough that a commit's own cost is little beside that of what is in it, and so little that a client who comes now, whose change is in the next
-    /// group whatever the others have waiting, is behind a millisecond or two of theirs.
-    public static let standard = GroupLimits(proposals: 256, bytes: 1 << 20)
+    /// What a client at the end of a long queue waits for stays bounded.
+    public static let standard = GroupLimits(proposals: 4_096, bytes: 16 << 20)
+
+    /// Where several identities have changes: whose change comes now is in the next group, whatever the others have waiting, and so behind a
+    /// millisecond of theirs. Smaller groups than need be cost all of them more.
+    public static let shared = GroupLimits(proposals: 128, bytes: 256 << 10)
+
+    func capped(at other: GroupLimits) -> GroupLimits {
+        GroupLimits(proposals: min(proposals, other.proposals), bytes: min(bytes, other.bytes))
+    }
 }
 
 extension Log {

@@ -83,13 +83,14 @@ final class RPCService: Sendable {
         }
     }
 
-    /// Runs the calls of a batch from `start` on: as many at once as its client has credit for, and others when it is its turn again. Whether all
+    /// Runs the calls of a batch from `start` on: as many at once as its client has credit for, but no longer than the loop may do without its sockets, and others when it is its turn again. Whether all
     /// have begun by now; else `begun` will run.
     private func run(
         _ requests: [RPCRequest], from start: Int, of bytes: Int, from session: RPCSession,
         _ room: Result<Void, APIError>, _ batch: BatchReply, _ begun: @escaping @Sendable () -> Void
     ) -> Bool {
         var next = start
+        let begin = session.lane.time
         // One at least, or a batch would never end.
         repeat {
             let (index, request) = (next, requests[next])
@@ -102,6 +103,7 @@ final class RPCService: Sendable {
             session.lane.charge()
             next += 1
         } while next < requests.count && session.lane.hasCredit
+            && session.lane.time.since(begin) <= LoopQueue.share
         guard next < requests.count else { return true }
         let rest = next
         session.lane.execute {

@@ -11,14 +11,14 @@ import Synchronization
 /// timer that is not due yet when the loop looks for further tasks.
 ///
 /// Each identity has a lane of its own. A lane is charged for the time that its work takes, also for what is done at once, past the queue, and
-/// has half a millisecond a turn: where it has used that up its further messages wait until the others had their turns.
+/// has a quarter of a millisecond a turn: where it has used that up its further messages wait until the others had their turns.
 final class LoopQueue: Sendable {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
     static let share: UInt64 = 1_000_000
     /// How long the sockets have the loop at least.
     static let pause = TimeAmount.microseconds(10)
-    /// What a lane has each time that it is its turn, in nanoseconds: about 256 objects that are looked at, or a score of allocations.
-    static let turn = 500_000
+    /// What a lane has each time that it is its turn, in nanoseconds: some 256 objects that are looked at, or ten allocations.
+    static let turn = 250_000
 
     private struct State {
         /// Lanes that have something waiting, the one whose turn is next first.
@@ -26,7 +26,14 @@ final class LoopQueue: Sendable {
         var isScheduled = false
     }
 
+    /// For so long the loop is taken to be shared after two lanes took turns, in nanoseconds. While one has it to itself nobody waits for a turn of
+    /// its, and to end one would cost it a look at the sockets.
+    static let sharedNanoseconds: UInt64 = 100_000_000
+
     private let state = Mutex(State())
+    // Relaxed, both: the event loop alone changes them. Which lane worked last, and until when the loop is taken to be shared.
+    private let lastLane = Atomic<UInt>(0)
+    private let sharedUntil = Atomic<UInt64>(0)
     private let eventLoop: any EventLoop
     let now: @Sendable () -> Moment
 
@@ -61,18 +68,29 @@ final class LoopQueue: Sendable {
         }
 
         /// Whether further work may be done at once: else it is to be put behind that of others. On the event loop.
-        var hasCredit: Bool { credit.load(ordering: .relaxed) > 0 }
+        var hasCredit: Bool { credit.load(ordering: .relaxed) > 0 || !queue.isShared(chargedUntil) }
 
         /// Its work begins: now. On the event loop.
-        func begin() { chargedUntil = queue.now() }
+        func begin() { begin(at: queue.now()) }
+
+        /// When its work was begun or charged for last. On the event loop.
+        var time: Moment { chargedUntil }
 
         /// Charges the lane for the time since it began, or since this was called last. On the event loop.
         func charge() { charge(until: queue.now()) }
 
-        fileprivate func begin(at time: Moment) { chargedUntil = time }
+        fileprivate func begin(at time: Moment) {
+            chargedUntil = time
+            queue.noteWork(of: self, time)
+        }
 
         fileprivate func charge(until time: Moment) {
-            credit.wrappingSubtract(Int(clamping: time.since(chargedUntil)), ordering: .relaxed)
+            if queue.isShared(time) {
+                credit.wrappingSubtract(Int(clamping: time.since(chargedUntil)), ordering: .relaxed)
+            } else {
+                // Nobody waited for it, so that nobody is owed it.
+                credit.store(LoopQueue.turn, ordering: .relaxed)
+            }
             chargedUntil = time
         }
 
@@ -82,6 +100,18 @@ final class LoopQueue: Sendable {
         fileprivate func rest() {
             credit.store(min(credit.load(ordering: .relaxed), 0) + LoopQueue.turn, ordering: .relaxed)
         }
+    }
+
+    fileprivate func isShared(_ now: Moment) -> Bool { now.nanoseconds < sharedUntil.load(ordering: .relaxed) }
+
+    private func noteWork(of lane: Lane, _ now: Moment) {
+        let id = UInt(bitPattern: ObjectIdentifier(lane))
+        guard lastLane.load(ordering: .relaxed) != id else { return }
+        if lastLane.exchange(id, ordering: .relaxed) != 0 { noteSharing(now) }
+    }
+
+    private func noteSharing(_ now: Moment) {
+        sharedUntil.store(now.nanoseconds + Self.sharedNanoseconds, ordering: .relaxed)
     }
 
     private func add(to lane: Lane, _ append: (inout CircularBuffer<@Sendable () -> Void>) -> Void) {
@@ -103,6 +133,7 @@ final class LoopQueue: Sendable {
         var time = start
         // Each once: then the sockets may have something for another lane.
         var left = state.withLock { $0.turns.count }
+        if left > 1 { noteSharing(start) }
         repeat {
             guard let lane = nextLane() else { return }
             left -= 1
@@ -119,7 +150,7 @@ final class LoopQueue: Sendable {
                 lane.charge(until: time)
             }
             putBack(lane)
-        } while left > 0 && time.since(start) <= Self.share
+        } while (left > 0 || !isShared(time)) && time.since(start) <= Self.share
         let isEmpty = state.withLock { state in
             if state.turns.isEmpty { state.isScheduled = false }
             return state.turns.isEmpty
