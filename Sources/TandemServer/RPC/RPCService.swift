@@ -62,8 +62,8 @@ final class RPCService: Sendable {
             calls.wrappingAdd(1, ordering: .relaxed)
             let room = session.enter(1)
             session.hold(bytes)
-            run(request, of: bytes, from: session, room) { result in
-                let answer = request.id.map { RPCReply(id: $0, result) }
+            run(request, of: bytes, from: session, room) { [id = request.id] result in
+                let answer = id.map { RPCReply(id: $0, result) }
                 session.hold((answer?.bytes.count ?? 0) - bytes)
                 session.leave()
                 reply(answer)
@@ -93,8 +93,8 @@ final class RPCService: Sendable {
         // One at least, or a batch would never end.
         repeat {
             let (index, request) = (next, requests[next])
-            run(request, of: bytes, from: session, room) { result in
-                let answer = request.id.map { RPCReply(id: $0, result) }
+            run(request, of: bytes, from: session, room) { [id = request.id] result in
+                let answer = id.map { RPCReply(id: $0, result) }
                 session.hold(answer?.bytes.count ?? 0)
                 session.leave()
                 batch.finish(index, answer)
