@@ -19,6 +19,8 @@ struct ServiceDraft {
     mutating func put(_ address: IPAddress, at place: Int) {
         let text = address.description
         spec.clusterIPs[place] = text
+        // One of each family.
+        claimed.reserveCapacity(2)
         claimed.append((text, address))
     }
 

@@ -75,11 +75,14 @@ public struct FoldStep: Sendable {
     }
 
     private mutating func place(of key: ObjectKey) -> Int {
-        if let place = places[key] { return place }
-        places[key] = rows.count
-        keys.append(key)
-        rows.append(Row())
-        return rows.count - 1
+        func read(_ place: inout Int) -> Int { place }
+        // One search, whether the key is there or comes in.
+        let place = read(&places[key, default: rows.count])
+        if place == rows.count {
+            keys.append(key)
+            rows.append(Row())
+        }
+        return place
     }
 
     /// `{"node":"n1","releasedAt":1700000000}`.

@@ -92,7 +92,8 @@ final class RPCService: Sendable {
         var next = start
         // One at least, or a batch would never end.
         repeat {
-            let (index, request) = (next, requests[next])
+            let index = next
+            let request = requests[index]
             run(request, of: bytes, from: session, room) { [id = request.id] result in
                 let answer = id.map { RPCReply(id: $0, result) }
                 session.hold(answer?.bytes.count ?? 0)
@@ -115,7 +116,7 @@ final class RPCService: Sendable {
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
         let method = request.method
-        let isChange = (try? request.call.get())?.isChange ?? false
+        let isChange = request.isChange
         let start = session.timedStart
         let finish: Answer = { result in
             // Of what was changed a retry might not be told again: that is answered, however large.
@@ -144,6 +145,10 @@ final class RPCService: Sendable {
             finish(.failure(error))
         }
     }
+}
+
+extension RPCRequest {
+    fileprivate var isChange: Bool { if case .success(let call) = call { call.isChange } else { false } }
 }
 
 extension APIError {
