@@ -53,7 +53,7 @@ extension ServiceDraft {
     /// "This field may hold a maximum of two entries (dual-stack IPs, in either order)." (field `clusterIPs`)
     private func addressListFaults() -> APIError.Causes {
         let ips = spec.clusterIPs
-        let addresses = ips.map(parsedAddress)
+        let addresses = ips.map(address)
         var faults = APIError.Causes()
         var areReadable = true
 

@@ -37,8 +37,8 @@ struct LoadBalancerPlan: Sendable {
     private(set) var faults = APIError.Causes()
 
     init(_ draft: ServiceDraft, _ settings: LoadBalancerSettings) {
+        guard draft.spec.type == ServiceType.loadBalancer, !draft.spec.isHeadless else { return }
         let spec = draft.spec
-        guard spec.type == ServiceType.loadBalancer, !spec.isHeadless else { return }
         let held = draft.stored?.status.ingress ?? []
         guard settings.serve(spec) else {
             places = held.map { .kept($0) }

@@ -12,6 +12,23 @@ struct ServiceDraft {
     /// Whether the server has a range of node ports.
     var handsOutNodePorts = false
 
+    /// Addresses that were claimed, with the texts that stand for them: these need not be read again.
+    private(set) var claimed: [(text: String, address: IPAddress)] = []
+
+    /// Puts an address that was claimed in its place.
+    mutating func put(_ address: IPAddress, at place: Int) {
+        let text = address.description
+        spec.clusterIPs[place] = text
+        // One of each family.
+        claimed.reserveCapacity(2)
+        claimed.append((text, address))
+    }
+
+    /// As `parsedAddress`.
+    func address(_ text: String) -> IPAddress? {
+        claimed.first { $0.text == text }?.address ?? parsedAddress(text)
+    }
+
     var spec: ServiceSpec {
         _read { yield service.spec }
         _modify { yield &service.spec }

@@ -45,7 +45,7 @@ public struct ServicePlan: Sendable {
     ) throws(APIError) -> ServiceDecision {
         for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
             // An address that was asked for stays as it was typed.
-            draft.spec.clusterIPs[place] = address?.description ?? ""
+            if let address { draft.put(address, at: place) }
         }
         if draft.spec.takesFamilies, !draft.recordsClusterIPs {
             draft.spec.clusterIP = draft.spec.clusterIPs.first ?? ""
@@ -59,7 +59,8 @@ public struct ServicePlan: Sendable {
         try draft.refuse(
             (draft.recordsClusterIPs ? [] : draft.changeFaults()) + draft.typeFaults() + draft.clusterIPFaults()
                 + draft.lateTypeFaults() + loadBalancer.faults + nodePorts.faults(draft))
-        let held = holdings(of: draft.service, clusterIPs: draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP)
+        let pool: ServicePool = draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP
+        let held = holdings(of: draft.service, clusterIPs: pool, reading: draft.address)
         let released = draft.stored.map { stored in
             let addresses = Set(held.map(\.address))
             return holdings(of: stored).filter { !addresses.contains($0.address) }
@@ -97,10 +98,16 @@ public struct ServicePlan: Sendable {
 
 /// Every address that a Service shows: its cluster IPs, of the pool that is said, and its load balancer's.
 public func holdings(of service: Service, clusterIPs pool: ServicePool = .clusterIP) -> [ServiceHolding] {
+    holdings(of: service, clusterIPs: pool, reading: parsedAddress)
+}
+
+private func holdings(
+    of service: Service, clusterIPs pool: ServicePool, reading address: (String) -> IPAddress?
+) -> [ServiceHolding] {
     var holdings: [ServiceHolding] = []
     holdings.reserveCapacity(service.spec.clusterIPs.count + service.status.ingress.count)
     for text in service.spec.clusterIPs {
-        if let address = parsedAddress(text) { holdings.append(ServiceHolding(pool, address)) }
+        if let address = address(text) { holdings.append(ServiceHolding(pool, address)) }
     }
     for address in service.status.ingress { holdings.append(ServiceHolding(.loadBalancer, address)) }
     return holdings

@@ -89,8 +89,11 @@ public struct ServiceRules: Sendable {
             draft.defaultPolicy()
             try draft.refuse(draft.clusterIPFaults())
             draft.cutToSingleStack()
-            try draft.refuse(draft.policyFaults() + draft.inferFamiliesFromIPs())
-            try draft.refuse(draft.completeFamilies())
+            // Found first: a draft that is to refuse what a change of it finds is copied for the change, object and all.
+            let inferred = draft.policyFaults() + draft.inferFamiliesFromIPs()
+            try draft.refuse(inferred)
+            let completed = draft.completeFamilies()
+            try draft.refuse(completed)
         }
         return draft.claimClusterIPs()
     }

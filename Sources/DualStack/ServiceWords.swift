@@ -41,5 +41,5 @@ extension ServiceSpec {
 /// Reads an address as kube-apiserver does: IPv4 written as IPv6 (`::ffff:10.0.0.1`) is IPv4, to the parser already, and zeros may stand
 /// in front of decimal fields.
 func parsedAddress(_ text: String) -> IPAddress? {
-    IPAddress(zeroPadded: text)
+    text.isEmpty ? nil : IPAddress(zeroPadded: text)
 }

@@ -67,16 +67,23 @@ private struct Name: Comparable, Sendable {
     let text: String
 
     init(_ text: String) {
+        var text = text
+        text.makeContiguousUTF8()
         self.text = text
     }
 
     @inline(__always)
     private static func order(_ left: Name, _ right: Name) -> Int {
-        // Native strings, as all that are decoded are, lend their bytes as they are.
-        var (left, right) = (left.text, right.text)
-        return left.withUTF8 { left in
-            right.withUTF8 { UnsafeRawBufferPointer(left).order(to: UnsafeRawBufferPointer($0)) }
+        // Unlike `withUTF8`, which may change the text and so takes a copy of it.
+        let order = left.text.utf8.withContiguousStorageIfAvailable { left in
+            right.text.utf8.withContiguousStorageIfAvailable { right in
+                UnsafeRawBufferPointer(left).order(to: UnsafeRawBufferPointer(right))
+            }
         }
+        guard case .some(.some(let order)) = order else {
+            preconditionFailure("a name whose bytes do not lie in one piece")
+        }
+        return order
     }
 
     static func < (left: Name, right: Name) -> Bool { order(left, right) < 0 }

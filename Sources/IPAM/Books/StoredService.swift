@@ -50,7 +50,12 @@ final class StoredService: @unchecked Sendable {
 
     func stamp(_ version: UInt64) { self.version = version }
 
-    var addresses: [IPAddress] { holdings.compactMap(\.address) }
+    var addresses: [IPAddress] {
+        var addresses: [IPAddress] = []
+        addresses.reserveCapacity(holdings.count)
+        visitAddresses { addresses.append($0) }
+        return addresses
+    }
 
     /// Each of `addresses`, without a list of them.
     func visitAddresses(_ body: (IPAddress) -> Void) {

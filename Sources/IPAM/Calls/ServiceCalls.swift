@@ -349,6 +349,7 @@ extension ServiceHolding {
 extension Service {
     /// `spec` as it was asked, its members in one order.
     fileprivate var request: [UInt8] {
+        guard spec.others.members.count > 1 else { return Documents.encode { self.spec.write(to: &$0) } }
         var spec = spec
         spec.others.sort()
         return Documents.encode(spec.write)

@@ -31,8 +31,10 @@ public struct FoldStep: Sendable {
         }
     }
 
-    private var rows: [(key: ObjectKey, row: Row)] = []
-    /// Where an object's row is among them.
+    private var keys: [ObjectKey] = []
+    /// One for each key.
+    private var rows: [Row] = []
+    /// Where an object's key is among them.
     private var places: [ObjectKey: Int] = [:]
     /// The version given last.
     public private(set) var version: UInt64
@@ -53,30 +55,34 @@ public struct FoldStep: Sendable {
         switch change {
         case .put(let key, let form):
             version += 1
-            rows[place(of: key)].row.put(form, version)
+            rows[place(of: key)].put(form, version)
         case .delete(let key):
             version += 1
-            rows[place(of: key)].row.delete()
+            rows[place(of: key)].delete()
         case .cool(let range, let node, let since):
             let document = Self.coolingDocument(node: node, since: since)
-            rows[place(of: ObjectKey(.cooling, range.shortText))].row.put(StoredForm(document: document), version)
+            rows[place(of: ObjectKey(.cooling, range.shortText))].put(StoredForm(document: document), version)
         case .thaw(let range, let version):
             let place = place(of: ObjectKey(.cooling, range.shortText))
-            if let content = rows[place].row.content {
-                if content.version == version { rows[place].row.delete() }
+            if let content = rows[place].content {
+                if content.version == version { rows[place].delete() }
             } else {
-                rows[place].row.thaw(version)
+                rows[place].thaw(version)
             }
         case .markReleasing(let node):
-            rows[place(of: ObjectKey(.node, node))].row.markReleasing()
+            rows[place(of: ObjectKey(.node, node))].markReleasing()
         }
     }
 
     private mutating func place(of key: ObjectKey) -> Int {
-        if let place = places[key] { return place }
-        places[key] = rows.count
-        rows.append((key, Row()))
-        return rows.count - 1
+        func read(_ place: inout Int) -> Int { place }
+        // One search, whether the key is there or comes in.
+        let place = read(&places[key, default: rows.count])
+        if place == rows.count {
+            keys.append(key)
+            rows.append(Row())
+        }
+        return place
     }
 
     /// `{"node":"n1","releasedAt":1700000000}`.
@@ -94,10 +100,11 @@ public struct FoldStep: Sendable {
 
     /// The rows, in the order of kinds and keys. O(objects log objects).
     public var records: [(key: ObjectKey, row: Row)] {
-        // Places are sorted, since they are smaller than what lies there.
-        rows.indices.sorted {
-            (rows[$0].key.kind.rawValue, rows[$0].key.key) < (rows[$1].key.kind.rawValue, rows[$1].key.key)
+        // Places are sorted, by keys alone: what lies there is large, and to move or look at it copies it.
+        keys.indices.sorted { first, second in
+            let (first, second) = (keys[first], keys[second])
+            return first.kind == second.kind ? first.key < second.key : first.kind.rawValue < second.kind.rawValue
         }
-        .map { rows[$0] }
+        .map { (keys[$0], rows[$0]) }
     }
 }

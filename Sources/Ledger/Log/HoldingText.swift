@@ -5,7 +5,9 @@ extension Holding {
     private static let portWord: StaticString = "nodePort"
 
     /// The `holdings` column: `clusterIP=10.96.0.7 clusterIP=fd00:10:96::7 nodePort=TCP/30080`. O(length).
-    public static func text(_ holdings: [Holding]) -> String {
+    public static func text(_ holdings: [Holding]) -> String { String(decoding: utf8(holdings), as: UTF8.self) }
+
+    static func utf8(_ holdings: [Holding]) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(holdings.count * 48)
         for holding in holdings {
@@ -26,7 +28,7 @@ extension Holding {
                 text.append(contentsOf: "/\(number)".utf8)
             }
         }
-        return String(decoding: text, as: UTF8.self)
+        return text
     }
 
     /// nil where the text is not what `text` wrote.

@@ -26,9 +26,9 @@ public final class BackupWriter {
     public func put(_ records: [StoredRecord]) throws(LedgerError) {
         try write { db in
             for record in records {
-                let columns = TableRow.columns(
-                    record.key, version: record.version, created: record.created, record.form)
-                try db.cachedStatement(sql: TableRow.insert(into: record.kind.table)).execute(arguments: columns)
+                let insert = try db.cachedStatement(sql: TableRow.insert(into: record.kind.table))
+                try TableRow.put(
+                    record.key, version: record.version, created: record.created, record.form, by: insert, db)
                 if record.isReleasing { try TableRow.markReleasing(record.key, db) }
             }
         }

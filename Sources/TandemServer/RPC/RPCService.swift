@@ -62,8 +62,8 @@ final class RPCService: Sendable {
             calls.wrappingAdd(1, ordering: .relaxed)
             let room = session.enter(1)
             session.hold(bytes)
-            run(request, of: bytes, from: session, room) { result in
-                let answer = request.id.map { RPCReply(id: $0, result) }
+            run(request, of: bytes, from: session, room) { [id = request.id] result in
+                let answer = id.map { RPCReply(id: $0, result) }
                 session.hold((answer?.bytes.count ?? 0) - bytes)
                 session.leave()
                 reply(answer)
@@ -93,9 +93,10 @@ final class RPCService: Sendable {
         let begin = session.lane.time
         // One at least, or a batch would never end.
         repeat {
-            let (index, request) = (next, requests[next])
-            run(request, of: bytes, from: session, room) { result in
-                let answer = request.id.map { RPCReply(id: $0, result) }
+            let index = next
+            let request = requests[index]
+            run(request, of: bytes, from: session, room) { [id = request.id] result in
+                let answer = id.map { RPCReply(id: $0, result) }
                 session.hold(answer?.bytes.count ?? 0)
                 session.leave()
                 batch.finish(index, answer)
@@ -117,7 +118,7 @@ final class RPCService: Sendable {
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
         let method = request.method
-        let isChange = (try? request.call.get())?.isChange ?? false
+        let isChange = request.isChange
         let start = session.timedStart
         let finish: Answer = { result in
             // Of what was changed a retry might not be told again: that is answered, however large.
@@ -146,6 +147,10 @@ final class RPCService: Sendable {
             finish(.failure(error))
         }
     }
+}
+
+extension RPCRequest {
+    fileprivate var isChange: Bool { if case .success(let call) = call { call.isChange } else { false } }
 }
 
 extension APIError {
