@@ -38,7 +38,7 @@ struct ConfigurationTests {
             "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
             "log-format": "json", "max-connections": "100", "handshake-timeout": "3", "idle-timeout": "60",
             "max-buffered-bytes": "16777216", "memory-limit": "1073741824", "max-pods-per-node": "500",
-            "max-object-bytes": "131072", "max-objects-per-namespace": "5000",
+            "max-object-bytes": "131072", "max-objects-per-namespace": "5000", "watch-history-bytes": "1048576",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
             "audit-policy": "all",
         ]

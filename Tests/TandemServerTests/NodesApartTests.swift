@@ -130,6 +130,12 @@ struct NodesApartTests {
         .checkNode: { own, other, random in #"{"node":{"metadata":{"name":"\#(nodeName(own, other, &random))"}}}"# },
         .lookupIP: { _, _, random in #"{"ip":"\#(pick(["10.244.0.9", "10.244.1.9"], &random))"}"# },
         .getPools: { own, other, random in #"{"nodeName":"\#(nodeName(own, other, &random))"}"# },
+        .watch: { own, other, random in
+            let kinds = pick(
+                ["", #","kinds":["Pod"]"#, #","kinds":["Service"]"#, #","kinds":["Node","Pod"]"#], &random)
+            return #"{"nodeName":"\#(nodeName(own, other, &random))"\#(kinds)}"#
+        },
+        .unwatch: { _, _, _ in #"{"subscription":"1"}"# },
         .discover: { _, _, _ in "{}" },
     ]
 
