@@ -182,7 +182,7 @@ extension Parameter {
         case .namespace, .nodeName, .continueToken, .ip: ["type": "string"]
         case .subscription: ["type": "string"]
         case .resourceVersion: OpenRPC.decimal
-        case .kinds: ["type": "array", "minItems": 1, "items": ["enum": ["Service", "Node", "Pod"]]]
+        case .kinds: ["type": "array", "items": ["enum": ["Service", "Node", "Pod"]]]
         case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
         case .force, .adopt, .outOfRange, .dryRun: ["type": "boolean", "default": false]
