@@ -139,7 +139,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 50)
+        #expect(Self.flags.count == 51)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

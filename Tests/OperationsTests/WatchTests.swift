@@ -1,6 +1,8 @@
 import Foundation
+import OpenSSLTLS
 import ServerSupport
 import TandemAPI
+import TandemClient
 import TestSupport
 import Testing
 
@@ -101,8 +103,8 @@ struct WatchTests {
         let server = try ServerProcess(directory.path)
         let changes = try LineStream(port: server.port)
         _ = changes.call(.allocateNodeCIDRs, Self.node("n1"))
-        let lines = try WatchingCurl(server.port, "/watch?kinds=Node,Pod")
-        let sent = try WatchingCurl(
+        let lines = try Reading.curl(server.port, "/watch?kinds=Node,Pod")
+        let sent = try Reading.curl(
             server.port, "/watch?kinds=Pod&resourceVersion=1", ["-H", "Accept: text/event-stream"])
         #expect(events(lines.events()) == ["ADDED Node/n1 1"])
         #expect(events(lines.events()) == ["BOOKMARK 1"])
@@ -225,6 +227,76 @@ struct WatchTests {
         #expect(server.stop() == 0)
     }
 
+    @Test("tandemctl get -w shows what there is, and then each object as it changes")
+    func showsChanges() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let changes = try LineStream(port: server.port)
+        _ = changes.call(.allocateNodeCIDRs, Self.node("n1"))
+        _ = changes.call(.allocatePodIPs, Self.pod("p1", on: "n1"))
+        let table = try Reading.ctl(server.port, ["get", "pods", "-w"])
+        let names = try Reading.ctl(server.port, ["get", "nodes,pods", "-w", "-o", "name"])
+        #expect(table.line()?.hasPrefix("NAME   IP") == true)
+        #expect(table.line()?.hasPrefix("p1     10.244.0.2,") == true)
+        #expect(names.line() == "node/n1")
+        #expect(names.line() == "pod/p1")
+        _ = changes.call(.allocatePodIPs, Self.pod("p2", on: "n1"))
+        #expect(table.line()?.hasPrefix("p2     10.244.0.3,") == true)
+        #expect(names.line() == "pod/p2")
+        #expect(Ctl(port: server.port)("get pools -w").status == 2)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(
+        "the client's watch goes on where it was when its server is back, and begins anew where that is no longer known"
+    )
+    func clientGoesOn() async throws {
+        let directory = ScratchDirectory()
+        let ranges = ServerProcess.ranges + ["--watch-history-bytes=65536"]
+        var server = try ServerProcess(directory.path, ranges)
+        let port = server.port
+        let client = try await TandemClient.connect(configuration(port))
+        _ = try await client.call(.allocateNodeCIDRs, Self.node("n1"))
+        var changes = client.watch(["kinds": ["Pod"]]).makeAsyncIterator()
+        #expect(try await changes.next() == .bookmark(version: "1"))
+        _ = try await client.call(.allocatePodIPs, Self.pod("p1", on: "n1"))
+        #expect(name(try await changes.next()) == "added p1")
+        server.crash()
+        server = try ServerProcess(directory.path, ranges, port: port)
+        let other = try await TandemClient.connect(configuration(port))
+        _ = try await other.call(.release, Self.pod("p1", on: "n1"))
+        var told = [name(try await changes.next())]
+        if told == ["restarted"] {
+            // Folded before the server was gone: then what there is.
+            while told.last?.hasPrefix("bookmark") == false { told.append(name(try await changes.next())) }
+            #expect(told.count <= 3)
+        } else {
+            #expect(told == ["deleted p1"])
+        }
+        await client.close()
+        await other.close()
+        #expect(server.stop() == 0)
+    }
+
+    private func configuration(_ port: Int) -> ClientConfiguration {
+        let certificates = Certificates.shared
+        return ClientConfiguration(
+            host: "127.0.0.1", port: port, caFile: certificates.ca,
+            identity: TLSIdentity(
+                certificateChainFile: certificates.certificate("admin"), privateKeyFile: certificates.key("admin")))
+    }
+
+    private func name(_ change: WatchedChange?) -> String {
+        switch change {
+        case .added(let object): "added \(object["metadata"]?["name"]?.stringValue ?? "")"
+        case .modified(let object): "modified \(object["metadata"]?["name"]?.stringValue ?? "")"
+        case .deleted(let object): "deleted \(object["metadata"]?["name"]?.stringValue ?? "")"
+        case .bookmark(let version): "bookmark \(version)"
+        case .restarted: "restarted"
+        case nil: "end"
+        }
+    }
+
     @Test("after a kill -9 a watch goes on where it was, and is told of each change once")
     func resumesAfterKill() throws {
         let directory = ScratchDirectory()
@@ -250,22 +322,35 @@ struct WatchTests {
     }
 }
 
-/// `curl -N`, whose lines are read as they come.
-private final class WatchingCurl {
+/// A program whose lines are read as they come.
+private final class Reading {
     private let process = Process()
     private let output: LineReader
 
-    init(_ port: Int, _ path: String, _ arguments: [String] = []) throws {
-        let certificates = Certificates.shared
+    init(_ command: [String]) throws {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
-            ["curl", "-sSN", "--http1.1", "--max-time", "60", "--cacert", certificates.ca]
-            + ["--cert", certificates.certificate("admin"), "--key", certificates.key("admin")]
-            + arguments + ["https://127.0.0.1:\(port)\(path)"]
+        process.arguments = command
         let pipe = Pipe()
         process.standardOutput = pipe
         output = LineReader(pipe.fileHandleForReading)
         try process.run()
+    }
+
+    /// `curl -N`.
+    static func curl(_ port: Int, _ path: String, _ arguments: [String] = []) throws -> Reading {
+        let certificates = Certificates.shared
+        return try Reading(
+            ["curl", "-sSN", "--http1.1", "--max-time", "60", "--cacert", certificates.ca]
+                + ["--cert", certificates.certificate("admin"), "--key", certificates.key("admin")]
+                + arguments + ["https://127.0.0.1:\(port)\(path)"])
+    }
+
+    static func ctl(_ port: Int, _ arguments: [String]) throws -> Reading {
+        let certificates = Certificates.shared
+        return try Reading(
+            [ServerProcess.program("tandemctl")] + arguments
+                + ["--server", "127.0.0.1:\(port)", "--ca-file", certificates.ca]
+                + ["--cert-file", certificates.certificate("admin"), "--key-file", certificates.key("admin")])
     }
 
     deinit {

@@ -277,7 +277,7 @@ struct NodesApartTests {
         arguments: seeds)
     func areApart(_ seed: UInt64) throws {
         var kinds: Set<String> = []
-        for round in 0..<6 {
+        for round in 0..<8 {
             let script = Self.script(seed &+ UInt64(round) << 32)
             let together = try Self.run(script, of: [0, 1, 2])
             for client in 0..<3 {
@@ -313,7 +313,8 @@ struct NodesApartTests {
 
 extension String {
     fileprivate var withoutVersions: String {
-        replacing(/"resourceVersion":"[0-9]+"/, with: "version").replacing(/"continue":"[0-9]+(-[0-9]+)?\./, with: "place")
+        replacing(/"resourceVersion":"[0-9]+"/, with: "version").replacing(
+            /"continue":"[0-9]+(-[0-9]+)?\./, with: "place")
     }
 
     /// Nor what a real server draws, and its time of day.
