@@ -145,6 +145,25 @@ struct ChangeHistoryTests {
         return found
     }
 
+    @Test("after a start there is what was not folded, and nothing of before")
+    func beginsWithTail() throws {
+        var tables = StoredTables()
+        tables.apply(Proposal([.put(service: "a", ["10.96.0.1"])]))
+        let tail = [
+            Proposal([.put(service: "b", ["10.96.0.2"])]), Proposal([.delete(ObjectKey(.service, "default/a"))]),
+        ]
+        let books = try Books(.small, loading: StoredLog(tables: tables, tail: tail))
+        #expect(books.history.newest == 3)
+        #expect(!books.history.reaches(back: 0))
+        let events = try #require(books.history.events(after: 1, through: 3) { _ in true }?.events)
+        #expect(
+            try events.map { try SlowEvent($0) }.map { "\($0.version) \($0.type) \($0.name)" } == [
+                "2 ADDED Service default/b", "3 DELETED Service default/a",
+            ])
+        let empty = try Books(.small, loading: StoredLog(tables: tables))
+        #expect(empty.history.reaches(back: 1) && !empty.history.reaches(back: 0) && !empty.history.reaches(back: 2))
+    }
+
     @Test("an event is written once for all readers")
     func writesOnce() throws {
         let books = Books(.small, historyBytes: 1 << 20)

@@ -192,7 +192,7 @@ struct WatchTests {
     @Test("a reader that takes nothing costs a bounded amount of memory, and is told that it was too slow")
     func boundsSlowReaders() throws {
         let directory = ScratchDirectory()
-        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--watch-history-bytes=65536"])
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--watch-history-bytes=1048576"])
         let changes = try LineStream(port: server.port)
         _ = changes.call(.allocateNodeCIDRs, Self.node("n1"))
         let slow = try WireClient(port: server.port, reads: false)
@@ -209,7 +209,7 @@ struct WatchTests {
         }
         let metrics = Curl(port: server.port).request("/metrics").body
         let kept = metrics.split(separator: "\n").first { $0.hasPrefix("tandem_watch_history_bytes ") }
-        #expect(kept.flatMap { Int($0.split(separator: " ").last ?? "") } ?? .max <= 65536)
+        #expect(kept.flatMap { Int($0.split(separator: " ").last ?? "") } ?? .max <= 1 << 20)
         var last: JSONValue?
         var versions: [UInt64] = []
         slow.beginReading()
