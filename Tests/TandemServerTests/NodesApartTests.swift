@@ -277,7 +277,7 @@ struct NodesApartTests {
         arguments: seeds)
     func areApart(_ seed: UInt64) throws {
         var kinds: Set<String> = []
-        for round in 0..<8 {
+        for round in 0..<16 {
             let script = Self.script(seed &+ UInt64(round) << 32)
             let together = try Self.run(script, of: [0, 1, 2])
             for client in 0..<3 {
