@@ -30,7 +30,7 @@ public final class Engine: Sendable {
     let podNodes = PodArrivals()
     let verdicts: Verdicts
     /// Other servers append to the log as well.
-    private let isShared: Bool
+    let isShared: Bool
 
     var pools: Pools { books.pools }
 
@@ -40,10 +40,11 @@ public final class Engine: Sendable {
     /// stored, and where the log can't be read or contradicts itself.
     ///
     /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
-    /// is how many changes of a large release go into one proposal.
+    /// is how many changes of a large release go into one proposal. `watchHistoryBytes` is what is kept of the last changes for those who
+    /// watch.
     public init(
         cluster: ClusterConfiguration, log: any Log, quotas: Quotas = Quotas(), environment: Environment = .system,
-        stepsByHand: Bool = false, recordsPerPiece: Int = 512
+        stepsByHand: Bool = false, recordsPerPiece: Int = 512, watchHistoryBytes: Int = 64 << 20
     ) throws {
         if let fault = cluster.faults.first { throw fault }
         self.cluster = cluster
@@ -57,6 +58,7 @@ public final class Engine: Sendable {
         let delay = cluster.podIPReuseDelaySeconds
         let books = Books(
             pools: Pools(cluster), podUsage: PodUsage(clusterCIDRs: cluster.clusterCIDRs),
+            history: ChangeHistory(maximumBytes: watchHistoryBytes),
             coolingEnd: { environment.uptime() + delay })
         try BooksLoad(books, environment: environment, reuseDelay: delay).run(log)
         // What only the start needed: some 45 bytes a pod.
@@ -71,6 +73,7 @@ public final class Engine: Sendable {
             groupEnded: {
                 log.noteDigest(books.digest)
                 verdicts.handOver()
+                books.history.wake()
             })
     }
 
@@ -115,6 +118,8 @@ public final class Engine: Sendable {
         case .lookupIP(let address): caller.answer(.success(lookup(address).result))
         case .getPools(let query): caller.answer(getPools(query))
         case .discover: caller.answer(.success(.openRPC))
+        // Of the connection, which has somewhere to send what follows.
+        case .watch, .unwatch: caller.answer(.failure(.noStream(call.method)))
         }
     }
 

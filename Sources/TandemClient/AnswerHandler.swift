@@ -17,6 +17,7 @@ final class AnswerHandler: ChannelInboundHandler {
     private var lines = LineBuffer(maximumBytes: AnswerHandler.maximumAnswerBytes)
     private var waiting: [Int: (answer: EventLoopPromise<JSONValue>, deadline: Scheduled<Void>)] = [:]
     private var lastID = 0
+    private var feeds: [String: WatchFeed] = [:]
     private var end: ClientError?
     private var isRetired = false
 
@@ -93,11 +94,35 @@ final class AnswerHandler: ChannelInboundHandler {
         for answer in message.arrayValue ?? [message] {
             // An answer without an id is to what the server could not read; whose it was can't be told.
             guard let id = answer["id"]?.intValue else {
+                if answer["method"] == "watch", let params = answer["params"] {
+                    notify(params)
+                    continue
+                }
                 let why = answer["error"]?["message"]?.stringValue ?? "it has no id"
                 return fail(context, .malformedAnswer(why))
             }
             finish(id, .success(answer))
         }
+    }
+
+    // MARK: Watches
+
+    var isOpen: Bool { context != nil && end == nil }
+
+    func subscribe(_ name: String, _ feed: WatchFeed) {
+        if isOpen { feeds[name] = feed } else { feed.end() }
+    }
+
+    private func notify(_ params: JSONValue) {
+        guard let name = params["subscription"]?.stringValue, let feed = feeds[name] else { return }
+        let goesOn = feed.put(params)
+        guard params["error"] == nil else {
+            feeds[name] = nil
+            return feed.end()
+        }
+        guard !goesOn else { return }
+        feeds[name] = nil
+        _ = send(Method.unwatch.rawValue, ["subscription": .string(name)], timeout: .seconds(60))
     }
 
     private func fail(_ context: ChannelHandlerContext, _ error: ClientError) {
@@ -108,6 +133,8 @@ final class AnswerHandler: ChannelInboundHandler {
     private func failAll(_ error: ClientError) {
         if end == nil { end = error }
         ready.fail(error)
+        for feed in feeds.values { feed.end() }
+        feeds = [:]
         for id in waiting.keys.sorted() { finish(id, .failure(error)) }
     }
 

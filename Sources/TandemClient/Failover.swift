@@ -12,6 +12,10 @@ protocol CallConnection: AnyObject {
     /// Nothing more will be sent: it ends with the last answer.
     func retire()
     func close() -> EventLoopFuture<Void>
+    /// Notifications of a watch go to the feed from now on, until it takes no more or the connection ends.
+    func subscribe(_ name: String, _ feed: WatchFeed)
+    /// False where no call can be sent any more.
+    var isOpen: Bool { get }
 }
 
 /// Where a client's calls go: to one server at a time, over one connection. After a failure they go to another one, to the
@@ -138,6 +142,8 @@ final class Failover {
         let params: JSONValue
         let deadline: NIODeadline
         let answer: EventLoopPromise<JSONValue>
+        /// Of a watch.
+        let feed: WatchFeed?
         var timer: Scheduled<Void>?
         var failures = Failures()
         /// Servers asked since the last pause.
@@ -147,8 +153,9 @@ final class Failover {
 
         init(
             _ method: TandemAPI.Method, _ params: JSONValue, _ deadline: NIODeadline,
-            _ answer: EventLoopPromise<JSONValue>
+            _ answer: EventLoopPromise<JSONValue>, _ feed: WatchFeed? = nil
         ) {
+            self.feed = feed
             self.method = method
             self.params = params
             self.deadline = deadline
@@ -174,6 +181,19 @@ final class Failover {
         }
         attempt(calls)
         return calls.map(\.answer.futureResult)
+    }
+
+    /// A call of `Watch`. Over a connection that is lost there will be none: another one is made, also to a single server.
+    func watch(_ params: JSONValue, _ feed: WatchFeed, timeout: TimeAmount) -> EventLoopFuture<JSONValue> {
+        if let current, !current.isOpen { passOver(current) }
+        let call = Pending(.watch, params, loop.now + timeout, loop.makePromise(), feed)
+        if hasOthers {
+            call.timer = loop.assumeIsolated().scheduleTask(in: timeout) {
+                self.finish(call, .failure(call.failures.error))
+            }
+        }
+        attempt([call])
+        return call.answer.futureResult
     }
 
     private func finish(_ call: Pending, _ result: Result<JSONValue, any Error>) {
@@ -212,7 +232,12 @@ final class Failover {
         ) { index, result in
             let call = calls[index]
             do {
-                self.finish(call, .success(try Self.value(of: result.get())))
+                let value = try Self.value(of: result.get())
+                // Before anything else is read: notifications may stand right behind it.
+                if let feed = call.feed, let name = value["subscription"]?.stringValue {
+                    connection.subscribe(name, feed)
+                }
+                self.finish(call, .success(value))
             } catch {
                 guard hasOthers else { return self.finish(call, .failure(error)) }
                 guard Self.mayBeBetterElsewhere(error) else {

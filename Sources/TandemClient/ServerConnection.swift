@@ -59,6 +59,10 @@ final class ServerConnection: CallConnection {
         }
     }
 
+    func subscribe(_ name: String, _ feed: WatchFeed) { calls.subscribe(name, feed) }
+
+    var isOpen: Bool { calls.isOpen }
+
     func retire() { calls.retire() }
 
     func close() -> EventLoopFuture<Void> { channel.close() }

@@ -87,6 +87,18 @@ public final class TandemClient: Sendable {
         }.get()
     }
 
+    /// A call of `Watch`, whose notifications go to the feed.
+    func begin(_ params: JSONValue, _ feed: WatchFeed) async throws -> JSONValue {
+        try await loop.flatSubmit { self.failover.value.watch(params, feed, timeout: .seconds(60)) }.get()
+    }
+
+    /// nil where nothing more comes of it, or nothing came for so long.
+    func next(of feed: WatchFeed, within time: TimeAmount) async -> JSONValue? {
+        let timer = loop.scheduleTask(in: time) { feed.end() }
+        defer { timer.cancel() }
+        return await feed.next()
+    }
+
     /// Ends the connection in an orderly way; calls under way have no answer.
     public func close() async {
         try? await loop.flatSubmit { self.failover.value.close() }.get()

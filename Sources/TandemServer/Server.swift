@@ -14,6 +14,7 @@ public final class Server: Service {
     public let configuration: ServerConfiguration
     private let engine: Engine
     private let service: RPCService
+    private let hubs: WatchHubs
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
     private let connections: Connections
@@ -50,10 +51,11 @@ public final class Server: Service {
         let records = try Startup.records(configuration, lines, logger)
         let audit = BackgroundAudit(engine, logger)
         let service = RPCService(engine: engine, metrics: calls, health: health, records: records)
+        let hubs = WatchHubs(engine, idleTimeout: configuration.limits.idleTimeout)
         let exposition = Exposition(
             engine: engine, calls: calls, connections: connections, budget: budget, health: health,
             certificates: certificates, auditLog: records.audit, audit: audit, memory: memory, sharedLog: sharedLog,
-            lines: lines)
+            watches: hubs.metrics, lines: lines)
         let setup = ConnectionSetup(
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
@@ -64,14 +66,15 @@ public final class Server: Service {
                     health: health)
             ) {
                 exposition.text()
-            }, connections: connections,
+            }, hubs: hubs, connections: connections,
             anonymous: configuration.clientAuthentication == .none ? .administrator : nil,
             failures: HandshakeFailures(connections.metrics, lines, logger), logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
         do {
             let listener = try await Startup.bind(configuration, group, setup, connections, lines, logger)
             return Server(
-                configuration, engine, service, group, listener, connections, health, records, certificates, audit,
+                configuration, engine, service, hubs, group, listener, connections, health, records, certificates,
+                audit,
                 memory, logger)
         } catch {
             engine.stop()
@@ -99,7 +102,7 @@ public final class Server: Service {
     }
 
     private init(
-        _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService,
+        _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService, _ hubs: WatchHubs,
         _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ connections: Connections, _ health: Health,
         _ records: CallRecords, _ certificates: CertificateReload, _ audit: BackgroundAudit, _ memory: MemoryWatch,
         _ logger: Logger
@@ -107,6 +110,7 @@ public final class Server: Service {
         self.configuration = configuration
         self.engine = engine
         self.service = service
+        self.hubs = hubs
         self.group = group
         self.listener = listener
         self.connections = connections
@@ -169,7 +173,7 @@ public final class Server: Service {
         let deadline = ContinuousClock.now + .seconds(configuration.shutdownTimeoutSeconds)
         health.enter(.draining)
         logger.info("draining", metadata: ["connections": "\(connections.count)"])
-        let (connections, service, engine) = (connections, service, engine)
+        let (connections, service, engine, hubs) = (connections, service, engine, hubs)
         let (ended, end) = AsyncStream<Void>.makeStream()
         // Nobody's child: where storage does not answer it does not end, and nobody may wait for it.
         let answers = Task {
@@ -177,6 +181,7 @@ public final class Server: Service {
             while service.inFlight > 0, !Task.isCancelled {
                 await withCheckedContinuation { continuation in engine.flush { continuation.resume() } }
             }
+            await hubs.drain()
             await connections.closeAll()
             end.finish()
         }

@@ -34,7 +34,8 @@ enum Startup {
         var environment = Environment.system
         environment.memoryShortage = { memory.shortage }
         let engine = try Engine(
-            cluster: configuration.cluster, log: log, quotas: configuration.quotas, environment: environment)
+            cluster: configuration.cluster, log: log, quotas: configuration.quotas, environment: environment,
+            watchHistoryBytes: configuration.watchHistoryBytes)
         return (engine, log as? EtcdLog)
     }
 

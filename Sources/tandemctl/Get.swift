@@ -21,6 +21,9 @@ struct Get: AsyncParsableCommand {
     @Option(name: [.customShort("o", allowingJoined: true), .long], help: "table, wide, name, yaml or json.")
     var output = Format.table
 
+    @Flag(name: .shortAndLong, help: "Goes on with what changes, until it is interrupted.")
+    var watch = false
+
     @Argument(
         help: "A kind, or several with commas between, and names; or kind/name.",
         completion: .list(Kind.allValueStrings))
@@ -34,11 +37,18 @@ struct Get: AsyncParsableCommand {
 
     func validate() throws {
         guard !resources.isEmpty else { throw ValidationError("Give a kind: service, node, pod, pool or server.") }
-        _ = try Selection.parse(resources)
+        let selections = try Selection.parse(resources)
+        if watch, selections.contains(where: { $0.kind == .pool || $0.kind == .server }) {
+            throw ValidationError("Services, Nodes and Pods can be watched; pools and servers can't.")
+        }
     }
 
     func run() async throws {
         let selections = try Selection.parse(resources)
+        if watch {
+            let watch = GetWatch(selections, namespace: allNamespaces ? nil : scope.namespace, output)
+            return try await connection.use { client in try await watch.run(client) }
+        }
         var found: [Found] = []
         for selection in selections where selection.kind == .server {
             found.append((.server, try named(try await servers(), selection)))
@@ -98,11 +108,11 @@ struct Get: AsyncParsableCommand {
         }
     }
 
-    private static func name(_ object: JSONValue) -> String {
+    static func name(_ object: JSONValue) -> String {
         object["metadata"]?["name"]?.stringValue ?? object["name"]?.stringValue ?? ""
     }
 
-    private static func key(_ object: JSONValue) -> [String] {
+    static func key(_ object: JSONValue) -> [String] {
         let metadata = object["metadata"]
         return [
             metadata?["namespace"]?.stringValue ?? "", metadata?["name"]?.stringValue ?? "",
@@ -137,4 +147,4 @@ struct Get: AsyncParsableCommand {
     }
 }
 
-private func < (left: [String], right: [String]) -> Bool { left.lexicographicallyPrecedes(right) }
+func < (left: [String], right: [String]) -> Bool { left.lexicographicallyPrecedes(right) }

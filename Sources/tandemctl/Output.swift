@@ -24,10 +24,18 @@ enum Output {
 
     /// Columns three spaces apart.
     static func table(_ titles: [String], _ rows: [[String]]) -> String {
-        let lines = ([titles] + rows).map { $0.map(\.visible) }
-        let widths = titles.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
-        return lines.map { line in
-            let cells = zip(line, widths).map { $0 + String(repeating: " ", count: $1 - $0.count + 3) }.joined()
+        lines([titles] + rows, widths: widths([titles] + rows))
+    }
+
+    /// What the columns of some lines need.
+    static func widths(_ lines: [[String]]) -> [Int] {
+        (lines.first ?? []).indices.map { column in lines.map { $0[column].visible.count }.max() ?? 0 }
+    }
+
+    /// Lines of a table whose columns have these widths at least.
+    static func lines(_ lines: [[String]], widths: [Int]) -> String {
+        lines.map { $0.map(\.visible) }.map { line in
+            let cells = zip(line, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count) + 3) }.joined()
             return String(cells[..<(cells.lastIndex { $0 != " " }.map(cells.index(after:)) ?? cells.startIndex)]) + "\n"
         }.joined()
     }

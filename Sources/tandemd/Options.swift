@@ -168,12 +168,17 @@ struct ServingOptions: ParsableArguments {
         help: "Services of one namespace; 0 for no limit. (default: 0)")
     var maxObjectsPerNamespace: String?
 
+    @Option(
+        name: .customLong("watch-history-bytes"),
+        help: "What is kept of the last changes for those who watch, in bytes. (default: 67108864)")
+    var watchHistoryBytes: String?
+
     var settings: [String: String] {
         [
             "client-crl-file": clientCRLFile, "max-connections": maxConnections,
             "handshake-timeout": handshakeTimeout, "idle-timeout": idleTimeout, "max-buffered-bytes": maxBufferedBytes,
             "memory-limit": memoryLimit, "max-pods-per-node": maxPodsPerNode, "max-object-bytes": maxObjectBytes,
-            "max-objects-per-namespace": maxObjectsPerNamespace,
+            "max-objects-per-namespace": maxObjectsPerNamespace, "watch-history-bytes": watchHistoryBytes,
             "bind-address": bindAddress, "secure-port": securePort, "tls-cert-file": tlsCertFile,
             "tls-private-key-file": tlsPrivateKeyFile, "client-ca-file": clientCAFile, "client-auth": clientAuth,
             "tls-min-version": tlsMinVersion, "tls-cipher-suites": tlsCipherSuites,

@@ -38,7 +38,7 @@ struct ConfigurationTests {
             "shutdown-timeout": "7", "pod-ip-reuse-delay": "60", "shutdown-delay": "1", "log-level": "debug",
             "log-format": "json", "max-connections": "100", "handshake-timeout": "3", "idle-timeout": "60",
             "max-buffered-bytes": "16777216", "memory-limit": "1073741824", "max-pods-per-node": "500",
-            "max-object-bytes": "131072", "max-objects-per-namespace": "5000",
+            "max-object-bytes": "131072", "max-objects-per-namespace": "5000", "watch-history-bytes": "1048576",
             "audit-log-path": "\(directory)/audit.log", "audit-log-maxsize": "5", "audit-log-maxbackup": "3",
             "audit-policy": "all",
         ]
@@ -139,7 +139,7 @@ struct ConfigurationTests {
     func helps() {
         let help = Command.run(ServerProcess.program, ["--help"]).output
         for group in ["RANGES:", "SERVING:", "RUNNING:", "LOGS:"] { #expect(help.contains("\n\(group)\n")) }
-        #expect(Self.flags.count == 50)
+        #expect(Self.flags.count == 51)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
                 let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])

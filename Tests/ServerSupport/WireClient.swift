@@ -149,6 +149,9 @@ public final class WireClient: Sendable {
         }
     }
 
+    /// From here on everything is read that comes.
+    public func beginReading() { try? channel.setOption(.autoRead, value: true).wait() }
+
     public var isClosed: Bool { received.isClosed.load(ordering: .sequentiallyConsistent) }
 
     /// The next answer; nil where there is none, as above.

@@ -17,6 +17,9 @@ final class EmbeddedServers {
 
     /// A connection that was opened, with what is sent over it.
     final class Connection: CallConnection {
+        func subscribe(_ name: String, _ feed: WatchFeed) {}
+        var isOpen: Bool { true }
+
         let peer: PeerAddress
         private let loop: EmbeddedEventLoop
         private(set) var calls: [(method: TandemAPI.Method, answer: (Result<JSONValue, any Error>) -> Void)] = []

@@ -18,6 +18,7 @@ extension Books {
         var version = version
         for step in draft.steps { make(step, draft, &version) }
         setVersion(version)
+        history.publish(version)
         return nil
     }
 
@@ -42,6 +43,7 @@ extension Books {
             old?.visitPorts { clear(port: $0) }
             service.visitPorts { pools.nodePorts?.mark($0) }
             services[service.key] = service
+            history.append(.service(service), old == nil ? .added : .modified, version: version)
         case .deleteService(let service):
             version &+= 1
             addToDigest(0 &- service.digest)
@@ -50,11 +52,13 @@ extension Books {
             service.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
             service.visitPorts { clear(port: $0) }
             services[service.key] = nil
+            history.append(.service(service), .deleted, version: version)
         case .putNode(let node, let record, let old):
             version &+= 1
             record.stamp(version)
             if old == nil { node.stamp(created: version) }
             put(node, record, replacing: old)
+            history.append(.node(record), old == nil ? .added : .modified, version: version)
         case .deleteNode(let node):
             version &+= 1
             addToDigest(0 &- node.record.digest)
@@ -69,6 +73,7 @@ extension Books {
             }
             nodes[node.name] = nil
             podUsage.remove(node)
+            history.append(.node(node.record), .deleted, version: version)
         case .putPod(let pod, let old):
             version &+= 1
             pod.stamp(version)
@@ -76,9 +81,11 @@ extension Books {
             for address in pod.addresses { mark(address, on: pod.node) }
             addToDigest(pod.digest)
             show(pod)
+            history.append(.pod(pod), old == nil ? .added : .modified, version: version)
         case .deletePod(let pod):
             version &+= 1
             remove(pod, draft)
+            history.append(.pod(pod), .deleted, version: version)
         case .cool(let range, let node, let name):
             addToDigest(coolingDigest(range, version))
             if let node {

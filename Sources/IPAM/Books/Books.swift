@@ -21,6 +21,8 @@ final class Books: Sendable {
     /// A cache for finding candidates: what is marked there decides nothing here.
     let pools: Pools
     let outside: OutsideTally
+    /// What changed last, for those who watch.
+    let history: ChangeHistory
     /// When what begins to cool now will be ready, in seconds of this server's uptime. No part of the books: nothing is decided by it.
     let coolingEnd: @Sendable () -> Int
 
@@ -28,11 +30,15 @@ final class Books: Sendable {
     private let newestVersion = Atomic<UInt64>(0)
     private let digestSum = Atomic<UInt64>(0)
 
-    init(pools: Pools, podUsage: PodUsage, coolingEnd: @escaping @Sendable () -> Int) {
+    init(
+        pools: Pools, podUsage: PodUsage, history: ChangeHistory = ChangeHistory(maximumBytes: 1 << 20),
+        coolingEnd: @escaping @Sendable () -> Int
+    ) {
         self.pools = pools
         held = Mutex(Held(cooling: CoolingCIDRs(ranges: pools.nodeCIDR.count, range: pools.place(ofSubnet:))))
         outside = OutsideTally(pools)
         self.podUsage = podUsage
+        self.history = history
         self.coolingEnd = coolingEnd
     }
 

@@ -42,6 +42,7 @@ final class BooksLoad: Sendable {
         try finishNodes()
         finishCooling()
         books.excludeAll()
+        books.history.begin(at: version)
         try log.replay { self.books.apply($0) == nil }
     }
 

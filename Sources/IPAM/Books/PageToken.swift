@@ -3,6 +3,8 @@
 struct PageToken: Sendable, Equatable {
     var version: UInt64 = 0
     var key: String
+    /// The version of the list's first page: that of all its pages.
+    var listVersion: UInt64?
 
     /// Behind the object of a key.
     init(key: String, version: UInt64 = 0) {
@@ -12,14 +14,18 @@ struct PageToken: Sendable, Equatable {
 
     /// nil where no page can have given it.
     init?(_ text: String) {
-        guard let dot = text.firstIndex(of: "."), let version = UInt64(text[..<dot]), text[..<dot].utf8.count <= 20
-        else {
-            return nil
-        }
+        guard let dot = text.firstIndex(of: ".") else { return nil }
+        let numbers = text[..<dot].split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let version = Self.number(numbers[0]) else { return nil }
         self.init(key: String(text[text.index(after: dot)...]), version: version)
+        guard numbers.count > 1 else { return }
+        guard let list = Self.number(numbers[1]) else { return nil }
+        listVersion = list
     }
 
-    var text: String { "\(version).\(key)" }
+    private static func number(_ text: Substring) -> UInt64? { text.utf8.count <= 20 ? UInt64(text) : nil }
+
+    var text: String { listVersion.map { "\(version)-\($0).\(key)" } ?? "\(version).\(key)" }
 }
 
 /// A part of a list, and where the next one starts; nil at the end.

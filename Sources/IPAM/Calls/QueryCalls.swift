@@ -48,33 +48,43 @@ extension Engine {
     // MARK: Lists
 
     func listServices(_ query: ListQuery) -> Result<CallResult, APIError> {
-        paged(query) { token in
+        listed(query) { token, version in
             let prefix = query.namespace.map(StoredService.prefix) ?? ""
             return books.services.page(after: token, limit: query.limit, prefix: prefix)
-                .result(\.served) { PageToken(key: $0.key) }
+                .result(version, \.served) { PageToken(key: $0.key) }
         }
     }
 
     func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
-        paged(query) { token in
-            books.nodes.page(after: token, limit: query.limit).result(\.record.served) { PageToken(key: $0.name) }
+        listed(query) { token, version in
+            books.nodes.page(after: token, limit: query.limit).result(version, \.record.served) {
+                PageToken(key: $0.name)
+            }
         }
     }
 
     func listPods(_ query: ListQuery) -> Result<CallResult, APIError> {
         guard let nodeName = query.nodeName else {
-            return paged(query) { token in
+            return listed(query) { token, version in
                 books.pods(after: token, limit: query.limit, namespace: query.namespace)
-                    .result(\.shown) { PageToken(key: $0.nameKey, version: $0.version) }
+                    .result(version, \.shown) { PageToken(key: $0.nameKey, version: $0.version) }
             }
         }
         if let token = query.continueToken.flatMap({ PageToken($0) }), !token.key.isEmpty, IPAddress(token.key) == nil {
             return .failure(.foreignToken)
         }
-        return paged(query) { token in
+        return listed(query) { token, version in
             let page = books.nodes[nodeName]?.page(after: token, limit: query.limit, namespace: query.namespace)
-            return (page ?? Page()).result(\.shown, \.nodePlace)
+            return (page ?? Page()).result(version, \.shown, \.nodePlace)
         }
+    }
+
+    /// All pages of a list have one version: whoever watches from it misses nothing of what they do not show.
+    private func listed(
+        _ query: ListQuery, _ page: (PageToken?, _ version: UInt64) -> CallResult
+    ) -> Result<CallResult, APIError> {
+        let newest = books.history.newest
+        return paged(query) { page($0, $0?.listVersion ?? newest) }
     }
 
     private func paged(
@@ -200,18 +210,25 @@ private let maximumPageBytes = 8 << 20
 
 extension Page {
     /// As many of the items as a page holds, at least one where there is one. `place` is where a list goes on behind an item.
-    fileprivate func result(_ document: (Item) -> [UInt8], _ place: (Item) -> PageToken) -> CallResult {
+    fileprivate func result(
+        _ version: UInt64, _ document: (Item) -> [UInt8], _ place: (Item) -> PageToken
+    ) -> CallResult {
+        func text(_ token: PageToken) -> String {
+            var token = token
+            token.listVersion = version
+            return token.text
+        }
         var documents: [[UInt8]] = []
         var bytes = 0
         for (index, item) in items.enumerated() {
-            let text = document(item)
-            documents.append(text)
-            bytes += text.count
+            let served = document(item)
+            documents.append(served)
+            bytes += served.count
             if bytes >= maximumPageBytes, index + 1 < items.count {
-                return .page(documents, continueToken: place(item).text)
+                return .page(documents, continueToken: text(place(item)), version: version)
             }
         }
-        return .page(documents, continueToken: next?.text)
+        return .page(documents, continueToken: next.map(text), version: version)
     }
 }
 
@@ -223,14 +240,14 @@ extension APIError {
 
 extension StoredPod {
     /// Where the list of its node's pods goes on behind it.
-    fileprivate var nodePlace: PageToken {
+    var nodePlace: PageToken {
         PageToken(key: addresses.first?.description ?? "", version: version)
     }
 }
 
 extension StoredNode {
     /// A page of the node's pods, or of those of one namespace, in the order of their first addresses.
-    fileprivate func page(after token: PageToken?, limit: Int, namespace: String?) -> Page<StoredPod> {
+    func page(after token: PageToken?, limit: Int, namespace: String?) -> Page<StoredPod> {
         var page = Page<StoredPod>()
         var place = token.map { NodePods.Place(address: IPAddress($0.key), version: $0.version) }
         var looks = 0
@@ -296,7 +313,7 @@ extension AddressPool {
 
 extension StoredPod {
     /// As lists and `GetPod` serve it: with its attachment, where it has one. O(length).
-    fileprivate var shown: [UInt8] {
+    var shown: [UInt8] {
         let identity = identity
         guard let containerID = identity.containerID else { return served }
         return Documents.adding("attachment", to: served) { writer in

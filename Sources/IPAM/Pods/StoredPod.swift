@@ -230,6 +230,13 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
+    /// Of its block, in bytes, but for what every block has.
+    var byteCount: Int {
+        let parts = parts
+        return Int(parts.identityCount + parts.nameKeyCount + parts.uidCount + parts.textCount)
+            + 17 * Int(parts.addressCount)
+    }
+
     var addressCount: Int { Int(parts.addressCount) }
 
     var addresses: [IPAddress] {

@@ -12,6 +12,7 @@ public struct APIError: Error, Sendable, Hashable {
         case resourceExhausted = 8
         case failedPrecondition = 9
         case aborted = 10
+        case outOfRange = 11
         case `internal` = 13
         case unavailable = 14
         case unauthenticated = 16
@@ -27,6 +28,7 @@ public struct APIError: Error, Sendable, Hashable {
             case .resourceExhausted: "RESOURCE_EXHAUSTED"
             case .failedPrecondition: "FAILED_PRECONDITION"
             case .aborted: "ABORTED"
+            case .outOfRange: "OUT_OF_RANGE"
             case .internal: "INTERNAL"
             case .unavailable: "UNAVAILABLE"
             case .unauthenticated: "UNAUTHENTICATED"
@@ -93,6 +95,14 @@ public struct APIError: Error, Sendable, Hashable {
             isRetryable: true)
         error.fullPorts = range
         return error
+    }
+
+    /// Of a call whose answer is only the beginning, made where nothing can follow it.
+    public static func noStream(_ method: Method) -> APIError {
+        APIError(
+            .failedPrecondition, reason: "NoStream",
+            "\(method.rawValue) is a call of the stream (ALPN jsonrpc), by itself and with an id; over HTTP it is GET /watch"
+        )
     }
 
     public static func unavailable(_ message: String, reason: String = "Unavailable") -> APIError {

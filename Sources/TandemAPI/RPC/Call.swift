@@ -18,6 +18,8 @@ public struct Call: Sendable {
         case checkNode(ObjectMeta)
         case lookupIP(IPAddress)
         case getPools(ListQuery)
+        case watch(WatchQuery)
+        case unwatch(String)
         case discover
     }
 

@@ -52,6 +52,8 @@ private struct CallMembers {
     var podUID: String?
     var ipFamilies: [String]?
     var query = ListQuery()
+    var watch = WatchQuery()
+    var subscription: String?
     var isForced = false
     var isAdoption = false
     var isOutOfRange = false
@@ -89,6 +91,9 @@ private struct CallMembers {
         case .force: isForced = try reader.readBool()
         case .adopt: isAdoption = try reader.readBool()
         case .outOfRange: isOutOfRange = try reader.readBool()
+        case .kinds: watch.kinds = try WatchQuery.readKinds(&reader)
+        case .resourceVersion: watch.version = try reader.readVersion()
+        case .subscription: subscription = try reader.readNonEmptyString()
         case .dryRun: isDryRun = try reader.readBool()
         case .timeoutMs: timeoutMilliseconds = try reader.readInt(in: 1...600_000)
         case .ip:
@@ -153,8 +158,16 @@ private struct CallMembers {
         case .checkNode: .checkNode(try needed(node, .node, method).metadata)
         case .lookupIP: .lookupIP(try needed(ip, .ip, method))
         case .getPools: .getPools(query)
+        case .watch: .watch(watchQuery)
+        case .unwatch: .unwatch(try needed(subscription, .subscription, method))
         case .discover: .discover
         }
+    }
+
+    private var watchQuery: WatchQuery {
+        var watch = watch
+        (watch.namespace, watch.nodeName, watch.limit) = (query.namespace, query.nodeName, query.limit)
+        return watch
     }
 
     private func podToGet() throws(APIError) -> Call.Body {
@@ -248,7 +261,36 @@ extension JSONReader {
     }
 }
 
+extension WatchQuery {
+    /// `["Service", "Node", "Pod"]`, or some of them.
+    static func readKinds(_ reader: inout JSONReader) throws(JSONError) -> Kinds {
+        _ = try reader.peek()
+        let start = reader.position
+        var kinds: Kinds = []
+        for word in try reader.readStrings() ?? [] {
+            guard let kind = ObjectKind(rawValue: word) else {
+                throw JSONError(.type, at: start, "expected kinds of objects: Service, Node, Pod")
+            }
+            kinds.insert(Kinds(kind))
+        }
+        guard !kinds.isEmpty else { throw JSONError(.type, at: start, "expected a kind of objects at least") }
+        return kinds
+    }
+}
+
 extension JSONReader {
+    /// A decimal number as text; "" and "0" are none.
+    fileprivate mutating func readVersion() throws(JSONError) -> UInt64? {
+        _ = try peek()
+        let start = position
+        let text = try readString()
+        if text.isEmpty { return nil }
+        guard let version = UInt64(text), text.utf8.allSatisfy({ $0 >= 0x30 && $0 < 0x3A }), version < .max else {
+            throw JSONError(.type, at: start, "expected a resourceVersion that a list or a watch gave, as text")
+        }
+        return version == 0 ? nil : version
+    }
+
     fileprivate mutating func readPoolKind() throws(JSONError) -> PoolStatus.Kind {
         _ = try peek()
         let start = position

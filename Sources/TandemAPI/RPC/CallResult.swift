@@ -106,13 +106,26 @@ public struct CallResult: Sendable {
         }
     }
 
-    public static func page(_ documents: [[UInt8]], continueToken: String?) -> CallResult {
+    /// `Watch`'s answer: what its notifications are known by, and the version that they begin behind.
+    public static func watch(_ subscription: String, version: UInt64) -> CallResult {
+        CallResult { writer in
+            writer.key("subscription")
+            writer.string(subscription)
+            writer.key("resourceVersion")
+            writer.string(String(version))
+        }
+    }
+
+    /// `version` is that of the list's first page.
+    public static func page(_ documents: [[UInt8]], continueToken: String?, version: UInt64) -> CallResult {
         CallResult { writer in
             writer.key("items")
             writer.beginArray()
             for document in documents { writer.text(document) }
             writer.endArray()
             writer.continuation(continueToken)
+            writer.key("resourceVersion")
+            writer.string(String(version))
         }
     }
 

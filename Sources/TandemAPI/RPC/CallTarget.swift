@@ -1,7 +1,7 @@
 /// What a call is about, as far as it depends on that who may make it.
 public struct CallTarget: Sendable, Equatable {
     /// What `Release` is to give back. Of several kinds where the request is wrong.
-    public struct Kinds: OptionSet, Sendable {
+    public struct Kinds: OptionSet, Sendable, Hashable {
         public let rawValue: UInt8
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         public static let service = Kinds(rawValue: 1)
@@ -18,8 +18,12 @@ public struct CallTarget: Sendable, Equatable {
     /// A node or a pod is to be taken in as it stands in a cluster.
     public var isAdoption: Bool
 
-    public init(released: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false) {
+    /// Of `Watch`: what may be seen by it.
+    public var watched: Kinds
+
+    public init(released: Kinds = [], watched: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false) {
         self.released = released
+        self.watched = watched
         self.nodeName = nodeName
         self.isAdoption = isAdoption
     }
@@ -43,8 +47,9 @@ extension Call {
         case .release(.pod(_, let node)): CallTarget(released: .pod, nodeName: node)
         case .release(.attachment(let attachment)): CallTarget(released: .attachment, nodeName: attachment.nodeName)
         case .release(.node): CallTarget(released: .node)
+        case .watch(let query): CallTarget(watched: query.kinds, nodeName: query.nodeName)
         case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
-            .getPools, .discover:
+            .getPools, .unwatch, .discover:
             CallTarget()
         }
     }
@@ -61,8 +66,9 @@ extension CallTarget {
         case .allocatePodIPs, .getPod: try? scan(["pod", "spec", "nodeName"], &reader)
         case .listPods: try? scan(["nodeName"], &reader)
         case .release: try? scanKinds(&reader)
+        case .watch: try? scanWatched(&reader)
         case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
-            .getPools, .discover:
+            .getPools, .unwatch, .discover:
             break
         }
     }
@@ -87,6 +93,23 @@ extension CallTarget {
                 isAdoption = try reader.readBool()
             } else {
                 try reader.skipValue()
+            }
+        }
+    }
+
+    /// Without `kinds`, or with what are none, all of them.
+    private mutating func scanWatched(_ reader: inout JSONReader) throws(JSONError) {
+        watched = WatchQuery.allKinds
+        try reader.beginObject()
+        var count = 0
+        while let key = try reader.nextKey(&count) {
+            if try reader.skipNull() { continue }
+            switch key {
+            case "kinds": watched = try WatchQuery.readKinds(&reader)
+            case "nodeName":
+                nodeName = nil
+                nodeName = try reader.readString()
+            default: try reader.skipValue()
             }
         }
     }

@@ -14,6 +14,8 @@ public enum Method: String, Sendable, CaseIterable {
     case checkNode = "CheckNode"
     case lookupIP = "LookupIP"
     case getPools = "GetPools"
+    case watch = "Watch"
+    case unwatch = "Unwatch"
     case discover = "rpc.discover"
 }
 
@@ -23,6 +25,7 @@ public enum Parameter: String, Sendable, CaseIterable {
     case namespace, nodeName, limit, kind
     case continueToken = "continue"
     case force, ip
+    case kinds, resourceVersion, subscription
     case adopt, outOfRange
     case dryRun, timeoutMs
 }
@@ -45,6 +48,9 @@ extension Method {
         case .checkNode: "Says whether a Pod of the Node would get its addresses now, and how many are left."
         case .lookupIP: "Says which range an address lies in, its state and its owner."
         case .getPools: "Returns the ranges and how much of each is in use, by kind, by node or all, page by page."
+        case .watch:
+            "Tells of each change of Services, Nodes and Pods, by notifications, from a version on or from what there is."
+        case .unwatch: "Ends one Watch."
         case .discover: "Returns this service's OpenRPC document."
         }
     }
@@ -56,7 +62,8 @@ extension Method {
         case .allocateNodeCIDRs, .getNode, .checkNode: [.node]
         case .allocatePodIPs, .getPod: [.pod]
         case .lookupIP: [.ip]
-        case .listServices, .listNodes, .listPods, .release, .getPools, .discover: []
+        case .listServices, .listNodes, .listPods, .release, .getPools, .watch, .discover: []
+        case .unwatch: [.subscription]
         }
     }
 
@@ -72,7 +79,8 @@ extension Method {
         case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]
         case .release: [.service, .pod, .attachment, .node, .force, .dryRun, .timeoutMs]
         case .getPools: [.kind, .nodeName, .limit, .continueToken, .timeoutMs]
-        case .getService, .getNode, .getPod, .checkNode, .lookupIP, .discover: [.timeoutMs]
+        case .watch: [.kinds, .namespace, .nodeName, .resourceVersion, .limit, .timeoutMs]
+        case .getService, .getNode, .getPod, .checkNode, .lookupIP, .unwatch, .discover: [.timeoutMs]
         }
     }
 
@@ -81,7 +89,7 @@ extension Method {
         switch self {
         case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: true
         case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools,
-            .discover:
+            .watch, .unwatch, .discover:
             false
         }
     }

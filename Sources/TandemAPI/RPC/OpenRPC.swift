@@ -105,7 +105,10 @@ extension Method {
     private var resultSchema: JSONValue {
         func result(_ properties: JSONValue) -> JSONValue { ["type": "object", "properties": properties] }
         func page(_ kind: String) -> JSONValue {
-            result(["items": ["type": "array", "items": OpenRPC.reference(kind)], "continue": ["type": "string"]])
+            result([
+                "items": ["type": "array", "items": OpenRPC.reference(kind)], "continue": ["type": "string"],
+                "resourceVersion": OpenRPC.decimal,
+            ])
         }
         let replayed: JSONValue = ["type": "boolean"]
         switch self {
@@ -157,6 +160,8 @@ extension Method {
             return result([
                 "pools": ["type": "array", "items": OpenRPC.reference("Pool")], "continue": ["type": "string"],
             ])
+        case .watch: return result(["subscription": ["type": "string"], "resourceVersion": OpenRPC.decimal])
+        case .unwatch: return result([:])
         case .discover: return ["type": "object"]
         }
     }
@@ -175,6 +180,9 @@ extension Parameter {
         case .attachment: OpenRPC.reference("Attachment")
         case .ipFamilies: ["type": "array", "items": ["enum": ["IPv4", "IPv6"]]]
         case .namespace, .nodeName, .continueToken, .ip: ["type": "string"]
+        case .subscription: ["type": "string"]
+        case .resourceVersion: OpenRPC.decimal
+        case .kinds: ["type": "array", "items": ["enum": ["Service", "Node", "Pod"]]]
         case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
         case .force, .adopt, .outOfRange, .dryRun: ["type": "boolean", "default": false]

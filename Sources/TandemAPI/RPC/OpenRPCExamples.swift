@@ -118,6 +118,12 @@ extension Method {
                 {"name": "pods-n1-ipv4"}, {"name": "pods-n1-ipv6"}]}
                 """
             )
+        case .watch:
+            (
+                #"{"kinds": ["Pod"], "nodeName": "n2", "resourceVersion": "1"}"#,
+                #"{"subscription": "1", "resourceVersion": "1"}"#
+            )
+        case .unwatch: (#"{"subscription": "1"}"#, #"{}"#)
         case .discover:
             (#"{}"#, #"{"openrpc": "1.3.2", "info": {"title": "Tandem", "version": "\#(OpenRPC.version)"}}"#)
         }

@@ -35,6 +35,8 @@ public struct ServerConfiguration: Sendable {
     public var quotas: Quotas
     /// In bytes; 0 for none, nil for what the container or the machine leaves.
     public var memoryLimit: Int?
+    /// What is kept of the last changes for those who watch, in bytes.
+    public var watchHistoryBytes: Int
     /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
     public var shutdownDelaySeconds: Int
     /// Where changes are noted; nil for nowhere.
@@ -104,6 +106,7 @@ public struct ServerConfiguration: Sendable {
         limits = try ConnectionLimits(reader)
         quotas = try reader.quotas()
         memoryLimit = try reader.memoryLimit()
+        watchHistoryBytes = try reader.integer("watch-history-bytes", default: 64 << 20, in: (64 << 10)...(1 << 40))
         if clientAuthentication == .none, !bindAddress.isLoopback {
             throw ConfigurationFault(
                 "client-auth",

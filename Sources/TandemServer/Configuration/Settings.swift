@@ -19,6 +19,7 @@ public struct Settings: Sendable, Equatable {
         "node-cidr-mask-size-ipv6", "bind-address", "secure-port", "tls-cert-file", "tls-private-key-file",
         "client-ca-file", "client-crl-file", "max-connections", "handshake-timeout", "idle-timeout",
         "max-buffered-bytes", "memory-limit", "max-pods-per-node", "max-object-bytes", "max-objects-per-namespace",
+        "watch-history-bytes",
         "tls-min-version", "tls-cipher-suites", "data-dir", "client-auth",
         "load-balancer-ip-range", "load-balancer-class", "load-balancer-default", "service-node-port-range",
         "auto-register-nodes",

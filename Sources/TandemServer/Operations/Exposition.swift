@@ -18,6 +18,7 @@ struct Exposition: Sendable {
     let audit: BackgroundAudit
     let memory: MemoryWatch
     let sharedLog: EtcdLog?
+    let watches: WatchMetrics
     let lines: LineLimits
 
     /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
@@ -31,6 +32,7 @@ struct Exposition: Sendable {
         addCertificate(&metrics)
         addJournal(&metrics)
         addSharedLog(&metrics)
+        addWatches(&metrics)
         addPools(&metrics)
         metrics.add(
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
@@ -102,6 +104,25 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_tls_handshake_failures_total", .counter, "TLS handshakes that came to nothing, by cause.",
             ConnectionMetrics.Failure.allCases.map { ([("cause", $0.rawValue)], String(counts.failures[$0])) })
+    }
+
+    private func addWatches(_ metrics: inout MetricsText) {
+        let history = engine.changeHistory
+        metrics.add("tandem_watches", .gauge, "Watches that are open.", watches.watches)
+        metrics.add(
+            "tandem_watch_events_total", .counter, "Events that were told to watches, each of them counted.",
+            watches.events)
+        metrics.add(
+            "tandem_watch_expired_total", .counter,
+            "Watches that were ended, as their readers were slower than changes are kept.",
+            watches.expired)
+        metrics.add(
+            "tandem_watch_history_bytes", .gauge, "What is kept of the last changes for those who watch.", history.bytes
+        )
+        metrics.add(
+            "tandem_watch_history_bytes_limit", .gauge, "The most of it that is kept: --watch-history-bytes.",
+            history.maximumBytes)
+        metrics.add("tandem_watch_history_changes", .gauge, "The changes that are kept.", history.events)
     }
 
     private func addCertificate(_ metrics: inout MetricsText) {

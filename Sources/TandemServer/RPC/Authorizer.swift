@@ -50,6 +50,8 @@ enum Authorizer {
             switch method {
             case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .lookupIP, .getPools: true
             case .release: target().released.isSubset(of: .service)
+            case .watch: target().watched == .service
+            case .unwatch: true
             default: false
             }
         case "tandem:pods":
@@ -58,16 +60,24 @@ enum Authorizer {
                 .getPools:
                 true
             case .release: target().released.isDisjoint(with: .service)
+            case .watch: target().watched.isDisjoint(with: .service)
+            case .unwatch: true
             default: false
             }
         case "tandem:viewer":
             switch method {
-            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools:
+            case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools,
+                .watch, .unwatch:
                 true
             default: false
             }
         default: false
         }
+    }
+
+    /// Services are asked for by name: without `kinds` those that are on a node are meant.
+    private static func isForServices(_ target: CallTarget) -> Bool {
+        target.watched.contains(.service) && target.watched != WatchQuery.allKinds
     }
 
     /// A node's agent: its own node and that node's pods. `GetPod` and `Release` need not name the node; the engine, which
@@ -79,6 +89,9 @@ enum Authorizer {
         case .getPod: (target().nodeName ?? node) == node
         case .release:
             target().released.isSubset(of: [.pod, .attachment]) && (target().nodeName ?? node) == node
+        // Of the kinds that may be seen with a node's name.
+        case .watch: target().nodeName == node && !isForServices(target())
+        case .unwatch: true
         default: false
         }
     }
@@ -121,7 +134,9 @@ extension Identity {
 
     fileprivate func refusedAction(_ method: Method, _ target: () -> CallTarget) -> String {
         if node != nil, target().isAdoption { return "adopt: a node's agent asks for addresses of its own" }
+        if method == .watch, let node { return "watch anything but node \"\(node)\" and its pods, by nodeName" }
         if let node { return "call \(method.rawValue) for anything but node \"\(node)\" and its pods" }
+        if method == .watch { return "watch all of these kinds of objects: name those that it may see" }
         guard method == .release else { return "call \(method.rawValue)" }
         return "release \(target().released.contains(.service) ? "Services" : "Pods, attachments or Nodes")"
     }

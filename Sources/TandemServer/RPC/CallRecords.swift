@@ -112,7 +112,7 @@ extension Call {
         case .release(.attachment(let attachment)):
             "attachment \(attachment.containerID)/\(attachment.ifName ?? "*")"
         case .lookupIP(let address): address.description
-        case .listServices, .listNodes, .listPods, .getPools, .discover: ""
+        case .listServices, .listNodes, .listPods, .getPools, .watch, .unwatch, .discover: ""
         }
     }
 }

@@ -1,4 +1,5 @@
 import IPAM
+import Ledger
 import Measures
 import NIOCore
 import Synchronization
@@ -44,11 +45,14 @@ final class RPCService: Sendable {
     /// Runs every call of a message that came in `bytes` bytes; `reply` gets the answer once all of them are done, or nil
     /// where none is due. It runs exactly once, on any thread. The session holds the answer then, until it is released.
     ///
+    /// `watches` is where a call of its own may begin a watch, and the event loop is then this thread's.
+    ///
     /// False where a long batch goes on in later turns of the event loop; `begun` runs there once its last call has begun. A message
     /// that came behind it is to wait for that: its calls would overtake those of the batch.
     @discardableResult
     func handle(
-        _ message: RPCMessage, of bytes: Int, from session: RPCSession, begun: @escaping @Sendable () -> Void = {},
+        _ message: RPCMessage, of bytes: Int, from session: RPCSession, watches: WatchConnection? = nil,
+        begun: @escaping @Sendable () -> Void = {},
         _ reply: @escaping @Sendable (RPCReply?) -> Void
     ) -> Bool {
         switch message {
@@ -62,7 +66,8 @@ final class RPCService: Sendable {
             calls.wrappingAdd(1, ordering: .relaxed)
             let room = session.enter(1)
             session.hold(bytes)
-            run(request, of: bytes, from: session, room) { [id = request.id] result in
+            run(request, of: bytes, from: session, room, request.id == nil ? nil : watches) {
+                [id = request.id] result in
                 let answer = id.map { RPCReply(id: $0, result) }
                 session.hold((answer?.bytes.count ?? 0) - bytes)
                 session.leave()
@@ -115,6 +120,7 @@ final class RPCService: Sendable {
 
     private func run(
         _ request: RPCRequest, of bytes: Int, from session: RPCSession, _ room: Result<Void, APIError>,
+        _ watches: WatchConnection? = nil,
         _ answer: @escaping @Sendable (Result<CallResult, APIError>) -> Void
     ) {
         let method = request.method
@@ -141,6 +147,7 @@ final class RPCService: Sendable {
             let scope = try Authorizer.authorize(call.method, { call.target }, for: session)
             if call.method != .discover { try health.checkServing() }
             let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
+            if let watches, try perform(call, on: watches, for: asker, answer) { return }
             engine.perform(
                 call, onlyNode: scope.onlyNode, of: session.flow.number, for: asker, on: session.lane, answer)
         } catch {
@@ -151,6 +158,38 @@ final class RPCService: Sendable {
 
 extension RPCRequest {
     fileprivate var isChange: Bool { if case .success(let call) = call { call.isChange } else { false } }
+}
+
+extension RPCService {
+    /// Begins or ends a watch; false where the call is another one.
+    private func perform(
+        _ call: Call, on watches: WatchConnection, for asker: (any Asker)?, _ answer: @escaping Answer
+    ) throws(APIError) -> Bool {
+        switch call.body {
+        case .unwatch(let name):
+            try watches.remove(name)
+            answer(.success(CallResult { _ in }))
+        case .watch(let query):
+            let eventLoop = watches.hub.eventLoop
+            let bound = NIOLoopBound(watches, eventLoop: eventLoop)
+            let lane = watches.session.lane
+            engine.beginWatch(query, on: lane) { start in
+                // The connection is gone, or its time is up: then nobody knows of it.
+                guard !(asker?.hasLeft ?? false) else { return answer(.failure(.unavailable("the caller has left"))) }
+                do throws(APIError) {
+                    let start = try start.get()
+                    let watch = NIOLoopBound(try bound.value.add(query, start), eventLoop: eventLoop)
+                    answer(.success(.watch(watch.value.name, version: start.version)))
+                    // Behind the answer.
+                    lane.execute { watch.value.begin() }
+                } catch {
+                    answer(.failure(error))
+                }
+            }
+        default: return false
+        }
+        return true
+    }
 }
 
 extension APIError {

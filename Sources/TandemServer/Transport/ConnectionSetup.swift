@@ -15,6 +15,7 @@ struct ConnectionSetup: Sendable {
     let queues = LoopQueues()
     let flows = ClientFlows()
     let operations: Operations
+    let hubs: WatchHubs
     let connections: Connections
     /// Who calls where no certificates are asked for.
     let anonymous: Identity?
@@ -49,9 +50,12 @@ struct ConnectionSetup: Sendable {
         try pipeline.addHandler(BackPressureHandler())
         switch handshake.applicationProtocol.flatMap(ApplicationProtocol.init) ?? .http {
         case .stream:
-            try pipeline.addHandler(StreamHandler(service: service, session: session))
+            try pipeline.addHandler(StreamHandler(service: service, session: session, hubs: hubs))
         case .http:
-            try pipeline.addHandler(HTTPHandler(service: service, session: session, operations: operations))
+            try pipeline.addHandler(
+                HTTPHandler(
+                    service: service, session: session, operations: operations,
+                    hub: hubs.hub(of: channel.eventLoop)))
         }
         try pipeline.addHandler(ConnectionErrors(logger: logger))
     }

@@ -14,6 +14,9 @@ final class HTTPHandler: ChannelDuplexHandler {
     private let service: RPCService
     private let session: RPCSession
     private let operations: Operations
+    private let hub: WatchHub
+    /// Where what is answered is a watch.
+    private var watches: WatchConnection?
     private var reader = HTTPRequestReader()
     /// What is being read, until its end; then what is being answered.
     private var request: HTTPRequest?
@@ -28,7 +31,8 @@ final class HTTPHandler: ChannelDuplexHandler {
     /// The last answer is on its way: nothing that comes now counts.
     private var isClosing = false
 
-    init(service: RPCService, session: RPCSession, operations: Operations) {
+    init(service: RPCService, session: RPCSession, operations: Operations, hub: WatchHub) {
+        self.hub = hub
         self.service = service
         self.session = session
         self.operations = operations
@@ -48,7 +52,10 @@ final class HTTPHandler: ChannelDuplexHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { goOn(context) }
+        if context.channel.isWritable {
+            watches?.becameWritable()
+            goOn(context)
+        }
         context.fireChannelWritabilityChanged()
     }
 
@@ -148,6 +155,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         body = ByteBuffer()
         switch request.path {
         case "/rpc": break
+        case "/watch": return watch(context, request)
         case "/backup": return sendBackup(context, request)
         case "*": return send(context, .options)
         case _ where request.method == .CONNECT:
@@ -166,6 +174,68 @@ final class HTTPHandler: ChannelDuplexHandler {
                 guard context.channel.isActive else { return }
                 handler.send(
                     context, reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent))
+            }
+        }
+    }
+
+    // MARK: Watching
+
+    func channelInactive(context: ChannelHandlerContext) {
+        endWatches()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { endWatches() }
+
+    private func endWatches() {
+        watches?.close()
+        watches = nil
+    }
+
+    /// As a call of the stream would, whose notifications' params are the body: it has no end of its own.
+    private func watch(_ context: ChannelHandlerContext, _ request: HTTPRequest) {
+        guard request.method == .GET else { return send(context, .wrongMethod(allowed: "GET")) }
+        let message: [UInt8]
+        do throws(APIError) {
+            message = try WatchPath.message(request)
+        } catch {
+            return send(context, WatchPath.refusal(error))
+        }
+        let isChunked = request.isVersion11
+        let form = WatchPath.form(request)
+        let watches = WatchConnection(session, hub, form) {
+            context.channel.isActive && context.channel.isWritable
+        } onEnd: {
+            if isChunked { context.write(Self.wrapOutboundOut(ByteBuffer(string: "0\r\n\r\n")), promise: nil) }
+            self.endWatches()
+            self.answered(context, keepsAlive: false)
+        } send: { [session] line in
+            guard isChunked else { return context.send(line, to: session) }
+            var chunk = ByteBuffer()
+            chunk.writeString(String(line.readableBytes, radix: 16) + "\r\n")
+            chunk.writeImmutableBuffer(line)
+            chunk.writeStaticString("\r\n")
+            context.send(chunk, to: session)
+        }
+        self.watches = watches
+        let (session, eventLoop) = (session, context.eventLoop)
+        let call = message.withUnsafeBytes { service.parse($0, from: session) }
+        let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
+        service.handle(call, of: message.count, from: session, watches: watches) { reply in
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                session.release(reply?.bytes.count ?? 0)
+                guard context.channel.isActive else { return }
+                guard handler.watches?.isEmpty ?? true else {
+                    var buffer = ByteBuffer()
+                    buffer.writeHTTPHead(.ok, form.contentType, length: nil)
+                    buffer.writeStaticString("\r\ncache-control: no-cache")
+                    if isChunked { buffer.writeStaticString("\r\ntransfer-encoding: chunked") }
+                    buffer.endHTTPHead(.close)
+                    return context.send(buffer, to: session)
+                }
+                handler.watches = nil
+                handler.send(context, WatchPath.refusal(reply))
             }
         }
     }

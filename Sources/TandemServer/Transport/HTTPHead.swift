@@ -14,6 +14,8 @@ struct HTTPHead: Sendable {
     private var contentType: String?
     private var contentEncoding: String?
     private var userAgent: String?
+    private var accept: String?
+    private var lastEventID: String?
 
     // MARK: The request line
 
@@ -102,6 +104,10 @@ struct HTTPHead: Sendable {
             contentEncoding = (contentEncoding.map { $0 + ", " } ?? "") + Self.text(value).lowercased()
         } else if Self.equals(name, "user-agent") {
             userAgent = userAgent ?? Self.text(value)
+        } else if Self.equals(name, "accept") {
+            accept = (accept.map { $0 + ", " } ?? "") + Self.text(value).lowercased()
+        } else if Self.equals(name, "last-event-id") {
+            lastEventID = lastEventID ?? Self.text(value)
         }
     }
 
@@ -115,7 +121,7 @@ struct HTTPHead: Sendable {
             isKeepAlive: isVersion11 ? !closes : keepsAlive && !closes, body: try body(isVersion11),
             // HTTP/1.0 has none.
             expectation: isVersion11 ? expectation : .none, contentType: contentType,
-            contentEncoding: contentEncoding, userAgent: userAgent)
+            contentEncoding: contentEncoding, userAgent: userAgent, accept: accept, lastEventID: lastEventID)
     }
 
     private func body(_ isVersion11: Bool) throws(HTTPFault) -> HTTPRequest.Body {

@@ -21,6 +21,9 @@ package struct HTTPRequest: Sendable, Equatable {
     package var contentType: String?
     package var contentEncoding: String?
     package var userAgent: String?
+    package var accept: String?
+    /// Where a reader of server-sent events was.
+    package var lastEventID: String?
 
     var path: Substring { target.prefix { $0 != "?" } }
 }

@@ -13,6 +13,8 @@ final class StreamHandler: ChannelDuplexHandler {
     private var lines: LineBuffer
     private var unfinished: UnfinishedBytes
     private var outbox: Outbox?
+    private let hubs: WatchHubs
+    private var watches: WatchConnection?
     /// Messages whose calls are under way or whose answers wait in the outbox.
     private var unanswered = 0
     /// The client sends no more; it still gets what it asked for.
@@ -23,7 +25,8 @@ final class StreamHandler: ChannelDuplexHandler {
     private var isParked = false
     private var isReadDue = false
 
-    init(service: RPCService, session: RPCSession) {
+    init(service: RPCService, session: RPCSession, hubs: WatchHubs) {
+        self.hubs = hubs
         self.service = service
         self.session = session
         lines = LineBuffer(maximumBytes: session.maximumMessageBytes)
@@ -37,11 +40,28 @@ final class StreamHandler: ChannelDuplexHandler {
             handler.unanswered -= replies.count
             handler.send(replies.compactMap { $0 }, context)
         }
+        watches = WatchConnection(session, hubs.hub(of: context.eventLoop), .notifications) {
+            context.channel.isActive && context.channel.isWritable
+        } send: { [session] in
+            context.send($0, to: session)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        watches?.close()
+        context.fireChannelInactive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { watches?.becameWritable() }
+        context.fireChannelWritabilityChanged()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         // It leads back here: neither would ever go.
         outbox = nil
+        watches?.close()
+        watches = nil
     }
 
     private func send(_ replies: [RPCReply], _ context: ChannelHandlerContext) {
@@ -116,7 +136,7 @@ final class StreamHandler: ChannelDuplexHandler {
         guard let outbox else { return }
         unanswered += 1
         guard case .batch = message else {
-            _ = service.handle(message, of: bytes, from: session) { outbox.put($0) }
+            _ = service.handle(message, of: bytes, from: session, watches: watches) { outbox.put($0) }
             return
         }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)

@@ -1,0 +1,30 @@
+/// What `Watch` asks for.
+public struct WatchQuery: Sendable, Hashable {
+    public typealias Kinds = CallTarget.Kinds
+
+    /// Services, nodes and pods, or some of them.
+    public var kinds = Self.allKinds
+    /// Objects of this namespace; nodes, which have none, are not among them.
+    public var namespace: String?
+    /// This node and its pods; Services, which are on none, are not among them.
+    public var nodeName: String?
+    /// Changes behind this version; nil for what there is, and then all that follows.
+    public var version: UInt64?
+    /// Events in one notification, 1…5000.
+    public var limit = 500
+
+    public init() {}
+
+    public static let allKinds: Kinds = [.service, .node, .pod]
+}
+
+extension CallTarget.Kinds {
+    /// Of an object's kind.
+    public init(_ kind: ObjectKind) {
+        switch kind {
+        case .service: self = .service
+        case .node: self = .node
+        case .pod: self = .pod
+        }
+    }
+}

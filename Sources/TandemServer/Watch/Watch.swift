@@ -1,0 +1,169 @@
+import IPAM
+import NIOCore
+import TandemAPI
+
+/// One watch of one connection. It keeps where it is, and nothing of what it is to tell. On its event loop alone.
+///
+/// While its client takes what it is told it is live: its hub brings it what is new. A client that does not take it, or has had its turn, is
+/// behind: when it is writable again the watch looks for itself what it has missed, in the history of all.
+final class Watch {
+    private enum State {
+        case new(Engine.WatchStart)
+        case listing(WatchListing)
+        /// All up to the version has been told.
+        case behind(UInt64)
+        case live
+        case ended
+    }
+
+    let name: String
+    let query: WatchQuery
+    private unowned let connection: WatchConnection
+    private let hub: WatchHub
+    private var state: State
+    /// A look for what it has missed is on its way.
+    private var isPulling = false
+    /// Nothing was told since the last look at the clock.
+    private var isQuiet = false
+
+    init(_ name: String, _ query: WatchQuery, _ start: Engine.WatchStart, of connection: WatchConnection) {
+        self.name = name
+        self.query = query
+        self.connection = connection
+        hub = connection.hub
+        state = .new(start)
+    }
+
+    private var session: RPCSession { connection.session }
+
+    /// Its answer is on its way.
+    func begin() {
+        guard case .new(let start) = state else { return }
+        switch start {
+        case .resumed(let version): state = .behind(version)
+        case .listing(let listing): state = .listing(listing)
+        }
+        pullInTurn()
+    }
+
+    // MARK: Live
+
+    /// What is new, of a live one. False where it has to be got later: then the watch is behind `version`.
+    func deliver(_ batch: WatchBatch, behind version: UInt64) -> Bool {
+        guard case .live = state else { return true }
+        guard connection.isWritable(), session.lane.hasCredit else {
+            state = .behind(version)
+            pullInTurn()
+            return false
+        }
+        session.lane.begin()
+        send(batch)
+        session.lane.charge()
+        return true
+    }
+
+    /// The events that the hub goes by are gone, or it can't wait for them.
+    func fallBehind(_ version: UInt64) {
+        guard case .live = state else { return }
+        state = .behind(version)
+        pullInTurn()
+    }
+
+    private func send(_ batch: WatchBatch) {
+        isQuiet = false
+        hub.metrics.addEvents(batch.count)
+        connection.write { form, buffer in form.write(batch, of: name, to: &buffer) }
+    }
+
+    // MARK: Behind
+
+    func becameWritable() { pullInTurn() }
+
+    private func pullInTurn() {
+        guard !isPulling, isBehind, connection.isWritable() else { return }
+        isPulling = true
+        let bound = NIOLoopBound(self, eventLoop: hub.eventLoop)
+        session.lane.execute {
+            let watch = bound.value
+            watch.isPulling = false
+            watch.pull()
+            watch.pullInTurn()
+        }
+    }
+
+    private var isBehind: Bool {
+        switch state {
+        case .listing, .behind: true
+        case .new, .live, .ended: false
+        }
+    }
+
+    /// A bounded piece of what it has missed.
+    private func pull() {
+        guard connection.isWritable() else { return }
+        if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
+        switch state {
+        case .listing(var listing):
+            var batch = WatchBatch()
+            for text in listing.next(of: hub.engine, limit: query.limit) { batch.append(text) }
+            state = listing.isAtEnd ? .behind(listing.version) : .listing(listing)
+            if batch.count > 0 { send(batch) }
+            if listing.isAtEnd { send(.bookmark(listing.version)) }
+        case .behind(let version):
+            hub.catchUp()
+            guard
+                let (events, through) = hub.engine.changes(
+                    after: version, through: hub.seen, upTo: query.limit, for: query)
+            else {
+                hub.metrics.addExpired()
+                return end(.expired(version))
+            }
+            var (batch, place) = (WatchBatch(), through)
+            for event in events {
+                batch.append(event.text, version: event.version)
+                if batch.isFull {
+                    place = event.version
+                    break
+                }
+            }
+            if batch.count > 0 { send(batch) }
+            if place == hub.seen {
+                state = .live
+                hub.join(self)
+            } else {
+                state = .behind(place)
+            }
+        case .new, .live, .ended: break
+        }
+    }
+
+    // MARK: The clock, and the end
+
+    /// Ends it where its client is nobody any more; tells a live one that has been quiet where it is.
+    func look() {
+        if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
+        if isQuiet, case .live = state, connection.isWritable() { send(.bookmark(hub.seen)) }
+        isQuiet = true
+    }
+
+    /// Tells it all that it takes now, and where that ends. The server leaves.
+    func drain() {
+        if case .new(let start) = state, case .resumed(let version) = start { state = .behind(version) }
+        while isBehind, connection.isWritable() { pull() }
+        if case .live = state, connection.isWritable() { send(.bookmark(hub.seen)) }
+        end(nil)
+    }
+
+    func end(_ error: APIError?) {
+        if case .ended = state { return }
+        state = .ended
+        hub.leave(self)
+        connection.ended(self, error)
+    }
+}
+
+extension APIError {
+    fileprivate static func ended(_ stranger: RPCSession.Stranger) -> APIError {
+        APIError(.unauthenticated, reason: "Unauthorized", "Watch needs \(stranger)")
+    }
+}
