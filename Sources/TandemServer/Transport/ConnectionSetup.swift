@@ -43,7 +43,7 @@ struct ConnectionSetup: Sendable {
             peer: channel.remoteAddress, budget: identity == nil ? strangersBudget : budget,
             flow: flows.flow(of: identity), queue: queues.queue(of: channel.eventLoop))
         channel.closeFuture.whenComplete { _ in session.close() }
-        connections.handshakeDone(channel, session)
+        connections.handshakeDone(channel, session, hasIdentities: anonymous == nil)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(ProgressWatch(session, timeout: limits.idleTimeout(of: identity)))
         try pipeline.addHandler(OverloadPause(session, pace))

@@ -64,11 +64,13 @@ final class Connections: Sendable {
     }
 
     /// The handshake of an admitted one is done.
-    func handshakeDone(_ channel: any Channel, _ session: RPCSession) {
+    ///
+    /// Without `hasIdentities` everyone is one, and nobody's place is another's.
+    func handshakeDone(_ channel: any Channel, _ session: RPCSession, hasIdentities: Bool) {
         let evicted: (any Channel)? = places.withLock { places in
             let isStranger = session.identity == nil
             let evicted = isStranger && places.strangers.count >= maximumStrangers ? places.takeOldestOpen() : nil
-            places.handshakeDone(channel, session, of: maximum)
+            places.handshakeDone(channel, session, keeping: hasIdentities ? maximum : .max)
             return evicted
         }
         if let evicted { evict(evicted) }
@@ -155,12 +157,12 @@ private struct Places {
     }
 
     /// One that has lost its place meanwhile is being closed.
-    mutating func handshakeDone(_ channel: any Channel, _ session: RPCSession, of maximum: Int) {
+    mutating func handshakeDone(_ channel: any Channel, _ session: RPCSession, keeping most: Int) {
         let id = ObjectIdentifier(channel)
         guard handshakes.remove(id) else { return }
         arrivals += 1
         let owner = session.flow.number
-        if session.identity != nil, kept[owner, default: 0] < max(1, maximum - keptCount) {
+        if session.identity != nil, kept[owner, default: 0] < max(1, most - keptCount) {
             kept[owner, default: 0] += 1
             keptCount += 1
             open[id] = Place(channel: channel, owner: owner, since: arrivals)

@@ -100,7 +100,8 @@ final class Watch {
 
     /// A bounded piece of what it has missed.
     private func pull() {
-        guard connection.isWritable() else { return }
+        // Its turn may come when it has ended, and its connection is gone.
+        guard isBehind, connection.isWritable() else { return }
         if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
         switch state {
         case .listing(var listing):
