@@ -1,7 +1,6 @@
 import Addressing
 import IPAM
 import Ledger
-import Logging
 import Measures
 import NIOCore
 import NIOEmbedded
@@ -25,11 +24,7 @@ struct AbandonmentTests {
         engine = try Engine(
             cluster: ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/24")!]),
             log: try SQLiteLog(directory: directory.path), stepsByHand: true)
-        let health = Health { nil }
-        health.enter(.serving)
-        service = RPCService(
-            engine: engine, metrics: CallMetrics(), health: health,
-            records: CallRecords(logger: Logger(label: "test"), audit: nil))
+        service = RPCService(serving: engine)
         session = RPCSession(
             identity: .administrator, eventLoop: loop, peer: nil, budget: BufferBudget(maximumBytes: 1 << 20),
             queue: LoopQueue(loop) { Moment(nanoseconds: 0) })

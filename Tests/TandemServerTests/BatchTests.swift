@@ -1,7 +1,6 @@
 import Addressing
 import IPAM
 import Ledger
-import Logging
 import Measures
 import NIOCore
 import NIOEmbedded
@@ -22,12 +21,8 @@ struct BatchTests {
             cluster: ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/24")!]),
             log: try SQLiteLog(directory: directory.path))
         defer { engine.stop() }
-        let health = Health { nil }
-        health.enter(.serving)
         let metrics = CallMetrics()
-        let service = RPCService(
-            engine: engine, metrics: metrics, health: health,
-            records: CallRecords(logger: Logger(label: "test"), audit: nil))
+        let service = RPCService(serving: engine, metrics)
         let loop = EmbeddedEventLoop()
         // Each look at the clock finds it a fifth of a millisecond on.
         let clock = Atomic<UInt64>(0)

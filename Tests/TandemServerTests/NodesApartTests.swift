@@ -1,7 +1,6 @@
 import Addressing
 import FaultyLog
 import IPAM
-import Logging
 import Measures
 import NIOCore
 import NIOEmbedded
@@ -195,11 +194,7 @@ struct NodesApartTests {
                 cluster: cluster, log: FaultyLog(),
                 environment: Environment(random: { 0x1234_5678_9ABC_DEF0 }, now: { 1_800_000_000 }, uptime: { 0 }),
                 stepsByHand: true)
-            let health = Health { nil }
-            health.enter(.serving)
-            service = RPCService(
-                engine: engine, metrics: CallMetrics(), health: health,
-                records: CallRecords(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, audit: nil))
+            service = RPCService(serving: engine)
             let queue = LoopQueue(loop) { Moment(nanoseconds: 0) }
             sessions = clients.map { [loop] identity in
                 RPCSession(

@@ -1,7 +1,6 @@
 import Addressing
 import IPAM
 import Ledger
-import Logging
 import Measures
 import NIOCore
 import NIOEmbedded
@@ -22,11 +21,7 @@ struct StrangerPaceTests {
             cluster: ClusterConfiguration(serviceRanges: [CIDR("10.96.0.0/24")!]),
             log: try SQLiteLog(directory: directory.path))
         defer { engine.stop() }
-        let health = Health { nil }
-        health.enter(.serving)
-        let service = RPCService(
-            engine: engine, metrics: CallMetrics(), health: health,
-            records: CallRecords(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, audit: nil))
+        let service = RPCService(serving: engine)
         let loop = EmbeddedEventLoop()
         for (identity, expected) in [(nil, [1, 3, 1, 16]), (Identity.administrator, [0, 0, 0, 0])] {
             let session = RPCSession(

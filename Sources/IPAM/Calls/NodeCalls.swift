@@ -178,12 +178,12 @@ extension Engine {
     }
 
     private func checked(_ change: NodeChange, over record: NodeRecord?) throws(APIError) -> NodeChange {
-        do throws(APIError) {
-            try checkRoom(for: .node, change.record.name, change.record.document.count, over: record?.document.count)
-        } catch {
-            giveBack(change.claims)
-            throw error
-        }
+        try giveBack(
+            change.claims,
+            unless: { () throws(APIError) in
+                try checkRoom(
+                    for: .node, change.record.name, change.record.document.count, over: record?.document.count)
+            })
         return change
     }
 

@@ -39,12 +39,11 @@ extension Engine {
                 ?? PodIdentity(
                     namespace: pod.metadata.namespace, name: pod.metadata.name, uid: asked.metadata.uid ?? "")
             let (made, form) = makePod(pod, identity, on: node, shown + kept, isUIDGiven: isUIDGiven)
-            do throws(APIError) {
-                try checkRoom(for: .pod, pod.metadata.name, form.document.count, over: stored?.document.count)
-            } catch {
-                giveBack(claims)
-                throw error
-            }
+            try giveBack(
+                claims,
+                unless: { () throws(APIError) in
+                    try checkRoom(for: .pod, pod.metadata.name, form.document.count, over: stored?.document.count)
+                })
             if let stored, stored.document == form.document && stored.isUIDGiven == isUIDGiven || stored.hasOldKey {
                 giveBack(claims)
                 return caller.succeed(stored.result(stored.served, kept: kept, isReplayed: true))

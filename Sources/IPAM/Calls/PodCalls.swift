@@ -127,13 +127,12 @@ extension Engine {
                 throw error
             }
             let (stored, form) = makePod(asked, on: node, addresses)
-            do throws(APIError) {
-                try checkRoom(for: .pod, asked.pod.metadata.name, form.document.count)
-                try enterNode(node, asked.families, record)
-            } catch {
-                giveBack(claims)
-                throw error
-            }
+            try giveBack(
+                claims,
+                unless: { () throws(APIError) in
+                    try checkRoom(for: .pod, asked.pod.metadata.name, form.document.count)
+                    try enterNode(node, asked.families, record)
+                })
             if caller.isDryRun {
                 node.leave()
                 giveBack(claims)

@@ -26,7 +26,7 @@ extension Engine {
             isRetryable: true)
     }
 
-    /// Counts a pod that is about to be kept on the node; `leaveNode` ends that. Throws RESOURCE_EXHAUSTED past `--max-pods-per-node`, where
+    /// Counts a pod that is about to be kept on the node; `StoredNode.leave` ends that. Throws RESOURCE_EXHAUSTED past `--max-pods-per-node`, where
     /// pods that are being kept just now count, so that any number of calls at once do not pass it together. Other servers' calls
     /// under way are not known here. O(1).
     func enterNode(_ node: StoredNode, _ families: [IPFamily], _ record: NodeRecord) throws(APIError) {
@@ -35,7 +35,7 @@ extension Engine {
         if let podsPerNode = quotas.podsPerNode {
             limit = podsPerNode
         } else {
-            // Who has an IPv4 address of the node is one of as many as there are.
+            // A pod with an IPv4 address of the node is one of as many as there are addresses.
             if families.contains(.ipv4) { return }
             limit = record.ipv4Capacity ?? Quotas.podsWithoutIPv4
         }

@@ -57,6 +57,18 @@ extension Engine {
         }
     }
 
+    /// What `check` gives; what was claimed goes back where it throws.
+    func giveBack<Result>(
+        _ claims: [Claim], unless check: () throws(APIError) -> Result
+    ) throws(APIError) -> Result {
+        do throws(APIError) {
+            return try check()
+        } catch {
+            giveBack(claims)
+            throw error
+        }
+    }
+
     func giveBack(_ claims: [Claim]) {
         for claim in claims { books.giveBack(claim) }
     }
