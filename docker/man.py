@@ -81,7 +81,7 @@ def main(programs, man, completions):
             text = page(program, json.loads(dump.stdout)["command"])
             for shell in ("bash", "zsh", "fish"):
                 script = subprocess.run(
-                    [program, "--generate-completion-script", shell], capture_output=True, text=True, check=True)
+                    [program, f"--generate-completion-script={shell}"], capture_output=True, text=True, check=True)
                 pathlib.Path(completions, "%s.%s" % (name, shell)).write_text(script.stdout)
         pathlib.Path(man, name + ".1").write_text(text)
 

@@ -142,10 +142,12 @@ struct ConfigurationTests {
         #expect(Self.flags.count == 51)
         for program in ["tandemd", "tandemctl"] {
             for shell in ["bash", "zsh", "fish"] {
-                let script = Command.run(ServerProcess.program(program), ["--generate-completion-script", shell])
+                let script = Command.run(ServerProcess.program(program), ["--generate-completion-script=\(shell)"])
                 #expect(script.status == 0)
                 let word = program == "tandemd" ? "audit-log-path" : "lookup"
                 #expect(script.output.contains(word), "\(program) \(shell)")
+                // The shell that was asked for, whatever the caller's own is.
+                #expect(script.output.hasPrefix("#compdef") == (shell == "zsh"), "\(program) \(shell)")
                 guard shell == "bash" else { continue }
                 let checked = Command.run("bash", ["-n"], input: script.output)
                 #expect(checked.status == 0, "\(checked.errors)")
