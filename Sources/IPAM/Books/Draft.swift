@@ -51,6 +51,8 @@ struct Draft {
     private let prepared: Prepared
     /// Of one change nothing need be remembered for those behind it.
     private let isLong: Bool
+    /// The Service that was looked up last for an expectation: the change behind it is of the same one nearly always.
+    private var found: (key: String, service: StoredService?)?
     // What the changes so far have done, by name; looked up and never walked.
     private var services: [String: StoredService?] = [:]
     private var nodes: [String: NodeState?] = [:]
@@ -72,17 +74,24 @@ struct Draft {
 
     // MARK: Rule 1
 
-    func check(_ expectation: Expectation) throws(Refusal) {
+    mutating func check(_ expectation: Expectation) throws(Refusal) {
         switch expectation {
         case .absent(let key):
-            guard books.version(of: key) == nil else { throw .changed(key) }
+            guard version(of: key) == nil else { throw .changed(key) }
         case .unchanged(let key, let version):
-            guard books.version(of: key) == version else { throw .changed(key) }
+            guard self.version(of: key) == version else { throw .changed(key) }
         case .incarnation(let node, let created):
             guard books.nodes[node]?.created == created else { throw .changed(ObjectKey(.node, node)) }
         case .nodeEmpty(let node):
             guard books.nodes[node]?.podCount ?? 0 == 0 else { throw .nodeInUse(node) }
         }
+    }
+
+    private mutating func version(of key: ObjectKey) -> UInt64? {
+        guard key.kind == .service else { return books.version(of: key) }
+        let service = books.services[key.key]
+        found = (key.key, service)
+        return service?.version
     }
 
     // MARK: Changes
@@ -117,7 +126,9 @@ struct Draft {
     // MARK: Services, and rule 2
 
     private func service(_ key: String) -> StoredService? {
-        (isLong ? services[key] : nil) ?? books.services[key]
+        if isLong, let changed = services[key] { return changed }
+        if let found, found.key == key { return found.service }
+        return books.services[key]
     }
 
     private mutating func put(service key: ObjectKey, _ form: StoredForm) throws(Refusal) {

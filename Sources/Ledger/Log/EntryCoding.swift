@@ -45,14 +45,19 @@ public enum EntryCoding {
         return count
     }
 
-    /// nil where the bytes are not what `encode` gives. O(bytes).
-    public static func decode(_ bytes: UnsafeRawBufferPointer, isSealed: Bool = false) -> [Proposal]? {
+    /// nil where the bytes are not what `encode` gives. Without the expectations where `changesOnly`: of what was judged already
+    /// they are passed over. O(bytes).
+    public static func decode(
+        _ bytes: UnsafeRawBufferPointer, isSealed: Bool = false, changesOnly: Bool = false
+    ) -> [Proposal]? {
         guard let entry = isSealed ? EntryBytes.unsealed(bytes) : bytes else { return nil }
         var reader = ByteReader(entry)
         guard reader.byte() == format else { return nil }
         var proposals: [Proposal] = []
         while !reader.isAtEnd {
-            guard let body = reader.run(), let proposal = Proposal(body) else { return nil }
+            guard let body = reader.run(), let proposal = Proposal(body, changesOnly: changesOnly) else {
+                return nil
+            }
             proposals.append(proposal)
         }
         return proposals
@@ -69,15 +74,21 @@ extension Proposal {
     }
 
     /// The body behind the length; nil where it is none.
-    fileprivate init?(_ body: UnsafeRawBufferPointer) {
+    fileprivate init?(_ body: UnsafeRawBufferPointer, changesOnly: Bool) {
         var reader = ByteReader(body)
         self.init([])
         // An expectation, like a change, has a tag and one byte more at least.
         guard let expected = reader.count(of: 2) else { return nil }
-        expectations.reserveCapacity(expected)
-        for _ in 0..<expected {
-            guard let expectation = reader.expectation() else { return nil }
-            expectations.append(expectation)
+        if changesOnly {
+            for _ in 0..<expected {
+                guard reader.skipExpectation() else { return nil }
+            }
+        } else {
+            expectations.reserveCapacity(expected)
+            for _ in 0..<expected {
+                guard let expectation = reader.expectation() else { return nil }
+                expectations.append(expectation)
+            }
         }
         guard let changed = reader.count(of: 2) else { return nil }
         changes.reserveCapacity(changed)
@@ -258,6 +269,17 @@ extension ByteReader {
         case .incarnation: text().flatMap { node in number().map { .incarnation(node: node, created: $0) } }
         case .nodeEmpty: text().map { .nodeEmpty($0) }
         case nil: nil
+        }
+    }
+
+    /// Whether there was one, as far as its form goes: no name is looked at.
+    fileprivate mutating func skipExpectation() -> Bool {
+        switch byte().flatMap(ExpectationTag.init) {
+        case .absent: byte() != nil && run() != nil
+        case .unchanged: byte() != nil && run() != nil && number() != nil
+        case .incarnation: run() != nil && number() != nil
+        case .nodeEmpty: run() != nil
+        case nil: false
         }
     }
 

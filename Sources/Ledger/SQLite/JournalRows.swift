@@ -5,15 +5,24 @@ import GRDB
 enum JournalRows {
     /// Where the tables are: the number of the last proposal that they have, and the version given last by then.
     static func folded(_ db: Database) throws -> (sequence: Int64, version: UInt64) {
-        let sequence = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'seq'") ?? 0
-        let version = try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'version'") ?? 0
+        let select = try db.cachedStatement(sql: "SELECT value FROM meta WHERE name = ?")
+        let sequence = try Int64.fetchOne(select, arguments: ["seq"]) ?? 0
+        let version = try Int64.fetchOne(select, arguments: ["version"]) ?? 0
         return (sequence, UInt64(clamping: version))
+    }
+
+    /// The tables have the rows up to the number `sequence` from now on, and these are gone.
+    static func cut(_ db: Database, _ sequence: Int64, _ version: UInt64) throws {
+        try db.cachedStatement(sql: "DELETE FROM journal WHERE seq <= ?").execute(arguments: [sequence])
+        let update = try db.cachedStatement(sql: "UPDATE meta SET value = ? WHERE name = ?")
+        try update.execute(arguments: [sequence, "seq"])
+        try update.execute(arguments: [Int64(bitPattern: version), "version"])
     }
 
     /// Hands over the proposals of each row behind the number `start`, the number of the row's first, and the row's bytes, until
     /// `body` wants no more. Throws where a row is damaged, or one is missing: versions are counted.
     static func read(
-        _ db: Database, after start: Int64, _ path: String,
+        _ db: Database, after start: Int64, changesOnly: Bool = false, _ path: String,
         _ body: (_ proposals: [Proposal], _ first: Int64, _ bytes: Int) throws -> Bool
     ) throws {
         let select = try db.cachedStatement(sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
@@ -23,7 +32,10 @@ enum JournalRows {
             let last: Int64 = row[0]
             // Lent until the next row.
             let (decoded, bytes) = try row.withUnsafeData(atIndex: 1) { data in
-                (data?.withUnsafeBytes { EntryCoding.decode($0, isSealed: true) } ?? nil, data?.count ?? 0)
+                let proposals = data?.withUnsafeBytes {
+                    EntryCoding.decode($0, isSealed: true, changesOnly: changesOnly)
+                }
+                return (proposals ?? nil, data?.count ?? 0)
             }
             guard let proposals = decoded else { throw damage(path, "row \(last) of the table journal is damaged") }
             guard last - Int64(proposals.count) == end else {

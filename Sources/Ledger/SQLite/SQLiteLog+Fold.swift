@@ -60,7 +60,7 @@ extension SQLiteLog {
                     end = start
                 }
                 var step = FoldStep(version: version)
-                try JournalRows.read(db, after: sequence, path) { proposals, first, rowBytes in
+                try JournalRows.read(db, after: sequence, changesOnly: true, path) { proposals, first, rowBytes in
                     for (number, proposal) in zip(first..., proposals) where !refused.contains(number) {
                         step.add(proposal)
                     }
@@ -72,11 +72,7 @@ extension SQLiteLog {
                     throw JournalRows.damage(path, "the versions of the table journal go out of range")
                 }
                 try step.write(to: db)
-                try db.execute(sql: "DELETE FROM journal WHERE seq <= ?", arguments: [end.sequence])
-                try db.execute(sql: "UPDATE meta SET value = ? WHERE name = 'seq'", arguments: [end.sequence])
-                try db.execute(
-                    sql: "UPDATE meta SET value = ? WHERE name = 'version'",
-                    arguments: [Int64(bitPattern: step.version)])
+                try JournalRows.cut(db, end.sequence, step.version)
                 return .commit
             }
             return (newest, start, end)

@@ -2,7 +2,8 @@ public import Addressing
 
 /// One call, decoded and of the right shape; whether its contents are right is for the rules to judge.
 public struct Call: Sendable {
-    public enum Body: Sendable {
+    /// Boxed: a call is handed on a dozen times, and an object is a score of references.
+    public indirect enum Body: Sendable {
         case allocateServiceIPs(Service)
         case updateServiceIPs(Service)
         case getService(ObjectMeta)
