@@ -51,7 +51,7 @@ public final class AddressPool: Sendable {
     /// The size of the static band, which starts at the first usable address: 0, or 16...256.
     public let staticBandSize: Int
 
-    private let slots: SlotSpace
+    let slots: SlotSpace
     private let floor: Int
     private let networkHigh: UInt64
     private let networkLow: UInt64
@@ -65,7 +65,7 @@ public final class AddressPool: Sendable {
     private let reservedAtEnd: UInt64?
 
     /// All offsets that are kept back.
-    private let reserved: Set<UInt64>
+    let reserved: Set<UInt64>
 
     /// Where a draw falls at least this far above the range's start, and less than `quickClaims` above that, the first look is
     /// at its whole word: none of it is below the floor. `quickClaims` is 0 where the bitmap is not flat, and while addresses

@@ -12,6 +12,26 @@ extension Bitmap {
         return count - (size < 64 && count > 0 ? 64 - size : 0)
     }
 
+    /// Adds to `counts` how many indices of each 2^shift, from 0 on, are taken.
+    func addCounts(shift: Int, to counts: inout [Int]) {
+        forEachBlock(below: size) { start, words in
+            for position in 0..<wordsPerBlock {
+                // Relaxed: as in `count(below:)`.
+                var taken = words[position].load(ordering: .relaxed)
+                if size < 64 { taken &= ~(Self.allOnes << UInt64(size)) }
+                let index = start | position << 6
+                if shift >= 6 {
+                    counts[index >> shift] += taken.nonzeroBitCount
+                    continue
+                }
+                while taken != 0 {
+                    counts[(index | taken.trailingZeroBitCount) >> shift] += 1
+                    taken &= taken - 1
+                }
+            }
+        }
+    }
+
     /// Calls `body` with each taken index in rising order.
     func forEachTaken(_ body: (Int) throws -> Void) rethrows {
         try forEachBlock(below: size) { start, words in

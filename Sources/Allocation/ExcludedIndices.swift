@@ -58,6 +58,20 @@ struct ExcludedIndices: Sendable {
         return overflow ? .max : sum - UInt128(others.count { contains(UInt128($0)) })
     }
 
+    /// Adds to `counts` how many indices of each 2^shift, from 0 on, are excluded. O(ranges + counts).
+    func addCounts(shift: Int, to counts: inout [UInt128]) {
+        for range in ranges {
+            var first = range.lowerBound
+            while true {
+                let block = Int(first >> UInt128(shift))
+                let end = min(range.upperBound, first | (1 << UInt128(shift) - 1))
+                counts[block] += end - first + 1
+                guard end < range.upperBound else { break }
+                first = end + 1
+            }
+        }
+    }
+
     /// O(log ranges).
     func contains(_ index: UInt128) -> Bool {
         let place = ranges.firstPlace { $0.upperBound >= index }

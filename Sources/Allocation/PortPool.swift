@@ -15,9 +15,9 @@ public final class PortPool: Sendable {
     /// 16...128.
     public let staticBandSize: Int
 
-    private let slots: SlotSpace
+    let slots: SlotSpace
     /// Indices behind the range, which are taken from the start.
-    private let spare: Int
+    let spare: Int
 
     /// - Parameter range: without port 0, which stands for none.
     public init(_ range: ClosedRange<UInt16>) {

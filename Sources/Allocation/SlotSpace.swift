@@ -188,6 +188,19 @@ struct SlotSpace: ~Copyable, Sendable {
     /// How many indices are taken. O(memory), and exact only while nobody claims or releases.
     var count: Int { dense.count(below: dense.size) + sparse.count }
 
+    /// How many indices of each 2^shift, from 0 on, are taken, and how many are excluded, taken or not. O(memory + blocks), at no one
+    /// moment in time.
+    ///
+    /// - Parameter blocks: as many as all indices fill; not more than are good to keep.
+    func counts(shift: Int, blocks: Int) -> (taken: [Int], excluded: [UInt128]) {
+        var taken = Array(repeating: 0, count: blocks)
+        dense.addCounts(shift: shift, to: &taken)
+        sparse.addCounts(shift: shift, to: &taken)
+        var excluded = Array(repeating: UInt128(0), count: blocks)
+        _ = exclusions.read { $0.addCounts(shift: shift, to: &excluded) }
+        return (taken, excluded)
+    }
+
     /// Calls `body` with each taken index: those below 2^30 in rising order, then the others in none. O(memory).
     func forEachTaken(_ body: (UInt128) throws -> Void) rethrows {
         try dense.forEachTaken { try body(UInt128($0)) }

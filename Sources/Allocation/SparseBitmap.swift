@@ -49,6 +49,11 @@ struct SparseBitmap: ~Copyable, @unchecked Sendable {
         return count
     }
 
+    /// Adds to `counts` how many indices of each 2^shift, from 0 on, are taken. O(taken).
+    func addCounts(shift: Int, to counts: inout [Int]) {
+        forEachTaken { index in counts[Int(index >> UInt128(shift))] += 1 }
+    }
+
     /// Calls `body` with each taken index, in no order.
     func forEachTaken(_ body: (UInt128) throws -> Void) rethrows {
         try root.forEachCell { cell in

@@ -12,7 +12,7 @@ public final class SubnetPool: Sendable {
     /// How many subnets can be handed out: all of them. Cutting `::/0` into addresses says `UInt128.max`.
     public let capacity: UInt128
 
-    private let slots: SlotSpace
+    let slots: SlotSpace
 
     /// - Parameter nodePrefixLength: at least the cluster's own, at most the family's address bits.
     public init(cluster: CIDR, nodePrefixLength: Int) {

@@ -116,7 +116,9 @@ public final class Engine: Sendable {
         case .listPods(let query): caller.answer(listPods(query))
         case .checkNode(let metadata): caller.answer(.success(checkNode(metadata.name).result))
         case .lookupIP(let address): caller.answer(.success(lookup(address).result))
+        case .listHolders(let query): caller.answer(listHolders(query))
         case .getPools(let query): caller.answer(getPools(query))
+        case .getPoolMap(let query): caller.answer(getPoolMap(query))
         case .discover: caller.answer(.success(.openRPC))
         // Of the connection, which has somewhere to send what follows.
         case .watch, .unwatch: caller.answer(.failure(.noStream(call.method)))

@@ -43,12 +43,15 @@ struct AuthorizationTests {
         ("CheckNode n1", .checkNode, ["node": ["metadata": ["name": "n1"]]]),
         ("CheckNode n2", .checkNode, ["node": ["metadata": ["name": "n2"]]]),
         ("LookupIP", .lookupIP, ["ip": "10.96.0.1"]),
+        ("LookupIP cidr", .lookupIP, ["cidr": "10.0.0.0/8"]),
         ("GetPools", .getPools, [:]),
+        ("GetPoolMap services", .getPoolMap, ["pool": "services-ipv4"]),
+        ("GetPoolMap nodes", .getPoolMap, ["pool": "nodes-ipv4"]),
         ("rpc.discover", .discover, [:]),
     ]
 
     private static let everything = Set(calls.map(\.name))
-    private static let lookups: Set = ["LookupIP", "GetPools", "rpc.discover"]
+    private static let lookups: Set = ["LookupIP", "LookupIP cidr", "GetPools", "rpc.discover"]
     private static let allowed: [(role: String, may: Set<String>)] = [
         ("admin", everything),
         ("masters", everything),
@@ -56,7 +59,7 @@ struct AuthorizationTests {
             "services",
             lookups.union([
                 "AllocateServiceIPs", "AllocateServiceIPs adopt", "UpdateServiceIPs", "GetService", "ListServices",
-                "Release service",
+                "Release service", "GetPoolMap services",
             ])
         ),
         (
@@ -69,7 +72,7 @@ struct AuthorizationTests {
                     }
                 )
                 .union(["Release pod n1", "Release pod n2", "Release attachment", "Release node n1"])
-                .union(["CheckNode n1", "CheckNode n2"])
+                .union(["CheckNode n1", "CheckNode n2", "GetPoolMap nodes"])
         ),
         (
             "viewer",
@@ -145,6 +148,24 @@ struct AuthorizationTests {
                 let status = http.request(path).status
                 #expect(status == (readers?.contains(role) ?? true ? 200 : 403), "\(role): \(path)")
             }
+        }
+        #expect(server.stop() == 0)
+    }
+
+    @Test("the holders of a CIDR are shown to a role as far as it may see them")
+    func showsHolders() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path)
+        let administrator = try LineStream(port: server.port)
+        _ = administrator.call(.allocateServiceIPs, ["service": ["metadata": ["name": "web"]]])
+        _ = administrator.call(
+            .allocatePodIPs, ["pod": ["metadata": ["name": "p1"], "spec": ["nodeName": "n1"]]])
+        for (role, kinds) in [
+            ("admin", ["Pod", "Service"]), ("viewer", ["Pod", "Service"]), ("services", ["Service"]), ("pods", ["Pod"]),
+        ] {
+            let answer = try LineStream(port: server.port, role: role).call(.lookupIP, ["cidr": "0.0.0.0/0"])
+            let items = answer?["result"]?["items"]?.arrayValue ?? []
+            #expect(items.compactMap { $0["owner"]?["kind"]?.stringValue }.sorted() == kinds, "\(role)")
         }
         #expect(server.stop() == 0)
     }

@@ -127,8 +127,11 @@ struct NodesApartTests {
                 ], &random)
         },
         .checkNode: { own, other, random in #"{"node":{"metadata":{"name":"\#(nodeName(own, other, &random))"}}}"# },
-        .lookupIP: { _, _, random in #"{"ip":"\#(pick(["10.244.0.9", "10.244.1.9"], &random))"}"# },
+        .lookupIP: { _, _, random in
+            pick([#"{"ip":"10.244.0.9"}"#, #"{"ip":"10.244.1.9"}"#, #"{"cidr":"10.244.0.0/16"}"#], &random)
+        },
         .getPools: { own, other, random in #"{"nodeName":"\#(nodeName(own, other, &random))"}"# },
+        .getPoolMap: { own, other, random in #"{"pool":"pods-\#(nodeName(own, other, &random))-ipv4"}"# },
         .watch: { own, other, random in
             let kinds = pick(
                 ["", #","kinds":["Pod"]"#, #","kinds":["Service"]"#, #","kinds":["Node","Pod"]"#], &random)

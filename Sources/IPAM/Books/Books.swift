@@ -122,6 +122,23 @@ final class Books: Sendable {
     }
 
     /// Subnets of a cluster range that cool; `place` is that of its pool. O(1).
+    /// Pod CIDRs that cool and lie in a range, in order, so many from behind one on. O(log n + limit).
+    func coolingCIDRs(in range: CIDR, after last: CIDR?, limit: Int) -> [CIDR] {
+        withHeld { held in
+            var found: [CIDR] = []
+            func add(_ cidr: CIDR, _: CoolingCIDR) -> Bool {
+                found.append(cidr)
+                return found.count < limit
+            }
+            if let last {
+                held.cooling.index.visit(inside: range, after: last, add)
+            } else {
+                held.cooling.index.visit(inside: range, add)
+            }
+            return found
+        }
+    }
+
     func coolingCount(_ place: Int) -> Int { withHeld { $0.cooling.count(of: place) } }
 
     /// Claims the pod CIDR of a family that has cooled longest, of those that a cluster range could give out: no other call of this server

@@ -95,6 +95,14 @@ struct CIDRIndex<Value: Sendable>: Sendable {
         }
     }
 
+    /// Calls `body` with each CIDR behind `start` that lies in `cidr`, in order, until it returns false. O(log n + visited).
+    func visit(inside cidr: CIDR, after start: CIDR, _ body: (CIDR, Value) -> Bool) {
+        order.visit(from: start < cidr ? order.place(of: cidr) : order.next(after: start)) { found, _ in
+            guard cidr.contains(found), let value = values[found] else { return false }
+            return body(found, value)
+        }
+    }
+
     /// Whether there is a CIDR that contains `cidr` or lies in it. O(log n + prefix lengths in use).
     func overlaps(_ cidr: CIDR) -> Bool { contains(anyAround: cidr) || contains(anyInside: cidr) }
 

@@ -44,14 +44,21 @@ struct HeldAddresses<Holder: Sendable>: Sendable {
         }
     }
 
-    /// Calls `body` with each address of `cidr` that is held, in order, until it returns false. O(log n + visited).
-    func visit(inside cidr: CIDR, _ body: (IPAddress, Holder) -> Bool) {
+    /// Calls `body` with each address of `cidr` that is held, in order and, where `start` is given, from behind that one on, until it
+    /// returns false. O(log n + visited).
+    func visit(inside cidr: CIDR, after start: IPAddress? = nil, _ body: (IPAddress, Holder) -> Bool) {
+        var first = cidr.first.bits
+        if let start, start.family == cidr.family, start.bits >= first {
+            guard start.bits < cidr.last.bits else { return }
+            first = start.bits + 1
+        }
         switch cidr.family {
         case .ipv4:
-            let (first, last) = (UInt32(truncatingIfNeeded: cidr.first.low), UInt32(truncatingIfNeeded: cidr.last.low))
-            ipv4.visit(first...last) { body(IPAddress(family: .ipv4, bits: UInt128($0)), $1) }
+            ipv4.visit(UInt32(truncatingIfNeeded: first)...UInt32(truncatingIfNeeded: cidr.last.low)) {
+                body(IPAddress(family: .ipv4, bits: UInt128($0)), $1)
+            }
         case .ipv6:
-            ipv6.visit(cidr.first.bits...cidr.last.bits) { body(IPAddress(family: .ipv6, bits: $0), $1) }
+            ipv6.visit(first...cidr.last.bits) { body(IPAddress(family: .ipv6, bits: $0), $1) }
         }
     }
 }

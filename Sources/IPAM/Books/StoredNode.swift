@@ -79,6 +79,18 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
         return found
     }
 
+    /// So many addresses of a family and their pods, in an order that stays, from behind one on. O(log n + limit).
+    func addresses(_ family: IPFamily, after start: IPAddress?, limit: Int) -> [(address: IPAddress, pod: StoredPod)] {
+        var found: [(address: IPAddress, pod: StoredPod)] = []
+        pods.withLock { pods in
+            pods.visit(family, after: start) { address, pod in
+                found.append((address, pod))
+                return found.count < limit
+            }
+        }
+        return found
+    }
+
     func pods(after pod: StoredPod?, limit: Int) -> [StoredPod] {
         pods(after: pod.map { NodePods.Place(behind: $0) }, limit: limit)
     }

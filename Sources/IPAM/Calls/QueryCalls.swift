@@ -89,8 +89,10 @@ extension Engine {
 
     private func paged(
         _ query: ListQuery, _ page: (PageToken?) -> CallResult
-    ) -> Result<CallResult, APIError> {
-        guard let text = query.continueToken else { return .success(page(nil)) }
+    ) -> Result<CallResult, APIError> { paged(query.continueToken, page) }
+
+    func paged(_ token: String?, _ page: (PageToken?) -> CallResult) -> Result<CallResult, APIError> {
+        guard let text = token else { return .success(page(nil)) }
         guard let token = PageToken(text) else { return .failure(.foreignToken) }
         return .success(page(token))
     }
@@ -189,7 +191,7 @@ extension Engine {
             } + (nodePortStatus.map { [$0] } ?? [])
     }
 
-    private var nodePortStatus: PoolStatus? {
+    var nodePortStatus: PoolStatus? {
         pools.nodePorts.map { pool in
             PoolStatus(
                 name: "nodeports", kind: .nodePort, ports: pool.range, capacity: UInt128(pool.capacity),
@@ -267,7 +269,7 @@ extension StoredNode {
         }
     }
 
-    fileprivate var poolStatuses: [PoolStatus] {
+    var poolStatuses: [PoolStatus] {
         pools.map { pool in
             let family = pool.cidr.network.family
             return pool.status(poolName(family), .pod, cooling: cooling.count(family))
@@ -276,16 +278,22 @@ extension StoredNode {
 }
 
 extension Pools {
-    fileprivate func name(_ pool: AddressPool) -> String { "services-\(pool.cidr.family.poolSuffix)" }
+    func name(_ pool: AddressPool) -> String { "services-\(pool.cidr.family.poolSuffix)" }
 
-    fileprivate func name(_ pool: LoadBalancerPool) -> String {
+    func name(_ pool: LoadBalancerPool) -> String {
         let ranges = loadBalancer.map(\.range).filter { $0.family == pool.range.family }
         return Self.name("loadbalancers", pool.range.family, ranges.firstIndex(of: pool.range) ?? 0)
     }
 
-    fileprivate func name(_ pool: SubnetPool) -> String {
+    func name(_ pool: SubnetPool) -> String {
         let pools = nodeCIDR.filter { $0.cluster.family == pool.cluster.family }
         return Self.name("nodes", pool.cluster.family, pools.firstIndex { $0 === pool } ?? 0)
+    }
+
+    /// Of the range for Services that an address lies in; nil where it lies in none.
+    func name(holding address: IPAddress) -> String? {
+        if let pool = clusterIP.first(where: { $0.cidr.contains(address) }) { return name(pool) }
+        return loadBalancer.first { $0.range.contains(address) }.map { name($0) }
     }
 
     /// Of several of a family the further ones are numbered.
@@ -295,16 +303,16 @@ extension Pools {
 }
 
 extension StoredNode {
-    fileprivate func poolName(_ family: IPFamily) -> String { "pods-\(name)-\(family.poolSuffix)" }
+    func poolName(_ family: IPFamily) -> String { "pods-\(name)-\(family.poolSuffix)" }
 }
 
 extension IPFamily {
-    fileprivate var poolSuffix: String { self == .ipv4 ? "ipv4" : "ipv6" }
+    var poolSuffix: String { self == .ipv4 ? "ipv4" : "ipv6" }
 }
 
 extension AddressPool {
     /// What cools is nobody's, and is there for whoever finds nothing else.
-    fileprivate func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
+    func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
         PoolStatus(
             name: name, kind: kind, range: AddressRange(cidr), capacity: capacity - excludedCount,
             allocated: UInt128(max(0, allocatedCount - cooling)), coolingDown: UInt128(cooling))

@@ -107,6 +107,9 @@ final class CoolingAddresses: Sendable {
 
     func count(_ family: IPFamily) -> Int { with(family) { $0.entries.count } }
 
+    /// Those of a family, claimed or not, in no order. O(n).
+    func addresses(_ family: IPFamily) -> [IPAddress] { with(family) { Array($0.entries.keys) } }
+
     var count: Int { cooling.withLock { $0.ipv4.entries.count + $0.ipv6.entries.count } }
 
     /// All of them, claimed or not, in the order of their addresses. O(n log n).

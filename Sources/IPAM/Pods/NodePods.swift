@@ -122,6 +122,23 @@ struct NodePods: Sendable {
         }
     }
 
+    /// Calls `body` with each address of a family that a pod holds, from behind one on, until it returns false: in an order that stays,
+    /// which is that of the addresses as far as 31 bits tell.
+    func visit(_ family: IPFamily, after start: IPAddress?, _ body: (IPAddress, StoredPod) -> Bool) {
+        let first: UInt32 = family == .ipv4 ? 0 : 1 << 31
+        var place = byAddress.place(of: first) { _ in false }
+        if let start {
+            place = byAddress.place(of: Self.key(start), where: Self.isBefore(start))
+            if holder(of: start) != nil { place = byAddress.place(after: place) }
+        }
+        byAddress.visit(from: place) { key, pod in
+            guard key >> 31 == first >> 31 else { return false }
+            // Of those without any nothing is to be told.
+            guard let address = pod.addresses.first(where: { Self.key($0) == key }) else { return true }
+            return body(address, pod)
+        }
+    }
+
     private func start(after place: Place) -> SortedList<UInt32, StoredPod>.Place {
         guard let address = place.address else {
             return byAddress.place(of: Self.bareKey, where: Self.isBareBefore(place.version &+ 1))

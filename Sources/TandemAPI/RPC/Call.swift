@@ -18,7 +18,9 @@ public struct Call: Sendable {
         case release(Release)
         case checkNode(ObjectMeta)
         case lookupIP(IPAddress)
+        case listHolders(HolderQuery)
         case getPools(ListQuery)
+        case getPoolMap(PoolMapQuery)
         case watch(WatchQuery)
         case unwatch(String)
         case discover
@@ -78,6 +80,30 @@ public struct ListQuery: Sendable {
     public init() {}
 
     public static let limits = 1...5000
+}
+
+/// What `LookupIP` by CIDR looks at.
+public struct HolderQuery: Sendable {
+    public var cidr: CIDR
+    /// Kinds of holders that the caller may see, Services and Pods among them.
+    public var kinds = CallTarget.Kinds([.service, .pod])
+    /// Addresses a page, 1…5000.
+    public var limit = 500
+    public var continueToken: String?
+
+    public init(_ cidr: CIDR) { self.cidr = cidr }
+}
+
+/// What `GetPoolMap` counts.
+public struct PoolMapQuery: Sendable {
+    /// As `GetPools` names it.
+    public var pool: String
+    /// How many blocks the pool is cut into at most, 1…4096: as many as the next power of two of addresses a block makes of it.
+    public var blocks = 256
+
+    public init(_ pool: String) { self.pool = pool }
+
+    public static let blockCounts = 1...4096
 }
 
 /// What `Release` gives back.

@@ -52,12 +52,17 @@ private struct CallMembers {
     var podUID: String?
     var ipFamilies: [String]?
     var query = ListQuery()
+    /// `limit` or `continue` is given.
+    var isPaged = false
     var watch = WatchQuery()
     var subscription: String?
     var isForced = false
     var isAdoption = false
     var isOutOfRange = false
     var ip: IPAddress?
+    var cidr: CIDR?
+    var pool: String?
+    var blocks: Int?
     var isDryRun = false
     var timeoutMilliseconds: Int?
 
@@ -85,9 +90,13 @@ private struct CallMembers {
         case .ipFamilies: ipFamilies = try reader.readStrings()
         case .namespace: query.namespace = try reader.readNonEmptyString()
         case .nodeName: query.nodeName = try reader.readNonEmptyString()
-        case .continueToken: query.continueToken = try reader.readNonEmptyString()
+        case .continueToken:
+            query.continueToken = try reader.readNonEmptyString()
+            isPaged = true
         case .kind: query.poolKind = try reader.readPoolKind()
-        case .limit: query.limit = try reader.readInt(in: ListQuery.limits)
+        case .limit:
+            query.limit = try reader.readInt(in: ListQuery.limits)
+            isPaged = true
         case .force: isForced = try reader.readBool()
         case .adopt: isAdoption = try reader.readBool()
         case .outOfRange: isOutOfRange = try reader.readBool()
@@ -96,6 +105,15 @@ private struct CallMembers {
         case .subscription: subscription = try reader.readNonEmptyString()
         case .dryRun: isDryRun = try reader.readBool()
         case .timeoutMs: timeoutMilliseconds = try reader.readInt(in: 1...600_000)
+        case .cidr:
+            _ = try reader.peek()
+            let start = reader.position
+            guard let range = CIDR(try reader.readString()) else {
+                throw JSONError(.type, at: start, "expected a CIDR such as 10.9.8.0/24 or 2001:db8::/64")
+            }
+            cidr = range
+        case .pool: pool = try reader.readNonEmptyString()
+        case .blocks: blocks = try reader.readInt(in: PoolMapQuery.blockCounts)
         case .ip:
             _ = try reader.peek()
             let start = reader.position
@@ -156,12 +174,32 @@ private struct CallMembers {
         case .listPods: .listPods(query)
         case .release: .release(try releaseTarget())
         case .checkNode: .checkNode(try needed(node, .node, method).metadata)
-        case .lookupIP: .lookupIP(try needed(ip, .ip, method))
+        case .lookupIP: try lookup()
         case .getPools: .getPools(query)
+        case .getPoolMap: .getPoolMap(try poolMapQuery())
         case .watch: .watch(watchQuery)
         case .unwatch: .unwatch(try needed(subscription, .subscription, method))
         case .discover: .discover
         }
+    }
+
+    private func lookup() throws(APIError) -> Call.Body {
+        switch (ip, cidr) {
+        case (let ip?, nil):
+            guard !isPaged else { throw .invalidParams("params.limit: only a look-up by cidr comes page by page") }
+            return .lookupIP(ip)
+        case (nil, let cidr?):
+            var holders = HolderQuery(cidr)
+            (holders.limit, holders.continueToken) = (query.limit, query.continueToken)
+            return .listHolders(holders)
+        default: throw .invalidParams("params: LookupIP takes exactly one of ip and cidr")
+        }
+    }
+
+    private func poolMapQuery() throws(APIError) -> PoolMapQuery {
+        var map = PoolMapQuery(try needed(pool, .pool, .getPoolMap))
+        if let blocks { map.blocks = blocks }
+        return map
     }
 
     private var watchQuery: WatchQuery {

@@ -267,20 +267,35 @@ public struct AddressStatus: Sendable {
         self.owner = owner
     }
 
-    public var result: CallResult {
+    public var result: CallResult { CallResult { write(to: &$0) } }
+
+    private func write(to writer: inout JSONWriter) {
+        writer.key("ip")
+        writer.string(address.description)
+        if let pool {
+            writer.key("pool")
+            writer.string(pool)
+        }
+        writer.key("state")
+        writer.string(state.rawValue)
+        if let owner {
+            writer.key("owner")
+            owner.write(to: &writer)
+        }
+    }
+
+    /// The answer of `LookupIP` by CIDR.
+    public static func page(_ addresses: [AddressStatus], continueToken: String?) -> CallResult {
         CallResult { writer in
-            writer.key("ip")
-            writer.string(address.description)
-            if let pool {
-                writer.key("pool")
-                writer.string(pool)
+            writer.key("items")
+            writer.beginArray()
+            for address in addresses {
+                writer.beginObject()
+                address.write(to: &writer)
+                writer.endObject()
             }
-            writer.key("state")
-            writer.string(state.rawValue)
-            if let owner {
-                writer.key("owner")
-                owner.write(to: &writer)
-            }
+            writer.endArray()
+            writer.continuation(continueToken)
         }
     }
 }
@@ -339,20 +354,7 @@ public struct PoolStatus: Sendable {
 
     private func write(to writer: inout JSONWriter) {
         writer.beginObject()
-        writer.key("name")
-        writer.string(name)
-        writer.key("kind")
-        writer.string(kind.rawValue)
-        if let range {
-            writer.key("family")
-            writer.string(range.family.description)
-            writer.key("cidr")
-            writer.string(range.description)
-        }
-        if let ports {
-            writer.key("ports")
-            writer.string("\(ports.lowerBound)-\(ports.upperBound)")
-        }
+        writeRange(to: &writer)
         // Decimal strings: a /64 does not fit a double.
         for (name, count) in [
             ("capacity", capacity), ("allocated", allocated), ("available", available), ("coolingDown", coolingDown),
@@ -367,5 +369,74 @@ public struct PoolStatus: Sendable {
             writer.number(nodeMaskSize)
         }
         writer.endObject()
+    }
+
+    /// The pool's name, kind and range.
+    private func writeRange(to writer: inout JSONWriter) {
+        writer.key("name")
+        writer.string(name)
+        writer.key("kind")
+        writer.string(kind.rawValue)
+        if let range {
+            writer.key("family")
+            writer.string(range.family.description)
+            writer.key("cidr")
+            writer.string(range.description)
+        }
+        if let ports {
+            writer.key("ports")
+            writer.string("\(ports.lowerBound)-\(ports.upperBound)")
+        }
+    }
+}
+
+extension PoolStatus {
+    /// Neighbours of a pool, in `GetPoolMap`'s answer. The counts together are the block's size.
+    public struct Block: Sendable, Equatable {
+        /// The first address, subnet or port.
+        public var first: String
+        public var allocated: UInt128
+        public var coolingDown: UInt128
+        public var reserved: UInt128
+        public var free: UInt128
+
+        public init(
+            first: String, allocated: UInt128, coolingDown: UInt128, reserved: UInt128, free: UInt128
+        ) {
+            self.first = first
+            self.allocated = allocated
+            self.coolingDown = coolingDown
+            self.reserved = reserved
+            self.free = free
+        }
+    }
+
+    /// `GetPoolMap`'s answer. `size` is that of every block, but where the pool's ends do not lie on its multiples.
+    public func map(_ blocks: [Block], size: UInt128) -> CallResult {
+        CallResult { writer in
+            writeRange(to: &writer)
+            if let nodeMaskSize {
+                writer.key("nodeMaskSize")
+                writer.number(nodeMaskSize)
+            }
+            writer.key("blockSize")
+            writer.string(size.description)
+            writer.key("blocks")
+            writer.beginArray()
+            for block in blocks {
+                writer.beginObject()
+                writer.key("first")
+                writer.string(block.first)
+                for (name, count) in [
+                    ("allocated", block.allocated), ("coolingDown", block.coolingDown), ("reserved", block.reserved),
+                    ("free", block.free),
+                ] {
+                    writer.key(name)
+                    writer.string(count.description)
+                }
+                writer.endObject()
+            }
+            writer.endArray()
+        }
     }
 }

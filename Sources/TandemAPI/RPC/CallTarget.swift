@@ -20,8 +20,14 @@ public struct CallTarget: Sendable, Equatable {
 
     /// Of `Watch`: what may be seen by it.
     public var watched: Kinds
+    /// Of `GetPoolMap`: the pool's name.
+    public var pool: String?
 
-    public init(released: Kinds = [], watched: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false) {
+    public init(
+        released: Kinds = [], watched: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false,
+        pool: String? = nil
+    ) {
+        self.pool = pool
         self.released = released
         self.watched = watched
         self.nodeName = nodeName
@@ -48,7 +54,8 @@ extension Call {
         case .release(.attachment(let attachment)): CallTarget(released: .attachment, nodeName: attachment.nodeName)
         case .release(.node): CallTarget(released: .node)
         case .watch(let query): CallTarget(watched: query.kinds, nodeName: query.nodeName)
-        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
+        case .getPoolMap(let query): CallTarget(pool: query.pool)
+        case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP, .listHolders,
             .getPools, .unwatch, .discover:
             CallTarget()
         }
@@ -67,6 +74,7 @@ extension CallTarget {
         case .listPods: try? scan(["nodeName"], &reader)
         case .release: try? scanKinds(&reader)
         case .watch: try? scanWatched(&reader)
+        case .getPoolMap: try? scanPool(&reader)
         case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .listNodes, .lookupIP,
             .getPools, .unwatch, .discover:
             break
@@ -111,6 +119,19 @@ extension CallTarget {
                 nodeName = try reader.readString()
             default: try reader.skipValue()
             }
+        }
+    }
+
+    private mutating func scanPool(_ reader: inout JSONReader) throws(JSONError) {
+        try reader.beginObject()
+        var count = 0
+        while let key = try reader.nextKey(&count) {
+            guard "pool" ~= key, try !reader.skipNull() else {
+                try reader.skipValue()
+                continue
+            }
+            pool = nil
+            pool = try reader.readString()
         }
     }
 

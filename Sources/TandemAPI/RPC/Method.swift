@@ -14,6 +14,7 @@ public enum Method: String, Sendable, CaseIterable {
     case checkNode = "CheckNode"
     case lookupIP = "LookupIP"
     case getPools = "GetPools"
+    case getPoolMap = "GetPoolMap"
     case watch = "Watch"
     case unwatch = "Unwatch"
     case discover = "rpc.discover"
@@ -24,7 +25,8 @@ public enum Parameter: String, Sendable, CaseIterable {
     case service, node, pod, attachment, ipFamilies
     case namespace, nodeName, limit, kind
     case continueToken = "continue"
-    case force, ip
+    case force, ip, cidr
+    case pool, blocks
     case kinds, resourceVersion, subscription
     case adopt, outOfRange
     case dryRun, timeoutMs
@@ -46,8 +48,10 @@ extension Method {
         case .listPods: "Returns Pods, by namespace, by node or all, page by page."
         case .release: "Gives back what one Service, Pod, attachment or Node holds."
         case .checkNode: "Says whether a Pod of the Node would get its addresses now, and how many are left."
-        case .lookupIP: "Says which range an address lies in, its state and its owner."
+        case .lookupIP:
+            "Says which range an address lies in, its state and its owner; or which addresses of a CIDR are held, page by page."
         case .getPools: "Returns the ranges and how much of each is in use, by kind, by node or all, page by page."
+        case .getPoolMap: "Counts what is allocated, cooling, reserved and free in each of a pool's equal blocks."
         case .watch:
             "Tells of each change of Services, Nodes and Pods, by notifications, from a version on or from what there is."
         case .unwatch: "Ends one Watch."
@@ -61,8 +65,8 @@ extension Method {
         case .allocateServiceIPs, .updateServiceIPs, .getService: [.service]
         case .allocateNodeCIDRs, .getNode, .checkNode: [.node]
         case .allocatePodIPs, .getPod: [.pod]
-        case .lookupIP: [.ip]
-        case .listServices, .listNodes, .listPods, .release, .getPools, .watch, .discover: []
+        case .getPoolMap: [.pool]
+        case .listServices, .listNodes, .listPods, .release, .lookupIP, .getPools, .watch, .discover: []
         case .unwatch: [.subscription]
         }
     }
@@ -79,8 +83,10 @@ extension Method {
         case .listPods: [.namespace, .nodeName, .limit, .continueToken, .timeoutMs]
         case .release: [.service, .pod, .attachment, .node, .force, .dryRun, .timeoutMs]
         case .getPools: [.kind, .nodeName, .limit, .continueToken, .timeoutMs]
+        case .lookupIP: [.ip, .cidr, .limit, .continueToken, .timeoutMs]
+        case .getPoolMap: [.blocks, .timeoutMs]
         case .watch: [.kinds, .namespace, .nodeName, .resourceVersion, .limit, .timeoutMs]
-        case .getService, .getNode, .getPod, .checkNode, .lookupIP, .unwatch, .discover: [.timeoutMs]
+        case .getService, .getNode, .getPod, .checkNode, .unwatch, .discover: [.timeoutMs]
         }
     }
 
@@ -89,7 +95,7 @@ extension Method {
         switch self {
         case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: true
         case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools,
-            .watch, .unwatch, .discover:
+            .getPoolMap, .watch, .unwatch, .discover:
             false
         }
     }

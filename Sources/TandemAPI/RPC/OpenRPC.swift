@@ -55,6 +55,13 @@ public enum OpenRPC {
                 "name": ["type": "string"], "podCIDRs": strings, "gateways": strings,
             ],
         ],
+        "PoolBlock": [
+            "type": "object", "required": ["first", "allocated", "coolingDown", "reserved", "free"],
+            "properties": [
+                "first": ["type": "string"], "allocated": decimal, "coolingDown": decimal, "reserved": decimal,
+                "free": decimal,
+            ],
+        ],
         "Pool": [
             "type": "object",
             "required": ["name", "capacity", "allocated", "available"],
@@ -151,14 +158,24 @@ extension Method {
                 "reason": ["type": "string"],
             ])
         case .lookupIP:
-            return result([
+            // Of one address; of a CIDR `items`, and `continue`.
+            var members: JSONValue = [
                 "ip": ["type": "string"], "pool": ["type": "string"],
                 "state": ["enum": .array(AddressStatus.State.allCases.map { .string($0.rawValue) })],
                 "owner": OpenRPC.reference("Owner"),
-            ])
+            ]
+            members["items"] = ["type": "array", "items": result(members)]
+            members["continue"] = ["type": "string"]
+            return result(members)
         case .getPools:
             return result([
                 "pools": ["type": "array", "items": OpenRPC.reference("Pool")], "continue": ["type": "string"],
+            ])
+        case .getPoolMap:
+            return result([
+                "name": ["type": "string"], "kind": ["type": "string"], "family": ["enum": ["IPv4", "IPv6"]],
+                "cidr": ["type": "string"], "ports": ["type": "string"], "nodeMaskSize": ["type": "integer"],
+                "blockSize": OpenRPC.decimal, "blocks": ["type": "array", "items": OpenRPC.reference("PoolBlock")],
             ])
         case .watch: return result(["subscription": ["type": "string"], "resourceVersion": OpenRPC.decimal])
         case .unwatch: return result([:])
@@ -183,6 +200,8 @@ extension Parameter {
         case .subscription: ["type": "string"]
         case .resourceVersion: OpenRPC.decimal
         case .kinds: ["type": "array", "items": ["enum": ["Service", "Node", "Pod"]]]
+        case .cidr, .pool: ["type": "string"]
+        case .blocks: ["type": "integer", "minimum": 1, "maximum": 4096, "default": 256]
         case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
         case .force, .adopt, .outOfRange, .dryRun: ["type": "boolean", "default": false]

@@ -118,6 +118,16 @@ extension Method {
                 {"name": "pods-n1-ipv4"}, {"name": "pods-n1-ipv6"}]}
                 """
             )
+        case .getPoolMap:
+            (
+                #"{"pool": "services-ipv4", "blocks": 2}"#,
+                """
+                {"name": "services-ipv4", "kind": "Service", "family": "IPv4", "cidr": "10.96.0.0/20", "blockSize": "2048",
+                "blocks": [
+                {"first": "10.96.0.0", "allocated": "1", "coolingDown": "0", "reserved": "1", "free": "2046"},
+                {"first": "10.96.8.0", "allocated": "0", "coolingDown": "0", "reserved": "1", "free": "2047"}]}
+                """
+            )
         case .watch:
             (
                 #"{"kinds": ["Pod"], "nodeName": "n2", "resourceVersion": "1"}"#,

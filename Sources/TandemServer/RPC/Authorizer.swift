@@ -49,6 +49,7 @@ enum Authorizer {
         case "tandem:services":
             switch method {
             case .allocateServiceIPs, .updateServiceIPs, .getService, .listServices, .lookupIP, .getPools: true
+            case .getPoolMap: !target().isForPods
             case .release: target().released.isSubset(of: .service)
             case .watch: target().watched == .service
             case .unwatch: true
@@ -59,6 +60,7 @@ enum Authorizer {
             case .allocateNodeCIDRs, .getNode, .listNodes, .allocatePodIPs, .getPod, .listPods, .checkNode, .lookupIP,
                 .getPools:
                 true
+            case .getPoolMap: target().isForPods
             case .release: target().released.isDisjoint(with: .service)
             case .watch: target().watched.isDisjoint(with: .service)
             case .unwatch: true
@@ -67,7 +69,7 @@ enum Authorizer {
         case "tandem:viewer":
             switch method {
             case .getService, .listServices, .getNode, .listNodes, .getPod, .listPods, .checkNode, .lookupIP, .getPools,
-                .watch, .unwatch:
+                .getPoolMap, .watch, .unwatch:
                 true
             default: false
             }
@@ -94,6 +96,27 @@ enum Authorizer {
         case .unwatch: true
         default: false
         }
+    }
+}
+
+extension CallTarget {
+    /// The pool is one of nodes or pods.
+    fileprivate var isForPods: Bool { pool.map { $0.hasPrefix("nodes-") || $0.hasPrefix("pods-") } ?? false }
+}
+
+extension Authorizer {
+    /// The kinds of holders that a caller may be shown by CIDR: Services, Pods or both.
+    static func visibleHolders(_ identity: Identity) -> CallTarget.Kinds {
+        var kinds: CallTarget.Kinds = []
+        for group in identity.groups {
+            switch group {
+            case _ where administrators.contains(group), "tandem:viewer": return [.service, .pod]
+            case "tandem:services": kinds.insert(.service)
+            case "tandem:pods": kinds.insert(.pod)
+            default: break
+            }
+        }
+        return kinds
     }
 }
 

@@ -112,6 +112,8 @@ extension Call {
         case .release(.attachment(let attachment)):
             "attachment \(attachment.containerID)/\(attachment.ifName ?? "*")"
         case .lookupIP(let address): address.description
+        case .listHolders(let query): query.cidr.description
+        case .getPoolMap(let query): query.pool
         case .listServices, .listNodes, .listPods, .getPools, .watch, .unwatch, .discover: ""
         }
     }

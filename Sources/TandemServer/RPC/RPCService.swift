@@ -142,10 +142,14 @@ final class RPCService: Sendable {
         do throws(APIError) {
             try room.get()
             try session.checkHeld()
-            let call = try request.call.get()
+            var call = try request.call.get()
             // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
             let scope = try Authorizer.authorize(call.method, { call.target }, for: session)
             if call.method != .discover { try health.checkServing() }
+            if case .listHolders(var query) = call.body, case .success(let identity) = session.caller {
+                query.kinds = Authorizer.visibleHolders(identity)
+                call.body = .listHolders(query)
+            }
             let (asker, answer) = session.timed(call, of: bytes, isAwaited: request.id != nil, finish)
             if let watches, try perform(call, on: watches, for: asker, answer) { return }
             engine.perform(
