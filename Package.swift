@@ -83,6 +83,7 @@ let package = Package(
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
+        library("Reconciliation", ["Addressing", "TandemAPI"]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
@@ -170,6 +171,7 @@ let package = Package(
             name: "YAMLDocumentsTests", dependencies: ["TestSupport", "YAMLDocuments", "TandemAPI"],
             exclude: ["Recorded"], swiftSettings: settings),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
+        tests("ReconciliationTests", ["TestSupport", "Reconciliation", "TandemAPI"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],
             path: "Tests/ServiceDecisions",

@@ -40,6 +40,7 @@ CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
 YAMLDocuments TandemAPI CYaml Foundation
+Reconciliation Addressing TandemAPI
 tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM YAMLDocuments ArgumentParser Foundation Glibc
 tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
