@@ -84,6 +84,7 @@ let package = Package(
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
         library("Reconciliation", ["Addressing", "TandemAPI"]),
+        library("KubeAPI", ["TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),

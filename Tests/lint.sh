@@ -36,6 +36,7 @@ EtcdLog       Ledger Measures TandemAPI EtcdClient NIOCore NIOPosix Dispatch Syn
 EtcdClient    OpenSSLTLS NIOCore NIOPosix NIOHTTP2 NIOHPACK Glibc
 TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
+KubeAPI       TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
