@@ -66,6 +66,7 @@ let package = Package(
         library("Measures"),
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
+        library("LineLogs", ["TandemAPI", logging, lifecycle, signals]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Measures", "Ledger", "COpenSSL"]),
@@ -78,12 +79,17 @@ let package = Package(
             "TandemServer",
             [
                 "Addressing", "TandemAPI", "Measures", "Ledger", "EtcdLog", "EtcdClient", "IPAM", "OpenSSLTLS",
-                "LineFraming",
+                "LineFraming", "LineLogs",
                 nio, nioPosix, nioHTTP1, logging, lifecycle, signals,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
         library("Reconciliation", ["Addressing", "TandemAPI"]),
+        library(
+            "ClusterController",
+            [
+                "Reconciliation", "KubeAPI", "TandemClient", "TandemAPI", "Measures", nio, nioPosix, nioHTTP1, logging,
+            ]),
         library("KubeAPI", ["TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
@@ -100,7 +106,13 @@ let package = Package(
                 "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1,
                 arguments, histogram,
             ]),
-        executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", arguments]),
+        executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "LineLogs", "YAMLDocuments", arguments]),
+        executable(
+            "tandem-controller",
+            [
+                "ClusterController", "ClientOptions", "KubeAPI", "LineLogs", "OpenSSLTLS", "Reconciliation", "TandemAPI",
+                "TandemClient", arguments, logging, lifecycle, signals,
+            ]),
 
         .executableTarget(
             name: "etcd-puts", dependencies: ["EtcdClient", nio], path: "Tests/Benchmarks/EtcdPuts",
@@ -213,7 +225,7 @@ let package = Package(
             "TandemServerTests",
             [
                 "TestSupport", "ServerSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI", "Addressing",
-                "Measures",
+                "LineLogs", "Measures",
                 "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),
     ]

@@ -13,9 +13,9 @@ public struct HeldNode: Sendable, Hashable {
         self.podCIDRs = podCIDRs
     }
 
-    public init?(_ object: JSONValue) {
+    public init?(_ object: JSONValue, isUIDMade: Bool = false) {
         guard let uid = object.uid else { return nil }
-        self.init(uid: uid, isUIDMade: object["uidMade"] == true, podCIDRs: object.podCIDRs)
+        self.init(uid: uid, isUIDMade: isUIDMade, podCIDRs: object.podCIDRs)
     }
 
     /// What a cluster can show: the first of each family.
@@ -76,10 +76,10 @@ public struct HeldPod: Sendable, Hashable {
         self.addresses = addresses
     }
 
-    public init?(_ object: JSONValue) {
+    public init?(_ object: JSONValue, isUIDMade: Bool = false) {
         guard let name = object.name, let uid = object.uid else { return nil }
         self.init(
-            namespace: object.namespace, name: name, uid: uid, isUIDMade: object["uidMade"] == true,
+            namespace: object.namespace, name: name, uid: uid, isUIDMade: isUIDMade,
             isAttached: object["attachment"] != nil, nodeName: object["spec"]?["nodeName"]?.stringValue ?? "",
             addresses: object.podIPs)
     }

@@ -27,6 +27,11 @@ public struct PodCollection: Sendable {
 
     public var missingCount: Int { missing.count }
 
+    /// In the order of their names.
+    public var missingPods: [Identity] {
+        missing.keys.sorted { ($0.namespace, $0.name, $0.uid) < ($1.namespace, $1.name, $1.uid) }
+    }
+
     /// Whether any of Tandem's pods is not among those that were seen of late: only then is a consistent list worth its price.
     public func needsList(_ held: [HeldPod], seen: (_ uid: String) -> Bool) -> Bool {
         !missing.isEmpty || held.contains { !$0.isUIDMade && !seen($0.uid) }

@@ -43,7 +43,7 @@ public struct PodPass: Sendable {
         ["namespace": .string(shown.namespace), "name": .string(shown.name), "uid": .string(uid)]
     }
 
-    public mutating func answered(_ result: JSONValue) {
+    public mutating func answered(_ call: TandemCall, _ result: JSONValue) {
         isAdopted = true
         if let pod = result["pod"], result["held"] != false { held = HeldPod(pod) ?? held }
     }

@@ -182,9 +182,11 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// When the next pause is over; nil where none is on.
     public var nextDue: Duration? { paused.first?.due }
 
-    /// Those that found a range full have their turn now: something was given back.
-    public mutating func hurryFull() {
-        for (key, var entry) in entries where entry.isFull && !entry.isRunning && !entry.isWaiting {
+    /// Those that wait for their pauses have their turn now: all whose turn failed, or those that found a range full, as something was given
+    /// back. O(n)
+    public mutating func hurry(onlyFull: Bool) {
+        for (key, var entry) in entries
+        where !entry.isRunning && !entry.isWaiting && (onlyFull ? entry.isFull : entry.failures > 0) {
             entry.isFull = false
             drop(&entry)
             enter(key, &entry, rank: entry.rank)

@@ -98,7 +98,7 @@ struct PodTests {
         guard case .call(let call) = pass.next() else { throw Unexpected() }
         #expect(call.params["pod"]?["metadata"]?["uid"] == "hash" && call.params["adopt"] == true)
         #expect(call.params["pod"]?["status"]?["podIPs"] == [["ip": "10.244.1.9"], ["ip": "fd00::9"]])
-        pass.answered([:])
+        pass.answered(call, [:])
         #expect(pass.next() == .finished(.settled))
         // Known already: all of it, or as its runtime asked for it.
         var known = HeldPod(

@@ -17,7 +17,7 @@ struct WorkQueueTests {
 
         func add(_ key: Int, rank: Int) { queue.add(key, rank: rank) }
         func take(now: Duration) -> Int? { queue.take(now: now) }
-        func hurryFull() { queue.hurryFull() }
+        func hurry(onlyFull: Bool) { queue.hurry(onlyFull: onlyFull) }
         func finish(_ key: Int, _ outcome: Outcome, rank: Int, now: Duration, isFull: Bool = false) {
             queue.finish(key, outcome, rank: rank, now: now, isFull: isFull)
         }
@@ -97,10 +97,15 @@ struct WorkQueueTests {
             #expect(queue.take(now: .zero) == key)
             queue.finish(key, .failed(isHolding: false), rank: 0, now: .zero, isFull: key == 2)
         }
-        queue.hurryFull()
+        queue.hurry(onlyFull: true)
         #expect(queue.take(now: .zero) == 2)
         #expect(queue.take(now: .zero) == nil)
-        #expect(queue.take(now: .seconds(5)) == 1)
+        queue.hurry(onlyFull: false)
+        #expect(queue.take(now: .zero) == 1)
+        queue.finish(1, .done, rank: 0, now: .zero)
+        queue.finish(2, .again(after: .seconds(60)), rank: 0, now: .zero)
+        queue.hurry(onlyFull: false)
+        #expect(queue.take(now: .zero) == nil)
     }
 
     @Test("against a list that is searched from the front", arguments: seeds)
