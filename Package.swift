@@ -135,6 +135,13 @@ let package = Package(
         .target(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
         .target(
+            name: "KubeSupport",
+            dependencies: ["TestSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioPosix, nioHTTP1],
+            path: "Tests/KubeSupport", swiftSettings: settings),
+        tests(
+            "KubeAPITests",
+            ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioEmbedded, nioHTTP1]),
+        .target(
             name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",
             swiftSettings: settings),
         .target(name: "Histories", dependencies: ["TandemAPI"], path: "Tests/Histories", swiftSettings: settings),

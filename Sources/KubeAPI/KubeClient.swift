@@ -63,13 +63,21 @@ public final class KubeClient: Sendable {
     /// With `metadata.uid` it must be that object (else `invalid`), with `metadata.resourceVersion` that version of it (else `conflict`).
     @discardableResult
     public func patch(
-        _ name: KubeObjectName, _ part: KubePart = .main, _ patch: JSONValue, timeout: Duration? = nil
+        _ name: KubeObjectName, _ part: KubePart, _ patch: JSONValue, timeout: Duration? = nil
     ) async throws(KubeError) -> JSONValue {
         try await object(
             HTTPRequest(
                 method: .PATCH, path: name.path(part), contentType: "application/merge-patch+json",
                 body: Self.bytes(patch)),
             timeout)
+    }
+
+    /// The same of all but its status.
+    @discardableResult
+    public func patch(
+        _ name: KubeObjectName, _ patch: JSONValue, timeout: Duration? = nil
+    ) async throws(KubeError) -> JSONValue {
+        try await self.patch(name, .main, patch, timeout: timeout)
     }
 
     /// Asks for its end: with finalizers, or a pod, it is there for a while still.

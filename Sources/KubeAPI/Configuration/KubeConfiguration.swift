@@ -8,6 +8,8 @@ public struct KubeConfiguration: Sendable {
     let tls: TLSMaterial
     let token: TokenSource
 
+    /// For a connection to be made, and for its handshake as long again.
+    public var connectTimeout = Duration.seconds(5)
     /// For one request, waiting for a connection and the server's wish to wait (`Retry-After`) included.
     public var requestTimeout = Duration.seconds(15)
     /// For a list, each page; lists of some ten thousand objects take their time.

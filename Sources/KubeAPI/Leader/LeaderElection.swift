@@ -158,9 +158,10 @@ public struct LeaderElection: Sendable {
         return object
     }
 
-    /// The lease to write so that another one can lead at once; nil where this one does not hold it.
-    public func resignation(time: String) -> JSONValue? {
-        guard isLeader, var lease else { return nil }
+    /// What to write in place of a lease so that another one can lead at once; nil where it is not this one's.
+    public func resignation(of lease: JSONValue, time: String) -> JSONValue? {
+        guard Self.holder(lease) == identity else { return nil }
+        var lease = lease
         lease["spec"]?["holderIdentity"] = ""
         lease["spec"]?["renewTime"] = .string(time)
         lease["spec"]?["leaseDurationSeconds"] = 1

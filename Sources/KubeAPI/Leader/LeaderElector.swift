@@ -47,7 +47,7 @@ public struct LeaderElector: Sendable {
                     election.read(nil, now: clock.now())
                 } catch {
                     election.failed(error, now: clock.now())
-                    onTrouble(error)
+                    if error.code != .cancelled { onTrouble(error) }
                 }
             case .create(let object):
                 let collection = KubeCollection(lease.resource, namespace: lease.namespace)
@@ -56,7 +56,7 @@ public struct LeaderElector: Sendable {
                         try await client.create(object, in: collection, timeout: timeout(election)), now: clock.now())
                 } catch {
                     election.failed(error, now: clock.now())
-                    onTrouble(error)
+                    if error.code != .cancelled { onTrouble(error) }
                 }
             case .replace(let object):
                 do throws(KubeError) {
@@ -64,7 +64,7 @@ public struct LeaderElector: Sendable {
                         try await client.replace(lease, with: object, timeout: timeout(election)), now: clock.now())
                 } catch {
                     election.failed(error, now: clock.now())
-                    onTrouble(error)
+                    if error.code != .cancelled { onTrouble(error) }
                 }
             case .lost(let why): return timer.fire(why)
             }
@@ -73,7 +73,10 @@ public struct LeaderElector: Sendable {
                 if !wasLeader { onElected() }
             }
         }
-        await giveBack(election)
+        if election.isLeader {
+            // This task is cancelled, and that one is not.
+            await Task { [election] in await giveBack(election) }.value
+        }
         timer.stop()
     }
 
@@ -83,11 +86,20 @@ public struct LeaderElector: Sendable {
         return max(min(left, Self.requestTimeout), .milliseconds(1))
     }
 
+    /// A renewal that was broken off may still be made meanwhile: then once more.
     private func giveBack(_ election: LeaderElection) async {
-        guard let object = election.resignation(time: KubeTime.microseconds()) else { return }
-        let (client, lease, timeout) = (client, lease, timeout(election))
-        // The task is cancelled, and this is not.
-        _ = await Task { try? await client.replace(lease, with: object, timeout: timeout) }.value
+        for _ in 0..<3 {
+            do throws(KubeError) {
+                let found = try await client.get(lease, timeout: Self.requestTimeout)
+                guard let object = election.resignation(of: found, time: KubeTime.microseconds()) else { return }
+                try await client.replace(lease, with: object, timeout: Self.requestTimeout)
+                return
+            } catch  where error.code == .conflict {
+                continue
+            } catch {
+                return
+            }
+        }
     }
 }
 

@@ -18,7 +18,6 @@ final class ConnectionPool {
 
     /// Servers, and what lies between, close what is silent; in place of what has been longer than this another one is made.
     private static let maximumIdle = TimeAmount.seconds(30)
-    private static let connectTimeout = TimeAmount.seconds(5)
 
     init(_ configuration: KubeConfiguration, _ loop: any EventLoop) {
         self.configuration = configuration
@@ -124,9 +123,9 @@ final class ConnectionPool {
     }
 
     private func connect(_ tls: TLSContext, for exchange: Exchange) {
-        let address = configuration.address
+        let (address, timeout) = (configuration.address, TimeAmount(configuration.connectTimeout))
         ClientBootstrap(group: loop)
-            .connectTimeout(Self.connectTimeout)
+            .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             // A watch may be silent for minutes, and its server may be gone without a word.
             .channelOption(.socketOption(.so_keepalive), value: 1)
@@ -139,7 +138,7 @@ final class ConnectionPool {
             .channelOption(ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPCNT)), value: 4)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try KubeConnection().install(in: channel, tls, handshakeTimeout: Self.connectTimeout)
+                    try KubeConnection().install(in: channel, tls, handshakeTimeout: timeout)
                 }
             }
             .connect(host: address.host, port: address.port)

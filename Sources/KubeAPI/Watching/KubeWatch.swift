@@ -35,13 +35,17 @@ public enum KubeWatchEvent: Sendable, Hashable {
 /// one line and some 100 KB. One iterator.
 public struct KubeWatch: AsyncSequence, Sendable {
     let body: ResponseBody
-    let maximumLineBytes: Int
+    /// Whose end would be the watch's.
+    let client: KubeClient
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(chunks: body.makeAsyncIterator(), lines: LineBuffer(maximumBytes: maximumLineBytes))
+        AsyncIterator(
+            client: client, chunks: body.makeAsyncIterator(),
+            lines: LineBuffer(maximumBytes: client.configuration.maximumLineBytes))
     }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
+        let client: KubeClient
         var chunks: ResponseBody.AsyncIterator
         var lines: LineBuffer
 
@@ -102,7 +106,7 @@ extension KubeClient {
         // A server that does not end it is gone.
         let response = try await send(
             request, until: clock.now() + configuration.watchHeadTimeout, watching: .seconds(seconds) + Self.watchGrace)
-        return KubeWatch(body: response.body, maximumLineBytes: configuration.maximumLineBytes)
+        return KubeWatch(body: response.body, client: self)
     }
 
     private static let watchGrace = Duration.seconds(15)
