@@ -191,6 +191,12 @@ let package = Package(
             name: "YAMLDocumentsTests", dependencies: ["TestSupport", "YAMLDocuments", "TandemAPI"],
             exclude: ["Recorded"], swiftSettings: settings),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
+        tests(
+            "ClusterControllerTests",
+            [
+                "TestSupport", "ServerSupport", "KubeSupport", "ClusterController", "KubeAPI", "LineLogs", "OpenSSLTLS",
+                "Reconciliation", "TandemAPI", "TandemClient", "tandem-controller", "tandemd",
+            ]),
         tests("ReconciliationTests", ["TestSupport", "Reconciliation", "TandemAPI"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],

@@ -29,6 +29,8 @@ public actor Controller {
     var grown: [String: [String]] = [:]
     var collection: PodCollection
     var lastEvents: [ObjectKey: SaidEvent] = [:]
+    /// How often it was looked for what is gone.
+    private(set) var sweeps = 0
     private var generation = 0
     /// Which decisions are told to whom a dry run is for.
     let told: (@Sendable (String) -> Void)?
@@ -292,6 +294,7 @@ public actor Controller {
         var nextResync = now + settings.resyncPeriod
         while !Task.isCancelled {
             await sweep()
+            sweeps += 1
             await resyncWhereTandemWasAway()
             if now >= nextResync {
                 resync()
