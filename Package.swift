@@ -110,7 +110,8 @@ let package = Package(
         executable(
             "tandem-controller",
             [
-                "ClusterController", "ClientOptions", "KubeAPI", "LineLogs", "OpenSSLTLS", "Reconciliation", "TandemAPI",
+                "ClusterController", "ClientOptions", "KubeAPI", "LineLogs", "OpenSSLTLS", "Reconciliation",
+                "TandemAPI",
                 "TandemClient", arguments, logging, lifecycle, signals,
             ]),
 

@@ -90,7 +90,7 @@ extension Controller {
                     pass.saw(object, isPatched: true)
                     decided(Decision(action: "patch", outcome: .done, key: key, details: details))
                     if case .service = key { await reportAddresses(of: object, key, before: patch) }
-                } catch where [.conflict, .notFound, .invalid].contains(error.code) {
+                } catch  where [.conflict, .notFound, .invalid].contains(error.code) {
                     // Another one was first, or it is another object by now: as it is, then.
                     decided(Decision(action: "patch", outcome: .refused, key: key, details: "\(error)"))
                     do {
@@ -116,7 +116,7 @@ extension Controller {
     func look(_ key: ObjectKey) async throws(KubeError) -> JSONValue? {
         do throws(KubeError) {
             return try await kube.get(key.name)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }
@@ -139,7 +139,8 @@ extension Controller {
             level = .notice
         case .grown(let cidrs):
             decision.details =
-                cidrs.joined(separator: ",") + ": the cluster lets no node's podCIDRs grow, it shows them once it is made again"
+                cidrs.joined(separator: ",")
+                + ": the cluster lets no node's podCIDRs grow, it shows them once it is made again"
             if case .node(let name) = key, grown.updateValue(cidrs, forKey: name) != cidrs { level = .notice }
         }
         decided(decision, level)

@@ -42,7 +42,9 @@ extension Controller {
             let list = try await kube.list(.livingPods)
             _ = collection.suspects(held, list.items.compactMap { ShownPod($0) }, now: .zero)
             for pod in collection.missingPods {
-                told("would release pod/\(pod.namespace)/\(pod.name) after its grace time: uid \(pod.uid) is not in the cluster")
+                told(
+                    "would release pod/\(pod.namespace)/\(pod.name) after its grace time: uid \(pod.uid) is not in the cluster"
+                )
             }
         }
         if let failure { throw DryRunFault(description: "not everything could be looked at: \(failure)") }

@@ -63,7 +63,7 @@ public struct Uninstall: Sendable {
         do throws(KubeError) {
             try await kube.patch(name, .status, patch)
             return true
-        } catch where [.conflict, .invalid, .notFound].contains(error.code) {
+        } catch  where [.conflict, .invalid, .notFound].contains(error.code) {
             return false
         }
     }
@@ -71,7 +71,7 @@ public struct Uninstall: Sendable {
     private func look(_ name: KubeObjectName) async throws(KubeError) -> ShownService? {
         do throws(KubeError) {
             return ShownService(try await kube.get(name))
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }

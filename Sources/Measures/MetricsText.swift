@@ -9,7 +9,9 @@ package struct MetricsText {
     package typealias Labels = [(name: String, value: String)]
 
     /// One metric with all of its samples; labels in the order given. Nothing where there are no samples.
-    package mutating func add(_ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: Labels, value: String)]) {
+    package mutating func add(
+        _ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: Labels, value: String)]
+    ) {
         guard !samples.isEmpty else { return }
         head(name, kind, help)
         for sample in samples { add(name, sample.labels, sample.value) }

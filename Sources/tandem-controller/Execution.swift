@@ -29,12 +29,12 @@ struct Execution {
 
     /// Throws `UsageError`. Blocks.
     init(
-        _ connection: ConnectionOptions, _ cluster: ClusterOptions, _ work: WorkOptions, _ running: RunningOptions,
+        _ connection: ConnectionOptions, _ cluster: ClusterOptions, _ work: WorkOptions, _ running: RunningOptions?,
         _ logs: LogOptions
     ) throws {
         settings = try work.settings()
         isDryRun = work.dryRun
-        metricsAddress = try running.metricsAddress()
+        metricsAddress = try running?.metricsAddress()
         format = try logs.format()
         logger = try logs.logger()
         client = try connection.configuration()
@@ -63,7 +63,8 @@ struct Execution {
             do {
                 endpoint = try await MetricsEndpoint.start(host: host, port: port, metrics)
             } catch {
-                throw Failure(status: Failure.refused, "--metrics-bind-address: can't listen on \(host):\(port): \(error)")
+                throw Failure(
+                    status: Failure.refused, "--metrics-bind-address: can't listen on \(host):\(port): \(error)")
             }
         }
         try await checkTandem()
@@ -125,7 +126,8 @@ struct Execution {
         guard isElected else {
             throw Failure(
                 status: Failure.refused,
-                "a controller holds the lease \(leaseName): stop the controllers first, as by kubectl scale --replicas=0")
+                "a controller holds the lease \(leaseName): stop the controllers first, as by kubectl scale --replicas=0"
+            )
         }
         try await finish(uninstall)
         leading.cancel()

@@ -41,7 +41,8 @@ struct ClusterOptions: ParsableArguments {
 struct WorkOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What is looked after: node, loadbalancer, pod, with commas between. (default: all three)", valueName: "list"))
+            "What is looked after: node, loadbalancer, pod, with commas between. (default: all three)",
+            valueName: "list"))
     var controllers: String?
 
     @Option(
@@ -58,7 +59,8 @@ struct WorkOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a pod or a node must be gone until what it had is released. (default: 300)", valueName: "seconds"))
+            "How long a pod or a node must be gone until what it had is released. (default: 300)", valueName: "seconds")
+    )
     var releaseGracePeriod: Int?
 
     @Flag(help: "Print what would be done first, and end: nothing is changed, here or there.")

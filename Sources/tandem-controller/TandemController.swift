@@ -9,7 +9,8 @@ import TandemAPI
 struct TandemController: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandem-controller",
-        abstract: "Gives a Kubernetes cluster's nodes, load balancers and pods their addresses from Tandem, and takes them back.",
+        abstract:
+            "Gives a Kubernetes cluster's nodes, load balancers and pods their addresses from Tandem, and takes them back.",
         discussion: """
             What there is already is taken over as it stands; nothing is changed that is another's. Kubernetes is found by --kubeconfig, or \
             from inside of a pod; Tandem by --server, --ca-file, --cert-file and --key-file, or by TANDEM_SERVER, TANDEM_CA_FILE, \
@@ -74,6 +75,6 @@ struct UninstallCommand: AsyncParsableCommand {
     @OptionGroup(title: "Logs") var logs: LogOptions
 
     func run() async throws {
-        try await Execution(connection, cluster, work, RunningOptions(), logs).uninstall()
+        try await Execution(connection, cluster, work, nil, logs).uninstall()
     }
 }

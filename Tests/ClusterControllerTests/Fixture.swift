@@ -78,7 +78,9 @@ final class Fixture: Sendable {
 
     static func addresses(_ object: JSONValue?) -> [String] {
         let ingress = object?["status"]?["loadBalancer"]?["ingress"]?.arrayValue
-        if let ips = ingress ?? object?["status"]?["podIPs"]?.arrayValue { return ips.compactMap { $0["ip"]?.stringValue } }
+        if let ips = ingress ?? object?["status"]?["podIPs"]?.arrayValue {
+            return ips.compactMap { $0["ip"]?.stringValue }
+        }
         return (object?["spec"]?["podCIDRs"]?.arrayValue ?? []).compactMap(\.stringValue)
     }
 

@@ -98,7 +98,8 @@ struct LoadBalancerTests {
         await controller.stop()
     }
 
-    @Test("two addresses are asked for by annotation; one that is another's is said to be taken, and nothing is written")
+    @Test(
+        "two addresses are asked for by annotation; one that is another's is said to be taken, and nothing is written")
     func annotations() async throws {
         let world = try await Fixture()
         world.putLoadBalancer("first", annotations: ["metallb.io/loadBalancerIPs": "192.0.2.5, 2001:db8::5"])

@@ -161,7 +161,9 @@ struct ProgramTests {
         world.kube.fail(FakeFaultKind.conflict.fault("PATCH", "/services/a/"))
         let result = try await world.program(["uninstall"])
         #expect(result.status == 0, "\(result.errors)")
-        #expect(result.output == "service/default/a is without finalizer\nservice/default/b is without finalizer\n2 Services\n")
+        #expect(
+            result.output
+                == "service/default/a is without finalizer\nservice/default/b is without finalizer\n2 Services\n")
         #expect(world.finalizers("a") == [] && world.finalizers("b") == [])
         #expect(world.finalizers("theirs") == [Self.finalizer])
         #expect(["a", "b"].map { Fixture.addresses(world.service($0)) } == before)
@@ -188,7 +190,8 @@ struct ProgramTests {
         let wanted = #"tandem_controller_decisions_total{controller="node",action="patch",outcome="done"} 1"#
         try await until { try await get("/metrics").contains(wanted) }
         let metrics = try await get("/metrics")
-        #expect(metrics.contains("\ntandem_controller_leader 1\n") && metrics.contains("\ntandem_controller_synced 1\n"))
+        #expect(
+            metrics.contains("\ntandem_controller_leader 1\n") && metrics.contains("\ntandem_controller_synced 1\n"))
         #expect(try await get("/other").hasPrefix("HTTP/1.1 404"))
         #expect(try await get("/metrics", ["-X", "POST"]).hasPrefix("HTTP/1.1 405"))
         #expect(try await controller.end(SIGTERM) == 0)
@@ -209,7 +212,10 @@ struct ProgramTests {
             let certificates = Certificates.shared
             return Command.run(
                 ServerProcess.program("tandem-controller"),
-                ["--dry-run", "--server=127.0.0.1:1", "--ca-file", certificates.ca, "--kubeconfig", world.kube.kubeconfigFile])
+                [
+                    "--dry-run", "--server=127.0.0.1:1", "--ca-file", certificates.ca, "--kubeconfig",
+                    world.kube.kubeconfigFile,
+                ])
         }
         #expect(other.status == 3, "\(other.errors)")
     }
