@@ -73,13 +73,13 @@ tsan: ## Run the tests of everything that threads share under ThreadSanitizer
 	@docker/deps.sh --tests
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
 	swift test --sanitize=thread --scratch-path .build-tsan \
-		--filter 'AllocationTests|EtcdClientTests|IPAMTests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
+		--filter 'AllocationTests|EtcdClientTests|IPAMTests|KubeAPITests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
 
 asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
 	@docker/deps.sh --tests
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.suppressions:print_suppressions=0 \
 	swift test --sanitize=address --scratch-path .build-asan \
-		--filter 'OpenSSLTLSTests|EtcdClientTests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
+		--filter 'OpenSSLTLSTests|EtcdClientTests|KubeAPITests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
 
 fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them
 	@SECONDS_EACH=$(if $(SECONDS),$(SECONDS),60) Tests/Fuzz/fuzz.sh
