@@ -137,11 +137,16 @@ let package = Package(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
         .target(
             name: "KubeSupport",
-            dependencies: ["TestSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioPosix, nioHTTP1],
+            dependencies: [
+                "TestSupport", "EtcdSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioPosix, nioHTTP1,
+            ],
             path: "Tests/KubeSupport", swiftSettings: settings),
         tests(
             "KubeAPITests",
-            ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioEmbedded, nioHTTP1]),
+            ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI", nio, nioEmbedded, nioHTTP1]),
+        .testTarget(
+            name: "ClusterTests", dependencies: ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI"],
+            path: "Tests/Cluster", exclude: ["build-kubernetes.sh", "cluster-test.sh"], swiftSettings: settings),
         .target(
             name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",
             swiftSettings: settings),

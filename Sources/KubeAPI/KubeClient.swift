@@ -133,7 +133,8 @@ public final class KubeClient: Sendable {
         loop.execute { [pool, configuration] in
             let made = Exchange(
                 request, request.head(configuration.address, token: token), headTimeout: TimeAmount(timeout),
-                bodyTimeout: TimeAmount(watching ?? timeout), isWatch: watching != nil, promise)
+                bodyTimeout: TimeAmount(watching ?? timeout),
+                silence: watching.map { _ in TimeAmount(configuration.watchSilence) }, promise)
             exchange.value = made
             pool.value.submit(made)
         }

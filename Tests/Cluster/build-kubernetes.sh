@@ -77,8 +77,7 @@ version=$(sed -n 's/^Version: .*really\([0-9.]*\)-.*/v\1/p' "$work"/kubernetes_*
 }
 for program in $programs; do
     [ -x "$cache/$program" ] || {
-        go build -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=20" \
-            -o "$cache/$program.part" "$root/cmd/$program"
+        go build -ldflags "-s -w -X $root/vendor/k8s.io/component-base/version.gitVersion=$version" -o "$cache/$program.part" "$root/cmd/$program"
         mv "$cache/$program.part" "$cache/$program"
     }
 done

@@ -69,7 +69,7 @@ struct ConnectionTests {
             let request = HTTPRequest(method: .GET, path: "/")
             let exchange = Exchange(
                 request, request.head(ServerURL(host: "h", port: 1), token: "t"), headTimeout: .hours(1),
-                bodyTimeout: .hours(1), isWatch: true, promise)
+                bodyTimeout: .hours(1), silence: .hours(1), promise)
             #expect(connection.send(exchange))
             return promise.futureResult
         }

@@ -54,7 +54,7 @@ struct FollowTests {
             #expect(told.all == wanted)
         }
 
-        var lists: Int { server.requests.filter { $0.kind == "GET" }.count }
+        var lists: Int { server.requests.filter { $0.kind == "GET" && $0.query["limit"] == "500" }.count }
         var watches: Int { server.requests.filter(\.isWatch).count }
     }
 
@@ -96,16 +96,20 @@ struct FollowTests {
 
     @Test(
         "what was forgotten is listed again: told by a line, by a status, by nothing at all",
-        arguments: ["line", "status", "silence"])
+        arguments: ["line", "status", "hang", "silence"])
     func relists(kind: String) async throws {
-        let server = try await FakeAPIServer()
+        let server = try await FakeAPIServer(FakeRules(isModern: kind != "silence"))
         server.put("nodes", node("a"))
         let time = ManualClock()
         let follower = try await Follower(server, time.clock) {
             // Too short for a machine that is busy at times: then it is listed once more.
-            if kind == "silence" { $0.watchHeadTimeout = .milliseconds(500) }
+            if kind == "hang" { $0.watchHeadTimeout = .milliseconds(500) }
+            if kind == "silence" { $0.watchSilence = .milliseconds(500) }
         }
         await follower.hears(["all: a"])
+        // A watch that has told something goes on without a look.
+        server.put("nodes", node("b"))
+        await follower.hears(["all: a", "+b"])
         var told: [String] { follower.told.all }
         switch kind {
         case "line": server.fail(FakeFault(.goneLine, "WATCH"))
@@ -113,11 +117,23 @@ struct FollowTests {
         default: server.rewind(to: 50)
         }
         server.endWatches()
-        while !told.starts(with: ["all: a", "all: a"]) { await Task.yield() }
+        while !told.starts(with: ["all: a", "+b", "all: a b"]) { await Task.yield() }
         while server.watchCount == 0 { await Task.yield() }
-        #expect(follower.troubles.all.first?.error.code == (kind == "silence" ? .timedOut : .gone))
+        #expect(follower.troubles.all.first?.error.code == (kind == "hang" ? .timedOut : .gone))
+        server.put("nodes", node("c"))
+        while told.last != "+c" { await Task.yield() }
+    }
+
+    @Test("where nothing changes it is looked whether that is so, and nothing is listed again")
+    func quiet() async throws {
+        let server = try await FakeAPIServer()
+        server.put("nodes", node("a"))
+        let follower = try await Follower(server) { $0.watchSilence = .milliseconds(50) }
+        func looks() -> Int { server.requests.filter { !$0.isWatch && $0.query["limit"] == "1" }.count }
+        while looks() < 3 { await Task.yield() }
+        #expect(follower.told.all == ["all: a"] && follower.troubles.all.isEmpty)
         server.put("nodes", node("b"))
-        while told.last != "+b" { await Task.yield() }
+        while follower.told.all != ["all: a", "+b"] { await Task.yield() }
     }
 
     @Test("what can't be read is listed again, a torn line is watched again")
@@ -164,12 +180,21 @@ struct FollowTests {
         #expect(state.step == .list)
         state.listed("5")
         #expect(state.step == .watch(from: "5"))
+        state.begun()
         state.ended(after: .milliseconds(1))
-        #expect(state.pause == .zero)
+        #expect(state.pause == .zero && state.step == .look)
+        var isOfItsTime = state.looked("5")
+        #expect(isOfItsTime && state.step == .watch(from: "5"))
+        state.begun()
         state.ended(after: .milliseconds(1))
         #expect(state.pause == .milliseconds(1_600))
+        isOfItsTime = state.looked("4")
+        #expect(!isOfItsTime && state.step == .list)
+        state.listed("4")
+        state.begun()
+        state.told(nil)
         state.ended(after: .seconds(300))
-        #expect(state.pause == .zero)
+        #expect(state.pause == .zero && state.step == .watch(from: "4"))
         state.told("9")
         #expect(state.step == .watch(from: "9"))
         state.told(nil)

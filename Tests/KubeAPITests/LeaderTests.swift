@@ -310,6 +310,18 @@ struct LeaderTests {
         #expect(ends == ["one leads", "one has lost", "one is done"])
     }
 
+    @Test("a leader whose task hangs is told in time all the same")
+    func hangs() async throws {
+        let server = try await FakeAPIServer()
+        let (time, told) = (KubeClock.system, Noted<String>())
+        let clock = KubeClock(now: time.now) { _ in try await Task.sleep(for: .seconds(1_000_000)) }
+        let task = run(KubeClient(try server.configuration, clock: clock), "one", Self.brief, told)
+        while told.all.count < 2 { await Task.yield() }
+        #expect(told.all.starts(with: ["one leads", "one has lost"]))
+        task.cancel()
+        await task.value
+    }
+
     @Test("times in a lease have six digits of a fraction, whatever they are")
     func times() {
         let time = timespec(tv_sec: 1_792_000_000, tv_nsec: 1_000)

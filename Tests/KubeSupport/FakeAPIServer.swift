@@ -92,6 +92,7 @@ public final class FakeAPIServer: Sendable {
             configuration.requestTimeout = .seconds(300)
             configuration.pageTimeout = .seconds(300)
             configuration.watchHeadTimeout = .seconds(300)
+            configuration.watchSilence = .seconds(300)
             return configuration
         }
     }
@@ -269,7 +270,7 @@ public final class FakeAPIServer: Sendable {
             guard let version = request.query["resourceVersion"].flatMap(Int.init) else {
                 return .answer(.refusal(400, "BadRequest", "this server watches from a version alone"))
             }
-            if version > state.store.version { return .hang }
+            if version > state.store.version { return state.store.rules.isModern ? .hang : .silence }
             if version < state.store.compacted { return .goneLine }
             let watcher = watcher()
             for change in state.store.changes where change.version > version { watcher.tell(change) }

@@ -2,7 +2,8 @@ import TandemAPI
 
 /// What kube-apiserver lets through, as far as a controller of addresses meets it.
 public struct FakeRules: Sendable {
-    /// Knows `loadBalancerClass` and `ipMode`, and refuses or clears a status that does not fit, as 1.36 does; else as 1.20.
+    /// Knows `loadBalancerClass` and `ipMode`, refuses or clears a status that does not fit, and does not begin a watch of a version that is
+    /// still to come, as 1.36 does; else as 1.20, where such a watch begins and is silent.
     public var isModern = true
 
     public init(isModern: Bool = true) { self.isModern = isModern }

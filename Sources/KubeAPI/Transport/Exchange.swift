@@ -9,8 +9,9 @@ final class Exchange {
     let headTimeout: TimeAmount
     /// From then on, for the rest of it.
     let bodyTimeout: TimeAmount
-    /// It keeps its connection for long, and is not counted among those that share them.
-    let isWatch: Bool
+    /// Of a watch, which keeps its connection for long and is not counted among those that share them: how long it may tell nothing.
+    let silence: TimeAmount?
+    var isWatch: Bool { silence != nil }
     private let promise: EventLoopPromise<HTTPResponse>
     private var deadline: Scheduled<Void>?
     /// Ends it on its connection; nil while it has none.
@@ -21,14 +22,13 @@ final class Exchange {
 
     init(
         _ request: HTTPRequest, _ head: HTTPRequestHead, headTimeout: TimeAmount, bodyTimeout: TimeAmount,
-        isWatch: Bool,
-        _ promise: EventLoopPromise<HTTPResponse>
+        silence: TimeAmount?, _ promise: EventLoopPromise<HTTPResponse>
     ) {
         self.request = request
         self.head = head
         self.headTimeout = headTimeout
         self.bodyTimeout = bodyTimeout
-        self.isWatch = isWatch
+        self.silence = silence
         self.promise = promise
     }
 

@@ -24,6 +24,8 @@ final class KubeConnection: ChannelDuplexHandler {
     private var exchange: Exchange?
     private var source: ResponseBody.Source?
     private var bodyDeadline: Scheduled<Void>?
+    private var silence: Scheduled<Void>?
+    private var lastHeard = NIODeadline.now()
     /// Of the request that is under way.
     private var number = 0
     /// The reader has enough for now.
@@ -72,6 +74,7 @@ final class KubeConnection: ChannelDuplexHandler {
         case .tell(let status, let retryAfter): begin(status, retryAfter, context)
         case .pass:
             guard case .body(let bytes) = part, let source else { return }
+            lastHeard = .now()
             if case .stopProducing = source.yield(bytes) { isPaused = true }
         case .end(let keepAlive): finish(keepAlive)
         case .close: lose(.malformed("the server said something that it was not asked"), closing: true)
@@ -88,11 +91,25 @@ final class KubeConnection: ChannelDuplexHandler {
         bodyDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: exchange.bodyTimeout) { [weak self] in
             self?.lose(.noAnswer(mayHaveBeenApplied: true), closing: true)
         }
+        lastHeard = .now()
+        if let silence = exchange.silence { watchSilence(silence, context.eventLoop.assumeIsolated(), in: silence) }
         exchange.succeed(HTTPResponse(status: status, retryAfter: retryAfter, body: made.sequence))
     }
 
+    /// Looks in a while; the clock is not wound up anew for each line.
+    private func watchSilence(_ longest: TimeAmount, _ loop: NIOIsolatedEventLoop, in pause: TimeAmount) {
+        silence = loop.scheduleTask(in: pause) { [weak self] in
+            guard let self else { return }
+            let left = lastHeard + longest - .now()
+            if left > .zero { watchSilence(longest, loop, in: left) } else { lose(Self.silent, closing: true) }
+        }
+    }
+
+    private static let silent = KubeError(.timedOut, "the watch told nothing for too long")
+
     private func finish(_ keepAlive: Bool) {
         bodyDeadline?.cancel()
+        silence?.cancel()
         let source = source
         (self.source, exchange, isPaused) = (nil, nil, false)
         source?.finish()
@@ -170,6 +187,7 @@ final class KubeConnection: ChannelDuplexHandler {
         wasStale = state.isReused && state.isWaiting
         state.close()
         bodyDeadline?.cancel()
+        silence?.cancel()
         let (source, context) = (source, context)
         (self.source, exchange) = (nil, nil)
         source?.finish(error)

@@ -2,11 +2,16 @@
 package struct FollowState {
     package enum Step: Hashable {
         case list
+        /// At what the server's version is, and then `looked`.
+        case look
         case watch(from: String)
     }
 
     /// Of the last that was told; nil where a list must come first.
     private var version: String?
+    /// The last watch told nothing: its version may be still to come, or nothing has changed.
+    private var isSuspect = false
+    private var hasTold = false
     /// In a row.
     private var failures = 0
     /// Before the next step.
@@ -19,18 +24,34 @@ package struct FollowState {
 
     package init() {}
 
-    package var step: Step { version.map { .watch(from: $0) } ?? .list }
+    package var step: Step {
+        guard let version else { return .list }
+        return isSuspect ? .look : .watch(from: version)
+    }
 
-    package mutating func listed(_ version: String) { (self.version, pause) = (version, .zero) }
+    package mutating func listed(_ version: String) { (self.version, pause, isSuspect) = (version, .zero, false) }
+
+    /// The server is at `found`. False where that is before what it has told: its store is another one than it was.
+    package mutating func looked(_ found: String) -> Bool {
+        isSuspect = false
+        guard let mine = version.flatMap({ UInt64($0) }), let found = UInt64(found), found >= mine else {
+            version = nil
+            return false
+        }
+        return true
+    }
+
+    package mutating func begun() { hasTold = false }
 
     /// A watch has told all up to `version`.
     package mutating func told(_ version: String?) {
-        failures = 0
+        (failures, hasTold) = (0, true)
         if let version { self.version = version }
     }
 
-    /// A watch has ended in an orderly way.
+    /// A watch has ended in an orderly way, or for its silence.
     package mutating func ended(after lifetime: Duration) {
+        isSuspect = !hasTold
         if lifetime >= Self.lifetime { failures = 0 } else { failures += 1 }
         pause = failures > 1 ? backOff : .zero
     }

@@ -57,9 +57,13 @@ public struct KubeFollowing: AsyncSequence, Sendable {
                     if let change = try await goOn(actor) { return change }
                 } catch {
                     guard error.code != .cancelled || !Task.isCancelled else { return nil }
-                    let (hasBegun, isListing) = (watch != nil, state.step == .list)
+                    let (begun, isListing) = (watch, state.step == .list)
                     watch = nil
-                    state.failed(error, hasBegun: hasBegun)
+                    if error.code == .timedOut, let begun {
+                        state.ended(after: client.clock.now() - begun.since)
+                        continue
+                    }
+                    state.failed(error, hasBegun: begun != nil)
                     onTrouble(
                         KubeTrouble(collection: collection, error: error, isListing: isListing, pause: state.pause))
                 }
@@ -85,7 +89,14 @@ public struct KubeFollowing: AsyncSequence, Sendable {
                 let list = try await client.list(collection)
                 state.listed(list.version)
                 return .replaced(list.items, version: list.version)
+            case .look:
+                let found = try await client.version(of: collection)
+                if !state.looked(found) {
+                    throw KubeError(.gone, "the server is at version \(found), behind what it has told")
+                }
+                return nil
             case .watch(let version):
+                state.begun()
                 let begun = try await client.watch(collection, from: version)
                 watch = (begun.makeAsyncIterator(), client.clock.now())
                 return nil

@@ -53,6 +53,15 @@ struct ListPages {
 }
 
 extension KubeClient {
+    /// What the server's version is now, or later.
+    func version(of collection: KubeCollection) async throws(KubeError) -> String {
+        let page = try await object(ListPages(collection, pageSize: 1).request, configuration.pageTimeout)
+        guard let version = page["metadata"]?["resourceVersion"]?.stringValue else {
+            throw .malformed("a list has no resourceVersion")
+        }
+        return version
+    }
+
     /// The whole collection as it is now, or later: never as it was before the call. Page by page; O(objects) of memory.
     public func list(_ collection: KubeCollection) async throws(KubeError) -> KubeList {
         var pages = ListPages(collection, pageSize: configuration.pageSize)

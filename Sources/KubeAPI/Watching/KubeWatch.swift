@@ -49,7 +49,8 @@ public struct KubeWatch: AsyncSequence, Sendable {
         var chunks: ResponseBody.AsyncIterator
         var lines: LineBuffer
 
-        /// nil at an orderly end, behind which another watch goes on from the last version. Throws `cancelled` where the task is.
+        /// nil at an orderly end, behind which another watch goes on from the last version. Throws `timedOut` where nothing was told for
+        /// `watchSilence`, `cancelled` where the task is cancelled.
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws(KubeError) -> KubeWatchEvent? {
@@ -89,7 +90,8 @@ public struct KubeWatch: AsyncSequence, Sendable {
 
 extension KubeClient {
     /// Begins a watch of what changes behind `version`, which the server ends after `timeout`. Throws where the server does not take it up:
-    /// `gone` where it no longer knows, `timedOut` where the version is still to come (its store is an older one than it was).
+    /// `gone` where it no longer knows, `timedOut` where the version is still to come (its store is an older one than it was); old servers
+    /// tell nothing then.
     public func watch(
         _ collection: KubeCollection, from version: String, timeout: Duration = .seconds(300)
     ) async throws(KubeError) -> KubeWatch {
