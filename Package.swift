@@ -145,7 +145,11 @@ let package = Package(
             "KubeAPITests",
             ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI", nio, nioEmbedded, nioHTTP1]),
         .testTarget(
-            name: "ClusterTests", dependencies: ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI"],
+            name: "ClusterTests",
+            dependencies: [
+                "TestSupport", "ServerSupport", "KubeSupport", "KubeAPI", "TandemAPI", "YAMLDocuments",
+                "tandem-controller", "tandemctl", "tandemd",
+            ],
             path: "Tests/Cluster", exclude: ["build-kubernetes.sh", "cluster-test.sh"], swiftSettings: settings),
         .target(
             name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",

@@ -41,6 +41,7 @@ public struct LoadBalancerPass: Sendable {
     private var isAsked = false
     private var isAdopted = false
     private var isPatched = false
+    private var isVacationRefused = false
 
     public init(
         namespace: String, name: String, classes: LoadBalancerClasses, shown: ShownService?, held: HeldService?,
@@ -93,7 +94,9 @@ public struct LoadBalancerPass: Sendable {
         }
         let isManaged = isKnown && held?.isManaged == true
         if isManaged, !isFresh { return .look }
-        if isManaged, held?.addresses.isEmpty == false { return .call(vacation(of: shown)) }
+        if isManaged, let held, !held.addresses.isEmpty {
+            return .call(isVacationRefused ? release(held.uid) : vacation(of: shown))
+        }
         // A type without load balancers has no class: whose finalizer it is says what is known here, else who serves those without.
         let isOurs = isManaged || !shown.isLoadBalancer && classes.servesUnclassed
         if hasFinalizer, isOurs, !isPatched { return .patch(leaving(shown, clearing: !shown.isLoadBalancer)) }
@@ -120,9 +123,10 @@ public struct LoadBalancerPass: Sendable {
             : TandemCall(.update, .updateServiceIPs, ["service": object(shown)])
     }
 
+    /// A type that has no addresses and, whatever the Service is like, no rules but its name.
     private func vacation(of shown: ShownService) -> TandemCall {
-        TandemCall(
-            .vacate, .updateServiceIPs, ["service": ["metadata": metadata(shown), "spec": ["type": "ClusterIP"]]])
+        let spec: JSONValue = ["type": "ExternalName", "externalName": "released.invalid"]
+        return TandemCall(.vacate, .updateServiceIPs, ["service": ["metadata": metadata(shown), "spec": spec]])
     }
 
     /// What Tandem keeps of it.
@@ -218,6 +222,10 @@ public struct LoadBalancerPass: Sendable {
 
     /// Tandem's refusal of a call; true where there is another way on.
     public mutating func refused(_ call: TandemCall, _ error: APIError) -> Bool {
+        if call.purpose == .vacate, error.status == .invalidArgument {
+            isVacationRefused = true
+            return true
+        }
         // Tandem has another incarnation, with a uid that came from a client.
         guard call.purpose == .adopt, error.status == .alreadyExists, let held, held.uid != shown?.uid else {
             return false

@@ -101,7 +101,7 @@ final class Fixture: Sendable {
         _ name: String, uid: String? = nil, showing addresses: [String] = [], policy: String = "RequireDualStack",
         className: String? = nil, annotations: JSONValue? = nil
     ) {
-        var spec: JSONValue = ["type": "LoadBalancer", "ipFamilyPolicy": .string(policy)]
+        var spec: JSONValue = ["type": "LoadBalancer", "ipFamilyPolicy": .string(policy), "ports": [["port": 80]]]
         let (v4, v6): (JSONValue, JSONValue) = ("IPv4", "IPv6")
         spec["ipFamilies"] = policy == "SingleStack" ? [v4] : [v4, v6]
         if let className { spec["loadBalancerClass"] = .string(className) }

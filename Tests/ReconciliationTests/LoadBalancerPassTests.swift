@@ -169,6 +169,16 @@ struct LoadBalancerPassTests {
         #expect(!isThereAnother)
     }
 
+    @Test("where Tandem has no way to keep a Service without addresses it is released")
+    func vacates() throws {
+        let service = shown(type: "ClusterIP", finalizers: [Self.finalizer], showing: [Self.a])
+        var pass = pass(service, HeldService(uid: "u1", addresses: [Self.a]), isFresh: true)
+        guard case .call(let call) = pass.next() else { throw Unexpected() }
+        #expect(call.purpose == .vacate && call.method == .updateServiceIPs)
+        let isThereAWay = pass.refused(call, APIError(.invalidArgument, reason: "Invalid", "spec.ports"))
+        #expect(isThereAWay && word(pass.next()) == "release")
+    }
+
     @Test("uninstalling takes this controller's finalizer off, and leaves addresses and others' Services alone")
     func uninstalls() {
         let classes = LoadBalancerClasses(className: "tandem", servesUnclassed: false)
