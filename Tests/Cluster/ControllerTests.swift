@@ -67,10 +67,10 @@ struct ControllerTests {
         }
 
         @discardableResult
-        func startController() throws -> Process {
+        func startController(_ more: [String] = ["--leader-elect=false"]) throws -> Process {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: ServerProcess.program("tandem-controller"))
-            process.arguments = ["--release-grace-period=0", "--leader-elect=false"] + arguments
+            process.arguments = ["--release-grace-period=0"] + more + arguments
             process.standardInput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
             try process.run()
@@ -198,8 +198,8 @@ struct ControllerTests {
     @Test("300 nodes have their pod CIDRs, each another")
     func manyNodes() async throws {
         let world = try await World(["--cluster-cidr=10.0.0.0/12,fd00:10:244::/48"])
-        try world.startController()
-        // It is at work.
+        try world.startController([])
+        // It leads, and is at work.
         try await world.client.create(["kind": "Node", "metadata": ["name": "first"]], in: .nodes)
         try await until { try await world.addresses(.node("first")).count == 2 }
         let begun = ContinuousClock.now
