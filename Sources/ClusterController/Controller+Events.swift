@@ -32,6 +32,13 @@ extension Controller {
             "Tandem gave \(ips.joined(separator: ", "))")
     }
 
+    static let ungivenText =
+        "Tandem has no load-balancer range of its families, or serves another class: see tandemd's --load-balancer-ip-range and --load-balancer-class"
+
+    func reportUngiven(_ key: ObjectKey, _ uid: String?) async {
+        await say(key, uid, .warning, "AddressesRefused", Self.ungivenText)
+    }
+
     /// Why an object has no addresses.
     func report(_ error: APIError, of key: ObjectKey, uid: String?) async {
         let reason: String

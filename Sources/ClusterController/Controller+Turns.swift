@@ -56,6 +56,7 @@ extension Controller {
             switch pass.next() {
             case .finished(let finding):
                 finish(key, finding, left, &outcome)
+                if finding == .ungiven, !isDryRun { await reportUngiven(key, uid) }
                 return outcome
             case .look:
                 do {
@@ -134,6 +135,10 @@ extension Controller {
         case .postponed: outcome.isPostponed = true
         case .waits: outcome.queue = .again(after: max(.milliseconds(10), left ?? settings.gracePeriod))
         case .incomplete: outcome.queue = .again(after: settings.longestPause)
+        case .ungiven:
+            outcome.queue = .again(after: settings.longestPause)
+            decision.details = Self.ungivenText
+            level = .notice
         case .foreign(let why):
             decision.details = why
             level = .notice

@@ -81,6 +81,7 @@ public struct LoadBalancerPass: Sendable {
         {
             return .patch(showing(held.addresses, in: shown))
         }
+        guard !held.addresses.isEmpty else { return .finished(.ungiven) }
         return .finished(held.addresses.count < shown.wantedFamilies ? .incomplete : .settled)
     }
 

@@ -47,6 +47,8 @@ public enum Finding: Sendable, Hashable {
     case grown([String])
     /// Addresses are given, and one of a family that is asked for is missing.
     case incomplete
+    /// Tandem has it, and gives load balancers of its class and families no addresses.
+    case ungiven
     /// Nothing before the object was away for so long.
     case waits
     /// What it shows is taken in; what it lacks is for a later pass.
@@ -60,6 +62,7 @@ public enum Finding: Sendable, Hashable {
         case .foreign: "foreign"
         case .grown: "grown"
         case .incomplete: "incomplete"
+        case .ungiven: "ungiven"
         case .waits: "waits"
         case .postponed: "postponed"
         }

@@ -40,8 +40,13 @@ struct LoadBalancerTests {
         ])
         world.putLoadBalancer("a-pending", policy: "SingleStack")
         world.putLoadBalancer("b-holder", showing: ["192.0.2.7"], policy: "SingleStack")
-        let controller = try world.start()
-        try await until { world.events("RangeFull") == ["a-pending"] }
+        // One after the other, so that nothing but their ranks decides.
+        var settings = Fixture.settings
+        settings.workers = 1
+        let controller = try world.start(settings)
+        try await until {
+            world.events("RangeFull") == ["a-pending"] || !Fixture.addresses(world.service("a-pending")).isEmpty
+        }
         #expect(Fixture.addresses(world.service("b-holder")) == ["192.0.2.7"])
         #expect(Fixture.addresses(world.service("a-pending")) == [])
         await controller.stop()
@@ -57,6 +62,21 @@ struct LoadBalancerTests {
         world.kube.delete("services", "b-holder", in: "default")
         try await until { Fixture.addresses(world.service("a-pending")) == ["192.0.2.7"] }
         await next.stop()
+    }
+
+    @Test("a Tandem that comes back and knows nothing is told what the cluster shows")
+    func forgets() async throws {
+        let world = try await Fixture()
+        world.putLoadBalancer("web")
+        let controller = try world.start()
+        try await until { Fixture.addresses(world.service("web")).count == 2 }
+        await controller.idle()
+        let before = try await world.held(.listServices)
+        try await world.crashTandem()
+        try await world.restartTandem(keepingData: false)
+        try await until { try await world.held(.listServices) == before }
+        #expect(Fixture.addresses(world.service("web")) == before["web"])
+        await controller.stop()
     }
 
     @Test("deleted while no controller ran, with a finalizer or without; made again under a new uid")
@@ -144,6 +164,18 @@ struct LoadBalancerTests {
         #expect(!world.kube.requests.contains { ["PATCH", "POST", "PUT", "DELETE"].contains($0.method) })
         #expect(world.kube.objects("services").count == before.count)
         #expect(try await world.held(.listServices) == [:])
+    }
+
+    @Test("where Tandem has no addresses for load balancers an event says so, and the finalizer is not needed")
+    func ungiven() async throws {
+        let world = try await Fixture(["--cluster-cidr=10.244.0.0/16"])
+        world.putLoadBalancer("web")
+        let controller = try world.start()
+        try await until { world.events("AddressesRefused") == ["web"] }
+        await controller.idle()
+        #expect(world.events("AddressesRefused").count == 1)
+        #expect(world.finalizers("web").isEmpty)
+        await controller.stop()
     }
 
     @Test("answers that are lost and versions that are old change nothing of what comes out")
