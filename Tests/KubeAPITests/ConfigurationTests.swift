@@ -70,6 +70,7 @@ struct ConfigurationTests {
         arguments: [
             ("{exec: {command: aws}}", "runs a program"), ("{auth-provider: {name: gcp}}", "auth-provider"),
             ("{username: u, password: p}", "password"), ("{token: t, as: root}", "as, which"),
+            ("{token: 'a b'}", "a token that is none"),
             ("{client-certificate: c.pem}", "both of client-certificate and client-key"),
             ("{client-certificate-data: '***', client-key: k}", "no base64"),
         ])
@@ -134,8 +135,9 @@ struct ConfigurationTests {
         let configuration = try KubeConfiguration.kubeconfig(server.write("with-data", text))
         try configuration.checkFiles()
         #expect(try await KubeClient(configuration).list(.nodes).items.isEmpty)
-        let left = try FileManager.default.contentsOfDirectory(atPath: "/dev/shm").filter { $0.hasPrefix("tandem-") }
-        #expect(left.isEmpty)
+        let file = try MemoryFile(Array("PEM".utf8))
+        #expect(try String(contentsOfFile: file.path, encoding: .utf8) == "PEM")
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: file.path).hasSuffix(" (deleted)"))
 
         let wrong = server.kubeconfig(
             cluster: "{server: 'https://localhost:\(server.port)', certificate-authority-data: UEVN}")

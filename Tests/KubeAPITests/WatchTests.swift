@@ -57,6 +57,15 @@ struct WatchTests {
         #expect(list == KubeList(items: [], version: "7"))
     }
 
+    @Test("pages without end are too many")
+    func endlessPages() throws {
+        var pages = ListPages(.nodes, pageSize: 5)
+        let page = try JSONValue(parsing: #"{"metadata":{"resourceVersion":"7","continue":"c"},"items":[]}"#)
+        for _ in 0..<ListPages.maximumCount { #expect(try pages.receive(page) == nil) }
+        let error = #expect(throws: KubeError.self) { try pages.receive(page) }
+        #expect(error?.code == .tooLarge)
+    }
+
     /// Watches from where the server is.
     private func watch(
         _ server: FakeAPIServer, _ collection: KubeCollection = .livingPods,

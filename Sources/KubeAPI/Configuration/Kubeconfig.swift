@@ -50,6 +50,10 @@ struct Kubeconfig {
         guard let server = text(cluster["server"]), let address = ServerURL(server) else {
             throw fault("the cluster \(clusterName) has no server of the form https://HOST:PORT")
         }
+        // It goes into a header.
+        if let token = text(user["token"]), !TokenSource.isToken(token) {
+            throw fault("\(who) has a token that is none")
+        }
         let certificate = try pem(user, "client-certificate", who)
         let key = try pem(user, "client-key", who)
         guard (certificate == nil) == (key == nil) else {
@@ -161,10 +165,10 @@ extension KubeConfiguration {
                 "can't read \(directory)/token: the pod's automountServiceAccountToken may be false; outside of a pod give --kubeconfig"
             )
         }
-        let namespace = (try? String(contentsOfFile: "\(directory)/namespace", encoding: .utf8))?
-            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let text = (try? String(contentsOfFile: "\(directory)/namespace", encoding: .utf8)) ?? ""
+        let namespace = text.trimmingCharacters(in: .whitespacesAndNewlines)
         return KubeConfiguration(
-            address: ServerURL(host: host, port: Int(port)), namespace: namespace ?? "default",
+            address: ServerURL(host: host, port: Int(port)), namespace: namespace.isEmpty ? "default" : namespace,
             tls: TLSMaterial(authority: .given(.file("\(directory)/ca.crt"))),
             token: TokenSource(.file("\(directory)/token")))
     }

@@ -57,10 +57,10 @@ final class TokenSource: Sendable {
         defer { try? file.close() }
         let bytes = (try? file.read(upToCount: Self.maximumBytes)) ?? Data()
         let token = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        // What goes into a header.
-        guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw KubeConfigurationError("\(path) has no token")
-        }
+        guard Self.isToken(token) else { throw KubeConfigurationError("\(path) has no token") }
         return token
     }
+
+    /// Whether a header can have it.
+    static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } }
 }

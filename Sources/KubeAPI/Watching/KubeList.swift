@@ -19,7 +19,12 @@ struct ListPages {
     private let collection: KubeCollection
     private let pageSize: Int
     private var items: [JSONValue] = []
+    private var count = 0
     private var `continue`: String?
+
+    /// Pages may be short, or empty, and their row ends all the same.
+    static let maximumCount = 10_000
+    private static let maximumObjects = 1_000_000
 
     init(_ collection: KubeCollection, pageSize: Int) {
         self.collection = collection
@@ -44,6 +49,10 @@ struct ListPages {
         }
         // An empty one may be written as null.
         items += (page["items"]?.arrayValue ?? []).map(KubeWatchEvent.slim)
+        count += 1
+        guard count <= Self.maximumCount, items.count <= Self.maximumObjects else {
+            throw KubeError(.tooLarge, "the list has more than \(items.count) objects, or too many pages")
+        }
         `continue` = metadata["continue"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
         return `continue` == nil ? KubeList(items: items, version: version) : nil
     }
