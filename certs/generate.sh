@@ -4,7 +4,9 @@
 #
 #   certs/generate.sh [DIR]                        all of them, in DIR (default: certs/dev); what is there and still
 #                                                  valid is kept
-#   certs/generate.sh --client CN O NAME [DIR]     one more client: user CN of group O, as NAME.crt and NAME.key
+#   certs/generate.sh --client CN O NAME [DIR]     one more client: user CN of group O (several with commas between), as
+#                                                  NAME.crt and NAME.key
+#   certs/generate.sh --kubernetes [DIR]           those that docker/kubernetes wants, in docker/kubernetes/certs
 #   certs/generate.sh --names LIST [DIR]           the server's certificate is for LIST too, as DNS:ipam,IP:10.0.0.5
 set -eu
 umask 077
@@ -16,11 +18,17 @@ usage() {
 
 names=DNS:localhost,IP:127.0.0.1,IP:::1
 client=
+kubernetes=
 case "${1:-}" in
 --client)
     [ $# -ge 4 ] && [ $# -le 5 ] || usage
     client=$4 client_cn=$2 client_o=$3
     shift 4
+    ;;
+--kubernetes)
+    kubernetes=yes
+    names=$names,DNS:tandem.tandem-system.svc,DNS:tandem.tandem-system.svc.cluster.local
+    shift
     ;;
 --names)
     [ $# -ge 2 ] || usage
@@ -30,7 +38,11 @@ case "${1:-}" in
 -*) usage ;;
 esac
 [ $# -le 1 ] || usage
-dir=${1:-$(dirname "$0")/dev}
+if [ -n "$kubernetes" ]; then
+    dir=${1:-$(dirname "$0")/../docker/kubernetes/certs}
+else
+    dir=${1:-$(dirname "$0")/dev}
+fi
 
 command -v openssl >/dev/null || {
     echo "certs/generate.sh: openssl is missing; install it with: apt-get install openssl" >&2
@@ -82,7 +94,7 @@ issue() {
     is_valid "$1" && [ "$client" != "$1" ] && return
     key "$1"
     # `/` starts a new part of a subject, `+` another value of it; in a name they stand for themselves.
-    subject="/O=$(printf %s "$3" | sed 's,[/+\\],\\&,g')/CN=$(printf %s "$2" | sed 's,[/+\\],\\&,g')"
+    subject="/O=$(printf %s "$3" | sed 's,[/+\\],\\&,g; s|,|/O=|g')/CN=$(printf %s "$2" | sed 's,[/+\\],\\&,g')"
     printf '%s\n' "$4" >"$dir/$1.ext"
     openssl req -new -utf8 -key "$dir/$1.key" -subj "$subject" -out "$dir/$1.csr"
     sign "$1" 365 -cert "$dir/ca.crt"
@@ -108,7 +120,7 @@ if [ -n "$client" ]; then
     exit
 fi
 
-[ "$names" = DNS:localhost,IP:127.0.0.1,IP:::1 ] || rm -f "$dir/server.crt"
+[ "$names" = DNS:localhost,IP:127.0.0.1,IP:::1 ] || [ -n "$kubernetes" ] || rm -f "$dir/server.crt"
 issue server tandemd tandem "basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=serverAuth
@@ -119,3 +131,8 @@ client node-n2 system:node:n2 system:nodes
 client services service-controller tandem:services
 client pods pod-controller tandem:pods
 client viewer viewer tandem:viewer
+client controller tandem-controller tandem:services,tandem:pods
+if [ -n "$kubernetes" ]; then
+    cp "$dir/server.crt" "$dir/tls.crt"
+    cp "$dir/server.key" "$dir/tls.key"
+fi

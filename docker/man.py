@@ -72,7 +72,7 @@ def plain(program, name):
 def main(programs, man, completions):
     for folder in (man, completions):
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    for name in ("tandemd", "tandemctl", "tandem-load", "tandem-cni"):
+    for name in ("tandemd", "tandemctl", "tandem-controller", "tandem-load", "tandem-cni"):
         program = "%s/%s" % (programs, name)
         if name == "tandem-cni":
             text = plain(program, name)

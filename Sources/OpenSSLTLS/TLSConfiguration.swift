@@ -46,6 +46,8 @@ public struct TLSServerConfiguration: Sendable {
 public struct TLSClientConfiguration: Sendable {
     /// Signs the server's certificate.
     public var caFile: String
+    /// Whoever answers is believed to be the server, and `caFile` is not read: for where somebody has chosen to go without safety.
+    public var believesAnyServer = false
     /// What to show a server that asks; nil for nothing.
     public var identity: TLSIdentity?
     /// The host name or IP address that the server's certificate must be made out to.

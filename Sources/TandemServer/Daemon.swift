@@ -1,6 +1,7 @@
 import Glibc
 import IPAM
 import Ledger
+import LineLogs
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -10,7 +11,7 @@ public enum Daemon {
     /// Returns after a graceful shutdown; throws what kept the server from starting, or made it stop.
     public static func run(_ settings: Settings) async throws {
         let configuration = try ServerConfiguration(settings)
-        let logger = Logs.logger(configuration)
+        let logger = Logs.logger("tandemd", configuration.logFormat, configuration.logLevel)
         defer { Logs.flush() }
         OpenFiles.raiseLimit()
         // A file that may not grow further is an error like any other of a disk, not the end.

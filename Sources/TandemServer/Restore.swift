@@ -2,6 +2,7 @@ import EtcdLog
 import Foundation
 import IPAM
 import Ledger
+import LineLogs
 
 extension Daemon {
     /// Makes the data directory's database, or what is below the prefix of etcd, out of a backup. Blocks, O(objects). Throws

@@ -4,6 +4,7 @@ import EtcdLog
 import Glibc
 import IPAM
 import Ledger
+import LineLogs
 import Logging
 import NIOCore
 import NIOPosix

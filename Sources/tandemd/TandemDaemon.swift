@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import LineLogs
 import TandemAPI
 import TandemServer
 

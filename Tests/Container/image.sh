@@ -86,7 +86,7 @@ inspect() { podman image inspect --format "$1" localhost/tandem-server; }
 [ "$(inspect '{{.User}}')" = 65532:65532 ] || fail "it runs as $(inspect '{{.User}}')"
 [ "$(inspect '{{range $k, $v := .Config.Volumes}}{{$k}} {{end}}')" = "/var/lib/tandem " ] || fail "its volumes"
 [ "$(inspect '{{index .Labels "org.opencontainers.image.revision"}}')" = test ] || fail "its labels"
-for program in tandemd tandemctl tandem-cni tandem-load; do
+for program in tandemd tandemctl tandem-cni tandem-controller tandem-load; do
     podman run --rm "${run[@]}" --entrypoint /usr/local/bin/$program localhost/tandem-server --help >"$work/log" 2>&1 ||
         { cat "$work/log"; fail "$program does not run"; }
 done

@@ -1,10 +1,10 @@
 import Glibc
 
 /// Ports of loopback that were free a moment ago, no two the same.
-struct FreePorts {
-    private(set) var numbers: [Int] = []
+public struct FreePorts {
+    public private(set) var numbers: [Int] = []
 
-    init(_ count: Int) {
+    public init(_ count: Int) {
         var sockets: [Int32] = []
         for _ in 0..<count {
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

@@ -532,4 +532,25 @@ struct AdoptionTests {
         _ = try await adopt(harness, service: service("other", #"{"port":80,"nodePort":30080}"#)).get()
         harness.stop()
     }
+
+    @Test("lists, and a look at a node, say which uids Tandem made itself")
+    func madeUIDs() async throws {
+        let harness = try start()
+        for name in ["n1", "n2"] {
+            var metadata: JSONValue = ["name": .string(name)]
+            if name == "n2" { metadata["uid"] = "given" }
+            _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": metadata]]).get()
+            let pod: JSONValue = ["metadata": metadata, "spec": ["nodeName": .string(name)]]
+            _ = try await harness.call(.allocatePodIPs, ["pod": pod]).get()
+        }
+        for method: TandemAPI.Method in [.listNodes, .listPods] {
+            let page = try await harness.call(method).get()
+            let made = (page["items"]?.arrayValue ?? []).compactMap { $0["metadata"]?["uid"] }.filter { $0 != "given" }
+            #expect(made.count == 1 && page["madeUIDs"] == .array(made))
+        }
+        let byNode = try await harness.call(.listPods, ["nodeName": "n2"]).get()
+        #expect(byNode["madeUIDs"] == nil)
+        #expect(try await harness.call(.getNode, ["node": ["metadata": ["name": "n1"]]]).get()["uidMade"] == true)
+        #expect(try await harness.call(.getNode, ["node": ["metadata": ["name": "n2"]]]).get()["uidMade"] == nil)
+    }
 }

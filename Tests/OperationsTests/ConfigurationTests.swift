@@ -164,12 +164,14 @@ struct ConfigurationTests {
             ["\(Project.root)/docker/man.py", programs, "\(directory.path)/man", "\(directory.path)/completions"])
         #expect(written.status == 0, "\(written.errors)")
         let pages = try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/man").sorted()
-        #expect(pages == ["tandem-cni.1", "tandem-load.1", "tandemctl.1", "tandemd.1"])
-        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/completions").count == 9)
+        #expect(pages == ["tandem-cni.1", "tandem-controller.1", "tandem-load.1", "tandemctl.1", "tandemd.1"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/completions").count == 12)
         let text = try String(contentsOfFile: "\(directory.path)/man/tandemd.1", encoding: .utf8)
         for flag in Self.flags { #expect(text.contains("\\-\\-" + flag.replacing("-", with: "\\-") + "="), "\(flag)") }
         let control = try String(contentsOfFile: "\(directory.path)/man/tandemctl.1", encoding: .utf8)
         #expect(control.contains(".SH TANDEMCTL MASQUERADE") && control.contains(".SH TANDEMCTL HEALTH"))
+        let controller = try String(contentsOfFile: "\(directory.path)/man/tandem-controller.1", encoding: .utf8)
+        #expect(controller.contains(".SH TANDEM\\-CONTROLLER UNINSTALL") && controller.contains("\\-\\-dry\\-run"))
         guard Project.tool("groff") != nil else { return }
         for page in pages {
             let read = Command.run("groff", ["-man", "-Tutf8", "-ww", "\(directory.path)/man/\(page)"])

@@ -193,6 +193,8 @@ struct ManifestTests {
             ("kubernetes/certs/tls.key", certificates.key("server")),
             ("kubernetes/certs/viewer.crt", certificates.certificate("viewer")),
             ("kubernetes/certs/viewer.key", certificates.key("viewer")),
+            ("kubernetes/certs/controller.crt", certificates.certificate("controller")),
+            ("kubernetes/certs/controller.key", certificates.key("controller")),
             ("kubernetes-etcd/certs/etcd-ca.crt", certificates.ca),
             ("kubernetes-etcd/certs/etcd.crt", certificates.certificate("server")),
             ("kubernetes-etcd/certs/etcd.key", certificates.key("server")),
@@ -211,8 +213,14 @@ struct ManifestTests {
         .enabled(if: Project.tool("kubectl") != nil))
     func kustomizesEtcd() throws {
         let all = try objects(try kustomize("kubernetes-etcd"))
-        func first(_ kind: String) -> Object? { all.first { $0["kind"] as? String == kind } }
+        // The servers', not the controllers'.
+        func first(_ kind: String) -> Object? {
+            all.first {
+                $0["kind"] as? String == kind && ($0["metadata"] as? Object)?["name"] as? String != "tandem-controller"
+            }
+        }
         #expect(first("StatefulSet") == nil)
+        #expect(all.count { ($0["metadata"] as? Object)?["name"] as? String == "tandem-controller" } == 7)
         let deployment = try #require(first("Deployment"))
         let spec = try #require(deployment["spec"] as? Object)
         #expect(spec["replicas"] as? Int == 3)
@@ -235,13 +243,15 @@ struct ManifestTests {
         let kinds = all.compactMap { $0["kind"] as? String }.sorted()
         #expect(
             kinds == [
-                "ConfigMap", "DaemonSet", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
+                "ClusterRole", "ClusterRoleBinding", "ConfigMap", "DaemonSet", "Deployment", "Namespace",
+                "NetworkPolicy",
+                "PodDisruptionBudget", "PodDisruptionBudget", "PrometheusRule", "Role", "RoleBinding", "Secret",
                 "Secret",
-                "Secret", "Service", "ServiceMonitor", "StatefulSet",
+                "Secret", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet",
             ])
         func name(_ object: Object) -> String { (object["metadata"] as? Object)?["name"] as? String ?? "" }
         let names = Set(all.map(name))
-        for match in built.matches(of: /(?:secretName|name): (tandem-(?:server|viewer)[a-z0-9-]*)/) {
+        for match in built.matches(of: /(?:secretName|name): (tandem-(?:server|viewer|controller)[a-z0-9-]*)/) {
             #expect(names.contains(String(match.output.1)), "\(match.output.1)")
         }
         for match in built.matches(of: /image: (\S+)/) {
@@ -258,6 +268,89 @@ struct ManifestTests {
                     "\"app.kubernetes.io/name\"): \"tandem\""),
                 "\(kind)")
         }
+    }
+
+    @Test(
+        "the controllers take the flags and variables of their manifest, and may do what they need and no more",
+        .enabled(if: Project.tool("kubectl") != nil))
+    func controllers() throws {
+        let all = try objects(try kustomize("kubernetes"))
+        func named(_ kind: String, _ name: String = "tandem-controller") throws -> Object {
+            try #require(
+                all.first {
+                    $0["kind"] as? String == kind && ($0["metadata"] as? Object)?["name"] as? String == name
+                })
+        }
+        let deployment = try named("Deployment")
+        #expect((deployment["spec"] as? Object)?["replicas"] as? Int == 2)
+        let container = try #require(containers(deployment).first)
+        #expect(container["command"] as? [String] == ["/usr/local/bin/tandem-controller"])
+        let certificates = Certificates.shared
+        let files = [
+            "/etc/tandem/ca.crt": certificates.ca,
+            "/etc/tandem/controller.crt": certificates.certificate("controller"),
+            "/etc/tandem/controller.key": certificates.key("controller"),
+        ]
+        var variables: [String] = []
+        for variable in container["env"] as? [Object] ?? [] {
+            let (name, value) = (variable["name"] as? String ?? "", variable["value"] as? String ?? "")
+            variables.append("\(name)=\(files[value] ?? (name == "TANDEM_SERVER" ? "127.0.0.1:1" : value))")
+        }
+        #expect(variables.count == 4)
+        // It reads all of it, and finds that it is in no pod.
+        let arguments = try #require(container["args"] as? [String])
+        let result = Command.run(
+            "/usr/bin/env",
+            ["-u", "KUBERNETES_SERVICE_HOST"] + variables + [ServerProcess.program("tandem-controller")] + arguments)
+        #expect(result.status == 2 && result.errors.contains("no --kubeconfig"), "\(result.errors)")
+        // Its secret has what it mounts.
+        let secret = try #require(
+            all.first {
+                $0["kind"] as? String == "Secret"
+                    && (($0["metadata"] as? Object)?["name"] as? String ?? "").hasPrefix("tandem-controller-client-")
+            })
+        #expect(
+            Set((secret["data"] as? Object ?? [:]).keys) == Set(files.keys.map { ($0 as NSString).lastPathComponent }))
+
+        func rules(_ role: Object) -> Set<String> {
+            var granted: Set<String> = []
+            for rule in role["rules"] as? [Object] ?? [] {
+                let names = (rule["resourceNames"] as? [String]).map { " " + $0.joined(separator: ",") } ?? ""
+                for resource in rule["resources"] as? [String] ?? [] {
+                    granted.insert("\(resource)\(names): \((rule["verbs"] as? [String] ?? []).joined(separator: " "))")
+                }
+            }
+            return granted
+        }
+        #expect(
+            rules(try named("ClusterRole")) == [
+                "nodes: get list watch patch", "services: get list watch", "pods: get list watch",
+                "services/status: patch", "events: create patch",
+            ])
+        #expect(rules(try named("Role")) == ["leases: create", "leases tandem-controller: get update"])
+        for kind in ["ClusterRoleBinding", "RoleBinding"] {
+            let subject = (try named(kind)["subjects"] as? [Object])?.first
+            #expect(
+                subject?["name"] as? String == "tandem-controller"
+                    && subject?["namespace"] as? String == "tandem-system")
+        }
+    }
+
+    @Test("certificates for the manifests are made under the names that they want")
+    func makesCertificates() throws {
+        let directory = ScratchDirectory()
+        let made = Command.run("sh", ["\(Project.root)/certs/generate.sh", "--kubernetes", directory.path])
+        #expect(made.status == 0, "\(made.errors)")
+        let file = try Project.text("docker/kubernetes/kustomization.yaml")
+        for match in file.matches(of: /certs\/([a-z.]+)/)
+        where !match.output.1.hasSuffix(".sh") && match.output.1 != "generate.sh" {
+            #expect(FileManager.default.fileExists(atPath: "\(directory.path)/\(match.output.1)"), "\(match.output.1)")
+        }
+        func text(_ name: String) -> String {
+            Command.run("openssl", ["x509", "-in", "\(directory.path)/\(name)", "-noout", "-text"]).output
+        }
+        #expect(text("tls.crt").contains("DNS:tandem.tandem-system.svc"))
+        #expect(text("controller.crt").contains("O = tandem:services, O = tandem:pods, CN = tandem-controller"))
     }
 
     @Test("the compose file mounts what is there, and shows the dashboard and the rules of this project")

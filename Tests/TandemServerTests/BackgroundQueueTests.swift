@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import TandemServer
+@testable import LineLogs
 
 @Suite("Background queue")
 struct BackgroundQueueTests {

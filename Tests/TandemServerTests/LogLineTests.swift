@@ -3,6 +3,7 @@ import Logging
 import TandemAPI
 import Testing
 
+@testable import LineLogs
 @testable import TandemServer
 
 @Suite("Lines of the logs")

@@ -16,7 +16,7 @@ extension Engine {
         guard let stored = books.nodes[metadata.name]?.record, metadata.uid == nil || metadata.uid == stored.uid else {
             return .failure(.notFound(.node, name: metadata.name))
         }
-        return .success(.node(stored.served))
+        return .success(.node(stored.served, isUIDMade: !stored.isUIDGiven))
     }
 
     /// Of several incarnations under one name the newest, unless a uid says which; with a node, of those that are there. Of a pod's
@@ -57,9 +57,8 @@ extension Engine {
 
     func listNodes(_ query: ListQuery) -> Result<CallResult, APIError> {
         listed(query) { token, version in
-            books.nodes.page(after: token, limit: query.limit).result(version, \.record.served) {
-                PageToken(key: $0.name)
-            }
+            books.nodes.page(after: token, limit: query.limit)
+                .result(version, \.record.served, madeUID: \.record.madeUID) { PageToken(key: $0.name) }
         }
     }
 
@@ -67,7 +66,9 @@ extension Engine {
         guard let nodeName = query.nodeName else {
             return listed(query) { token, version in
                 books.pods(after: token, limit: query.limit, namespace: query.namespace)
-                    .result(version, \.shown) { PageToken(key: $0.nameKey, version: $0.version) }
+                    .result(version, \.shown, madeUID: \.madeUID) {
+                        PageToken(key: $0.nameKey, version: $0.version)
+                    }
             }
         }
         if let token = query.continueToken.flatMap({ PageToken($0) }), !token.key.isEmpty, IPAddress(token.key) == nil {
@@ -75,7 +76,7 @@ extension Engine {
         }
         return listed(query) { token, version in
             let page = books.nodes[nodeName]?.page(after: token, limit: query.limit, namespace: query.namespace)
-            return (page ?? Page()).result(version, \.shown, \.nodePlace)
+            return (page ?? Page()).result(version, \.shown, madeUID: \.madeUID, \.nodePlace)
         }
     }
 
@@ -211,9 +212,11 @@ extension Engine {
 private let maximumPageBytes = 8 << 20
 
 extension Page {
-    /// As many of the items as a page holds, at least one where there is one. `place` is where a list goes on behind an item.
+    /// As many of the items as a page holds, at least one where there is one. `madeUID` is an item's uid where Tandem made that, `place`
+    /// where a list goes on behind an item.
     fileprivate func result(
-        _ version: UInt64, _ document: (Item) -> [UInt8], _ place: (Item) -> PageToken
+        _ version: UInt64, _ document: (Item) -> [UInt8], madeUID: (Item) -> String? = { _ in nil },
+        _ place: (Item) -> PageToken
     ) -> CallResult {
         func text(_ token: PageToken) -> String {
             var token = token
@@ -221,16 +224,21 @@ extension Page {
             return token.text
         }
         var documents: [[UInt8]] = []
+        var madeUIDs: [String] = []
         var bytes = 0
         for (index, item) in items.enumerated() {
             let served = document(item)
             documents.append(served)
             bytes += served.count
+            if let uid = madeUID(item) {
+                madeUIDs.append(uid)
+                bytes += uid.utf8.count
+            }
             if bytes >= maximumPageBytes, index + 1 < items.count {
-                return .page(documents, continueToken: text(place(item)), version: version)
+                return .page(documents, continueToken: text(place(item)), version: version, madeUIDs: madeUIDs)
             }
         }
-        return .page(documents, continueToken: next.map(text), version: version)
+        return .page(documents, continueToken: next.map(text), version: version, madeUIDs: madeUIDs)
     }
 }
 
@@ -240,7 +248,13 @@ extension APIError {
         "params.continue: not a token that a List call gave; start again without it", code: -32602)
 }
 
+extension NodeRecord {
+    fileprivate var madeUID: String? { isUIDGiven ? nil : uid }
+}
+
 extension StoredPod {
+    fileprivate var madeUID: String? { isUIDGiven ? nil : uid }
+
     /// Where the list of its node's pods goes on behind it.
     var nodePlace: PageToken {
         PageToken(key: addresses.first?.description ?? "", version: version)

@@ -116,8 +116,21 @@ public struct CallResult: Sendable {
         }
     }
 
-    /// `version` is that of the list's first page.
-    public static func page(_ documents: [[UInt8]], continueToken: String?, version: UInt64) -> CallResult {
+    /// `GetNode`'s answer.
+    public static func node(_ document: [UInt8], isUIDMade: Bool) -> CallResult {
+        CallResult { writer in
+            writer.key("node")
+            writer.text(document)
+            guard isUIDMade else { return }
+            writer.key("uidMade")
+            writer.bool(true)
+        }
+    }
+
+    /// `version` is that of the list's first page; `madeUIDs` are those among the items' that Tandem made itself.
+    public static func page(
+        _ documents: [[UInt8]], continueToken: String?, version: UInt64, madeUIDs: [String] = []
+    ) -> CallResult {
         CallResult { writer in
             writer.key("items")
             writer.beginArray()
@@ -126,6 +139,9 @@ public struct CallResult: Sendable {
             writer.continuation(continueToken)
             writer.key("resourceVersion")
             writer.string(String(version))
+            guard !madeUIDs.isEmpty else { return }
+            writer.key("madeUIDs")
+            writer.strings(madeUIDs)
         }
     }
 

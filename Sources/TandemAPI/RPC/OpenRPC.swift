@@ -111,11 +111,13 @@ extension Method {
 
     private var resultSchema: JSONValue {
         func result(_ properties: JSONValue) -> JSONValue { ["type": "object", "properties": properties] }
-        func page(_ kind: String) -> JSONValue {
-            result([
+        func page(_ kind: String, madeUIDs: Bool = true) -> JSONValue {
+            var members: JSONValue = [
                 "items": ["type": "array", "items": OpenRPC.reference(kind)], "continue": ["type": "string"],
                 "resourceVersion": OpenRPC.decimal,
-            ])
+            ]
+            if madeUIDs { members["madeUIDs"] = OpenRPC.strings }
+            return result(members)
         }
         let replayed: JSONValue = ["type": "boolean"]
         switch self {
@@ -133,14 +135,14 @@ extension Method {
                 "node": OpenRPC.reference("Node"), "kept": OpenRPC.strings, "held": ["type": "boolean"],
                 "replayed": replayed,
             ])
-        case .getNode: return result(["node": OpenRPC.reference("Node")])
+        case .getNode: return result(["node": OpenRPC.reference("Node"), "uidMade": ["type": "boolean"]])
         case .allocatePodIPs:
             return result([
                 "pod": OpenRPC.reference("Pod"), "node": OpenRPC.reference("NodeAddressing"), "kept": OpenRPC.strings,
                 "held": ["type": "boolean"], "replayed": replayed,
             ])
         case .getPod: return result(["pod": OpenRPC.reference("Pod"), "others": OpenRPC.strings])
-        case .listServices: return page("Service")
+        case .listServices: return page("Service", madeUIDs: false)
         case .listNodes: return page("Node")
         case .listPods: return page("Pod")
         case .release:

@@ -2,6 +2,7 @@ public import Addressing
 public import EtcdLog
 import Foundation
 public import IPAM
+public import LineLogs
 public import Logging
 import NIOCore
 public import OpenSSLTLS
@@ -15,7 +16,7 @@ public struct ServerConfiguration: Sendable {
         case none
     }
 
-    public enum LogFormat: String, Sendable, CaseIterable { case text, json }
+    public typealias LogFormat = LineLogs.LogFormat
 
     public var cluster: ClusterConfiguration
     public var bindAddress: IPAddress

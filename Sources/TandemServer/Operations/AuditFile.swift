@@ -1,3 +1,4 @@
+import LineLogs
 import Logging
 import Measures
 import Synchronization

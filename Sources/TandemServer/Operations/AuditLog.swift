@@ -1,4 +1,5 @@
 import Addressing
+import LineLogs
 import Logging
 import TandemAPI
 import UnixSignals

@@ -1,5 +1,6 @@
 import IPAM
 import Logging
+import Measures
 import Synchronization
 
 /// Holds objects, indexes and pools to one another all the while the server runs: in small steps on a thread of its own, at

@@ -1,4 +1,5 @@
 import Glibc
+import LineLogs
 import Logging
 import OpenSSLTLS
 import Synchronization

@@ -2,6 +2,7 @@ import Addressing
 import EtcdLog
 import IPAM
 import Ledger
+import LineLogs
 import Measures
 import TandemAPI
 

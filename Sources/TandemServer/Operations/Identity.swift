@@ -1,3 +1,4 @@
+import LineLogs
 import OpenSSLTLS
 
 /// Who calls, by Kubernetes' x509 convention: the certificate's CN is the user, its Os are the groups.

@@ -1,6 +1,7 @@
 import Glibc
 import IPAM
 import Logging
+import Measures
 import Synchronization
 
 /// Holds the memory in use to `--memory-limit`: past it nothing more is kept, rather than that the kernel ends the process and each

@@ -1,4 +1,5 @@
 import Glibc
+import Measures
 import Synchronization
 
 /// What the kernel says of this process, under the names that every Prometheus client library gives it.

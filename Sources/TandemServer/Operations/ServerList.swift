@@ -1,4 +1,5 @@
 import EtcdLog
+import LineLogs
 import TandemAPI
 
 /// `GET /servers`: the servers that share the log; of one that shares none, itself.

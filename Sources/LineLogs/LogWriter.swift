@@ -1,8 +1,8 @@
 import Glibc
 
 /// Standard error, whole lines at once, written by a thread of its own: a reader that is slow holds up nobody.
-final class LogWriter: Sendable {
-    static let standardError = LogWriter()
+package final class LogWriter: Sendable {
+    package static let standardError = LogWriter()
 
     /// Lines that may wait, and what may be kept for them.
     private static let limit = 10_000
@@ -15,16 +15,16 @@ final class LogWriter: Sendable {
     }
 
     /// Queues a line with its break.
-    func line(_ line: String) { queue.submit(line) }
+    package func line(_ line: String) { queue.submit(line) }
 
     /// Lines that came while too many waited.
-    var dropped: UInt64 { queue.dropped }
+    package var dropped: UInt64 { queue.dropped }
 
     /// Returns when everything is written, or after two seconds. Blocks.
-    func flush() { queue.flush() }
+    package func flush() { queue.flush() }
 
     /// Past any buffer, at once. Blocks.
-    static func write(_ text: String) {
+    package static func write(_ text: String) {
         var text = text
         text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)

@@ -1,26 +1,28 @@
-import Measures
-
 /// The Prometheus text format, version 0.0.4.
-struct MetricsText {
-    private(set) var text = ""
+package struct MetricsText {
+    package private(set) var text = ""
 
-    enum Kind: String { case counter, gauge, histogram }
+    package init() {}
 
-    typealias Labels = [(name: String, value: String)]
+    package enum Kind: String { case counter, gauge, histogram }
+
+    package typealias Labels = [(name: String, value: String)]
 
     /// One metric with all of its samples; labels in the order given. Nothing where there are no samples.
-    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: Labels, value: String)]) {
+    package mutating func add(
+        _ name: String, _ kind: Kind, _ help: String, _ samples: [(labels: Labels, value: String)]
+    ) {
         guard !samples.isEmpty else { return }
         head(name, kind, help)
         for sample in samples { add(name, sample.labels, sample.value) }
     }
 
-    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: some CustomStringConvertible) {
+    package mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: some CustomStringConvertible) {
         add(name, kind, help, [([], value.description)])
     }
 
     /// A histogram for each set of labels, its observations divided by `unit`: 10^9 makes nanoseconds seconds.
-    mutating func add(
+    package mutating func add(
         _ name: String, _ help: String, unit: Double = 1, _ histograms: [(labels: Labels, values: Histogram.Snapshot)]
     ) {
         guard !histograms.isEmpty else { return }

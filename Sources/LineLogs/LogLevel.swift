@@ -8,7 +8,7 @@ public final class LogLevel: Sendable {
     // Relaxed: whether a line just before a change is logged does not matter.
     private let index: Atomic<Int>
 
-    init(_ level: Logger.Level) {
+    package init(_ level: Logger.Level) {
         index = Atomic(Self.index(level))
     }
 
@@ -20,26 +20,26 @@ public final class LogLevel: Sendable {
     private static func index(_ level: Logger.Level) -> Int { Logger.Level.allCases.firstIndex(of: level) ?? 0 }
 
     /// One step towards trace (-1) or critical (1), as far as there is one.
-    func step(_ direction: Int) {
+    package func step(_ direction: Int) {
         let last = Logger.Level.allCases.count - 1
         index.store(min(last, max(0, index.load(ordering: .relaxed) + direction)), ordering: .relaxed)
     }
 }
 
 /// SIGUSR1 says more, SIGUSR2 less, a level each time.
-struct LogLevelSignals: Service {
+package struct LogLevelSignals: Service {
     private let level: LogLevel
     private let logger: Logger
     private let signals: UnixSignalsSequence
 
     /// Traps them at once, before the server can say that it is ready: a signal's own effect is to end the process.
-    init(_ level: LogLevel, _ logger: Logger) async {
+    package init(_ level: LogLevel, _ logger: Logger) async {
         self.level = level
         self.logger = logger
         signals = await UnixSignalsSequence(trapping: .sigusr1, .sigusr2)
     }
 
-    func run() async throws {
+    package func run() async throws {
         for await signal in signals.cancelOnGracefulShutdown() {
             level.step(signal == .sigusr1 ? -1 : 1)
             // Told at any level: who asked must see that it was heard.

@@ -1,12 +1,12 @@
 import Glibc
 
 /// The time of day for people to read.
-enum Timestamp {
+package enum Timestamp {
     /// Whole seconds since 1970.
-    static var seconds: Int64 { Int64(time(nil)) }
+    package static var seconds: Int64 { Int64(time(nil)) }
 
     /// RFC 3339 in UTC, to the millisecond.
-    static func now() -> String {
+    package static func now() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         var parts = tm()

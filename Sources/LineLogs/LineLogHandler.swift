@@ -1,34 +1,37 @@
-import Logging
+package import Logging
 import TandemAPI
+
+/// How a line is written.
+public enum LogFormat: String, Sendable, CaseIterable { case text, json }
 
 /// One line an event: the time, the level, the message, then the metadata in the order of their names. As text
 /// `2026-11-24T08:46:47.123Z notice ready address=127.0.0.1:8443`, or as a JSON object.
-struct LineLogHandler: LogHandler {
-    let format: ServerConfiguration.LogFormat
-    var metadata: Logger.Metadata = [:]
+package struct LineLogHandler: LogHandler {
+    package let format: LogFormat
+    package var metadata: Logger.Metadata = [:]
 
-    var logLevel: Logger.Level {
+    package var logLevel: Logger.Level {
         get { Logs.level.current }
         set { Logs.level.current = newValue }
     }
 
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
     /// The most that a line is long, its break included, and one value in it as it is written, in bytes. What is cut ends in
     /// …; members that have no room at all are counted by a last one, `more`.
-    static let maximumLineBytes = 4096
-    static let maximumValueBytes = 512
+    package static let maximumLineBytes = 4096
+    package static let maximumValueBytes = 512
 
-    func log(event: LogEvent) {
+    package func log(event: LogEvent) {
         LogWriter.standardError.line(
             line(event.level, event.message, metadata.merging(event.metadata ?? [:]) { $1 }))
     }
 
     /// A line with its break.
-    func line(_ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
+    package func line(_ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
         let message = message.description.cut(toBytes: Self.maximumValueBytes)
         var line =
             switch format {

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Thread-safe; `submit` never blocks. What comes past a limit, in count or in bytes, is dropped and counted.
 // Proof of Sendable: everything that changes is read and written under the condition's lock alone.
-final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
+package final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     private let limit: Int
     private let maximumBytes: Int
     private let bytes: @Sendable (Item) -> Int
@@ -19,7 +19,7 @@ final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
 
     /// `limit` counts the items that wait; `maximumBytes` holds for them and those that `body` has, by what `bytes` says of
     /// each: the memory that it keeps, O(1). `body` gets what has gathered, on the queue's thread, which ends with the process.
-    init(
+    package init(
         _ name: String, limit: Int, maximumBytes: Int, bytes: @escaping @Sendable (Item) -> Int,
         _ body: @escaping @Sendable ([Item]) -> Void
     ) {
@@ -34,7 +34,7 @@ final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
 
     /// False, and nothing is done, where too many wait already. One alone is taken however large it is.
     @discardableResult
-    func submit(_ item: Item) -> Bool {
+    package func submit(_ item: Item) -> Bool {
         let size = bytes(item)
         return condition.withLock {
             guard waiting.count < limit, heldBytes == 0 || heldBytes + size <= maximumBytes else {
@@ -49,11 +49,11 @@ final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     }
 
     /// Items dropped since the start.
-    var dropped: UInt64 { condition.withLock { droppedCount } }
+    package var dropped: UInt64 { condition.withLock { droppedCount } }
 
     /// Returns when everything submitted before is done, or after two seconds: a reader that never reads keeps no process
     /// from ending. Blocks.
-    func flush() {
+    package func flush() {
         let deadline = Date(timeIntervalSinceNow: 2)
         condition.withLock {
             while isBusy || !waiting.isEmpty, condition.wait(until: deadline) {}

@@ -1,0 +1,34 @@
+import NIOCore
+
+/// The bytes of an answer as they come. What is not taken stays with the server but for `maximumChunks` reads of the socket.
+typealias ResponseBody = NIOThrowingAsyncSequenceProducer<
+    ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ResponseBodyDelegate
+>
+
+/// Carries what the reader of an answer wishes to its connection.
+final class ResponseBodyDelegate: NIOAsyncSequenceProducerDelegate {
+    private let connection: NIOLoopBound<KubeConnection>
+    private let loop: any EventLoop
+    private let number: Int
+
+    /// `number` is that of the request on its connection: wishes come late.
+    init(_ connection: KubeConnection, number: Int, _ loop: any EventLoop) {
+        self.connection = NIOLoopBound(connection, eventLoop: loop)
+        self.loop = loop
+        self.number = number
+    }
+
+    func produceMore() {
+        loop.execute { self.connection.value.resume(self.number) }
+    }
+
+    func didTerminate() {
+        loop.execute { self.connection.value.abandon(self.number) }
+    }
+}
+
+struct HTTPResponse: Sendable {
+    let status: Int
+    let retryAfter: String?
+    let body: ResponseBody
+}

@@ -1,0 +1,37 @@
+import ClientOptions
+import ClusterController
+import KubeAPI
+import OpenSSLTLS
+import TandemAPI
+import TandemClient
+
+/// How the program ends where it did not do what it was asked to.
+struct Failure: Error {
+    static let refused: Int32 = 1
+    static let wrongUsage: Int32 = 2
+    static let notReached: Int32 = 3
+
+    var status: Int32
+    var text: String
+
+    init(status: Int32, _ text: String) {
+        self.status = status
+        self.text = text.visible
+    }
+
+    /// nil for what the argument parser throws, which it puts into words itself.
+    init?(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as UsageError: self.init(status: Self.wrongUsage, error.description)
+        case let error as TLSError: self.init(status: Self.wrongUsage, error.message)
+        case let error as APIError: self.init(status: Self.refused, "Tandem refuses it: \(error.message)")
+        case let error as ClientError: self.init(status: Self.notReached, error.message)
+        case let error as DryRunFault: self.init(status: Self.notReached, error.description)
+        case let error as KubeError:
+            let isAway = [.notReached, .connectionLost, .timedOut, .unavailable].contains(error.code)
+            self.init(status: isAway ? Self.notReached : Self.refused, "Kubernetes: \(error)")
+        default: return nil
+        }
+    }
+}
