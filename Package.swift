@@ -85,7 +85,7 @@ let package = Package(
         library("YAMLDocuments", ["TandemAPI", yams]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
-        library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
+        library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", "YAMLDocuments", nio, arguments]),
         executable(
             "tandemctl",
             [

@@ -38,7 +38,7 @@ TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenS
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
-ClientOptions TandemAPI TandemClient OpenSSLTLS ArgumentParser Glibc
+ClientOptions TandemAPI TandemClient OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 YAMLDocuments TandemAPI CYaml Foundation
 tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 tandemd       TandemServer TandemAPI IPAM YAMLDocuments ArgumentParser Foundation Glibc

@@ -78,6 +78,25 @@ struct DocumentationTests {
         #expect(operated.errors.contains("refused error=\"service \\\"no-such-service\\\" not found\""))
     }
 
+    @Test("each command of the page on the command line does what the page says")
+    func commandLineRuns() throws {
+        let page = try Project.text("\(Self.folder)/CommandLine.md")
+        let result = try run(
+            """
+            certs/generate.sh >/dev/null
+            tandemd --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 --cluster-cidr=10.244.0.0/16,fd00:10:244::/56 \
+                --load-balancer-ip-range=192.0.2.0/24,2001:db8::/112 --tls-cert-file=certs/dev/server.crt \
+                --tls-private-key-file=certs/dev/server.key --client-ca-file=certs/dev/ca.crt --data-dir=.tandem &
+            until tandemctl health --server 127.0.0.1:8443 --ca-file certs/dev/ca.crt >/dev/null; do sleep 0.1; done
+            \(shellBlocks(page).joined(separator: "\n"))
+            """)
+        #expect(result.status == 0, "\(result.output)\n\(result.errors)")
+        #expect(result.output.contains("[tandem:viewer]"))
+        #expect(result.output.contains("my-service-headless\tNone\n"))
+        #expect(result.output.contains("Addresses Left:"))
+        #expect(result.output.contains("pod \"myapp-1\" deleted: 10.244.0.2"))
+    }
+
     @Test("each command of the page on clusters that exist does what the page says")
     func existingClusterRuns() throws {
         let page = try Project.text("\(Self.folder)/ExistingCluster.md")

@@ -192,7 +192,7 @@ struct CommandTests {
         expect(ctl("apply -f /nowhere.yaml"), 2, "/nowhere.yaml can't be read")
         expect(ctl("apply -f -", input: "kind: Deployment\nmetadata: {name: x}\n"), 2, "kind Deployment")
         expect(ctl("apply -f -", input: "kind: [\n"), 2, "neither YAML nor JSON")
-        expect(ctl("lookup nonsense"), 1, "params.ip: expected an IP address")
+        expect(ctl("lookup nonsense"), 2, "nonsense is no IPv4 or IPv6 address")
         expect(Ctl(port: 1).run(["get", "svc"]), 3, "Connection refused")
         expect(
             Ctl(port: server.port, role: "viewer")("apply -f -", input: "kind: Service\nmetadata: {name: x}"), 1,
