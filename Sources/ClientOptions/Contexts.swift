@@ -23,7 +23,8 @@ public struct Context: Sendable, Hashable {
         ]
 }
 
-/// The contexts of a user: the YAML file that `TANDEM_CONFIG` names, else `~/.tandem/config`.
+/// The contexts of a user: the YAML file that `TANDEM_CONFIG` names, else `~/.tandem/config`; where neither is there, those that a package
+/// of the server left in `/etc/tandem/contexts.yaml`. Changes go to the user's own.
 public struct Contexts: Sendable {
     public let path: String
     public var current: String?
@@ -38,9 +39,16 @@ public struct Contexts: Sendable {
 
     /// Throws `UsageError`; a file that is not there has no contexts. Blocks.
     public static func read() throws -> Contexts {
-        let home = ProcessEnvironment["HOME"] ?? "."
-        return try Contexts(path: ProcessEnvironment["TANDEM_CONFIG"] ?? "\(home)/.tandem/config")
+        if let path = ProcessEnvironment["TANDEM_CONFIG"] { return try Contexts(path: path) }
+        var own = try Contexts(path: "\(ProcessEnvironment["HOME"] ?? ".")/.tandem/config")
+        if access(own.path, F_OK) != 0, access(packaged, R_OK) == 0 {
+            let contexts = try Contexts(path: packaged)
+            (own.current, own.all) = (contexts.current, contexts.all)
+        }
+        return own
     }
+
+    private static let packaged = "/etc/tandem/contexts.yaml"
 
     init(path: String) throws {
         self.path = path

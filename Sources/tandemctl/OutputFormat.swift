@@ -11,7 +11,7 @@ enum OutputFormat: Sendable {
     case jsonPath(JSONPath)
     case customColumns([Column])
 
-    static let help = "table, wide, name, yaml, json, jsonpath=TEMPLATE or custom-columns=TITLE:PATH,…"
+    static let help = "table, wide, name, yaml, json, jsonpath=TEMPLATE or custom-columns=TITLE:PATH,..."
     static let words = ["table", "wide", "name", "yaml", "json", "jsonpath=", "custom-columns="]
 
     struct Fault: Error, CustomStringConvertible {

@@ -1,11 +1,10 @@
 import ArgumentParser
 import Foundation
+import TandemAPI
 
 /// `tandemctl`: what people call the server with. It feels like `kubectl`.
 @main
 struct Tandemctl: AsyncParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "tandemctl",
         abstract: "Asks a Tandem server for addresses, and shows who has which.",
@@ -17,6 +16,7 @@ struct Tandemctl: AsyncParsableCommand {
 
             Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
             """,
+        version: "tandemctl \(BuildInfo.text)",
         subcommands: [
             Get.self, Describe.self, Apply.self, Diff.self, Edit.self, Delete.self, Wait.self, Import.self, Lookup.self,
             Check.self, Masquerade.self, Flags.self, BackupCommand.self, Health.self, Auth.self, ConfigCommand.self,

@@ -43,7 +43,7 @@ struct CommandTests {
         #expect(ctl("delete svc web -n shop").output.contains("deleted: \(ip), fd00:10:96::"))
         #expect(ctl("delete svc web -n shop --ignore-not-found").status == 0)
         #expect(ctl("check").output.hasPrefix("ok: 0 addresses"))
-        #expect(ctl("version").output == "tandemctl \(OpenRPC.version)\ntandemd   \(OpenRPC.version)\n")
+        #expect(ctl("version").output == "tandemctl \(BuildInfo.text)\ntandemd   \(OpenRPC.version)\n")
     }
 
     @Test(
