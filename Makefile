@@ -1,4 +1,9 @@
-.PHONY: run run-etcd build cni test etcd-test cluster-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+# The commit that a build is told to be of.
+export TANDEM_COMMIT ?= $(shell docker/commit.sh)
+PROGRAMS = tandemd tandemctl tandem-controller tandem-load tandem-cni
+PREFIX ?= /usr/local
+
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -12,6 +17,24 @@ run-etcd: ## The same with three members of etcd and three servers over them, of
 build: ## Build everything, optimised
 	@docker/deps.sh
 	swift build -c release
+
+static: ## Build the programs without a need for Swift's libraries, stripped: .build-static/bin
+	@docker/deps.sh
+	for program in $(PROGRAMS); do \
+		swift build -c release --static-swift-stdlib --scratch-path .build-static --product $$program || exit 1; \
+		install -D -s .build-static/release/$$program .build-static/bin/$$program || exit 1; \
+	done
+	Tests/links.sh .build-static/release/tandem-cni --static
+	docker/man.py .build-static/release .build-static/man .build-static/completions
+
+install: ## Install what `make static` built: DESTDIR= PREFIX=/usr/local
+	docker/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+deb: static ## Make packages for Debian of it, into .build/deb: tandem-server, tandem-client, tandem-node
+	docker/deb/deb.sh
+
+deb-test: ## Install the packages into a clean root, and use them there (root; debootstrap where it can be had)
+	Tests/Packages/packages.sh
 
 cni: ## Build tandem-cni for /opt/cni/bin, statically linked: .build-static/release/tandem-cni
 	@docker/deps.sh

@@ -37,6 +37,9 @@ let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swif
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
+/// What `--version` says beside the version; `make` gives it. Not asked of git here: a manifest is read once and kept.
+let commit = Context.environment["TANDEM_COMMIT"] ?? ""
+
 let package = Package(
     name: "tandem",
     products: [
@@ -65,7 +68,8 @@ let package = Package(
         library("Addressing"),
         library("Measures"),
         library("Allocation", ["Addressing"]),
-        library("TandemAPI", ["Addressing"]),
+        .target(name: "CBuildInfo", cSettings: [.define("TANDEM_COMMIT", to: "\"\(commit)\"")]),
+        library("TandemAPI", ["Addressing", "CBuildInfo"]),
         library("LineLogs", ["TandemAPI", logging, lifecycle, signals]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
@@ -93,7 +97,7 @@ let package = Package(
         library("KubeAPI", ["TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
-        library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", arguments]),
+        library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", "YAMLDocuments", nio, arguments]),
         executable(
             "tandemctl",
             [

@@ -51,10 +51,11 @@ def commands(command, prefix):
 
 def page(program, command):
     version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
+    number = [word for word in version if word[:1].isdigit()]
     name = command["commandName"]
     paragraphs = escaped(command.get("discussion") or "").replace("\n\n", "\n.PP\n")
     return (
-        '.TH %s 1 "" "Tandem %s" "Tandem"\n' % (name.upper(), version[-1] if version else "")
+        '.TH %s 1 "" "Tandem %s" "Tandem"\n' % (name.upper(), number[0] if number else "")
         + ".SH NAME\n%s \\- %s\n" % (escaped(name), escaped((command.get("abstract") or "").rstrip(".")))
         + ".SH SYNOPSIS\n.B %s\n%s[options]\n" % (escaped(name), "<command> " if commands(command, name) else "")
         + ".SH DESCRIPTION\n%s\n.SH OPTIONS\n%s" % (paragraphs, options(command))

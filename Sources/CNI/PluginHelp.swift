@@ -2,7 +2,7 @@ import TandemAPI
 
 /// What `tandem-cni --help` says.
 public enum PluginHelp {
-    public static let version = OpenRPC.version
+    public static let version = BuildInfo.text
 
     public static let text = """
         tandem-cni: a CNI IPAM plugin whose addresses come from a Tandem server, or from several of one range.

@@ -1,10 +1,13 @@
 public import ArgumentParser
-import Glibc
+import Foundation
+import NIOCore
 import OpenSSLTLS
 import TandemAPI
 public import TandemClient
 
 /// The options that say where the servers are, and with which certificate they are asked; every command has them.
+///
+/// A setting is the flag's; else that of the context that `--context` names; else the environment's; else the current context's.
 public struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -13,42 +16,113 @@ public struct ConnectionOptions: ParsableArguments {
     public var server: String?
 
     @Option(
-        help: ArgumentHelp("The CA of the server's certificate, PEM. (default: $TANDEM_CA_FILE)", valueName: "file"))
+        help: ArgumentHelp("The CA of the server's certificate, PEM. (default: $TANDEM_CA_FILE)", valueName: "file"),
+        completion: .pem)
     public var caFile: String?
 
-    @Option(help: ArgumentHelp("Your certificate, PEM. (default: $TANDEM_CERT_FILE)", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Your certificate, PEM. (default: $TANDEM_CERT_FILE)", valueName: "file"), completion: .pem)
     public var certFile: String?
 
-    @Option(help: ArgumentHelp("The key of your certificate, PEM. (default: $TANDEM_KEY_FILE)", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The key of your certificate, PEM. (default: $TANDEM_KEY_FILE)", valueName: "file"),
+        completion: .pem)
     public var keyFile: String?
+
+    @Option(
+        name: .customLong("context"),
+        help: ArgumentHelp(
+            "The context of $TANDEM_CONFIG, or ~/.tandem/config, to use instead of the current one.", valueName: "name"),
+        completion: .custom { _, _, _ in (try? Contexts.read().all.map(\.name)) ?? [] })
+    public var contextName: String?
+
+    @Option(
+        name: .customLong("request-timeout"),
+        help: ArgumentHelp(
+            "How long the answer to a call is waited for, such as 30s or 2m; 0 for any time. (default: 1m)",
+            valueName: "time"),
+        transform: { text in
+            guard let time = TimeAmount(durationText: text) else { throw UsageError("write, for example, 30s or 2m") }
+            return time == .zero ? .hours(8_760) : time
+        })
+    var requestTimeout: TimeAmount?
+
+    @Option(
+        name: [.customShort("v", allowingJoined: true), .customLong("v")],
+        help: ArgumentHelp(
+            "From 6 on, each message that is sent or comes is shown, of long ones the beginning; from 8 on, all of it. (default: 0)",
+            valueName: "level"))
+    var verbosity: Int?
 
     public init() {}
 
-    /// Throws `UsageError`.
+    /// The context that is in force, if any. Throws `UsageError`. Blocks.
+    public func context() throws -> Context? {
+        let contexts = try Contexts.read()
+        guard let contextName else { return contexts.chosen }
+        guard let context = contexts[contextName] else {
+            let names = contexts.all.map(\.name)
+            let near = contextName.nearest(of: names).map { "; did you mean \($0)?" } ?? ""
+            throw UsageError("--context: \(contexts.path) has no context \(contextName)\(near)")
+        }
+        return context
+    }
+
+    /// Throws `UsageError`. Blocks.
     public func configuration() throws -> ClientConfiguration {
-        let servers = try servers()
-        guard let caFile = caFile ?? Self.environment("TANDEM_CA_FILE") else {
+        let settings = Settings(environment: contextName == nil, context: try context())
+        var configuration = ClientConfiguration(
+            servers: try servers(settings["TANDEM_SERVER", \.server]), caFile: try authority(settings),
+            identity: try identity(settings))
+        if let requestTimeout { configuration.callTimeout = requestTimeout }
+        if let verbosity, verbosity >= 6 { configuration.trace = Self.trace(isWhole: verbosity >= 8) }
+        return configuration
+    }
+
+    /// Where a setting comes from that no flag gives.
+    private struct Settings {
+        var environment: Bool
+        var context: Context?
+
+        subscript(variable: String, member: KeyPath<Context, String?>) -> String? {
+            (environment ? ProcessEnvironment[variable] : nil) ?? context?[keyPath: member]
+        }
+    }
+
+    private func authority(_ settings: Settings) throws -> String {
+        guard let file = caFile ?? settings["TANDEM_CA_FILE", \.caFile] else {
             throw UsageError(
                 "--ca-file or TANDEM_CA_FILE must name the CA that signed the server's certificate, such as certs/dev/ca.crt"
             )
         }
-        let certificate = certFile ?? Self.environment("TANDEM_CERT_FILE")
-        let key = keyFile ?? Self.environment("TANDEM_KEY_FILE")
-        switch (certificate, key) {
-        case (let certificate?, let key?):
-            let identity = TLSIdentity(certificateChainFile: certificate, privateKeyFile: key)
-            return ClientConfiguration(servers: servers, caFile: caFile, identity: identity)
-        case (nil, nil): return ClientConfiguration(servers: servers, caFile: caFile)
+        return file
+    }
+
+    private func identity(_ settings: Settings) throws -> TLSIdentity? {
+        switch (certFile ?? settings["TANDEM_CERT_FILE", \.certFile], keyFile ?? settings["TANDEM_KEY_FILE", \.keyFile])
+        {
+        case (let certificate?, let key?): TLSIdentity(certificateChainFile: certificate, privateKeyFile: key)
+        case (nil, nil): nil
         case (nil, _?): throw UsageError("--cert-file or TANDEM_CERT_FILE must name the certificate of --key-file")
         case (_?, nil): throw UsageError("--key-file or TANDEM_KEY_FILE must name the key of --cert-file")
         }
     }
 
-    private func servers() throws -> [ServerAddress] {
+    private func servers(_ setting: String?) throws -> [ServerAddress] {
         do throws(ServerAddress.ListFault) {
-            return try ServerAddress.list(server ?? Self.environment("TANDEM_SERVER") ?? "127.0.0.1:8443")
+            return try ServerAddress.list(server ?? setting ?? "127.0.0.1:8443")
         } catch {
             throw UsageError("\(server == nil ? "TANDEM_SERVER" : "--server"): \(error)")
+        }
+    }
+
+    /// Of a message that is not shown whole, its first kilobyte.
+    private static func trace(isWhole: Bool) -> @Sendable (String) -> Void {
+        let start = ContinuousClock.now
+        return { line in
+            let milliseconds = (ContinuousClock.now - start) / .milliseconds(1)
+            let shown = isWhole || line.utf8.count <= 1_024 ? line : line.cut(toBytes: 1_024)
+            FileHandle.standardError.write(Data("\(Int(milliseconds)) ms \(shown.visible)\n".utf8))
         }
     }
 
@@ -64,11 +138,6 @@ public struct ConnectionOptions: ParsableArguments {
             throw error
         }
     }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
-        return value
-    }
 }
 
 /// What is wrong with a command line, and what would be right.
@@ -78,4 +147,8 @@ public struct UsageError: Error, CustomStringConvertible {
     public init(_ description: String) {
         self.description = description
     }
+}
+
+extension CompletionKind {
+    fileprivate static let pem = CompletionKind.file(extensions: ["pem", "crt", "key"])
 }

@@ -22,6 +22,17 @@ public struct PeerCertificate: Sendable, Hashable {
         self.validity = validity
     }
 
+    /// The first certificate in a file of PEM, which nobody has verified; nil where there is none. Blocks.
+    public init?(inFile file: String) {
+        OpenSSLErrorQueue.clear()
+        defer { OpenSSLErrorQueue.clear() }
+        guard let bio = BIO_new_file(file, "r") else { return nil }
+        defer { BIO_free(bio) }
+        guard let certificate = PEM_read_bio_X509(bio, nil, nil, nil) else { return nil }
+        defer { X509_free(certificate) }
+        self.init(certificate)
+    }
+
     /// The certificate stays the caller's.
     init(_ certificate: OpaquePointer) {
         let subject = X509_get_subject_name(certificate)

@@ -7,19 +7,22 @@ extension String {
         return near.flatMap { $0.distance <= Swift.min(4, count / 2) ? $0.name : nil }
     }
 
-    /// Edits (insert, delete, replace) that turn one name into the other: Levenshtein's distance. O(m·n).
+    /// Edits (insert, delete, replace, exchange two neighbours) that turn one name into the other: Damerau's and Levenshtein's distance.
+    /// O(m·n).
     private func distance(to other: String) -> Int {
-        let other = Array(other)
-        var row = Array(0...other.count)
-        for (i, character) in enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
+        let (own, other) = (Array(self), Array(other))
+        var (before, last) = ([Int](), Array(0...other.count))
+        for i in own.indices {
+            var row = [i + 1]
             for j in other.indices {
-                let replaced = diagonal + (character == other[j] ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = Swift.min(replaced, row[j] + 1, row[j + 1] + 1)
+                var edits = Swift.min(last[j] + (own[i] == other[j] ? 0 : 1), row[j] + 1, last[j + 1] + 1)
+                if i > 0, j > 0, own[i] == other[j - 1], own[i - 1] == other[j] {
+                    edits = Swift.min(edits, before[j - 1] + 1)
+                }
+                row.append(edits)
             }
+            (before, last) = (last, row)
         }
-        return row[other.count]
+        return last[other.count]
     }
 }

@@ -13,6 +13,7 @@ final class AnswerHandler: ChannelInboundHandler {
 
     /// Kept once the handshake is done; broken when the connection fails before.
     let ready: EventLoopPromise<Void>
+    private let trace: ((_ direction: Character, ByteBuffer) -> Void)?
     private var context: ChannelHandlerContext?
     private var lines = LineBuffer(maximumBytes: AnswerHandler.maximumAnswerBytes)
     private var waiting: [Int: (answer: EventLoopPromise<JSONValue>, deadline: Scheduled<Void>)] = [:]
@@ -21,8 +22,10 @@ final class AnswerHandler: ChannelInboundHandler {
     private var end: ClientError?
     private var isRetired = false
 
-    init(ready: EventLoopPromise<Void>) {
+    /// `trace` is told of each line: with `>` of one that is sent, with `<` of one that came.
+    init(ready: EventLoopPromise<Void>, trace: ((_ direction: Character, ByteBuffer) -> Void)? = nil) {
         self.ready = ready
+        self.trace = trace
     }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
@@ -54,6 +57,7 @@ final class AnswerHandler: ChannelInboundHandler {
             ]
         }
         var line = ByteBuffer(bytes: (requests.count == 1 ? requests[0] : .array(requests)).text.bytes)
+        trace?(">", line)
         line.writeInteger(UInt8(ascii: "\n"))
         context.writeAndFlush(Self.wrapOutboundOut(line), promise: nil)
         return answers.map(\.futureResult)
@@ -77,7 +81,9 @@ final class AnswerHandler: ChannelInboundHandler {
         while true {
             switch lines.next() {
             case .none: return
-            case .line(let line): read(line, context)
+            case .line(let line):
+                trace?("<", line)
+                read(line, context)
             case .tooLong: return fail(context, .malformedAnswer("it is longer than \(Self.maximumAnswerBytes) bytes"))
             }
         }

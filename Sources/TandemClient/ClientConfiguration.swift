@@ -1,4 +1,4 @@
-import NIOCore
+public import NIOCore
 public import OpenSSLTLS
 public import TandemAPI
 
@@ -10,6 +10,11 @@ public struct ClientConfiguration: Sendable {
     public var caFile: String
     /// The client's certificate; nil for calls that need none.
     public var identity: TLSIdentity?
+    /// The longest that an answer to a call is waited for, and, of 10 s at most, a connection.
+    public var callTimeout = TimeAmount.seconds(60)
+    /// Told of each line that is sent or comes, as `> 127.0.0.1:8443 {…}`; of `GET`s their first line and status. On an event loop:
+    /// it must not block for long.
+    public var trace: (@Sendable (String) -> Void)?
 
     public init(servers: [ServerAddress], caFile: String, identity: TLSIdentity? = nil) {
         self.servers = servers

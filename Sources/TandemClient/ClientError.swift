@@ -54,7 +54,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     /// What TLS refused says by itself what it is.
     static func connectionLost(by error: any Error) -> ClientError {
         guard let refusal = error as? TLSError, refusal.isRefusal else {
-            return .connectionLost("\(error)", cause: error)
+            return .connectionLost(text(error), cause: error)
         }
         return ClientError(code: .connectionLost, message: refusal.message, cause: refusal)
     }
@@ -70,6 +70,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         switch error {
         case let error as NIOConnectionError: error.connectionErrors.first.map { text($0.error) } ?? "no such host"
         case let error as IOError: String(cString: strerror(error.errnoCode))
+        case ChannelError.connectTimeout(let time): "no answer within \(time.nanoseconds / 1_000_000) ms"
         default: "\(error)"
         }
     }

@@ -44,13 +44,16 @@ enum HTTPConnection {
         let deadline = parts.channel.eventLoop.scheduleTask(in: timeout) { parts.channel.close(promise: nil) }
         defer { deadline.cancel() }
         do {
+            configuration.trace?("> \(server) GET \(path)")
             return try await parts.executeThenClose { inbound, outbound in
                 try await outbound.write(.head(request(server, path)))
                 try await outbound.write(.end(nil))
                 var (status, text) = (HTTPResponseStatus.ok, "")
                 for try await part in inbound {
                     switch part {
-                    case .head(let head): status = head.status
+                    case .head(let head):
+                        status = head.status
+                        configuration.trace?("< \(server) \(status)")
                     case .body(let bytes): text += String(buffer: bytes)
                     case .end: return (status, text)
                     }

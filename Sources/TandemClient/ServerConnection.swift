@@ -18,7 +18,7 @@ final class ServerConnection: CallConnection {
     /// Connects and shakes hands, with `timeout` for each.
     static func open(
         _ peer: PeerAddress, _ tls: TLSContext, on loop: any EventLoop, timeout: TimeAmount,
-        _ done: @escaping (Result<any CallConnection, any Error>) -> Void
+        trace: (@Sendable (String) -> Void)?, _ done: @escaping (Result<any CallConnection, any Error>) -> Void
     ) {
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(timeout)
@@ -27,7 +27,10 @@ final class ServerConnection: CallConnection {
                 channel.eventLoop.makeCompletedFuture {
                     let ready = channel.eventLoop.makePromise(of: Void.self)
                     try channel.pipeline.syncOperations.addHandlers([
-                        TLSHandler(context: tls, handshakeTimeout: timeout), AnswerHandler(ready: ready),
+                        TLSHandler(context: tls, handshakeTimeout: timeout),
+                        AnswerHandler(
+                            ready: ready,
+                            trace: trace.map { trace in { trace("\($0) \(peer) \(String(buffer: $1))") } }),
                     ])
                 }
             }

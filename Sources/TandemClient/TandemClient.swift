@@ -13,13 +13,15 @@ public import TandemAPI
 public final class TandemClient: Sendable {
     private let loop: any EventLoop
     private let failover: NIOLoopBound<Failover>
+    private let callTimeout: TimeAmount
 
-    /// Connects to the first server that shakes hands; takes at most twice `timeout`. Without a group, that of the process.
+    /// Connects to the first server that shakes hands; takes at most twice `timeout`, by default 10 s or what a call may take. Without a group, that of the process.
     /// Throws `ClientError`, or `TLSError` where one of the files can't be used.
     public static func connect(
-        _ configuration: ClientConfiguration, on group: (any EventLoopGroup)? = nil, timeout: TimeAmount = .seconds(10)
+        _ configuration: ClientConfiguration, on group: (any EventLoopGroup)? = nil, timeout: TimeAmount? = nil
     ) async throws -> TandemClient {
         precondition(!configuration.servers.isEmpty, "a client needs a server")
+        let timeout = timeout ?? min(.seconds(10), configuration.callTimeout)
         var contexts: [String: TLSContext] = [:]
         for server in configuration.servers where contexts[server.host] == nil {
             contexts[server.host] = try configuration.tlsContext(for: server, "jsonrpc")
@@ -29,16 +31,18 @@ public final class TandemClient: Sendable {
             let wire = Failover.Wire(
                 lookUp: { server, done in lookUp(server, on: loop, timeout: timeout, done) },
                 open: { peer, done in
-                    ServerConnection.open(peer, contexts[peer.host]!, on: loop, timeout: timeout, done)
+                    ServerConnection.open(
+                        peer, contexts[peer.host]!, on: loop, timeout: timeout, trace: configuration.trace, done)
                 })
             let failover = Failover(configuration.servers, on: loop, wire)
-            return TandemClient(loop, NIOLoopBound(failover, eventLoop: loop))
+            return TandemClient(loop, NIOLoopBound(failover, eventLoop: loop), configuration.callTimeout)
         }.get()
         try await loop.flatSubmit { client.failover.value.connect() }.get()
         return client
     }
 
-    private init(_ loop: any EventLoop, _ failover: NIOLoopBound<Failover>) {
+    private init(_ loop: any EventLoop, _ failover: NIOLoopBound<Failover>, _ callTimeout: TimeAmount) {
+        self.callTimeout = callTimeout
         self.loop = loop
         self.failover = failover
     }
@@ -69,19 +73,21 @@ public final class TandemClient: Sendable {
     /// Sends one call and waits for its answer: the value of `result`.
     ///
     /// Throws `APIError` where the server refuses it, else `ClientError`; of several servers, with what each said last.
-    /// `timeout` is the client's own: the server does not know of it, unless `params` has a `timeoutMs`.
+    /// `timeout`, by default the configuration's, is the client's own: the server does not know of it, unless `params` has a `timeoutMs`.
     public func call(
-        _ method: Method, _ params: JSONValue = [:], timeout: TimeAmount = .seconds(60)
+        _ method: Method, _ params: JSONValue = [:], timeout: TimeAmount? = nil
     ) async throws -> JSONValue {
-        try await loop.flatSubmit { self.failover.value.call(method, params, timeout: timeout) }.get()
+        let timeout = timeout ?? callTimeout
+        return try await loop.flatSubmit { self.failover.value.call(method, params, timeout: timeout) }.get()
     }
 
     /// The same of several calls as one JSON-RPC batch, in their order: of at most 1,000 calls and 1 MiB, which the server refuses past
     /// that. It runs them side by side; each succeeds or fails alone.
     public func batch(
-        _ calls: [(method: Method, params: JSONValue)], timeout: TimeAmount = .seconds(60)
+        _ calls: [(method: Method, params: JSONValue)], timeout: TimeAmount? = nil
     ) async throws -> [Result<JSONValue, any Error>] {
         guard !calls.isEmpty else { return [] }
+        let timeout = timeout ?? callTimeout
         return try await loop.flatSubmit {
             EventLoopFuture.whenAllComplete(self.failover.value.batch(calls, timeout: timeout), on: self.loop)
         }.get()
@@ -89,7 +95,7 @@ public final class TandemClient: Sendable {
 
     /// A call of `Watch`, whose notifications go to the feed.
     func begin(_ params: JSONValue, _ feed: WatchFeed) async throws -> JSONValue {
-        try await loop.flatSubmit { self.failover.value.watch(params, feed, timeout: .seconds(60)) }.get()
+        try await loop.flatSubmit { self.failover.value.watch(params, feed, timeout: self.callTimeout) }.get()
     }
 
     /// nil where nothing more comes of it, or nothing came for so long.

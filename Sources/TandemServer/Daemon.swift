@@ -29,9 +29,10 @@ public enum Daemon {
     }
 
     /// Checks what can be checked without serving: every setting, and the files that they name. Blocks.
-    public static func check(_ settings: Settings) throws {
+    public static func check(_ settings: Settings) throws -> ServerConfiguration {
         let configuration = try ServerConfiguration(settings)
         _ = try Startup.tlsContext(configuration)
         if case .etcd(let settings) = configuration.storage { try Startup.checkFiles(settings) }
+        return configuration
     }
 }

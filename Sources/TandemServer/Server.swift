@@ -24,6 +24,7 @@ public final class Server: Service {
     private let certificates: CertificateReload
     private let audit: BackgroundAudit
     private let memory: MemoryWatch
+    private let recovery: Recovery
     private let logger: Logger
 
     /// The port that is listened on; the one that was picked where the configuration says 0.
@@ -38,7 +39,11 @@ public final class Server: Service {
         let connections = try Startup.connections(configuration, lines, logger)
         let certificates = try Startup.certificates(configuration, logger)
         let memory = MemoryWatch(limit: configuration.memoryLimit ?? MemoryWatch.defaultLimit(), logger)
-        let (engine, sharedLog) = try Startup.engine(configuration, memory, logger)
+        let ((engine, sharedLog), recovery) = try Recovery.measure {
+            try Startup.engine(configuration, memory, logger)
+        } _: {
+            $0.0.objectCounts
+        }
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
         let health = Health {
@@ -74,8 +79,7 @@ public final class Server: Service {
             let listener = try await Startup.bind(configuration, group, setup, connections, lines, logger)
             return Server(
                 configuration, engine, service, hubs, group, listener, connections, health, records, certificates,
-                audit,
-                memory, logger)
+                audit, memory, recovery, logger)
         } catch {
             engine.stop()
             try? await group.shutdownGracefully()
@@ -105,7 +109,7 @@ public final class Server: Service {
         _ configuration: ServerConfiguration, _ engine: Engine, _ service: RPCService, _ hubs: WatchHubs,
         _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ connections: Connections, _ health: Health,
         _ records: CallRecords, _ certificates: CertificateReload, _ audit: BackgroundAudit, _ memory: MemoryWatch,
-        _ logger: Logger
+        _ recovery: Recovery, _ logger: Logger
     ) {
         self.configuration = configuration
         self.engine = engine
@@ -119,6 +123,7 @@ public final class Server: Service {
         self.certificates = certificates
         self.audit = audit
         self.memory = memory
+        self.recovery = recovery
         self.logger = logger
         port = listener.localAddress?.port ?? configuration.securePort
     }
@@ -138,7 +143,7 @@ public final class Server: Service {
         async let _ = BackgroundThaw(engine).run()
         health.enter(.serving)
         let address = Startup.text(configuration.bindAddress, port: port)
-        logger.notice("ready", metadata: ["address": "\(address)"])
+        logger.notice("ready", metadata: recovery.metadata(configuration, address: address))
         notify?.send("READY=1", "STATUS=serving on \(address)")
         let failure = await withGracefulShutdownHandler {
             await firstEnd()

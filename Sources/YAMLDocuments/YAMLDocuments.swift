@@ -22,19 +22,31 @@ public enum YAMLDocuments {
     /// How deep sequences and mappings lie in one another, aliases followed: as deep as the server reads JSON.
     public static let maximumDepth = JSONReader.maximumDepth
 
+    /// A document's value, and the line of the text, from 1, at which it begins.
+    public typealias Document = (value: JSONValue, line: Int)
+
     /// One value for each document that has one but null. O(length + bytes that aliases repeat).
-    public static func read(_ bytes: [UInt8]) throws(YAMLFault) -> [JSONValue] {
+    public static func read(_ bytes: [UInt8]) throws(YAMLFault) -> [JSONValue] { try documents(bytes).map(\.value) }
+
+    /// The same with the places of the documents.
+    public static func documents(_ bytes: [UInt8]) throws(YAMLFault) -> [Document] {
         guard bytes.count <= maximumBytes else {
             throw YAMLFault(line: 1, problem: "the text has more than \(maximumBytes >> 20) MiB")
         }
         let text = PlainText.utf8(bytes)
         if let documents = JSONRow.read(text) { return documents }
         var budget = YAMLReader.Budget()
-        var documents: [JSONValue] = []
+        var documents: [Document] = []
         for document in try DocumentText.split(text) {
             var reader = YAMLReader(document, budget)
-            let value = try reader.document()
-            if value != .null { documents.append(value) }
+            do throws(YAMLFault) {
+                let value = try reader.document()
+                if value != .null { documents.append((value, reader.firstLine)) }
+            } catch {
+                var fault = error
+                fault.document = documents.count + 1
+                throw fault
+            }
             budget = reader.budget
         }
         return documents

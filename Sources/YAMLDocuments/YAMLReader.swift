@@ -37,7 +37,11 @@ struct YAMLReader: ~Copyable {
     /// How deep the values since the last anchor's start lay.
     private var deepest = 0
 
+    /// Of the document's first word, in the whole text.
+    private(set) var firstLine: Int
+
     init(_ document: DocumentText, _ budget: Budget) {
+        firstLine = document.line
         events = YAMLEvents(document)
         self.budget = budget
     }
@@ -45,6 +49,7 @@ struct YAMLReader: ~Copyable {
     mutating func document() throws(YAMLFault) -> JSONValue {
         guard case .documentStart = try events.next() else { return .null }
         let start = try events.next()
+        firstLine = events.line
         let value = try value(start, at: 0)
         // So that what is wrong with the end of the value is seen; what follows the document is not read.
         _ = try events.next()

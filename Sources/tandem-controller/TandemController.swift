@@ -21,7 +21,7 @@ struct TandemController: AsyncParsableCommand {
 
             Exit status: 0 ended as it was told to, 1 refused or the lease was lost, 2 wrong usage, 3 not reached.
             """,
-        version: OpenRPC.version,
+        version: BuildInfo.text,
         subcommands: [UninstallCommand.self])
 
     @OptionGroup(title: "Tandem") var connection: ConnectionOptions

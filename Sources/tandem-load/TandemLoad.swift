@@ -21,7 +21,7 @@ struct TandemLoad: AsyncParsableCommand {
 
             Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached.
             """,
-        version: OpenRPC.version)
+        version: BuildInfo.text)
 
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
 

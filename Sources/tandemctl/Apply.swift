@@ -13,12 +13,8 @@ struct Apply: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var manifests: ManifestOptions
 
-    @Option(
-        name: [.customShort("n", allowingJoined: true), .long], help: "The namespace of objects that name none.")
-    var namespace = "default"
-
-    @Flag(help: "Decide and check everything, keep nothing.")
-    var dryRun = false
+    @OptionGroup var scope: Namespace
+    @OptionGroup var dryRun: DryRunOption
 
     @Option(
         name: .customLong("validate"),
@@ -34,13 +30,13 @@ struct Apply: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let read = try manifests.read(namespace: namespace)
-        var outcomes = Outcomes(read.map(\.label))
+        let read = try manifests.read(namespace: scope.name(connection))
+        var outcomes = Outcomes(read)
         defer { outcomes.stop() }
         let valid = validation.check(read) { index, error in outcomes.note([(index, .failure(error))]) }
         guard !valid.isEmpty else { return try outcomes.finish("applied") }
         try await connection.use { client in
-            try await Applier(client: client, isDryRun: dryRun).apply(valid.map { read[$0] }) { results in
+            try await Applier(client: client, isDryRun: dryRun.isGiven).apply(valid.map { read[$0] }) { results in
                 outcomes.note(results.map { (valid[$0.index], $0.result) })
             }
         }

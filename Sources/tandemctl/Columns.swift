@@ -22,6 +22,8 @@ enum Columns {
         return withNamespace ? [namespace] + columns : columns
     }
 
+    static let labels = Column(title: "LABELS") { $0["metadata"]?["labels"].pairs ?? "<none>" }
+
     private static let name = Column(title: "NAME") { $0["metadata"]?["name"].text ?? "" }
 
     private static let age = Column(title: "AGE") { age($0["metadata"]?["creationTimestamp"]) }
@@ -49,11 +51,7 @@ enum Columns {
         Column(title: "IP-FAMILIES") { $0["spec"]?["ipFamilies"].joined ?? "" },
         Column(title: "IP-FAMILY-POLICY") { $0["spec"]?["ipFamilyPolicy"].text ?? "<none>" },
         age,
-        Column(title: "SELECTOR") { service in
-            let selector = service["spec"]?["selector"]?.objectValue?.members ?? []
-            let pairs = selector.map { "\($0.name)=\($0.value.stringValue ?? "")" }.sorted()
-            return pairs.isEmpty ? "<none>" : pairs.joined(separator: ",")
-        },
+        Column(title: "SELECTOR") { $0["spec"]?["selector"].pairs ?? "<none>" },
     ]
 
     private static let nodes = [name, Column(title: "POD-CIDRS") { $0["spec"]?["podCIDRs"].joined ?? "" }, age]
@@ -111,5 +109,11 @@ extension Optional where Wrapped == JSONValue {
     fileprivate var joined: String {
         let texts = (self?.arrayValue ?? []).compactMap(\.stringValue)
         return texts.isEmpty ? "<none>" : texts.joined(separator: ",")
+    }
+
+    /// `a=1,b=2`, in alphabetical order.
+    fileprivate var pairs: String? {
+        let pairs = (self?.objectValue?.members ?? []).map { "\($0.name)=\($0.value.stringValue ?? "")" }.sorted()
+        return pairs.isEmpty ? nil : pairs.joined(separator: ",")
     }
 }

@@ -8,6 +8,7 @@ struct Deleter {
     let isForced: Bool
     /// Whether it is well that an object is not there.
     let isForgiving: Bool
+    let isDryRun: Bool
 
     /// Throws `ClientError` where the server is not reached.
     func delete(_ objects: [Manifest], told: ([Applier.Outcome]) -> Void) async throws {
@@ -38,19 +39,20 @@ struct Deleter {
             found.map { place in
                 var params = params[place]
                 if isForced, slice[place].manifest.kind == .node { params["force"] = true }
+                if isDryRun { params["dryRun"] = true }
                 return (.release, params)
             })
         for (place, release) in zip(found, releases) {
-            outcomes.append((slice[place].index, release.map { Self.line(slice[place].manifest, $0) }))
+            outcomes.append((slice[place].index, release.map { line(slice[place].manifest, $0) }))
         }
         return outcomes
     }
 
-    private static func line(_ manifest: Manifest, _ answer: JSONValue) -> String {
+    private func line(_ manifest: Manifest, _ answer: JSONValue) -> String {
         let addresses = (answer["released"]?.arrayValue ?? []).compactMap {
             $0["ip"]?.stringValue ?? $0["cidr"]?.stringValue
         }
-        return "\(manifest.kind.word) \"\(manifest.name)\" deleted"
+        return "\(manifest.kind.word) \"\(manifest.name)\" deleted\(isDryRun ? " (dry run)" : "")"
             + (addresses.isEmpty ? "" : ": \(addresses.joined(separator: ", ")) released")
     }
 }

@@ -29,12 +29,22 @@ struct Failure: Error {
         }
     }
 
+    /// A server speaks to programs, which give it members: `"outOfRange": true` is `--out-of-range` here, and
+    /// `params.service.spec` the `spec` of a manifest.
+    private static func inFlags(_ message: String) -> String {
+        message.replacing(/"([a-zA-Z]+)": true/) { match in
+            "--" + match.output.1.map { $0.isUppercase ? "-\($0.lowercased())" : String($0) }.joined()
+        }
+        .replacing(/\bparams\.(?:(?:service|node|pod)\.)?/, with: "")
+    }
+
     /// As `kubectl` says it; of several causes each on a line of its own.
     private static func text(_ error: APIError) -> String {
         let reason = error.reason.isEmpty ? error.status.name : error.reason.visible
-        guard error.causes.count > 1 else { return "Error from server (\(reason)): \(error.message.visible)" }
+        let message = inFlags(error.message).visible
+        guard error.causes.count > 1 else { return "Error from server (\(reason)): \(message)" }
         let lines = error.causes.map { "* \($0.field.visible): \($0.message.visible)" }
-        let head = String(error.message.prefix { $0 != ":" }).visible
+        let head = String(message.prefix { $0 != ":" })
         return "Error from server (\(reason)): \(head):\n" + lines.joined(separator: "\n")
     }
 }

@@ -1,16 +1,16 @@
 import Glibc
 import TandemAPI
 import TandemClient
-import YAMLDocuments
 
 /// `get -w`: what there is, as `get` shows it, and then each object that changes, as it is then.
 struct GetWatch {
     private let kinds: [ObjectKind]
     private let names: [ObjectKind: Set<String>]
     private let namespace: String?
-    private let format: Get.Format
+    private let filters: Filters
+    private let shown: TableOptions
 
-    init(_ selections: [Selection], namespace: String?, _ format: Get.Format) {
+    init(_ selections: [Selection], namespace: String?, _ filters: Filters, _ shown: TableOptions) {
         var names: [ObjectKind: Set<String>] = [:]
         var kinds: [ObjectKind] = []
         for selection in selections {
@@ -18,7 +18,7 @@ struct GetWatch {
             if !kinds.contains(kind) { kinds.append(kind) }
             names[kind, default: []].formUnion(selection.names)
         }
-        (self.kinds, self.names, self.namespace, self.format) = (kinds, names, namespace, format)
+        (self.kinds, self.names, self.namespace, self.filters, self.shown) = (kinds, names, namespace, filters, shown)
     }
 
     func run(_ client: TandemClient) async throws {
@@ -32,12 +32,12 @@ struct GetWatch {
             case .bookmark:
                 guard let objects = listed else { continue }
                 listed = nil
-                for kind in kinds { show(objects.filter { $0["kind"] == .string(kind.rawValue) }, kind, &widths) }
+                for kind in kinds { try show(objects.filter { $0["kind"] == .string(kind.rawValue) }, kind, &widths) }
             case .added(let object), .modified(let object), .deleted(let object):
                 guard let kind = object["kind"]?.stringValue.flatMap(ObjectKind.init), isWanted(object, kind) else {
                     continue
                 }
-                if listed != nil { listed?.append(object) } else { show([object], kind, &widths) }
+                if listed != nil { listed?.append(object) } else { try show([object], kind, &widths) }
             }
         }
     }
@@ -45,26 +45,28 @@ struct GetWatch {
     private func isWanted(_ object: JSONValue, _ kind: ObjectKind) -> Bool {
         if kind.isNamespaced, let namespace, object["metadata"]?["namespace"]?.stringValue != namespace { return false }
         let names = names[kind] ?? []
-        return names.isEmpty || names.contains(Get.name(object))
+        return (names.isEmpty || names.contains(object.shownName)) && filters.match(object)
     }
 
-    private func show(_ objects: [JSONValue], _ kind: ObjectKind, _ widths: inout [ObjectKind: [Int]]) {
+    private func show(_ objects: [JSONValue], _ kind: ObjectKind, _ widths: inout [ObjectKind: [Int]]) throws {
         guard !objects.isEmpty else { return }
-        let objects = objects.sorted { Get.key($0) < Get.key($1) }
-        switch format {
-        case .table, .wide:
-            let columns = Columns.of(
-                .object(kind), isWide: format == .wide, withNamespace: kind.isNamespaced && namespace == nil)
+        let objects = objects.sorted { $0.sortKey < $1.sortKey }
+        for object in objects {
+            guard let text = try shown.format.text(of: object, named: ["\(kind.word)/\(object.shownName)"]) else {
+                break
+            }
+            if case .yaml = shown.format { print("---") }
+            print(text, terminator: "")
+        }
+        if try shown.format.text(of: .null, named: []) == nil {
+            let columns = shown.columns(of: .object(kind), withNamespace: kind.isNamespaced && namespace == nil)
             var lines = objects.map { object in columns.map { $0.text(object) } }
             // Titles once: rows that come later stand below them.
-            if widths[kind] == nil { lines.insert(columns.map(\.title), at: 0) }
+            if widths[kind] == nil, !shown.noHeaders { lines.insert(columns.map(\.title), at: 0) }
             let needed = Output.widths(lines)
             let known = widths[kind] ?? needed
             widths[kind] = zip(known, needed).map { max($0, $1) }
             print(Output.lines(lines, widths: widths[kind] ?? needed), terminator: "")
-        case .name: for object in objects { print("\(kind.word)/\(Get.name(object).visible)") }
-        case .yaml: for object in objects { print("---\n" + YAMLDocuments.write(object), terminator: "") }
-        case .json: for object in objects { print(Output.json(object)) }
         }
         flush()
     }

@@ -17,8 +17,7 @@ struct Import: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var manifests: ManifestOptions
 
-    @Flag(help: "Decide and check everything, keep nothing.")
-    var dryRun = false
+    @OptionGroup var dryRun: DryRunOption
 
     @Flag(help: "Take in pod CIDRs that lie outside of the server's --cluster-cidr.")
     var outOfRange = false
@@ -31,18 +30,18 @@ struct Import: AsyncParsableCommand {
 
     func run() async throws {
         let objects = try manifests.read(namespace: "default")
-        var outcomes = Outcomes(objects.map(\.label))
+        var outcomes = Outcomes(objects)
         defer { outcomes.stop() }
         var summary = Summary()
         try await connection.use { client in
-            let adopter = Adopter(client: client, isDryRun: dryRun, allowsOutOfRange: outOfRange)
+            let adopter = Adopter(client: client, isDryRun: dryRun.isGiven, allowsOutOfRange: outOfRange)
             try await adopter.adopt(objects) { results in
                 outcomes.note(
                     results.map { index, result in (index, result.map { adopted in objects[index].line(adopted) }) })
                 for result in results { summary.count(result.result) }
             }
         }
-        print("\(summary)\(dryRun ? " (dry run)" : "")")
+        print("\(summary)\(dryRun.isGiven ? " (dry run)" : "")")
         try outcomes.finish("taken in")
     }
 

@@ -8,15 +8,19 @@ enum Kind: ExpressibleByArgument, Equatable {
     case server
 
     init?(argument: String) {
-        switch argument.lowercased() {
-        case "service", "services", "svc": self = .object(.service)
-        case "node", "nodes", "no": self = .object(.node)
-        case "pod", "pods", "po": self = .object(.pod)
-        case "pool", "pools": self = .pool
-        case "server", "servers": self = .server
-        default: return nil
-        }
+        guard let kind = Self.names[argument.lowercased()] else { return nil }
+        self = kind
     }
+
+    private static let names: [String: Kind] = [
+        "service": .object(.service), "services": .object(.service), "svc": .object(.service),
+        "node": .object(.node), "nodes": .object(.node), "no": .object(.node),
+        "pod": .object(.pod), "pods": .object(.pod), "po": .object(.pod),
+        "pool": .pool, "pools": .pool, "server": .server, "servers": .server,
+    ]
+
+    /// The name that a word was probably meant to be.
+    static func near(_ word: String) -> String? { word.lowercased().nearest(of: names.keys) }
 
     static var allValueStrings: [String] { ObjectKind.allCases.map(\.word) + ["pool", "server"] }
 
@@ -62,9 +66,4 @@ extension ObjectKind {
         if isNamespaced { metadata["namespace"] = .string(namespace) }
         return [word: ["metadata": metadata]]
     }
-}
-
-struct Namespace: ParsableArguments {
-    @Option(name: [.customShort("n", allowingJoined: true), .long], help: "The namespace.")
-    var namespace = "default"
 }

@@ -1,43 +1,42 @@
+import Addressing
 import ArgumentParser
 import ClientOptions
 import TandemAPI
 import TandemClient
-import YAMLDocuments
 
 struct Lookup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Says which pool an address is of, and who has it.")
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(name: .shortAndLong, help: "table, yaml or json.")
-    var output = Format.table
+    @OptionGroup var shown: TableOptions
 
     @Argument(help: "An IPv4 or IPv6 address.")
     var address: String
 
-    enum Format: String, CaseIterable, ExpressibleByArgument {
-        case table, yaml, json
+    func validate() throws {
+        guard IPAddress(address) != nil else { throw ValidationError("\(address) is no IPv4 or IPv6 address.") }
     }
 
     func run() async throws {
         let status = try await connection.use { try await $0.call(.lookupIP, ["ip": .string(address)]) }
-        switch output {
-        case .table:
-            let owner = status["owner"]
-            let name = [owner?["namespace"]?.stringValue, owner?["name"]?.stringValue].compactMap { $0 }
-            print(
-                Output.table(
-                    ["IP", "POOL", "STATE", "OWNER", "UID"],
-                    [
-                        [
-                            status["ip"]?.stringValue ?? "", status["pool"]?.stringValue ?? "<none>",
-                            status["state"]?.stringValue ?? "",
-                            owner.map { "\($0["kind"]?.stringValue ?? "") \(name.joined(separator: "/"))" } ?? "<none>",
-                            owner?["uid"]?.stringValue ?? "<none>",
-                        ]
-                    ]), terminator: "")
-        case .yaml: print(YAMLDocuments.write(status), terminator: "")
-        case .json: print(Output.json(status))
-        }
+        let name = "ip/\(status["ip"]?.stringValue ?? address)"
+        let text = try shown.format.text(of: status, named: [name]) ?? shown.table(columns, [status])
+        print(text, terminator: "")
+    }
+
+    private var columns: [Column] {
+        if case .customColumns(let columns) = shown.format { return columns }
+        return [
+            Column(title: "IP") { $0["ip"]?.stringValue ?? "" },
+            Column(title: "POOL") { $0["pool"]?.stringValue ?? "<none>" },
+            Column(title: "STATE") { $0["state"]?.stringValue ?? "" },
+            Column(title: "OWNER") { status in
+                guard let owner = status["owner"] else { return "<none>" }
+                let name = [owner["namespace"], owner["name"]].compactMap { $0?.stringValue }
+                return "\(owner["kind"]?.stringValue ?? "") \(name.joined(separator: "/"))"
+            },
+            Column(title: "UID") { $0["owner"]?["uid"]?.stringValue ?? "<none>" },
+        ]
     }
 }

@@ -8,9 +8,14 @@ struct Manifest: Sendable {
     var namespace: String
     var name: String
     var object: JSONValue
+    /// nil for what is named on the command line.
+    var place: Manifests.Place?
 
     /// `service/web`
     var label: String { "\(kind.word)/\(name)" }
+
+    /// The same with its place, for messages.
+    var title: String { label + (place.map { " of \($0)" } ?? "") }
 
     /// What it is known by: of two with one path the later comes after the earlier.
     var path: String { "\(kind.word)/\(kind.isNamespaced ? namespace : "")/\(name)" }
@@ -23,25 +28,29 @@ struct Manifest: Sendable {
     }
 
     /// nil for an object without addresses: of another kind, or of another API than Kubernetes' core.
-    init?(_ document: JSONValue, namespace: String, file: String) throws {
-        guard document.objectValue != nil else { throw UsageError("-f: \(file) has a document that is no object") }
+    init?(_ document: JSONValue, namespace: String, _ place: Manifests.Place) throws {
+        guard document.objectValue != nil else { throw UsageError("-f: \(place) is no object") }
+        let label = document["metadata"]?["name"]?.stringValue.map { " \"\($0)\"" } ?? ""
         guard let word = document["kind"]?.stringValue, !word.isEmpty else {
-            throw UsageError("-f: \(file) has an object without a kind; write kind: Service, Node or Pod")
+            throw UsageError("-f: \(place): the object\(label) has no kind; write kind: Service, Node or Pod")
         }
         guard let kind = ObjectKind(rawValue: word) else {
             if let meant = ObjectKind.allCases.first(where: { $0.rawValue.lowercased() == word.lowercased() }) {
-                throw UsageError("-f: \(file): kind \(word) is not known; \(meant.rawValue) is")
+                throw UsageError(
+                    "-f: \(place): kind \(word) of\(label.isEmpty ? " the object" : label) is not known; \(meant.rawValue) is"
+                )
             }
             return nil
         }
         let version = document["apiVersion"]?.stringValue ?? ""
         guard version.isEmpty || version == "v1" else { return nil }
         guard let name = document["metadata"]?["name"]?.stringValue, !name.isEmpty else {
-            throw UsageError("-f: \(file) has a \(word) without a metadata.name")
+            throw UsageError("-f: \(place): the \(word) has no metadata.name")
         }
         let own = document["metadata"]?["namespace"]?.stringValue ?? ""
         self.init(kind: kind, namespace: own.isEmpty ? namespace : own, name: name)
         object = document
+        self.place = place
         if kind.isNamespaced { object["metadata"]?["namespace"] = .string(self.namespace) }
     }
 }
@@ -49,7 +58,7 @@ struct Manifest: Sendable {
 /// Where manifests are, on a command line.
 struct ManifestOptions: ParsableArguments {
     @Option(
-        name: .shortAndLong,
+        name: [.customShort("f"), .long],
         help: ArgumentHelp(
             "A file of manifests, YAML or JSON, or a directory of such files; - for standard input.",
             valueName: "file|dir|-"))
@@ -63,8 +72,8 @@ struct ManifestOptions: ParsableArguments {
         var manifests: [Manifest] = []
         var skipped = 0
         for file in try Manifests.files(filename, isRecursive: recursive) {
-            for document in try Manifests.read(file) {
-                if let manifest = try Manifest(document, namespace: namespace, file: file) {
+            for (document, place) in try Manifests.read(file) {
+                if let manifest = try Manifest(document, namespace: namespace, place) {
                     manifests.append(manifest)
                 } else {
                     skipped += 1

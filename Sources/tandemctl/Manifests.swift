@@ -5,21 +5,31 @@ import YAMLDocuments
 
 /// Manifests as people write them: YAML or JSON, several documents, lists of objects, directories of files.
 enum Manifests {
-    /// `-` stands for standard input.
-    static func read(_ file: String) throws -> [JSONValue] {
+    /// Where a document is; `x.yaml, line 12 (document 2)`.
+    struct Place: Sendable, CustomStringConvertible {
+        var file: String
+        var line: Int
+        var document: Int
+
+        var description: String { "\(file == "-" ? "standard input" : file), line \(line) (document \(document))" }
+    }
+
+    /// `-` stands for standard input. The objects of a list are where the list is.
+    static func read(_ file: String) throws -> [(object: JSONValue, place: Place)] {
         let bytes: [UInt8]
-        do {
-            let data =
-                file == "-"
-                ? try FileHandle.standardInput.readToEnd() ?? Data() : try Data(contentsOf: URL(fileURLWithPath: file))
-            bytes = Array(data)
+        do throws(PlainFile.Fault) {
+            bytes = try PlainFile.read(file)
         } catch {
-            throw UsageError("-f: \(file) can't be read: \(error.localizedDescription)")
+            throw UsageError("-f: \(file) can't be read: \(error)")
         }
         do throws(YAMLFault) {
-            return try YAMLDocuments.read(bytes).flatMap(flatten)
+            return try YAMLDocuments.documents(bytes).enumerated().flatMap { index, document in
+                let place = Place(file: file, line: document.line, document: index + 1)
+                return flatten(document.value).map { ($0, place) }
+            }
         } catch {
-            throw UsageError("-f: \(file) is neither YAML nor JSON that can be read: \(error)")
+            let place = Place(file: file, line: error.line, document: error.document)
+            throw UsageError("-f: \(place) is neither YAML nor JSON that can be read: \(error.problem)")
         }
     }
 
@@ -45,6 +55,9 @@ enum Manifests {
             var isDirectory: ObjCBool = false
             let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
             guard path != "-", isThere, isDirectory.boolValue else { return [path] }
+            guard access(path, R_OK | X_OK) == 0 else {
+                throw UsageError("-f: \(path) can't be read: \(String(cString: strerror(errno)))")
+            }
             do {
                 let names =
                     isRecursive
@@ -54,7 +67,7 @@ enum Manifests {
                     FileManager.default.fileExists(atPath: file, isDirectory: &isDirectory) && !isDirectory.boolValue
                 }
             } catch {
-                throw UsageError("-f: \(path) can't be read: \(error.localizedDescription)")
+                throw UsageError("-f: the directory \(path) can't be read")
             }
         }
     }

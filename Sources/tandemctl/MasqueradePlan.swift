@@ -12,7 +12,7 @@ struct MasqueradeOptions {
 
     /// Throws `UsageError`.
     init(file: String) throws {
-        let documents = try Manifests.read(file)
+        let documents = try Manifests.read(file).map(\.object)
         guard let document = documents.first else { return }
         guard documents.count == 1, let members = document.objectValue?.members else {
             throw UsageError("--config: \(file) must be one object, such as `masqLinkLocal: true`")

@@ -7,12 +7,15 @@ struct Outcomes {
     private var noted = 0
     private var next = 0
     private let labels: [String]
+    /// Those of manifests say where these are, also where there is one alone.
+    private let areFromFiles: Bool
     private var firstError: APIError?
     private var failures = 0
     private let showsProgress: Bool
 
-    init(_ labels: [String]) {
-        self.labels = labels
+    init(_ objects: [Manifest]) {
+        labels = objects.map(\.title)
+        areFromFiles = objects.contains { $0.place != nil }
         showsProgress = labels.count > Batches.maximumCalls && isatty(STDERR_FILENO) == 1
     }
 
@@ -45,8 +48,9 @@ struct Outcomes {
     private mutating func complain(_ error: APIError, _ label: String) {
         failures += 1
         firstError = firstError ?? error
-        guard labels.count > 1 else { return }
+        guard labels.count > 1 || areFromFiles else { return }
         Output.complain("\(label):")
+        guard labels.count > 1 else { return }
         if let failure = Failure(error) { Output.complain(lines: failure.text) }
     }
 

@@ -2,9 +2,10 @@ import Foundation
 import TandemAPI
 
 /// All that this program writes on standard output: nothing in it acts on a terminal, whoever wrote it. A value with line breaks
-/// that is to be on one line goes through `visible` first.
+/// that is to be on one line goes through `visible` first. A tab can only be a template's own: values have none by then.
 func print(_ text: String, terminator: String = "\n") {
-    Swift.print(text.visibleLines, terminator: terminator)
+    let parts = text.split(separator: "\t", omittingEmptySubsequences: false)
+    Swift.print(parts.map { String($0).visibleLines }.joined(separator: "\t"), terminator: terminator)
 }
 
 /// Standard error, and tables and JSON as `kubectl` prints them.

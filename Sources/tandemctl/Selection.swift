@@ -11,7 +11,9 @@ struct Selection: Equatable {
     static func parse(_ words: [String]) throws -> [Selection] {
         guard let first = words.first else { return [] }
         guard first.contains("/") else {
-            let kinds = try first.split(separator: ",", omittingEmptySubsequences: false).map { try kind($0) }
+            let kindWords = (first == "all" ? "service,pod" : first).split(
+                separator: ",", omittingEmptySubsequences: false)
+            let kinds = try kindWords.map { try kind($0) }
             let names = Array(words.dropFirst())
             if let name = names.first(where: { $0.contains("/") }) {
                 throw ValidationError("\(name): after a kind come names; or write each as kind/name.")
@@ -34,10 +36,22 @@ struct Selection: Equatable {
         return selections
     }
 
+    /// Those that are named, where some are. Throws `APIError` for a name that none has.
+    func pick(_ all: [JSONValue]) throws -> [JSONValue] {
+        guard !names.isEmpty else { return all }
+        return try names.map { name in
+            guard let object = all.first(where: { $0.shownName == name }) else {
+                throw APIError(.notFound, reason: "NotFound", "\(kind.word) \"\(name)\" not found")
+            }
+            return object
+        }
+    }
+
     private static func kind(_ word: Substring) throws -> Kind {
         guard let kind = Kind(argument: String(word)) else {
+            let near = Kind.near(String(word)).map { "Did you mean \($0)? There" } ?? "There"
             throw ValidationError(
-                "\"\(word)\" is no kind; there are \(Kind.allValueStrings.joined(separator: ", ")), and kubectl's short forms."
+                "\"\(word)\" is no kind. \(near) are \(Kind.allValueStrings.joined(separator: ", ")), and kubectl's short forms."
             )
         }
         return kind

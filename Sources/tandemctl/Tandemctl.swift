@@ -1,29 +1,32 @@
 import ArgumentParser
 import Foundation
+import TandemAPI
 
 /// `tandemctl`: what people call the server with. It feels like `kubectl`.
 @main
 struct Tandemctl: AsyncParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "tandemctl",
         abstract: "Asks a Tandem server for addresses, and shows who has which.",
         discussion: """
-            The server is found by --server, --ca-file, --cert-file and --key-file, or by TANDEM_SERVER, TANDEM_CA_FILE, \
-            TANDEM_CERT_FILE and TANDEM_KEY_FILE. Of several servers of one range, --server a:8443,b:8443, the next one is \
-            asked where one is not reached or can't serve.
+            The server is found by --server, --ca-file, --cert-file and --key-file; by TANDEM_SERVER, TANDEM_CA_FILE, \
+            TANDEM_CERT_FILE and TANDEM_KEY_FILE; or by the current context of the file that TANDEM_CONFIG names, else of \
+            ~/.tandem/config. Of several servers of one range, --server a:8443,b:8443, the next one is asked where one is not \
+            reached or can't serve.
 
             Exit status: 0 done, 1 refused by the server, 2 wrong usage, 3 server not reached.
             """,
+        version: "tandemctl \(BuildInfo.text)",
         subcommands: [
-            Apply.self, Get.self, Delete.self, Import.self, Lookup.self, Check.self, Masquerade.self, Flags.self,
-            BackupCommand.self, Health.self, Version.self,
+            Get.self, Describe.self, Apply.self, Diff.self, Edit.self, Delete.self, Wait.self, Import.self, Lookup.self,
+            Check.self, Masquerade.self, Flags.self, BackupCommand.self, Health.self, Auth.self, ConfigCommand.self,
+            CompletionCommand.self, Version.self,
         ])
 
     static func main() async {
         do {
-            var command = try parseAsRoot(GlobalFlags.behindVerb(Array(CommandLine.arguments.dropFirst())))
+            let words = try CommandLineWords.arranged(Array(CommandLine.arguments.dropFirst()), for: Tandemctl.self)
+            var command = try await asyncParseAsRoot(words)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -39,6 +42,8 @@ struct Tandemctl: AsyncParsableCommand {
             Output.complain(lines: failure.text)
             Foundation.exit(failure.status)
         }
+        // What a command has said all of, but whose status tells something.
+        if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
         let text = fullMessage(for: error)
         let isHelp = exitCode(for: error) == .success
         if isHelp { print(text) } else if !text.isEmpty { Output.complain(lines: text) }

@@ -31,7 +31,7 @@ enum Validation: ExpressibleByArgument {
                         "strict decoding error: \(faults.joined(separator: ", "))"))
                 return false
             }
-            for fault in faults { Output.complain("Warning: \(manifests[index].label): \(fault)") }
+            for fault in faults { Output.complain("Warning: \(manifests[index].title): \(fault)") }
             return true
         }
     }

@@ -12,7 +12,7 @@ struct Version: AsyncParsableCommand {
     var client = false
 
     func run() async throws {
-        print("tandemctl \(Tandemctl.version)")
+        print("tandemctl \(BuildInfo.text)")
         if client { return }
         let document = try await connection.use { try await $0.call(.discover) }
         print("tandemd   \(document["info"]?["version"]?.stringValue ?? "unknown")".visible)

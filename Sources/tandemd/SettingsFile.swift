@@ -1,4 +1,3 @@
-import Foundation
 import IPAM
 import TandemAPI
 import TandemServer
@@ -10,18 +9,7 @@ enum SettingsFile {
     private static let longestName = 64
 
     static func read(_ path: String) throws -> Settings {
-        let bytes: [UInt8]
-        do {
-            bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch {
-            throw ConfigurationFault("config", "\(path) can't be read: \(error.localizedDescription)")
-        }
-        let documents: [JSONValue]
-        do throws(YAMLFault) {
-            documents = try YAMLDocuments.read(bytes)
-        } catch {
-            throw ConfigurationFault("config", "\(path) is no YAML that can be read: \(error)")
-        }
+        let documents = try documents(path)
         guard documents.count <= 1 else { throw ConfigurationFault("config", "\(path) has more than one document") }
         guard let document = documents.first else { return Settings() }
         guard let members = document.objectValue?.members else {
@@ -39,6 +27,26 @@ enum SettingsFile {
             values[name] = text
         }
         return Settings(values)
+    }
+
+    /// Whether it is `tandemctl`'s, which is named by the same variable.
+    static func isOfContexts(_ path: String) throws -> Bool {
+        let members = try documents(path).first?.objectValue
+        return members?["contexts"] != nil || members?["current-context"] != nil
+    }
+
+    private static func documents(_ path: String) throws -> [JSONValue] {
+        let bytes: [UInt8]
+        do throws(PlainFile.Fault) {
+            bytes = try PlainFile.read(path)
+        } catch {
+            throw ConfigurationFault("config", "\(path) can't be read: \(error)")
+        }
+        do throws(YAMLFault) {
+            return try YAMLDocuments.read(bytes)
+        } catch {
+            throw ConfigurationFault("config", "\(path) is no YAML that can be read: \(error)")
+        }
     }
 
     /// A scalar as it would stand on the command line; a list as its elements with commas between.

@@ -21,7 +21,7 @@ struct TandemDaemon: AsyncParsableCommand {
             Exit status: 0 after a graceful shutdown, 1 when the server can't start or storage fails, 64 for a command \
             line that can't be read.
             """,
-        version: OpenRPC.version)
+        version: BuildInfo.text)
 
     @OptionGroup(title: "Ranges") var ranges: RangeOptions
     @OptionGroup(title: "Serving") var serving: ServingOptions
@@ -46,20 +46,28 @@ struct TandemDaemon: AsyncParsableCommand {
     private func sources() throws -> [(name: String, settings: Settings)] {
         let environment = ProcessInfo.processInfo.environment
         let groups = [ranges.settings, serving.settings, storage.settings, running.settings, logs.settings]
-        let file = try (running.config ?? environment["TANDEM_CONFIG"]).map { ($0, try SettingsFile.read($0)) }
+        let file =
+            if let file = running.config {
+                (file, try SettingsFile.read(file))
+            } else if let file = environment["TANDEM_CONFIG"], !(try SettingsFile.isOfContexts(file)) {
+                (file, try SettingsFile.read(file))
+            } else {
+                ("", Settings())
+            }
         return [
-            (file?.0 ?? "", file?.1 ?? Settings()),
+            file,
             ("environment", Settings(environment: environment)),
             ("command line", Settings(groups.reduce([:]) { $0.merging($1) { $1 } })),
         ]
     }
 
-    /// `--check-config`: the settings in force as YAML, and where each comes from.
+    /// `--check-config`: every setting as YAML, as it is in force, and where it comes from. The text is a file for `--config`.
     private func check(_ settings: Settings, _ sources: [(name: String, settings: Settings)]) throws {
-        try Daemon.check(settings)
-        for (name, value) in settings.values.sorted(by: { $0.key < $1.key }) {
-            let source = sources.last { $0.settings.values[name] != nil }?.name ?? ""
-            print("\(name): \"\(value)\"  # \(source)")
+        let inForce = try Daemon.check(settings).inForce
+        for (name, value) in inForce.sorted(by: { $0.key < $1.key }) {
+            let given = settings.values[name].flatMap { $0.isEmpty ? nil : $0 }
+            let source = given == nil ? "default" : sources.last { $0.settings.values[name] != nil }?.name ?? ""
+            print("\(name): \"\(given ?? value)\"  # \(source)")
         }
     }
 }

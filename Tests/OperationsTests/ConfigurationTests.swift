@@ -69,8 +69,9 @@ struct ConfigurationTests {
             "a flag that this test does not know")
         func shown(_ result: Command.Result, _ source: String) -> String {
             #expect(result.status == 0, "\(result.errors)")
-            #expect(result.output.split(separator: "\n").allSatisfy { $0.hasSuffix("# \(source)") }, "\(result.output)")
-            return result.output.replacing("# \(source)", with: "")
+            let lines = result.output.split(separator: "\n").filter { !$0.hasSuffix("# default") }
+            #expect(lines.allSatisfy { $0.hasSuffix("# \(source)") }, "\(result.output)")
+            return lines.joined(separator: "\n").replacing("# \(source)", with: "")
         }
         let file = "\(directory.path)/tandem.yaml"
         func both() throws -> [String] {
@@ -93,6 +94,79 @@ struct ConfigurationTests {
         values["data-dir"] = nil
         values.merge(etcd) { $1 }
         #expect(Set(try both()).count == 1)
+    }
+
+    @Test("a check shows every setting, those that nobody gave with their defaults, and is a file that means the same")
+    func showsDefaults() throws {
+        let directory = ScratchDirectory()
+        let base = ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)/data"]
+        let shown = check(base)
+        #expect(shown.status == 0, "\(shown.errors)")
+        var values: [String: String] = [:]
+        for match in shown.output.matches(of: /(?m)^([a-z0-9-]+): "(.*)"  # (default|command line)$/) {
+            let isGiven = base.contains { $0.hasPrefix("--\(match.output.1)=") }
+            #expect((match.output.3 == "command line") == isGiven, "\(match.output.0)")
+            values[String(match.output.1)] = String(match.output.2)
+        }
+        #expect(Set(values.keys) == Set(Self.flags))
+        // What the help says of a default is in force.
+        var compared = 0
+        let help = Command.run(ServerProcess.program, ["--help"]).output.replacing(/\n +/, with: " ")
+        for match in help.matches(of: /--([a-z0-9-]+) <[^>]*>[^<]*?\(default: ([A-Za-z0-9.]+)\)/) {
+            let name = String(match.output.1)
+            guard !name.hasPrefix("etcd-"), match.output.2 != "none" else { continue }
+            compared += 1
+            #expect(values[name] == String(match.output.2), "\(name)")
+        }
+        #expect(compared > 15, "\(compared)")
+        #expect(Int(values["memory-limit"] ?? "").map { $0 > 64 << 20 } == true)
+        let file = "\(directory.path)/all.yaml"
+        try shown.output.write(toFile: file, atomically: true, encoding: .utf8)
+        let again = check(["--config=\(file)"])
+        #expect(again.status == 0, "\(again.errors)")
+        func plain(_ text: String) -> [Substring] {
+            text.split(separator: "\n").map { $0.prefix { $0 != "#" } }
+        }
+        #expect(plain(again.output) == plain(shown.output))
+    }
+
+    @Test("TANDEM_CONFIG may name the contexts of tandemctl as well, which are passed over")
+    func passesOverContexts() throws {
+        let directory = ScratchDirectory()
+        let base = ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)/data"]
+        let file = "\(directory.path)/contexts.yaml"
+        try "contexts:\n- {name: a}\n".write(toFile: file, atomically: true, encoding: .utf8)
+        #expect(check(base, environment: ["TANDEM_CONFIG=\(file)"]).status == 0)
+        #expect(check(base + ["--config=\(file)"]).status == 1)
+        let missing = check(base, environment: ["TANDEM_CONFIG=/nowhere.yaml"])
+        #expect(missing.errors == "tandemd: --config: /nowhere.yaml can't be read: No such file or directory\n")
+    }
+
+    @Test("the line that says that a server is ready tells what it is, what it serves, what it found and how fast")
+    func tellsItsStart() throws {
+        let directory = ScratchDirectory()
+        let flags = ServerProcess.ranges + ["--service-node-port-range=30000-30100"]
+        func ready(_ server: ServerProcess) throws -> JSONValue {
+            try JSONValue(parsing: server.startLog.last ?? "")
+        }
+        var server = try ServerProcess("\(directory.path)/data", flags)
+        #expect(try ready(server)["services"] == "0")
+        let objects = ["Service a", "Service b", "Node n1", "Pod p"].map { text in
+            let parts = text.split(separator: " ")
+            return
+                "{kind: \(parts[0]), metadata: {name: \(parts[1])}, spec: {\(parts[0] == "Pod" ? "nodeName: n1" : "")}}"
+        }
+        #expect(Ctl(port: server.port)("apply -f -", input: objects.joined(separator: "\n---\n")).status == 0)
+        #expect(server.stop() == 0)
+        server = try ServerProcess("\(directory.path)/data", flags)
+        let line = try ready(server)
+        #expect(line["version"] == .string(BuildInfo.text))
+        #expect(line["storage"] == .string("\(directory.path)/data"))
+        #expect(line["serviceRanges"] == "10.96.0.0/20,fd00:10:96::/112")
+        #expect(line["podRanges"] == "10.244.0.0/16,fd00:10:244::/48")
+        #expect(line["nodePorts"] == "30000-30100" && line["loadBalancerRanges"] == nil)
+        #expect([line["services"], line["nodes"], line["pods"]] == ["2", "1", "1"])
+        #expect(line["recoveredInMilliseconds"]?.stringValue.flatMap { Int($0) }.map { $0 > 0 } == true)
     }
 
     @Test("the command line wins over the environment, and both over the file")

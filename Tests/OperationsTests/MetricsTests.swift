@@ -59,7 +59,7 @@ struct MetricsTests {
         expect(32, "tandem_pool_allocated", ["kind": "Pod", "family": "IPv4"])
         expect(253, "tandem_pool_capacity", ["kind": "Pod", "family": "IPv4"])
         expect(0, "tandem_pod_pools_full", ["family": "IPv4"])
-        expect(1, "tandem_build_info", ["version": OpenRPC.version])
+        expect(1, "tandem_build_info", ["version": BuildInfo.version, "commit": BuildInfo.commit ?? ""])
         expect(1, "tandem_ready")
         expect(67, "tandem_journal_changes_total")
         expect(67, "tandem_journal_commit_size_sum")

@@ -1,7 +1,7 @@
 public import TestSupport
 
 /// The real `tandemctl`, asking a server on a port of loopback.
-public struct Ctl {
+public struct Ctl: Sendable {
     public var port: Int
     public var role: String
 

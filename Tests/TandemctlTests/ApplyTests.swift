@@ -107,13 +107,15 @@ struct ApplyTests {
         #expect(strict.output == "service/right created\n")
         #expect(
             strict.errors.contains(
-                "service/web:\nError from server (BadRequest): strict decoding error: \(faults.joined(separator: ", "))\n"
+                " (document 1):\nError from server (BadRequest): strict decoding error: \(faults.joined(separator: ", "))\n"
             ),
             "\(strict.errors)")
         #expect(ctl("get svc web").status == 1)
         let warned = ctl("apply -f -", input: text)
         #expect(warned.status == 0)
-        #expect(warned.errors == faults.map { "Warning: service/web: \($0)\n" }.joined())
+        #expect(
+            warned.errors
+                == faults.map { "Warning: service/web of standard input, line 2 (document 1): \($0)\n" }.joined())
         #expect(ctl("apply --validate=ignore -f -", input: text).errors.isEmpty)
         #expect(ctl("apply --validate=perhaps -f -", input: text).status == 2)
         // What a cluster gives has none that is unknown.

@@ -43,7 +43,7 @@ struct CommandTests {
         #expect(ctl("delete svc web -n shop").output.contains("deleted: \(ip), fd00:10:96::"))
         #expect(ctl("delete svc web -n shop --ignore-not-found").status == 0)
         #expect(ctl("check").output.hasPrefix("ok: 0 addresses"))
-        #expect(ctl("version").output == "tandemctl \(OpenRPC.version)\ntandemd   \(OpenRPC.version)\n")
+        #expect(ctl("version").output == "tandemctl \(BuildInfo.text)\ntandemd   \(OpenRPC.version)\n")
     }
 
     @Test(
@@ -192,7 +192,7 @@ struct CommandTests {
         expect(ctl("apply -f /nowhere.yaml"), 2, "/nowhere.yaml can't be read")
         expect(ctl("apply -f -", input: "kind: Deployment\nmetadata: {name: x}\n"), 2, "kind Deployment")
         expect(ctl("apply -f -", input: "kind: [\n"), 2, "neither YAML nor JSON")
-        expect(ctl("lookup nonsense"), 1, "params.ip: expected an IP address")
+        expect(ctl("lookup nonsense"), 2, "nonsense is no IPv4 or IPv6 address")
         expect(Ctl(port: 1).run(["get", "svc"]), 3, "Connection refused")
         expect(
             Ctl(port: server.port, role: "viewer")("apply -f -", input: "kind: Service\nmetadata: {name: x}"), 1,

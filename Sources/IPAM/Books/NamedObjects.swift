@@ -49,6 +49,9 @@ final class NamedObjects<Object: Sendable>: Sendable {
             next: hasMore ? found.last.map { PageToken(key: $0) } : nil)
     }
 
+    /// O(1).
+    var count: Int { names.withLock { $0.count } }
+
     /// How many names start with `prefix`, which is not empty and ends in an ASCII character. O(log n + n / 256).
     func count(prefix: String) -> Int {
         var end = Array(prefix.utf8)

@@ -51,10 +51,14 @@ struct SettingsReader {
         try choice("log-level", default: .info)
     }
 
+    /// With which an audit log is kept where a path is given.
+    static let defaultAudit = ServerConfiguration.Audit(
+        path: "", maximumBytes: 100 << 20, backups: 10, policy: .changes)
+
     func audit() throws(ConfigurationFault) -> ServerConfiguration.Audit? {
-        let megabytes = try integer("audit-log-maxsize", default: 100, in: 1...100_000)
-        let backups = try integer("audit-log-maxbackup", default: 10, in: 0...1000)
-        let policy: ServerConfiguration.Audit.Policy = try choice("audit-policy", default: .changes)
+        let megabytes = try integer("audit-log-maxsize", default: Self.defaultAudit.maximumBytes >> 20, in: 1...100_000)
+        let backups = try integer("audit-log-maxbackup", default: Self.defaultAudit.backups, in: 0...1000)
+        let policy: ServerConfiguration.Audit.Policy = try choice("audit-policy", default: Self.defaultAudit.policy)
         return values["audit-log-path"].map {
             .init(path: $0, maximumBytes: megabytes << 20, backups: backups, policy: policy)
         }

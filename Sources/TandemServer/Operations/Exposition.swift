@@ -26,7 +26,8 @@ struct Exposition: Sendable {
     func text() -> String {
         var metrics = MetricsText()
         metrics.add(
-            "tandem_build_info", .gauge, "The version that runs.", [([("version", OpenRPC.version)], "1")])
+            "tandem_build_info", .gauge, "The version that runs, and the commit that it was built of.",
+            [([("version", BuildInfo.version), ("commit", BuildInfo.commit ?? "")], "1")])
         metrics.add("tandem_ready", .gauge, "Whether calls are served: 1 or 0.", health.isReady ? 1 : 0)
         addCalls(&metrics)
         addConnections(&metrics)
