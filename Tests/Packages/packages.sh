@@ -70,7 +70,7 @@ if command -v debootstrap >/dev/null &&
     kill -TERM $server && wait $server || fail "the server did not end well"
     server=
     [ "$(stat -c %a "$root/etc/tandem/admin.key")" = 600 ] || fail "others may read the administrator's key"
-    in_root dpkg --remove tandem-node tandem-client tandem-server >/dev/null
+    in_root dpkg --remove tandem-node tandem-controller tandem-client tandem-server >/dev/null
     [ -e "$root/var/lib/tandem/tandem.db" ] || fail "what was handed out is gone with the package"
     in_root dpkg --purge tandem-server >/dev/null
     [ ! -e "$root/var/lib/tandem" ] && [ ! -e "$root/etc/tandem" ] || fail "something is left behind a purge"
@@ -94,6 +94,6 @@ for program in tandemd tandemctl tandem-controller tandem-load; do "$root/usr/bi
 "$root/usr/bin/tandemd" --check-config --config="$root/etc/tandem/tandem.yaml" --data-dir="$work/data" \
     --tls-cert-file="$root/etc/tandem/server.crt" --tls-private-key-file="$root/etc/tandem/server.key" \
     --client-ca-file="$root/etc/tandem/ca.crt" >/dev/null || fail "the packaged settings are refused"
-dpkg --root="$root" --force-script-chrootless --purge tandem-node tandem-client tandem-server >/dev/null 2>&1
+dpkg --root="$root" --force-script-chrootless --purge tandem-node tandem-controller tandem-client tandem-server >/dev/null 2>&1
 [ ! -e "$root/etc/tandem" ] || fail "something is left behind a purge"
 echo "package test passed: in an empty root, as there is no debootstrap"
