@@ -13,6 +13,8 @@ public struct LeaderElection: Sendable {
         public var interval = Duration.seconds(2)
         /// Without a renewal for so long one leads no more; shorter than `duration`.
         public var giveUp = Duration.seconds(10)
+        /// For one request: several fit before one has to give up.
+        public var requestTimeout = Duration.seconds(3)
 
         public init() {}
     }
@@ -100,7 +102,11 @@ public struct LeaderElection: Sendable {
     /// The lease is as it was written: this one holds it.
     public mutating func wrote(_ lease: JSONValue, now: Duration) {
         see(lease, now: now)
-        guard !isLeader || now < renewedAt + timing.giveUp else { return }
+        guard now < (isLeader ? renewedAt : sentAt) + timing.giveUp else {
+            // Too late to begin with, or to go on: a leader is told so by the next step.
+            nextStep = now
+            return
+        }
         phase = .leader
         // By the moment at which it was sent: others may have seen it from then on.
         renewedAt = sentAt

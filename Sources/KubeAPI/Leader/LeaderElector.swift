@@ -9,9 +9,6 @@ public struct LeaderElector: Sendable {
     private let identity: String
     private let timing: LeaderElection.Timing
 
-    /// For one request: several fit before one has to give up.
-    private static let requestTimeout = Duration.seconds(3)
-
     /// `identity` must be another one for each process: such as a pod's name with its uid.
     public init(
         _ client: KubeClient, lease: KubeObjectName, identity: String,
@@ -82,17 +79,17 @@ public struct LeaderElector: Sendable {
 
     /// No request may outlast the time in which one leads.
     private func timeout(_ election: LeaderElection) -> Duration {
-        let left = election.deadline.map { $0 - client.clock.now() } ?? Self.requestTimeout
-        return max(min(left, Self.requestTimeout), .milliseconds(1))
+        let left = election.deadline.map { $0 - client.clock.now() } ?? timing.requestTimeout
+        return max(min(left, timing.requestTimeout), .milliseconds(1))
     }
 
     /// A renewal that was broken off may still be made meanwhile: then once more.
     private func giveBack(_ election: LeaderElection) async {
         for _ in 0..<3 {
             do throws(KubeError) {
-                let found = try await client.get(lease, timeout: Self.requestTimeout)
+                let found = try await client.get(lease, timeout: timing.requestTimeout)
                 guard let object = election.resignation(of: found, time: KubeTime.microseconds()) else { return }
-                try await client.replace(lease, with: object, timeout: Self.requestTimeout)
+                try await client.replace(lease, with: object, timeout: timing.requestTimeout)
                 return
             } catch  where error.code == .conflict {
                 continue
