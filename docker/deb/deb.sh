@@ -16,7 +16,7 @@ depends() {
     ldd "$@" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | sort -u | while read -r library; do
         # A library is listed where it was before /lib became a link.
         { dpkg-query -S "$(realpath "$library")" || dpkg-query -S "/usr$(realpath "$library")" ||
-            dpkg-query -S "$library"; } 2>/dev/null | head -n 1 | cut -d : -f 1
+            dpkg-query -S "$library" || true; } 2>/dev/null | head -n 1 | cut -d : -f 1
     done | sort -u | paste -sd , | sed 's/,/, /g'
 }
 
@@ -73,7 +73,7 @@ package tandem-controller /usr/bin/tandem-controller "" \
     /usr/share/fish/vendor_completions.d/tandem-controller.fish
 package tandem-client /usr/bin/tandemctl "" "command line of Tandem, a dual-stack IP address manager" \
     "tandemctl looks at a server and changes what it holds, as kubectl does; tandem-load measures one." \
-    /usr/bin/tandemctl /usr/bin/tandem-load '/usr/share/man/man1/tandem*l*[dl].1' \
+    /usr/bin/tandemctl /usr/bin/tandem-load /usr/share/man/man1/tandemctl.1 /usr/share/man/man1/tandem-load.1 \
     '/usr/share/bash-completion/completions/tandem[c-]*' '/usr/share/zsh/vendor-completions/_tandem[c-]*' \
     '/usr/share/fish/vendor_completions.d/tandem[c-]*'
 package tandem-node /usr/lib/cni/tandem-cni "tandem-client (= $version-1), nftables" \
