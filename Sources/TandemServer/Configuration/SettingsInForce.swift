@@ -1,5 +1,6 @@
 import EtcdLog
 import IPAM
+import LineLogs
 import Logging
 import NIOCore
 import OpenSSLTLS
