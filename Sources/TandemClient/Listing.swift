@@ -19,6 +19,11 @@ extension TandemClient {
         return try await list(.getPools, params, "pools")
     }
 
+    /// Every address of a CIDR that is held, as `LookupIP` says it of one, page by page.
+    public func holders(of cidr: String) async throws -> [JSONValue] {
+        try await list(.lookupIP, ["cidr": .string(cidr)], "items")
+    }
+
     private func list(_ method: Method, _ params: JSONValue, _ member: String) async throws -> [JSONValue] {
         var items: [JSONValue] = []
         var params = params

@@ -5,24 +5,41 @@ import TandemAPI
 import TandemClient
 
 struct Lookup: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Says which pool an address is of, and who has it.")
+    static let configuration = CommandConfiguration(
+        abstract: "Says which pool an address is of, and who has it; or which addresses of a CIDR are held.")
 
     @OptionGroup var connection: ConnectionOptions
 
     @OptionGroup var shown: TableOptions
 
-    @Argument(help: "An IPv4 or IPv6 address.")
+    @Argument(help: "An IPv4 or IPv6 address, or a CIDR.")
     var address: String
 
     func validate() throws {
-        guard IPAddress(address) != nil else { throw ValidationError("\(address) is no IPv4 or IPv6 address.") }
+        guard IPAddress(address) != nil || CIDR(address) != nil else {
+            throw ValidationError(
+                "\(address) is no IPv4 or IPv6 address, and no CIDR: such as 10.244.0.2 or fd00:10:244::/64.")
+        }
     }
 
     func run() async throws {
+        guard IPAddress(address) != nil else { return try await listHolders() }
         let status = try await connection.use { try await $0.call(.lookupIP, ["ip": .string(address)]) }
         let name = "ip/\(status["ip"]?.stringValue ?? address)"
         let text = try shown.format.text(of: status, named: [name]) ?? shown.table(columns, [status])
         print(text, terminator: "")
+    }
+
+    private func listHolders() async throws {
+        let found = try await connection.use { try await $0.holders(of: address) }
+        let names = found.compactMap { $0["ip"]?.stringValue }.map { "ip/\($0)" }
+        if let text = try shown.format.text(of: ["items": .array(found)], named: names) {
+            print(text, terminator: "")
+        } else if found.isEmpty {
+            Output.complain("No address of \(address) is held.")
+        } else {
+            print(shown.table(columns, found), terminator: "")
+        }
     }
 
     private var columns: [Column] {

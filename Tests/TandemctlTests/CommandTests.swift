@@ -37,6 +37,9 @@ struct CommandTests {
         #expect(ctl("get svc").errors == "No resources found in default namespace.\n")
 
         #expect(ctl("lookup \(ip)").output.contains("services-ipv4   allocated   Service shop/web"))
+        #expect(ctl("lookup 10.96.0.0/12 -o name").output == "ip/\(ip)\n")
+        #expect(ctl("lookup 10.0.0.0/8").output.split(separator: "\n").count == 3)
+        #expect(ctl("lookup 203.0.113.0/24").errors == "No address of 203.0.113.0/24 is held.\n")
         #expect(ctl("check").output.hasPrefix("ok: 4 addresses"))
         #expect(ctl("delete node n1").status == 1)
         #expect(ctl("delete node n1 --force").output.hasPrefix("node \"n1\" deleted: 10.244.0.2"))
