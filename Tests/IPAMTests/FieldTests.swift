@@ -152,7 +152,8 @@ struct FieldTests {
         (
             "Service spec.externalIPs",
             {
-                let made = try await $0.service(#""name":"a""#, #""externalIPs":["10.96.0.9"]"#).get()
+                let asked = #""clusterIP":"10.96.0.5","externalIPs":["10.96.0.9"]"#
+                let made = try await $0.service(#""name":"a""#, asked).get()
                 return all(
                     made["service"]?["spec"]?["externalIPs"]?.arrayValue?.count == 1,
                     $0.harness.engine.lookup(IPAddress("10.96.0.9")!).owner?.name == nil)

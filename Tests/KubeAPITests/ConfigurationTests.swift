@@ -107,7 +107,9 @@ struct ConfigurationTests {
     func inCluster() async throws {
         let server = try await FakeAPIServer()
         let environment = ["KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "\(server.port)"]
-        let configuration = try KubeConfiguration.inCluster(environment, directory: server.serviceAccountDirectory)
+        var configuration = try KubeConfiguration.inCluster(environment, directory: server.serviceAccountDirectory)
+        configuration.requestTimeout = .seconds(86_400)
+        configuration.pageTimeout = .seconds(86_400)
         try configuration.checkFiles()
         #expect(configuration.namespace == "tandem")
         #expect(try await KubeClient(configuration).list(.nodes).items.isEmpty)

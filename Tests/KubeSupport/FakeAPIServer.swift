@@ -88,11 +88,11 @@ public final class FakeAPIServer: Sendable {
     public var configuration: KubeConfiguration {
         get throws {
             var configuration = try KubeConfiguration.kubeconfig(kubeconfigFile)
-            configuration.connectTimeout = .seconds(300)
-            configuration.requestTimeout = .seconds(300)
-            configuration.pageTimeout = .seconds(300)
-            configuration.watchHeadTimeout = .seconds(300)
-            configuration.watchSilence = .seconds(300)
+            configuration.connectTimeout = .seconds(86_400)
+            configuration.requestTimeout = .seconds(86_400)
+            configuration.pageTimeout = .seconds(86_400)
+            configuration.watchHeadTimeout = .seconds(86_400)
+            configuration.watchSilence = .seconds(86_400)
             return configuration
         }
     }

@@ -91,8 +91,11 @@ public final class LineStream {
     /// A message and its answer, as it came; empty when the connection ended before it.
     public func exchange(_ line: String) -> String {
         send(line)
-        return output.next() ?? ""
+        return receiveLine()
     }
+
+    /// What comes next, as it came; empty when the connection has ended.
+    public func receiveLine() -> String { output.next() ?? "" }
 
     /// One call and its answer; nil when the connection ended before it.
     public func call(_ method: TandemAPI.Method, _ params: JSONValue = [:]) -> JSONValue? {
