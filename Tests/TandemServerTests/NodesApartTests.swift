@@ -365,7 +365,7 @@ struct NodesApartOverSocketsTests {
     @Test("each agent's answers are what they are without the other's calls")
     func areApart() throws {
         var random = SeededGenerator(seed: 17)
-        let script = (0..<240).map { _ in
+        let script = (0..<400).map { _ in
             let client = Int.random(in: 0..<2, using: &random)
             let message = NodesApartTests.message(Self.nodes[client], Self.nodes[1 - client], &random)
             return (client, message, client == 0 && Int.random(in: 0..<4, using: &random) == 0)
@@ -377,8 +377,8 @@ struct NodesApartOverSocketsTests {
             for (index, message) in messages.enumerated() {
                 #expect(together[client][index] == alone[index], "\(Self.nodes[client]): \(message)")
             }
-            #expect(
-                alone.count { $0.contains(#""podIPs""#) } > 5 && alone.count { $0.contains("PERMISSION_DENIED") } > 5)
+            let kinds = [#""podIPs""#, "PERMISSION_DENIED"].map { kind in alone.count { $0.contains(kind) } }
+            #expect(kinds.allSatisfy { $0 > 5 }, "\(kinds) of \(alone.count), \(alone.count(where: \.isEmpty)) empty")
         }
     }
 }
