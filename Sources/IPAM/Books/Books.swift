@@ -126,14 +126,9 @@ final class Books: Sendable {
     func coolingCIDRs(in range: CIDR, after last: CIDR?, limit: Int) -> [CIDR] {
         withHeld { held in
             var found: [CIDR] = []
-            func add(_ cidr: CIDR, _: CoolingCIDR) -> Bool {
+            held.cooling.index.visit(inside: range, after: last) { cidr, _ in
                 found.append(cidr)
                 return found.count < limit
-            }
-            if let last {
-                held.cooling.index.visit(inside: range, after: last, add)
-            } else {
-                held.cooling.index.visit(inside: range, add)
             }
             return found
         }

@@ -85,19 +85,12 @@ struct CIDRIndex<Value: Sendable>: Sendable {
         visit(containing: CIDR(address), body)
     }
 
-    /// Calls `body` with each CIDR that lies in `cidr`, which may be itself, in order, until it returns false.
-    /// O(log n + visited).
-    func visit(inside cidr: CIDR, _ body: (CIDR, Value) -> Bool) {
+    /// Calls `body` with each CIDR that lies in `cidr`, which may be itself, in order and, where `start` is given, from behind that one
+    /// on, until it returns false. O(log n + visited).
+    func visit(inside cidr: CIDR, after start: CIDR? = nil, _ body: (CIDR, Value) -> Bool) {
         // From the place where it is or would be on: wider ones with the same network stand before.
-        order.visit(from: order.place(of: cidr)) { found, _ in
-            guard cidr.contains(found), let value = values[found] else { return false }
-            return body(found, value)
-        }
-    }
-
-    /// Calls `body` with each CIDR behind `start` that lies in `cidr`, in order, until it returns false. O(log n + visited).
-    func visit(inside cidr: CIDR, after start: CIDR, _ body: (CIDR, Value) -> Bool) {
-        order.visit(from: start < cidr ? order.place(of: cidr) : order.next(after: start)) { found, _ in
+        let place = if let start, start >= cidr { order.next(after: start) } else { order.place(of: cidr) }
+        order.visit(from: place) { found, _ in
             guard cidr.contains(found), let value = values[found] else { return false }
             return body(found, value)
         }

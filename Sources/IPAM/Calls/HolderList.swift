@@ -40,7 +40,7 @@ extension Engine {
         }
         page.items = found.map { found in
             AddressStatus(
-                found.address, pool: pools.name(holding: found.address), state: .allocated, owner: found.service.owner)
+                found.address, pool: poolState(of: found.address).name, state: .allocated, owner: found.service.owner)
         }
     }
 

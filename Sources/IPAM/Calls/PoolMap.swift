@@ -7,28 +7,29 @@ import TandemAPI
 extension Engine {
     /// O(memory of the pool + blocks).
     func getPoolMap(_ query: PoolMapQuery) -> Result<CallResult, APIError> {
+        guard let map = poolMap(query) else {
+            return .failure(
+                APIError(
+                    .notFound, reason: "NotFound",
+                    "params.pool: there is no pool \"\(query.pool.cut(toBytes: 300))\"; GetPools names those there are")
+            )
+        }
+        return .success(map.result)
+    }
+
+    private func poolMap(_ query: PoolMapQuery) -> PoolMap? {
         if let pool = pools.clusterIP.first(where: { pools.name($0) == query.pool }) {
-            let status = pool.status(query.pool, .service)
-            return .success(pool.map(status, [], blocks: query.blocks))
+            return pool.map(pools.description(pool), [], blocks: query.blocks)
         }
         if let pool = pools.loadBalancer.first(where: { pools.name($0) == query.pool }) {
-            return .success(map(pool, query))
+            return map(pool, blocks: query.blocks)
         }
         if let pool = pools.nodeCIDR.first(where: { pools.name($0) == query.pool }) {
-            return .success(map(pool, query))
+            return map(pool, blocks: query.blocks)
         }
-        if let pool = pools.nodePorts, let status = nodePortStatus, status.name == query.pool {
-            return .success(pool.map(status, blocks: query.blocks))
-        }
-        if let (node, family) = node(ofPool: query.pool), let pool = node.pool(family) {
-            let status = pool.status(query.pool, .pod, cooling: node.cooling.count(family))
-            let cooling = node.cooling.addresses(family)
-            return .success(pool.map(status, cooling, blocks: query.blocks))
-        }
-        return .failure(
-            APIError(
-                .notFound, reason: "NotFound",
-                "params.pool: there is no pool \"\(query.pool.cut(toBytes: 300))\"; GetPools names those there are"))
+        if query.pool == Pools.nodePorts { return pools.nodePorts.map { map($0, blocks: query.blocks) } }
+        guard let (node, family) = node(ofPool: query.pool), let pool = node.pool(family) else { return nil }
+        return pool.map(node.description(pool), node.cooling.addresses(family), blocks: query.blocks)
     }
 
     /// `pods-NODE-ipv4`.
@@ -42,8 +43,8 @@ extension Engine {
         return nil
     }
 
-    private func map(_ pool: LoadBalancerPool, _ query: PoolMapQuery) -> CallResult {
-        let grid = Grid(pool.range, blocks: query.blocks)
+    private func map(_ pool: LoadBalancerPool, blocks: Int) -> PoolMap {
+        let grid = Grid(pool.range, blocks: blocks)
         var counts = grid.counts
         for part in pool.parts {
             let first = grid.block(of: part.cidr.first)
@@ -53,14 +54,11 @@ extension Engine {
                 counts[first + place].reserved += count.reserved
             }
         }
-        let status = PoolStatus(
-            name: query.pool, kind: .loadBalancer, range: pool.range, capacity: 0, allocated: 0)
-        return grid.map(status, counts, [])
+        return grid.map(pools.description(pool), counts, [])
     }
 
-    private func map(_ pool: SubnetPool, _ query: PoolMapQuery) -> CallResult {
-        let shift = blockShift(
-            of: UInt128(1) << UInt128(pool.nodePrefixLength - pool.cluster.prefixLength), query.blocks)
+    private func map(_ pool: SubnetPool, blocks: Int) -> PoolMap {
+        let shift = blockShift(of: UInt128(1) << UInt128(pool.nodePrefixLength - pool.cluster.prefixLength), blocks)
         let counts = pool.blockCounts(shift: shift)
         var cooling = Array(repeating: UInt128(0), count: counts.count)
         let length = pool.nodePrefixLength
@@ -75,27 +73,29 @@ extension Engine {
         } while last != nil
         let blocks = counts.indices.map { index in
             let first = pool.cluster.subnet(at: UInt128(index) << UInt128(shift), prefixLength: length)
-            return PoolStatus.Block(
+            return PoolMap.Block(
                 first: first?.description ?? "", counts[index], cooling: cooling[index], of: 1 << UInt128(shift))
         }
-        let status = PoolStatus(
-            name: query.pool, kind: .nodeCIDR, range: AddressRange(pool.cluster), capacity: 0, allocated: 0,
-            nodeMaskSize: length)
-        return status.map(blocks, size: 1 << UInt128(shift))
+        return PoolMap(pools.description(pool), blockSize: 1 << UInt128(shift), blocks: blocks)
+    }
+
+    private func map(_ pool: PortPool, blocks: Int) -> PoolMap {
+        let shift = blockShift(of: UInt128(pool.capacity), blocks)
+        let counts = pool.blockCounts(shift: shift)
+        let blocks = counts.indices.map { index in
+            let size = min(1 << shift, pool.capacity - (index << shift))
+            return PoolMap.Block(
+                first: String(Int(pool.range.lowerBound) + (index << shift)), counts[index], cooling: 0,
+                of: UInt128(size))
+        }
+        return PoolMap(pools.description(pool), blockSize: 1 << UInt128(shift), blocks: blocks)
     }
 }
 
-/// log2 of the shortest block of which `blocks` make up `size`.
+/// log2 of the shortest block of which `blocks` make up `size`, the last one as far as it goes.
 private func blockShift(of size: UInt128, _ blocks: Int) -> Int {
     var shift = 0
-    while (size >> UInt128(shift)) > UInt128(blocks) { shift += 1 }
-    return shift
-}
-
-/// The same of a number of ports that is no power of two.
-private func blockShift(ofPorts count: Int, _ blocks: Int) -> Int {
-    var shift = 0
-    while (count + 1 << shift - 1) >> shift > blocks { shift += 1 }
+    while ((size - 1) >> UInt128(shift)) >= UInt128(blocks) { shift += 1 }
     return shift
 }
 
@@ -120,7 +120,7 @@ private struct Grid {
 
     var counts: [BlockCounts] { Array(repeating: BlockCounts(), count: block(of: range.last) + 1) }
 
-    func map(_ status: PoolStatus, _ counts: [BlockCounts], _ cooling: [IPAddress]) -> CallResult {
+    func map(_ pool: PoolDescription, _ counts: [BlockCounts], _ cooling: [IPAddress]) -> PoolMap {
         var coolingCounts = Array(repeating: UInt128(0), count: counts.count)
         for address in cooling where range.contains(address) { coolingCounts[block(of: address)] += 1 }
         let blocks = counts.indices.map { index in
@@ -128,35 +128,22 @@ private struct Grid {
             let (first, last) = (
                 max(start, range.first.bits), min(start | (1 << UInt128(shift) - 1), range.last.bits)
             )
-            return PoolStatus.Block(
+            return PoolMap.Block(
                 first: IPAddress(family: range.family, bits: first).description, counts[index],
                 cooling: coolingCounts[index], of: last - first + 1)
         }
-        return status.map(blocks, size: 1 << UInt128(shift))
+        return PoolMap(pool, blockSize: 1 << UInt128(shift), blocks: blocks)
     }
 }
 
 extension AddressPool {
-    fileprivate func map(_ status: PoolStatus, _ cooling: [IPAddress], blocks: Int) -> CallResult {
+    fileprivate func map(_ pool: PoolDescription, _ cooling: [IPAddress], blocks: Int) -> PoolMap {
         let grid = Grid(AddressRange(cidr), blocks: blocks)
-        return grid.map(status, blockCounts(shift: grid.shift), cooling)
+        return grid.map(pool, blockCounts(shift: grid.shift), cooling)
     }
 }
 
-extension PortPool {
-    fileprivate func map(_ status: PoolStatus, blocks: Int) -> CallResult {
-        let shift = blockShift(ofPorts: capacity, blocks)
-        let counts = blockCounts(shift: shift)
-        let shown = counts.indices.map { index in
-            let size = min(1 << shift, capacity - (index << shift))
-            return PoolStatus.Block(
-                first: String(Int(range.lowerBound) + (index << shift)), counts[index], cooling: 0, of: UInt128(size))
-        }
-        return status.map(shown, size: 1 << UInt128(shift))
-    }
-}
-
-extension PoolStatus.Block {
+extension PoolMap.Block {
     /// What cools is taken in its pool. A change meanwhile may be in one figure and not in the other: none goes below 0.
     fileprivate init(first: String, _ counts: BlockCounts, cooling: UInt128, of size: UInt128) {
         let taken = min(counts.taken, size)

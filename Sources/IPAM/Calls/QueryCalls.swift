@@ -111,7 +111,7 @@ extension Engine {
     }
 
     /// The pool that an address would be given out of, and what it is there while nobody holds it.
-    private func poolState(of address: IPAddress) -> (name: String?, state: AddressStatus.State) {
+    func poolState(of address: IPAddress) -> (name: String?, state: AddressStatus.State) {
         // Inside of a node's CIDR it is for pods alone, of the node with the narrowest one.
         if let node = books.nodes(containing: address).last, let pool = node.pool(containing: address) {
             return (node.poolName(pool.cidr.family), pool.state(of: address) == .reserved ? .reserved : .free)
@@ -175,27 +175,26 @@ extension Engine {
 
     /// The cluster's ranges: of cluster IPs, of load-balancer addresses, of pod CIDRs, of node ports. O(memory of their pools).
     public func rangeStatuses() -> [PoolStatus] {
-        pools.clusterIP.map { $0.status(pools.name($0), .service) }
+        pools.clusterIP.map { $0.status(pools.description($0)) }
             + pools.loadBalancer.map { pool in
                 PoolStatus(
-                    name: pools.name(pool), kind: .loadBalancer, range: pool.range,
+                    pools.description(pool),
                     capacity: pool.parts.reduce(0) { $0 + $1.capacity - $1.excludedCount },
                     allocated: UInt128(pool.parts.reduce(0) { $0 + $1.allocatedCount }))
             }
             + pools.nodeCIDR.enumerated().map { place, pool in
                 let cooling = books.coolingCount(place)
                 return PoolStatus(
-                    name: pools.name(pool), kind: .nodeCIDR, range: AddressRange(pool.cluster),
+                    pools.description(pool),
                     capacity: pool.capacity - pool.excludedCount,
-                    allocated: UInt128(max(0, pool.allocatedCount - cooling)), coolingDown: UInt128(cooling),
-                    nodeMaskSize: pool.nodePrefixLength)
+                    allocated: UInt128(max(0, pool.allocatedCount - cooling)), coolingDown: UInt128(cooling))
             } + (nodePortStatus.map { [$0] } ?? [])
     }
 
-    var nodePortStatus: PoolStatus? {
+    private var nodePortStatus: PoolStatus? {
         pools.nodePorts.map { pool in
             PoolStatus(
-                name: "nodeports", kind: .nodePort, ports: pool.range, capacity: UInt128(pool.capacity),
+                pools.description(pool), capacity: UInt128(pool.capacity),
                 allocated: UInt128(pool.allocatedCount))
         }
     }
@@ -283,15 +282,34 @@ extension StoredNode {
         }
     }
 
-    var poolStatuses: [PoolStatus] {
+    fileprivate var poolStatuses: [PoolStatus] {
         pools.map { pool in
             let family = pool.cidr.network.family
-            return pool.status(poolName(family), .pod, cooling: cooling.count(family))
+            return pool.status(description(pool), cooling: cooling.count(family))
         }
     }
 }
 
 extension Pools {
+    func description(_ pool: AddressPool) -> PoolDescription {
+        PoolDescription(name: name(pool), kind: .service, range: AddressRange(pool.cidr))
+    }
+
+    func description(_ pool: LoadBalancerPool) -> PoolDescription {
+        PoolDescription(name: name(pool), kind: .loadBalancer, range: pool.range)
+    }
+
+    func description(_ pool: SubnetPool) -> PoolDescription {
+        PoolDescription(
+            name: name(pool), kind: .nodeCIDR, range: AddressRange(pool.cluster), nodeMaskSize: pool.nodePrefixLength)
+    }
+
+    func description(_ pool: PortPool) -> PoolDescription {
+        PoolDescription(name: Self.nodePorts, kind: .nodePort, ports: pool.range)
+    }
+
+    static let nodePorts = "nodeports"
+
     func name(_ pool: AddressPool) -> String { "services-\(pool.cidr.family.poolSuffix)" }
 
     func name(_ pool: LoadBalancerPool) -> String {
@@ -304,12 +322,6 @@ extension Pools {
         return Self.name("nodes", pool.cluster.family, pools.firstIndex { $0 === pool } ?? 0)
     }
 
-    /// Of the range for Services that an address lies in; nil where it lies in none.
-    func name(holding address: IPAddress) -> String? {
-        if let pool = clusterIP.first(where: { $0.cidr.contains(address) }) { return name(pool) }
-        return loadBalancer.first { $0.range.contains(address) }.map { name($0) }
-    }
-
     /// Of several of a family the further ones are numbered.
     private static func name(_ word: String, _ family: IPFamily, _ index: Int) -> String {
         "\(word)-\(family.poolSuffix)" + (index == 0 ? "" : "-\(index + 1)")
@@ -317,6 +329,10 @@ extension Pools {
 }
 
 extension StoredNode {
+    func description(_ pool: AddressPool) -> PoolDescription {
+        PoolDescription(name: poolName(pool.cidr.family), kind: .pod, range: AddressRange(pool.cidr))
+    }
+
     func poolName(_ family: IPFamily) -> String { "pods-\(name)-\(family.poolSuffix)" }
 }
 
@@ -326,9 +342,9 @@ extension IPFamily {
 
 extension AddressPool {
     /// What cools is nobody's, and is there for whoever finds nothing else.
-    func status(_ name: String, _ kind: PoolStatus.Kind, cooling: Int = 0) -> PoolStatus {
+    fileprivate func status(_ pool: PoolDescription, cooling: Int = 0) -> PoolStatus {
         PoolStatus(
-            name: name, kind: kind, range: AddressRange(cidr), capacity: capacity - excludedCount,
+            pool, capacity: capacity - excludedCount,
             allocated: UInt128(max(0, allocatedCount - cooling)), coolingDown: UInt128(cooling))
     }
 }
