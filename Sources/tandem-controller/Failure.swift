@@ -5,20 +5,7 @@ import OpenSSLTLS
 import TandemAPI
 import TandemClient
 
-/// How the program ends where it did not do what it was asked to.
-struct Failure: Error {
-    static let refused: Int32 = 1
-    static let wrongUsage: Int32 = 2
-    static let notReached: Int32 = 3
-
-    var status: Int32
-    var text: String
-
-    init(status: Int32, _ text: String) {
-        self.status = status
-        self.text = text.visible
-    }
-
+extension Failure {
     /// nil for what the argument parser throws, which it puts into words itself.
     init?(_ error: any Error) {
         switch error {

@@ -50,7 +50,7 @@ struct TandemController: AsyncParsableCommand {
 
     private static func leave(_ error: any Error) -> Never {
         if let failure = Failure(error) {
-            StandardError.write("tandem-controller: \(failure.text)\n")
+            StandardError.write("tandem-controller: \(failure.text.visible)\n")
             Foundation.exit(failure.status)
         }
         let text = fullMessage(for: error)

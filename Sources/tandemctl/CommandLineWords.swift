@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClientOptions
 import TandemAPI
 
 /// A command line as `kubectl`'s users write it, made into what the argument parser reads.

@@ -1,3 +1,4 @@
+import ClientOptions
 import Foundation
 import TandemAPI
 

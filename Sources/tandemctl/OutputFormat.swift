@@ -1,3 +1,4 @@
+import ClientOptions
 import TandemAPI
 import YAMLDocuments
 
