@@ -70,7 +70,7 @@ let package = Package(
         library("Allocation", ["Addressing"]),
         .target(name: "CBuildInfo", cSettings: [.define("TANDEM_COMMIT", to: "\"\(commit)\"")]),
         library("TandemAPI", ["Addressing", "CBuildInfo"]),
-        library("LineLogs", ["TandemAPI", logging, lifecycle, signals]),
+        library("LineLogs", ["TandemAPI", "Measures", logging, lifecycle, signals]),
         library("DualStack", ["Addressing", "TandemAPI"]),
         library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Measures", "Ledger", "COpenSSL"]),
@@ -94,7 +94,8 @@ let package = Package(
             [
                 "Reconciliation", "KubeAPI", "TandemClient", "TandemAPI", "Measures", nio, nioPosix, nioHTTP1, logging,
             ]),
-        library("KubeAPI", ["TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
+        library(
+            "KubeAPI", ["TandemAPI", "Measures", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio, nioPosix, nioHTTP1]),
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", "YAMLDocuments", nio, arguments]),

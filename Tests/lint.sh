@@ -32,12 +32,12 @@ Ledger        Addressing Measures Dispatch Foundation GRDB GRDBSQLite Glibc Sync
 IPAM          Addressing Allocation DualStack TandemAPI Measures Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
 LineFraming   NIOCore
-LineLogs      TandemAPI Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
+LineLogs      TandemAPI Measures Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 EtcdLog       Ledger Measures TandemAPI EtcdClient NIOCore NIOPosix Dispatch Synchronization
 EtcdClient    OpenSSLTLS NIOCore NIOPosix NIOHTTP2 NIOHPACK Glibc
 TandemServer  Addressing TandemAPI Measures Ledger EtcdLog EtcdClient IPAM OpenSSLTLS LineFraming LineLogs NIOCore NIOPosix NIOHTTP1 Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 TandemClient  Addressing TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
-KubeAPI       TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
+KubeAPI       TandemAPI Measures OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Foundation Glibc Synchronization
 CNI           Addressing TandemAPI OpenSSLTLS Glibc
 tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc

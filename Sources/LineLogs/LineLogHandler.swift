@@ -1,4 +1,5 @@
 package import Logging
+import Measures
 import TandemAPI
 
 /// How a line is written.

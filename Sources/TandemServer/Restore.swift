@@ -3,6 +3,7 @@ import Foundation
 import IPAM
 import Ledger
 import LineLogs
+import Measures
 
 extension Daemon {
     /// Makes the data directory's database, or what is below the prefix of etcd, out of a backup. Blocks, O(objects). Throws

@@ -6,6 +6,7 @@ import IPAM
 import Ledger
 import LineLogs
 import Logging
+import Measures
 import NIOCore
 import NIOPosix
 import OpenSSLTLS

@@ -1,6 +1,7 @@
 import Glibc
 import LineLogs
 import Logging
+import Measures
 import OpenSSLTLS
 import Synchronization
 import UnixSignals

@@ -1,4 +1,5 @@
 import LineLogs
+import Measures
 import OpenSSLTLS
 
 /// Who calls, by Kubernetes' x509 convention: the certificate's CN is the user, its Os are the groups.

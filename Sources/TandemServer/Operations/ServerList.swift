@@ -1,5 +1,6 @@
 import EtcdLog
 import LineLogs
+import Measures
 import TandemAPI
 
 /// `GET /servers`: the servers that share the log; of one that shares none, itself.
