@@ -70,7 +70,7 @@ soak: ## Fresh seeds of the simulation for SECONDS=n (600), then the tests' long
 	swift build -c release --product simulate
 	"$$(swift build -c release --show-bin-path)/simulate" --seconds $(or $(SECONDS),600)
 	swift build --build-tests
-	TANDEM_KILLS=50 TANDEM_SOAK=1 TANDEM_HISTORIES=2000 TANDEM_PAIRS=500000 swift test --skip-build \
+	TANDEM_KILLS=50 TANDEM_SOAK=1 TANDEM_HISTORIES=2000 TANDEM_PAIRS=500000 swift test --skip-build $(WIDTH) \
 		--filter 'CrashTests|LinearisabilityTests|ThreadStressTests|LimitTests|ReleaseTests|EtcdHistoryTests|PartitionTests|EtcdClientTests'
 
 image-test: ## Build the images of docker/Dockerfile with buildah, and run them with podman (root; some minutes)
@@ -97,13 +97,13 @@ format: ## Put everything in the common format
 tsan: ## Run the tests of everything that threads share under ThreadSanitizer
 	@docker/deps.sh --tests
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
-	swift test --sanitize=thread --scratch-path .build-tsan \
+	swift test --sanitize=thread --scratch-path .build-tsan $(WIDTH) \
 		--filter 'AllocationTests|EtcdClientTests|IPAMTests|KubeAPITests|LedgerTests|OpenSSLTLSTests|TandemServerTests'
 
 asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
 	@docker/deps.sh --tests
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.suppressions:print_suppressions=0 \
-	swift test --sanitize=address --scratch-path .build-asan \
+	swift test --sanitize=address --scratch-path .build-asan $(WIDTH) \
 		--filter 'OpenSSLTLSTests|EtcdClientTests|KubeAPITests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests'
 
 fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them

@@ -59,13 +59,7 @@ extension Controller {
                 if finding == .ungiven, !isDryRun { await reportUngiven(key, uid) }
                 return outcome
             case .look:
-                do {
-                    let object = try await look(key)
-                    note(key, object)
-                    pass.saw(object, isPatched: false)
-                } catch {
-                    return failed(key, "look", error)
-                }
+                if let failure = await look(key, for: &pass) { return failure }
             case .call(let call):
                 do {
                     let answer = try await tandem.call(call.method, isDryRun ? call.supposed : call.params)
@@ -94,13 +88,7 @@ extension Controller {
                 } catch  where [.conflict, .notFound, .invalid].contains(error.code) {
                     // Another one was first, or it is another object by now: as it is, then.
                     decided(Decision(action: "patch", outcome: .refused, key: key, details: "\(error)"))
-                    do {
-                        let object = try await look(key)
-                        note(key, object)
-                        pass.saw(object, isPatched: false)
-                    } catch {
-                        return failed(key, "look", error)
-                    }
+                    if let failure = await look(key, for: &pass) { return failure }
                 } catch {
                     return failed(key, "patch", error)
                 }
@@ -113,7 +101,19 @@ extension Controller {
         var description: String { "it changes all the time" }
     }
 
-    /// nil where there is no such object.
+    /// Shows the pass the object as it is in the cluster; the turn's end where that can't be told.
+    private func look(_ key: ObjectKey, for pass: inout some Pass) async -> TurnOutcome? {
+        do {
+            let object = try await look(key)
+            note(key, object)
+            pass.saw(object, isPatched: false)
+            return nil
+        } catch {
+            return failed(key, "look", error)
+        }
+    }
+
+    /// nil where the object is not there.
     func look(_ key: ObjectKey) async throws(KubeError) -> JSONValue? {
         do throws(KubeError) {
             return try await kube.get(key.name)

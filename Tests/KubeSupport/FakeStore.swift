@@ -175,22 +175,18 @@ struct FakeStore {
         return store(key, object)
     }
 
-    private mutating func store(_ key: Key, _ object: JSONValue) -> JSONValue {
-        version += 1
-        var object = object
-        object["metadata"]?["resourceVersion"] = .string(String(version))
-        changes.append(Change(version: version, key: key, old: objects[key], new: object, last: object))
-        objects[key] = object
-        return object
-    }
+    private mutating func store(_ key: Key, _ object: JSONValue) -> JSONValue { change(key, object, isKept: true) }
 
     /// Without finalizers nothing holds it.
-    private mutating func end(_ key: Key, _ object: JSONValue) -> JSONValue {
+    private mutating func end(_ key: Key, _ object: JSONValue) -> JSONValue { change(key, object, isKept: false) }
+
+    private mutating func change(_ key: Key, _ object: JSONValue, isKept: Bool) -> JSONValue {
         version += 1
         var last = object
         last["metadata"]?["resourceVersion"] = .string(String(version))
-        changes.append(Change(version: version, key: key, old: objects[key], new: nil, last: last))
-        objects[key] = nil
+        let new = isKept ? last : nil
+        changes.append(Change(version: version, key: key, old: objects[key], new: new, last: last))
+        objects[key] = new
         return last
     }
 
