@@ -6,7 +6,7 @@
 #                                                  valid is kept
 #   certs/generate.sh --client CN O NAME [DIR]     one more client: user CN of group O (several with commas between), as
 #                                                  NAME.crt and NAME.key
-#   certs/generate.sh --kubernetes [DIR]           those that docker/kubernetes wants, in docker/kubernetes/certs
+#   certs/generate.sh --kubernetes [DIR]           those that docker/kubernetes wants, in docker/kubernetes/secrets
 #   certs/generate.sh --names LIST [DIR]           the server's certificate is for LIST too, as DNS:ipam,IP:10.0.0.5
 set -eu
 umask 077
@@ -39,7 +39,7 @@ case "${1:-}" in
 esac
 [ $# -le 1 ] || usage
 if [ -n "$kubernetes" ]; then
-    dir=${1:-$(dirname "$0")/../docker/kubernetes/certs}
+    dir=${1:-$(dirname "$0")/../docker/kubernetes/secrets}
 else
     dir=${1:-$(dirname "$0")/dev}
 fi

@@ -288,7 +288,7 @@ struct DocumentationTests {
                 """
                 docker build -f docker/Dockerfile -t tandem .
                 docker compose -p tandem -f docker/compose.yaml up --build
-                kubectl apply -k docker/kubernetes
+                kubectl apply -k docker/kubernetes/single-server
                 ```
                 """) == true)
     }
