@@ -228,7 +228,7 @@ let package = Package(
             "IPAMTests",
             [
                 "TestSupport", "EngineSupport", "FaultyLog", "Histories", "ServiceDecisions", "Allocation", "IPAM",
-                "Ledger",
+                "Ledger", "Measures",
                 "TandemAPI",
                 "Addressing",
             ]),
@@ -252,7 +252,8 @@ let package = Package(
         tests(
             "TandemServerTests",
             [
-                "TestSupport", "ServerSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI", "Addressing",
+                "TestSupport", "ServerSupport", "EngineSupport", "FaultyLog", "tandemd", "TandemServer", "TandemAPI",
+                "Addressing",
                 "LineLogs", "Measures",
                 "ServiceDecisions", "IPAM", "Ledger", logging, nio, nioEmbedded, nioPosix, nioHTTP1,
             ]),

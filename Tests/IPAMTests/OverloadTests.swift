@@ -1,5 +1,6 @@
 import FaultyLog
 import Ledger
+import Measures
 import TandemAPI
 import TestSupport
 import Testing
@@ -12,7 +13,10 @@ struct OverloadTests {
         "changes are refused before any work is done for them, the rest is answered, and all is well once there is room"
     )
     func refusesEarly() throws {
-        let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)
+        // Its clock stands: how many wait is all that decides.
+        var environment = Environment.system
+        environment.moment = { Moment(nanoseconds: 0) }
+        let engine = try Engine(cluster: .small, log: FaultyLog(), environment: environment, stepsByHand: true)
         let harness = EngineHarness(engine)
         func reason(_ method: TandemAPI.Method, _ params: JSONValue) -> String {
             let log = Noted<String>()

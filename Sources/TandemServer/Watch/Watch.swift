@@ -49,7 +49,7 @@ final class Watch {
     // MARK: Live
 
     /// What is new, of a live one. False where it has to be got later: then the watch is behind `version`.
-    func deliver(_ batch: WatchBatch, behind version: UInt64) -> Bool {
+    func deliver(_ batch: inout WatchBatch, behind version: UInt64) -> Bool {
         guard case .live = state else { return true }
         guard connection.isWritable(), session.lane.hasCredit else {
             state = .behind(version)
@@ -57,7 +57,7 @@ final class Watch {
             return false
         }
         session.lane.begin()
-        send(batch)
+        send(&batch)
         session.lane.charge()
         return true
     }
@@ -69,10 +69,15 @@ final class Watch {
         pullInTurn()
     }
 
-    private func send(_ batch: WatchBatch) {
+    private func send(_ batch: inout WatchBatch) {
         isQuiet = false
         hub.metrics.addEvents(batch.count)
-        connection.write { form, buffer in form.write(batch, of: name, to: &buffer) }
+        connection.write(&batch, of: name)
+    }
+
+    private func sendBookmark(_ version: UInt64) {
+        var bookmark = WatchBatch.bookmark(version)
+        send(&bookmark)
     }
 
     // MARK: Behind
@@ -108,8 +113,8 @@ final class Watch {
             var batch = WatchBatch()
             for text in listing.next(of: hub.engine, limit: query.limit) { batch.append(text) }
             state = listing.isAtEnd ? .behind(listing.version) : .listing(listing)
-            if batch.count > 0 { send(batch) }
-            if listing.isAtEnd { send(.bookmark(listing.version)) }
+            if batch.count > 0 { send(&batch) }
+            if listing.isAtEnd { sendBookmark(listing.version) }
         case .behind(let version):
             hub.catchUp()
             guard
@@ -127,7 +132,7 @@ final class Watch {
                     break
                 }
             }
-            if batch.count > 0 { send(batch) }
+            if batch.count > 0 { send(&batch) }
             if place == hub.seen {
                 state = .live
                 hub.join(self)
@@ -143,7 +148,7 @@ final class Watch {
     /// Ends it where its client is nobody any more; tells a live one that has been quiet where it is.
     func look() {
         if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
-        if isQuiet, case .live = state, connection.isWritable() { send(.bookmark(hub.seen)) }
+        if isQuiet, case .live = state, connection.isWritable() { sendBookmark(hub.seen) }
         isQuiet = true
     }
 
@@ -151,7 +156,7 @@ final class Watch {
     func drain() {
         if case .new(let start) = state, case .resumed(let version) = start { state = .behind(version) }
         while isBehind, connection.isWritable() { pull() }
-        if case .live = state, connection.isWritable() { send(.bookmark(hub.seen)) }
+        if case .live = state, connection.isWritable() { sendBookmark(hub.seen) }
         end(nil)
     }
 

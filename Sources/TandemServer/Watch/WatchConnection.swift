@@ -53,16 +53,16 @@ final class WatchConnection {
         for watch in watches.values { watch.becameWritable() }
     }
 
-    func write(_ body: (WatchForm, inout ByteBuffer) -> Void) {
-        var buffer = ByteBuffer()
-        body(form, &buffer)
-        send(buffer)
-    }
+    func write(_ batch: inout WatchBatch, of name: String) { send(batch.line(form, name)) }
 
     /// By the watch.
     func ended(_ watch: Watch, _ error: APIError?) {
         guard watches.removeValue(forKey: watch.name) != nil else { return }
-        if let error { write { form, buffer in form.write(error, of: watch.name, to: &buffer) } }
+        if let error {
+            var buffer = ByteBuffer()
+            form.write(error, of: watch.name, to: &buffer)
+            send(buffer)
+        }
         onEnd()
     }
 

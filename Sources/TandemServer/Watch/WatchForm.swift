@@ -12,6 +12,8 @@ struct WatchBatch {
     private(set) var count = 0
     /// What was told with it, and before, is all up to here; nil while a listing is on its way.
     private(set) var version: UInt64?
+    /// The last line that was made of it: a connection's first watch has the same name everywhere.
+    private var made: (form: WatchForm, name: String, line: ByteBuffer)?
 
     var isFull: Bool { body.readableBytes >= Self.maximumBytes }
 
@@ -20,6 +22,16 @@ struct WatchBatch {
         body.writeBytes(text)
         count += 1
         self.version = version
+        made = nil
+    }
+
+    /// As it stands on the wire.
+    mutating func line(_ form: WatchForm, _ name: String) -> ByteBuffer {
+        if let made, made.form == form, made.name == name { return made.line }
+        var line = ByteBuffer()
+        form.write(self, of: name, to: &line)
+        made = (form, name, line)
+        return line
     }
 
     static func bookmark(_ version: UInt64) -> WatchBatch {
