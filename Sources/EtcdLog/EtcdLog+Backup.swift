@@ -4,17 +4,33 @@ import Synchronization
 extension EtcdLog {
     /// Records that are written at once.
     private static let backupRecords = 1_024
+    /// etcd drops what is older than a compaction, which may come while a copy is made: then it is made anew.
+    private static let backupAttempts = 3
 
     /// Writes everything that this server has applied by now into a new file, in the form that `Backup.restore` takes. Blocks, for as
     /// long as etcd takes to hand over its tables, and not the journal's thread: any other one but the event loop's. Holds a page of the
     /// tables in memory, and the entries that they do not have yet.
     ///
-    /// Throws also where etcd was compacted meanwhile.
-    public func backUp(to file: String) throws(LedgerError) {
+    /// Throws also where etcd was compacted meanwhile, each time that it was tried.
+    public func backUp(to file: String) throws(LedgerError) { try backUp(to: file) {} }
+
+    /// `again` is called before each further attempt.
+    func backUp(to file: String, again: () -> Void) throws(LedgerError) {
+        for attempt in 1... {
+            do throws(LedgerError) {
+                return try copy(to: file)
+            } catch {
+                guard error.code == .leftBehind, attempt < Self.backupAttempts else { throw error }
+            }
+            again()
+        }
+    }
+
+    private func copy(to file: String) throws(LedgerError) {
         // The tables as of this revision, and what is behind them, are what the books are.
         let (revision, unfolded) = state.withLock { ($0.handled, $0.unfolded) }
+        let copy = try BackupWriter(file)
         do {
-            let copy = try BackupWriter(file)
             for kind in RecordKind.allCases { try copyTable(kind, at: revision, to: copy) }
             var version = unfolded.mark.version
             for entry in unfolded.entries {
@@ -24,12 +40,13 @@ extension EtcdLog {
                 version = step.version
             }
             try copy.finish(version: version)
-        } catch let error as LedgerError where error.code == .leftBehind {
-            throw LedgerError(.leftBehind, "etcd dropped what was being copied: begin again (\(error.message))")
-        } catch let error as LedgerError {
-            throw error
         } catch {
-            throw LedgerError(.inputOutput, "\(file): \(error)", cause: error)
+            copy.discard()
+            guard let fault = error as? LedgerError else {
+                throw LedgerError(.inputOutput, "\(file): \(error)", cause: error)
+            }
+            guard fault.code == .leftBehind else { throw fault }
+            throw LedgerError(.leftBehind, "etcd dropped what was being copied: begin again (\(fault.message))")
         }
     }
 

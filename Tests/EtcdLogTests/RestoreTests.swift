@@ -1,6 +1,7 @@
 import EngineSupport
 import EtcdClient
 import EtcdSupport
+import Foundation
 import IPAM
 import Ledger
 import NIOCore
@@ -146,6 +147,44 @@ struct RestoreTests {
         #expect(try await server.call(.listServices).get()["items"]?.arrayValue == [])
         server.stop()
         database.close()
+    }
+
+    @Test("a backup during which etcd was compacted is made anew; where that never ends it says so, and leaves no file")
+    func compactedMeanwhile() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster)
+        for number in 0..<5 { _ = await server.allocateService("s\(number)") }
+        let digest = try await server.digest()
+        let handled = server.log.state.withLock { $0.handled }
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        let compacted = await withCheckedContinuation { continuation in
+            client.call(CompactionRequest(revision: handled), deadline: .now() + .seconds(60)) {
+                continuation.resume(returning: $0.map { _ in () })
+            }
+        }
+        try compacted.get()
+        client.close()
+        // As if the compaction had come behind the first look.
+        server.log.state.withLock { $0.handled = 1 }
+        let files = ScratchDirectory()
+        var attempts = 0
+        try server.log.backUp(to: "\(files.path)/backup.db") {
+            attempts += 1
+            server.log.state.withLock { $0.handled = handled }
+        }
+        #expect(attempts == 1)
+        server.log.state.withLock { $0.handled = 1 }
+        let refused = message {
+            try server.log.backUp(to: "\(files.path)/none.db") { server.log.state.withLock { $0.handled = 1 } }
+        }
+        #expect(refused.contains("begin again"))
+        server.log.state.withLock { $0.handled = handled }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: files.path) == ["backup.db"])
+        server.stop()
+        try Backup.restore(from: "\(files.path)/backup.db", into: "\(files.path)/data")
+        let engine = try Engine(cluster: .small, log: try SQLiteLog(directory: "\(files.path)/data"))
+        #expect(engine.digest == digest)
+        engine.stop()
     }
 
     @Test("a backup has what is folded and what is not, and none of what was refused")

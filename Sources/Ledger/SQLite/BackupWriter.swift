@@ -1,4 +1,5 @@
 import GRDB
+import Glibc
 
 /// Makes a backup of what another log than a database holds: what it has as of one place, written into a new database, from which
 /// `Backup.restore` starts one. Calls block, and come from one thread at a time.
@@ -46,6 +47,12 @@ public final class BackupWriter {
                 sql: "UPDATE meta SET value = ? WHERE name = 'version'", arguments: [Int64(bitPattern: version)])
         }
         try SQLiteLog.converting(file, .notCommitted) { try queue.close() }
+    }
+
+    /// Removes what was written.
+    public func discard() {
+        try? queue.close()
+        unlink(file)
     }
 
     private func write(_ body: (Database) throws -> Void) throws(LedgerError) {
