@@ -16,4 +16,6 @@ docker/deps.sh --etcd
     exit 0
 }
 swift build --build-tests
+# Seconds for which programs are killed at random.
+export TANDEM_KILL_SECONDS=${TANDEM_KILL_SECONDS:-300}
 TANDEM_CLUSTER=$cache swift test --skip-build --filter ^ClusterTests
