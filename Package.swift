@@ -181,7 +181,10 @@ let package = Package(
         tests("AllocationCountTests", ["TestSupport", "ServerSupport", "allocation-counts"]),
         tests(
             "TandemClientTests",
-            ["TestSupport", "ServerSupport", "tandemd", "TandemClient", "TandemAPI", "OpenSSLTLS", nio, nioEmbedded]),
+            [
+                "TestSupport", "ServerSupport", "tandemd", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", nio,
+                nioEmbedded,
+            ]),
         tests("TandemLoadTests", ["TestSupport", "ServerSupport", "tandem-load", "tandemd", "TandemAPI"]),
         tests("CNITests", ["TestSupport", "ServerSupport", "CNI", "tandem-cni", "tandemd", "TandemAPI"]),
         tests(

@@ -74,6 +74,8 @@ public struct ConnectionOptions: ParsableArguments {
         var configuration = ClientConfiguration(
             servers: try servers(settings["TANDEM_SERVER", \.server]), caFile: try authority(settings),
             identity: try identity(settings))
+        // A person, or a script, hears at once that there is no server.
+        configuration.comesBack = false
         if let requestTimeout { configuration.callTimeout = requestTimeout }
         if let verbosity, verbosity >= 6 { configuration.trace = Self.trace(isWhole: verbosity >= 8) }
         return configuration

@@ -12,6 +12,9 @@ public struct ClientConfiguration: Sendable {
     public var identity: TLSIdentity?
     /// The longest that an answer to a call is waited for, and, of 10 s at most, a connection.
     public var callTimeout = TimeAmount.seconds(60)
+    /// Whether a single server that is lost is come back to, and a call sent to it again, as it is with several: until the call's time is
+    /// up. For programs that live long; one that makes a few calls would rather hear at once.
+    public var comesBack = true
     /// Told of each line that is sent or comes, as `> 127.0.0.1:8443 {…}`; of `GET`s their first line and status. On an event loop:
     /// it must not block for long.
     public var trace: (@Sendable (String) -> Void)?

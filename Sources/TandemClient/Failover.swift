@@ -38,8 +38,8 @@ final class Failover {
     private var peers: [PeerAddress] = []
     private var lastFailure: [PeerAddress: Int] = [:]
     private var failureCount = 0
-    /// There is another one to go to, or was.
-    private var hasOthers: Bool
+    /// A call that fails is tried again: there is another server to go to, or was, or the one is to be come back to.
+    private var triesAgain: Bool
     private var isClosed = false
 
     /// How a round over all servers ended that found none.
@@ -47,16 +47,16 @@ final class Failover {
         var failures = Failures()
     }
 
-    /// The longest that one server is waited for while there are others.
+    /// The longest that one server is waited for where a call is tried again.
     private static let patience = TimeAmount.seconds(5)
     private static let firstPause = TimeAmount.milliseconds(50)
     private static let longestPause = TimeAmount.milliseconds(500)
 
-    init(_ servers: [ServerAddress], on loop: any EventLoop, _ wire: Wire) {
+    init(_ servers: [ServerAddress], on loop: any EventLoop, _ wire: Wire, comesBack: Bool = false) {
         self.loop = loop
         self.servers = servers
         self.wire = wire
-        hasOthers = servers.count > 1
+        triesAgain = servers.count > 1 || comesBack
     }
 
     // MARK: Connecting
@@ -81,7 +81,7 @@ final class Failover {
         lookUp { found, failures in
             round.failures = failures
             self.peers = found
-            if found.count > 1 { self.hasOthers = true }
+            if found.count > 1 { self.triesAgain = true }
             self.lastFailure = self.lastFailure.filter { found.contains($0.key) }
             Race.run(
                 self.ordered(found), on: self.loop.assumeIsolated(), open: self.wire.open,
@@ -174,7 +174,7 @@ final class Failover {
         _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount
     ) -> [EventLoopFuture<JSONValue>] {
         let calls = calls.map { Pending($0.method, $0.params, loop.now + timeout, loop.makePromise()) }
-        for call in calls where hasOthers {
+        for call in calls where triesAgain {
             call.timer = loop.assumeIsolated().scheduleTask(in: timeout) {
                 self.finish(call, .failure(call.failures.error))
             }
@@ -187,7 +187,7 @@ final class Failover {
     func watch(_ params: JSONValue, _ feed: WatchFeed, timeout: TimeAmount) -> EventLoopFuture<JSONValue> {
         if let current, !current.isOpen { passOver(current) }
         let call = Pending(.watch, params, loop.now + timeout, loop.makePromise(), feed)
-        if hasOthers {
+        if triesAgain {
             call.timer = loop.assumeIsolated().scheduleTask(in: timeout) {
                 self.finish(call, .failure(call.failures.error))
             }
@@ -225,10 +225,10 @@ final class Failover {
     private func send(_ calls: [Pending], over connection: any CallConnection) {
         // Calls of one batch have one deadline.
         let left = calls[0].deadline - loop.now
-        let hasOthers = hasOthers
+        let triesAgain = triesAgain
         connection.send(
             calls.map { ($0.method, $0.params) },
-            timeout: hasOthers ? min(Self.patience, .nanoseconds(left.nanoseconds / 2)) : left
+            timeout: triesAgain ? min(Self.patience, .nanoseconds(left.nanoseconds / 2)) : left
         ) { index, result in
             let call = calls[index]
             do {
@@ -239,7 +239,7 @@ final class Failover {
                 }
                 self.finish(call, .success(value))
             } catch {
-                guard hasOthers else { return self.finish(call, .failure(error)) }
+                guard triesAgain else { return self.finish(call, .failure(error)) }
                 guard Self.mayBeBetterElsewhere(error) else {
                     if error is ClientError { self.passOver(connection) }
                     return self.finish(call, .failure(error))
@@ -268,7 +268,7 @@ final class Failover {
 
     /// All were asked: a little later again, unless certificates must change first.
     private func pause(_ call: Pending) {
-        guard hasOthers, !call.failures.areAllRefusals, call.deadline - loop.now > call.pause else {
+        guard triesAgain, !call.failures.areAllRefusals, call.deadline - loop.now > call.pause else {
             return finish(call, .failure(call.failures.error))
         }
         call.tries = 0

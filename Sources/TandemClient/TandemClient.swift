@@ -6,10 +6,10 @@ public import TandemAPI
 /// A connection to a server, or to one of several over the same range: JSON-RPC over the stream of lines, any number of calls
 /// at a time. Thread-safe.
 ///
-/// With several servers, or a name that has several addresses, a call whose server is lost, is silent for 5 s (or half of the
-/// call's time) or answers UNAVAILABLE is sent to the next one, and so round, with pauses of 50 to 500 ms, until the call's
-/// time is up. It may so be done twice, of which the second finds what the first did. With a single server nothing is sent
-/// again, and a connection that is lost does not come back: connect again, and repeat what had no answer.
+/// A call whose server is lost, is silent for 5 s (or half of the call's time) or answers UNAVAILABLE is sent to the next one of several,
+/// or to the one there is, and so round, with pauses of 50 to 500 ms, until the call's time is up. It may so be done twice, of which the
+/// second finds what the first did. Where the configuration says that a single server is not come back to, nothing is sent again, and
+/// a connection that is lost stays so.
 public final class TandemClient: Sendable {
     private let loop: any EventLoop
     private let failover: NIOLoopBound<Failover>
@@ -34,7 +34,7 @@ public final class TandemClient: Sendable {
                     ServerConnection.open(
                         peer, contexts[peer.host]!, on: loop, timeout: timeout, trace: configuration.trace, done)
                 })
-            let failover = Failover(configuration.servers, on: loop, wire)
+            let failover = Failover(configuration.servers, on: loop, wire, comesBack: configuration.comesBack)
             return TandemClient(loop, NIOLoopBound(failover, eventLoop: loop), configuration.callTimeout)
         }.get()
         try await loop.flatSubmit { client.failover.value.connect() }.get()

@@ -11,85 +11,19 @@ public enum OpenRPC {
             "version": .string(version),
             "license": ["name": "Apache-2.0"],
         ],
+        "servers": [
+            [
+                "name": "This machine", "url": "https://127.0.0.1:8443/rpc",
+                "summary": "HTTP; lines over TLS by the ALPN name jsonrpc.",
+            ]
+        ],
         "methods": .array(Method.allCases.map(\.openRPC)),
         "components": ["schemas": schemas],
     ]
 
-    private static let schemas: JSONValue = [
-        "ObjectMeta": [
-            "type": "object",
-            "properties": [
-                "namespace": ["type": "string"], "name": ["type": "string"], "uid": ["type": "string"],
-                "resourceVersion": ["type": "string", "pattern": "^[0-9]+$"],
-                "creationTimestamp": ["type": "string", "format": "date-time"],
-            ],
-        ],
-        "Service": object("Service", "A Kubernetes v1 Service."),
-        "Node": object("Node", "A Kubernetes v1 Node."),
-        "Pod": object("Pod", "A Kubernetes v1 Pod."),
-        "Attachment": [
-            "type": "object",
-            "required": ["containerID"],
-            "properties": [
-                "containerID": ["type": "string"], "ifName": ["type": "string", "default": "eth0"],
-                "nodeName": ["type": "string"], "podUID": ["type": "string"],
-            ],
-            "additionalProperties": false,
-        ],
-        "Owner": [
-            "type": "object",
-            "required": ["kind", "name", "uid"],
-            "properties": [
-                "kind": ["enum": ["Service", "Pod", "Node"]], "namespace": ["type": "string"],
-                "name": ["type": "string"], "uid": ["type": "string"],
-            ],
-        ],
-        "Released": [
-            "type": "object",
-            "required": ["owner"],
-            "properties": ["ip": ["type": "string"], "cidr": ["type": "string"], "owner": reference("Owner")],
-        ],
-        "NodeAddressing": [
-            "type": "object",
-            "properties": [
-                "name": ["type": "string"], "podCIDRs": strings, "gateways": strings,
-            ],
-        ],
-        "PoolBlock": [
-            "type": "object", "required": ["first", "allocated", "coolingDown", "reserved", "free"],
-            "properties": [
-                "first": ["type": "string"], "allocated": decimal, "coolingDown": decimal, "reserved": decimal,
-                "free": decimal,
-            ],
-        ],
-        "Pool": [
-            "type": "object",
-            "required": ["name", "capacity", "allocated", "available"],
-            "properties": [
-                "name": ["type": "string"],
-                "kind": ["enum": ["Service", "LoadBalancer", "NodeCIDR", "Pod", "NodePort"]],
-                "family": ["enum": ["IPv4", "IPv6"]], "cidr": ["type": "string"], "ports": ["type": "string"],
-                "capacity": decimal, "allocated": decimal, "available": decimal, "coolingDown": decimal,
-                "percent": ["type": "number", "minimum": 0, "maximum": 100], "nodeMaskSize": ["type": "integer"],
-            ],
-        ],
-    ]
-
-    private static func object(_ kind: String, _ description: String) -> JSONValue {
-        [
-            "type": "object",
-            "description": .string(description),
-            "properties": [
-                "apiVersion": ["const": "v1"], "kind": ["const": .string(kind)], "metadata": reference("ObjectMeta"),
-                "spec": ["type": "object"], "status": ["type": "object"],
-            ],
-            "required": ["metadata"],
-        ]
-    }
-
     static func reference(_ name: String) -> JSONValue { ["$ref": .string("#/components/schemas/\(name)")] }
     static let strings: JSONValue = ["type": "array", "items": ["type": "string"]]
-    fileprivate static let decimal: JSONValue = ["type": "string", "pattern": "^[0-9]+$"]
+    fileprivate static let decimal = reference("Count")
 }
 
 extension Method {
@@ -103,7 +37,10 @@ extension Method {
             "result": ["name": "result", "schema": resultSchema],
             "errors": .array(
                 APIError.Status.allCases.map {
-                    ["code": .number(String($0.code)), "message": .string($0.name)]
+                    [
+                        "code": .number(String($0.code)), "message": .string($0.name),
+                        "data": OpenRPC.reference("ErrorData"),
+                    ]
                 }),
             "examples": [example],
         ]
@@ -153,7 +90,7 @@ extension Method {
         case .checkNode:
             let family: JSONValue = [
                 "type": "object", "required": ["family", "available"],
-                "properties": ["family": ["enum": ["IPv4", "IPv6"]], "available": OpenRPC.decimal],
+                "properties": ["family": OpenRPC.reference("Family"), "available": OpenRPC.decimal],
             ]
             return result([
                 "ready": ["type": "boolean"], "families": ["type": "array", "items": family],
@@ -175,7 +112,7 @@ extension Method {
             ])
         case .getPoolMap:
             return result([
-                "name": ["type": "string"], "kind": ["type": "string"], "family": ["enum": ["IPv4", "IPv6"]],
+                "name": ["type": "string"], "kind": ["type": "string"], "family": OpenRPC.reference("Family"),
                 "cidr": ["type": "string"], "ports": ["type": "string"], "nodeMaskSize": ["type": "integer"],
                 "blockSize": OpenRPC.decimal, "blocks": ["type": "array", "items": OpenRPC.reference("PoolBlock")],
             ])
@@ -197,7 +134,7 @@ extension Parameter {
         case .node: OpenRPC.reference("Node")
         case .pod: OpenRPC.reference("Pod")
         case .attachment: OpenRPC.reference("Attachment")
-        case .ipFamilies: ["type": "array", "items": ["enum": ["IPv4", "IPv6"]]]
+        case .ipFamilies: ["type": "array", "items": OpenRPC.reference("Family")]
         case .namespace, .nodeName, .continueToken, .ip: ["type": "string"]
         case .subscription: ["type": "string"]
         case .resourceVersion: OpenRPC.decimal
