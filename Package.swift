@@ -99,11 +99,14 @@ let package = Package(
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", "YAMLDocuments", nio, arguments]),
+        .target(
+            name: "Dashboard", dependencies: ["TandemAPI", "TandemClient", nio, nioPosix, nioHTTP1],
+            resources: [.embedInCode("Page")], swiftSettings: settings),
         executable(
             "tandemctl",
             [
-                "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments", nio,
-                arguments,
+                "ClientOptions", "Dashboard", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments",
+                nio, signals, arguments,
             ]),
         executable(
             "tandem-load",
@@ -187,6 +190,12 @@ let package = Package(
         tests(
             "NetworkTests",
             ["TestSupport", "ServerSupport", "EtcdSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
+        tests(
+            "DashboardTests",
+            [
+                "TestSupport", "ServerSupport", "Dashboard", "TandemClient", "TandemAPI", "tandemctl", "tandemd", nio,
+                nioPosix, nioHTTP1,
+            ]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",

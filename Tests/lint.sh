@@ -47,7 +47,8 @@ tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCor
 ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore NIOPosix NIOHTTP1 Logging Synchronization
 tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
 tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
+Dashboard     TandemAPI TandemClient NIOCore NIOPosix NIOHTTP1 Synchronization
+tandemctl     ClientOptions Dashboard TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore UnixSignals ArgumentParser Foundation Glibc
 WALLS
 
 for part in Sources/*/; do
