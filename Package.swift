@@ -193,8 +193,8 @@ let package = Package(
         tests(
             "DashboardTests",
             [
-                "TestSupport", "ServerSupport", "Dashboard", "TandemClient", "TandemAPI", "tandemctl", "tandemd", nio,
-                nioPosix, nioHTTP1,
+                "TestSupport", "ServerSupport", "Dashboard", "TandemClient", "TandemAPI", "OpenSSLTLS", "tandemctl",
+                "tandemd", nioHTTP1,
             ]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(

@@ -16,7 +16,8 @@ struct Calls {
 
     /// What the page may ask. A method that is not named here never goes on to a server, whatever the user's certificate allows.
     static let allowed: Set<TandemAPI.Method> = [
-        .getPools, .getPoolMap, .lookupIP, .getService, .getNode, .getPod, .listServices, .listNodes, .listPods, .checkNode,
+        .getPools, .getPoolMap, .lookupIP, .getService, .getNode, .getPod, .listServices, .listNodes, .listPods,
+        .checkNode,
         .discover,
     ]
 
@@ -39,7 +40,8 @@ struct Calls {
                 throw Refusal(status: .badRequest, text: "a call has a method and an id")
             }
             guard let method = Method(rawValue: name), Self.allowed.contains(method) else {
-                throw Refusal(status: .forbidden, text: "the dashboard only looks: \(name.cut(toBytes: 64)) is not asked")
+                throw Refusal(
+                    status: .forbidden, text: "the dashboard only looks: \(name.cut(toBytes: 64)) is not asked")
             }
             calls.append(Call(id: id, method: method, params: call["params"] ?? [:]))
         }

@@ -36,6 +36,7 @@ struct ChangeFollower {
     /// Returns where changes were missed: what comes next is to be asked for anew.
     private func follow(_ client: TandemClient) async throws {
         let (kinds, newest) = try await Self.newest(client)
+        buffer.put(state: ["state": "watching"])
         let start = newest > Self.recent ? newest - Self.recent : 1
         for version in [start, newest] {
             var isFirst = true
@@ -49,7 +50,6 @@ struct ChangeFollower {
                     }
                     break
                 }
-                if isFirst { buffer.put(state: ["state": "watching"]) }
                 isFirst = false
                 if let line = Change.line(change, old: newest) { buffer.put(line) } else { buffer.beat() }
             }
@@ -69,7 +69,8 @@ struct ChangeFollower {
                 guard let version = page["resourceVersion"]?.stringValue.flatMap({ UInt64($0) }) else { continue }
                 // Whether all of them may be seen is told by a watch alone.
                 let probe = try await client.call(
-                    .watch, ["kinds": .array(kinds.map { .string($0.rawValue) }), "resourceVersion": .string(String(version))])
+                    .watch,
+                    ["kinds": .array(kinds.map { .string($0.rawValue) }), "resourceVersion": .string(String(version))])
                 _ = try await client.call(.unwatch, ["subscription": probe["subscription"] ?? .null])
                 return (kinds, version)
             } catch let error as APIError where error.status == .permissionDenied {

@@ -31,7 +31,9 @@ public struct DashboardServer: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(IdleStateHandler(allTimeout: patience))
-                    try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+                    // Requests are answered one after the other as it is.
+                    try pipeline.configureHTTPServerPipeline(
+                        withPipeliningAssistance: false, withErrorHandling: true)
                     try pipeline.addHandler(IdleEnd())
                     return try Visit.Connection(wrappingChannelSynchronously: channel)
                 }

@@ -19,7 +19,8 @@ actor ServerLink {
 
     /// Each call by itself succeeds, or fails with an `APIError`. Throws where the server was not reached: a `ClientError`, or a `TLSError` where
     /// one of the files can't be used.
-    func calls(_ calls: [(method: TandemAPI.Method, params: JSONValue)]) async throws -> [Result<JSONValue, any Error>] {
+    func calls(_ calls: [(method: TandemAPI.Method, params: JSONValue)]) async throws -> [Result<JSONValue, any Error>]
+    {
         let isNew = client == nil
         do {
             return try await ask(calls)
@@ -29,7 +30,9 @@ actor ServerLink {
         }
     }
 
-    private func ask(_ calls: [(method: TandemAPI.Method, params: JSONValue)]) async throws -> [Result<JSONValue, any Error>] {
+    private func ask(_ calls: [(method: TandemAPI.Method, params: JSONValue)]) async throws -> [Result<
+        JSONValue, any Error
+    >] {
         let task = connection()
         do {
             let answers = try await task.value.batch(calls, timeout: Self.timeout)

@@ -44,15 +44,17 @@ struct Visit {
         init?(_ parts: inout NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator) async throws {
             guard case .head(let head)? = try await parts.next() else { return nil }
             self.head = head
+            var length = 0
             while let part = try await parts.next() {
                 switch part {
                 case .head: return nil
                 case .end: return
                 case .body(var bytes):
-                    isTooLarge = isTooLarge || body.readableBytes + bytes.readableBytes > Gate.maximumBodyBytes
-                    // The rest is not waited for: the connection ends with the answer.
-                    if isTooLarge { return }
-                    body.writeBuffer(&bytes)
+                    length += bytes.readableBytes
+                    isTooLarge = length > Gate.maximumBodyBytes
+                    // A client that still writes may not see an answer: it is heard out, up to a point.
+                    guard length <= 64 * Gate.maximumBodyBytes else { return }
+                    if !isTooLarge { body.writeBuffer(&bytes) }
                 }
             }
             return nil

@@ -10,7 +10,8 @@ import UnixSignals
 struct DashboardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dashboard",
-        abstract: "Serves a page for a browser on this machine: ranges, maps, nodes, changes and health of each server.",
+        abstract:
+            "Serves a page for a browser on this machine: ranges, maps, nodes, changes and health of each server.",
         discussion: """
             The page is on 127.0.0.1 alone, under an address that nobody can guess, which is the first line that is printed: whoever has it looks \
             with your certificate until this ends (Ctrl-C). The page only looks; nothing can be changed by it.

@@ -126,7 +126,7 @@ class Page:
         found = self.run("""new Promise((done) => {
             const value = () => { try { return (%s); } catch { return false; } };
             const end = (result) => { observer.disconnect(); clearInterval(timer); clearTimeout(limit); done(result); };
-            const look = () => { const found = value(); if (found) end(found); };
+            const look = () => { const found = value(); if (found) end(found instanceof Node || found); };
             const observer = new MutationObserver(look);
             observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
             const timer = setInterval(look, 100);

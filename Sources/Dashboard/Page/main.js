@@ -27,7 +27,7 @@ class Shown {
 
 let all = [];
 let current = null;
-const map = new PoolMap(go);
+const map = new PoolMap(go, (place) => note(place, true));
 const search = new Search(go);
 const changes = new Changes(go, () => soon());
 
@@ -40,13 +40,20 @@ async function go(place, replaces = false) {
     return find();
   }
   if (place.around !== undefined) place = await placeAround(place);
+  note(place, replaces);
+  showCurrentRanges();
+  if (!replaces) byID("map").scrollIntoView({ block: "nearest" });
+  await showMap(current);
+}
+
+function note(place, replaces) {
   current.place = place;
   const hash = new URLSearchParams({ server: current.server.number, pool: place.pool });
   if (place.inside.length) hash.set("in", place.inside.join(","));
   history[replaces ? "replaceState" : "pushState"](null, "", `#${hash}`);
-  showCurrentRanges();
-  await map.show(current.server, place);
 }
+
+function showMap(shown) { return map.show(shown.server, shown.place, shown.nodes?.byCIDR); }
 
 /** Down to where an address is one cell, and that the map's. */
 async function placeAround({ pool, around }) {
@@ -78,7 +85,7 @@ function followAddress() {
   else if (place) {
     current.place = place;
     showCurrentRanges();
-    map.show(current.server, place);
+    showMap(current);
   }
 }
 
@@ -133,7 +140,7 @@ const tasks = {
       if (first) await go({ pool: first.map, inside: [] }, true);
     }
   },
-  async map(shown) { if (shown.place) await map.show(shown.server, shown.place); },
+  async map(shown) { if (shown.place && shown === current) await showMap(shown); },
   async health(shown) {
     const [health, peers] = await Promise.allSettled([shown.server.health(), shown.server.peers()]);
     shown.health = health.value ? checksOf(health.value) : null;
@@ -144,6 +151,7 @@ const tasks = {
     if (health.reason) throw health.reason;
   },
   async metrics(shown) {
+    const isFirst = !shown.metrics;
     try {
       shown.metrics = new Metrics(await shown.server.metrics());
       shown.metricsFailure = null;
@@ -153,31 +161,37 @@ const tasks = {
     if (shown !== current) return;
     showHealth(shown);
     showUse();
+    // The pods' ranges are counted there.
+    if (isFirst) ask("ranges", shown);
   },
   async nodes(shown) {
+    const isFirst = !shown.nodes;
     shown.nodes = await loadNodes(shown.server);
-    if (shown === current) showUse();
+    if (shown !== current) return;
+    showUse();
+    if (isFirst) ask("map", shown);
   },
 };
 
 const asked = new Map();
 const failures = new Map();
 
-/** One question of a kind at a time; what the next round would ask is not asked twice. */
+/** One question of a kind at a time; who comes meanwhile is answered by one more behind it. */
 async function ask(name, shown) {
   const key = `${name} ${shown.server.number}`;
-  if (asked.has(key)) return;
-  asked.set(key, true);
+  if (asked.has(key)) return asked.set(key, "again");
+  asked.set(key, "once");
   try {
     await tasks[name](shown);
     failures.delete(key);
   } catch (error) {
     failures.set(key, error);
     if (name === "nodes" && shown === current) setText(byID("nodes-note"), `not told: ${error.message}`);
-  } finally {
-    asked.delete(key);
-    showTrouble();
   }
+  const isAgain = asked.get(key) === "again";
+  asked.delete(key);
+  showTrouble();
+  if (isAgain) await ask(name, shown);
 }
 
 function refresh(...names) { for (const name of names) ask(name, current); }

@@ -16,10 +16,11 @@ export class PoolMap {
   #active = 0;
   #loads = 0;
   #go;
+  #went;
 
-  /** `go` is called with a place: {pool, inside: [range…]}. */
-  constructor(go) {
-    this.#go = go;
+  /** `go` is called with a place to show: {pool, inside: [range…]}; `went` with the one that is shown instead, further inside. */
+  constructor(go, went) {
+    [this.#go, this.#went] = [go, went];
     const grid = byID("map-grid");
     grid.addEventListener("click", (event) => this.#enter(this.#indexOf(event.target)));
     grid.addEventListener("mouseover", (event) => this.#describe(this.#indexOf(event.target)));
@@ -29,15 +30,14 @@ export class PoolMap {
       make("li", {}, make("i", { class: "cell", "data-use": use, "aria-hidden": "true" }), text)));
   }
 
-  get place() { return this.#place; }
-
-  /** Shows a place, or the same one as it is by now. */
-  async show(server, place) {
+  /** Shows a place, or the same one as it is by now; of nodes' subnets how much their pods use, where `nodes` tells that. */
+  async show(server, place, nodes = null) {
     const load = ++this.#loads;
     const isSame = server === this.#server && sameText(place) === sameText(this.#place);
     let view;
     try {
-      view = await loadView(server, place);
+      // Straight into where something is. Whoever comes out again has seen that.
+      view = await loadView(server, place, !isSame && !place.stays);
     } catch (error) {
       if (load !== this.#loads) return;
       if (!isSame) this.#clear();
@@ -45,13 +45,14 @@ export class PoolMap {
       return;
     }
     if (load !== this.#loads) return;
-    const filled = view.cells.filter((cell) => cell.allocated > 0n);
-    // Nothing is to be seen but one block: straight into it. Whoever comes out of it has seen that.
-    const descends = !isSame && place.inside.length > 0 && filled.length === 1 && filled[0].enter && !place.stays;
-    [this.#server, this.#place, this.#view] = [server, place, view];
+    for (const cell of view.cells) {
+      const use = cell.subnet && nodes?.get(cell.subnet);
+      if (use) [cell.use, cell.node] = [use, use.node];
+    }
+    [this.#server, this.#place, this.#view] = [server, { pool: place.pool, inside: view.inside }, view];
     if (!isSame) this.#active = Math.max(0, view.cells.findIndex((cell) => cell.allocated > 0n));
-    if (descends) return this.#go({ pool: place.pool, inside: [...place.inside, ...filled[0].enter.inside] }, true);
     this.#render(!isSame);
+    if (view.inside.length > place.inside.length) this.#went(this.#place);
   }
 
   #clear() {
@@ -88,7 +89,7 @@ export class PoolMap {
     for (const element of grid.querySelectorAll("[data-index]")) {
       const cell = cells[Number(element.dataset.index)];
       setAttribute(element, "data-use", useOf(cell));
-      setAttribute(element, "aria-label", `${cell.label}: ${countsText(cell, true)}`);
+      setAttribute(element, "aria-label", `${cell.label}: ${cell.size === 1n ? describe(cell) : countsText(cell, true)}`);
     }
     this.#mark(this.#active);
     this.#describe(this.#active);
@@ -182,9 +183,10 @@ const STEPS = [0, 10, 35, 65];
 
 /** What a cell is coloured by: how much of it is allocated, in steps, else what else there is. */
 export function useOf(cell) {
-  if (cell.allocated >= cell.size) return "5";
-  if (cell.allocated > 0n) {
-    const share = Number(cell.allocated * 100n / cell.size);
+  const [allocated, size] = cell.use ? [cell.use.allocated, cell.use.capacity] : [cell.allocated, cell.size];
+  if (allocated >= size) return "5";
+  if (allocated > 0n || cell.use) {
+    const share = Number(allocated * 100n / size);
     return String(STEPS.filter((step) => share >= step).length);
   }
   if (cell.cooling > 0n) return "cooling";
@@ -199,6 +201,7 @@ function countsText(counts, isShort = false) {
 }
 
 function describe(cell) {
+  if (cell.use) return `node ${cell.node}, ${count(cell.use.allocated)} of ${count(cell.use.capacity)} addresses allocated`;
   if (cell.node) return `node ${cell.node}`;
   if (cell.subnet && cell.allocated > 0n) return "a node's";
   if (cell.size > 1n) return countsText(cell);

@@ -9,28 +9,49 @@ const PAGE = 5000;
 const PAGES = 4;
 
 /**
- * A view: {pool, levels, cells, total, note}. A cell: {label, first, size, allocated, cooling, reserved, free, enter?, holder?}, of which the
- * counts are BigInts, or null where the server does not tell them of so small a part; `enter` is where it leads.
+ * A view: {pool, inside, cells, total, note}. A cell: {label, first, size, allocated, cooling, reserved, free, enter?, holder?}, of which the
+ * counts are BigInts, or null where the server does not tell them of so small a part; `enter` is where it leads. With `descends` it is the
+ * innermost one that shows all that is held in the place.
  */
-export async function loadView(server, place) {
+export async function loadView(server, place, descends = false) {
   const pool = await poolOf(server, place.pool);
-  const root = await rootCells(server, pool);
-  if (!place.inside.length) return { pool, cells: root, total: sum(root), levels: [] };
-  const levels = place.inside.map(parseRange);
-  const range = levels.at(-1);
-  const outer = pool.cidr && parseRange(pool.cidr);
-  if (!outer || levels.some((level) => !level) || !contains(outer, range)) {
-    throw new Error(`${place.inside.at(-1)} is not inside of ${pool.name}`);
+  if (!place.inside.length) {
+    const cells = await rootCells(server, pool);
+    return { pool, inside: [], cells, total: sum(cells), note: "" };
   }
-  const parent = root.find((cell) => contains(cell.span, range)) ?? null;
-  const view = pool.kind === "NodeCIDR" ? await subnets(server, pool, range) : await addresses(server, pool, range, parent);
-  return { pool, levels, ...view };
+  const range = parseRange(place.inside.at(-1));
+  const outer = pool.cidr && parseRange(pool.cidr);
+  if (!outer || !range || !contains(outer, range)) throw new Error(`${place.inside.at(-1)} is not inside of ${pool.name}`);
+  if (pool.kind === "NodeCIDR") return { pool, inside: place.inside, ...await subnets(server, pool, range) };
+  const [root, held] = await Promise.all([rootCells(server, pool), holders(server, range)]);
+  const parent = root.find((cell) => contains(cell.span, range));
+  const isPlain = parent !== undefined && parent.cooling === 0n && parent.reserved === 0n;
+  const inside = [...place.inside];
+  const inner = descends && held.isWhole ? around(held.items, range) : null;
+  if (inner) inside.push(formatRange(inner));
+  const cells = addresses(pool, inner ?? range, held, isPlain);
+  if (!isPlain && cells[0].size === 1n) await tellStates(server, cells);
+  const note = held.isWhole ? "" : `the first ${held.items.length} that are held; there are more`;
+  return { pool, inside, cells, total: sum(cells), note };
 }
 
+/** The block that has all of the addresses in it, where it is much smaller than the range; of 256 addresses at least. */
+function around(items, range) {
+  if (!items.length) return null;
+  let [low, high] = [items[0].bits, items[0].bits];
+  for (const { bits } of items) [low, high] = [bits < low ? bits : low, bits > high ? bits : high];
+  let shift = 8n;
+  while (low >> shift !== high >> shift) shift++;
+  const inner = { family: range.family, first: low >> shift << shift, last: (high >> shift) + 1n << shift };
+  inner.last -= 1n;
+  return contains(range, inner) && 16n << shift <= range.last - range.first + 1n ? inner : null;
+}
+
+/** What a pool is, which does not change while its server runs. */
 async function poolOf(server, name) {
-  // Of a node's pool nothing but its map need be asked.
-  const map = await server.call("GetPoolMap", { pool: name, blocks: 1 });
-  return map;
+  server.pools ??= new Map();
+  if (!server.pools.has(name)) server.pools.set(name, await server.call("GetPoolMap", { pool: name, blocks: 1 }));
+  return server.pools.get(name);
 }
 
 function blocksOf(pool) {
@@ -106,39 +127,34 @@ export async function holders(server, range, pages = PAGES, limit = PAGE) {
 }
 
 /** A block by 256 smaller ones, or by its addresses where it has no more than that; then each has its holder. */
-async function addresses(server, pool, range, parent) {
+function addresses(pool, range, held, isPlain) {
   const size = range.last - range.first + 1n;
   let shift = 0n;
   while (size > SINGLES && size >> shift > 256n) shift++;
-  const held = await holders(server, range);
+  const start = range.first >> shift;
   const counts = new Map();
   const byAddress = new Map();
   for (const item of held.items) {
-    if (item.pool && item.pool !== pool.name) continue;
-    const index = Number((item.bits >> shift) - (range.first >> shift));
+    if (item.bits < range.first || item.bits > range.last || item.pool && item.pool !== pool.name) continue;
+    const index = Number((item.bits >> shift) - start);
     counts.set(index, (counts.get(index) ?? 0n) + 1n);
     if (shift === 0n) byAddress.set(index, item);
   }
-  const isPlain = parent !== null && parent.cooling === 0n && parent.reserved === 0n;
-  const number = Number((range.last >> shift) - (range.first >> shift)) + 1;
-  const cells = Array.from({ length: number }, (_, index) => {
-    const start = (range.first >> shift) + BigInt(index) << shift;
-    const first = start < range.first ? range.first : start;
-    const end = start + (1n << shift) - 1n;
+  return Array.from({ length: Number((range.last >> shift) - start) + 1 }, (_, index) => {
+    const block = start + BigInt(index) << shift;
+    const first = block < range.first ? range.first : block;
+    const end = block + (1n << shift) - 1n;
     const span = { family: range.family, first, last: end > range.last ? range.last : end };
     const label = formatRange(span);
     const allocated = counts.get(index) ?? 0n;
-    const spanSize = span.last - span.first + 1n;
-    const rest = isPlain || allocated === spanSize ? 0n : null;
+    const blockSize = span.last - span.first + 1n;
+    const rest = isPlain || allocated === blockSize ? 0n : null;
     return {
-      label, short: formatAddress(range.family, first), span, size: spanSize, allocated, cooling: rest, reserved: rest,
-      free: rest === null ? null : spanSize - allocated, holder: byAddress.get(index),
-      enter: spanSize > 1n ? { inside: [label] } : undefined,
+      label, short: formatAddress(range.family, first), span, size: blockSize, allocated, cooling: rest, reserved: rest,
+      free: rest === null ? null : blockSize - allocated, holder: byAddress.get(index),
+      enter: blockSize > 1n ? { inside: [label] } : undefined,
     };
   });
-  if (shift === 0n && !isPlain) await tellStates(server, cells);
-  const note = held.isWhole ? "" : `the first ${held.items.length} that are held; there are more`;
-  return { cells, total: sum(cells), note };
 }
 
 /** Of addresses that nobody holds: free, reserved or cooling down. */

@@ -27,7 +27,6 @@ export class Search {
     const search = ++this.#searches;
     const query = text.trim();
     if (!query) return this.close();
-    let title = `Found for ${query}`;
     let rows;
     try {
       rows = await this.#look(server, query, namespaces);
@@ -35,7 +34,7 @@ export class Search {
       rows = [make("p", {}, error.message)];
     }
     if (search !== this.#searches) return;
-    setText(byID("found-title"), title);
+    setText(byID("found-title"), `Found for ${query}`);
     byID("found-body").replaceChildren(...rows);
     byID("found").hidden = false;
     byID("found-title").focus();
@@ -55,7 +54,7 @@ export class Search {
     const status = await server.call("LookupIP", { ip });
     const rows = [["Address", make("code", {}, status.ip)], ["State", stateText(status.state)]];
     if (status.pool) rows.push(["Pool", this.#toPool(status.pool, status.ip)]);
-    if (status.owner) rows.push(["Holder", ownerText(status.owner)], ["Uid", make("code", {}, status.owner.uid)]);
+    if (status.owner) rows.push(["Holder", this.#toOwner(status.owner)], ["Uid", make("code", {}, status.owner.uid)]);
     return [list(rows)];
   }
 
@@ -65,7 +64,7 @@ export class Search {
     const shown = items.slice(0, SHOWN);
     const rest = items.length > shown.length ? make("p", { class: "note" }, `the first ${SHOWN} of them`) : null;
     return [make("p", {}, title), rest, table(["Address", "Holder", "Pool"], shown.map((item) => [
-      this.#find(item.ip, item.ip), ownerText(item.owner), item.pool ? this.#toPool(item.pool, item.ip) : "none",
+      this.#find(item.ip, item.ip), this.#toOwner(item.owner), item.pool ? this.#toPool(item.pool, item.ip) : "none",
     ]))].filter(Boolean);
   }
 
@@ -113,6 +112,11 @@ export class Search {
 
   #find(text, query) {
     return make("button", { type: "button", class: "link", onclick: () => this.#go({ find: query }) }, text);
+  }
+
+  #toOwner(owner) {
+    if (!owner) return ownerText(owner);
+    return this.#find(ownerText(owner), owner.namespace ? `${owner.namespace}/${owner.name}` : owner.name);
   }
 
   #toPool(pool, ip) {

@@ -11,6 +11,7 @@ const ROWS = 15;
 /** Every node with its pools, by the pools alone: pods are not listed. */
 export async function loadNodes(server) {
   const nodes = new Map();
+  const byCIDR = new Map();
   const params = { kind: "Pod", limit: PAGE };
   for (let page = 0; page < PAGES; page++) {
     const answer = await server.call("GetPools", params);
@@ -19,6 +20,7 @@ export async function loadNodes(server) {
       if (name === null) continue;
       const node = nodes.get(name) ?? { name, pools: {} };
       const { family } = pool;
+      byCIDR.set(pool.cidr, { node: name, allocated: BigInt(pool.allocated), capacity: BigInt(pool.capacity) });
       const known = node.pools[family];
       node.pools[family] = {
         name: known?.name ?? pool.name, allocated: BigInt(pool.allocated) + (known?.allocated ?? 0n),
@@ -27,10 +29,10 @@ export async function loadNodes(server) {
       };
       nodes.set(name, node);
     }
-    if (!answer.continue) return { nodes: order([...nodes.values()]), isWhole: true };
+    if (!answer.continue) return { nodes: order([...nodes.values()]), byCIDR, isWhole: true };
     params.continue = answer.continue;
   }
-  return { nodes: order([...nodes.values()]), isWhole: false };
+  return { nodes: order([...nodes.values()]), byCIDR, isWhole: false };
 }
 
 function order(nodes) {
@@ -99,8 +101,9 @@ export function showNamespaces(metrics, failure, go) {
     return setText(note, failure ? `not told: ${failure.message}` : "");
   }
   const namespaces = namespacesOf(metrics);
-  const number = metrics.sum("tandem_namespaces");
-  if (number === null) {
+  // A namespace that has pods may have no Services, and the other way round.
+  const number = Math.max(namespaces.length, ...metrics.named("tandem_namespaces").map(({ value }) => Number(value)));
+  if (!metrics.named("tandem_namespaces").length) {
     body.replaceChildren();
     return setText(note, "this server does not count by namespace");
   }
