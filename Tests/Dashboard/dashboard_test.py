@@ -183,6 +183,9 @@ class DashboardTest(unittest.TestCase):
         })"""
         steady = [[second, 100 + second] for second in range(0, 601, 3)]
         self.assertEqual(page.run(estimate % (steady, 1000)), {"state": "filling", "perHour": 3600, "seconds": 300})
+        # However often it is looked at.
+        often = [[tenth / 10, 100 + tenth] for tenth in range(0, 6001)]
+        self.assertEqual(page.run(estimate % (often, 10_000))["perHour"], 36_000)
         self.assertEqual(page.run(estimate % (steady[:20], 1000))["state"], "few")
         self.assertEqual(page.run(estimate % ([[0, 1], [3600, 2]], 1000))["state"], "few")
         self.assertEqual(page.run(estimate % (steady, 700))["state"], "full")

@@ -86,5 +86,6 @@ export function duration(seconds) {
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
   if (seconds < 86_400 * 730) return `${Math.round(seconds / 86_400)} d`;
-  return `${Math.round(seconds / 31_557_600)} years`;
+  const years = seconds / 31_557_600;
+  return years < 1000 ? `${Math.round(years)} years` : "over 1,000 years";
 }

@@ -7,7 +7,7 @@ import { checksOf, showHealth, showTab } from "./health.js";
 import { PoolMap } from "./map.js";
 import { loadView } from "./mapviews.js";
 import { Metrics } from "./metrics.js";
-import { loadRanges, showRanges } from "./ranges.js";
+import { loadRanges, podRanges, showRanges } from "./ranges.js";
 import { Rates } from "./rates.js";
 import { insideOf, Search } from "./search.js";
 import { Server, servers } from "./server.js";
@@ -132,7 +132,10 @@ const tasks = {
   async ranges(shown) {
     shown.ranges = await loadRanges(shown.server, shown.metrics);
     const now = performance.now() / 1000;
-    for (const range of shown.ranges) shown.rates.add(range.name, now, range.allocated);
+    for (const range of shown.ranges) {
+      // Of pods the metrics tell, which are asked less often: the same figure again would be no sample.
+      if (range.kind !== "Pod") shown.rates.add(range.name, now, range.allocated);
+    }
     if (shown !== current) return;
     showCurrentRanges();
     if (!shown.place && shown.ranges.length) {
@@ -155,6 +158,8 @@ const tasks = {
     try {
       shown.metrics = new Metrics(await shown.server.metrics());
       shown.metricsFailure = null;
+      const now = performance.now() / 1000;
+      for (const range of podRanges([], shown.metrics)) shown.rates.add(range.name, now, range.allocated);
     } catch (error) {
       [shown.metrics, shown.metricsFailure] = [null, error];
     }
@@ -200,7 +205,7 @@ let isSoon = false;
 
 /** Something has changed: once a second at most, and not before what is under way. */
 function soon() {
-  if (isSoon) return;
+  if (isSoon || document.hidden) return;
   isSoon = true;
   setTimeout(() => {
     isSoon = false;
@@ -296,6 +301,9 @@ async function begin() {
   for (const [name, seconds] of Object.entries(SECONDS)) {
     setInterval(() => { if (!document.hidden) refresh(name); }, seconds * 1000);
   }
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) refresh(...Object.keys(SECONDS));
+  });
   // How the others are shows in their tabs.
   const others = () => all.filter((shown) => shown !== current).forEach((shown) => ask("health", shown));
   others();

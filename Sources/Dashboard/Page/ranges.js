@@ -21,7 +21,7 @@ export async function loadRanges(server, metrics) {
 }
 
 /** What the pods of all nodes of a cluster CIDR have together, which the server counts. */
-function podRanges(ranges, metrics) {
+export function podRanges(ranges, metrics) {
   if (!metrics) return [];
   const isPods = (metric) => metric.labels.kind === "Pod";
   const allocated = new Map(metrics.named("tandem_pool_allocated").filter(isPods)

@@ -11,11 +11,10 @@ export class Rates {
   /** `allocated` is a BigInt, `time` in seconds. */
   add(name, time, allocated) {
     const samples = this.#samples.get(name) ?? [];
-    // As many as a quarter of an hour has of them every two seconds.
-    const last = samples.at(-1);
-    if (last && time - last.time < 2) samples.pop();
+    // The last one is always the newest; those before it lie two seconds apart at least.
+    if (samples.length > 1 && time - samples.at(-2).time < 2) samples.pop();
     samples.push({ time, allocated });
-    while (samples.length > 900 || time - samples[0].time > LONGEST_SECONDS) samples.shift();
+    while (samples.length > 901 || time - samples[0].time > LONGEST_SECONDS) samples.shift();
     this.#samples.set(name, samples);
   }
 
