@@ -111,8 +111,9 @@ let package = Package(
         executable(
             "tandem-load",
             [
-                "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1,
-                arguments, histogram,
+                "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio,
+                nioPosix,
+                nioHTTP1, arguments, histogram,
             ]),
         executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "LineLogs", "YAMLDocuments", arguments]),
         executable(
