@@ -8,9 +8,15 @@ struct Answer {
     var mediaType: String
     var body: ByteBuffer
     var allow: String?
+    var location: String?
 
     init(_ asset: Asset) {
         (status, mediaType, body) = (.ok, asset.mediaType, ByteBuffer(bytes: asset.bytes))
+    }
+
+    init(seeOther path: String) {
+        (status, mediaType, body) = (.seeOther, "text/plain; charset=utf-8", ByteBuffer())
+        location = path
     }
 
     init(_ json: JSONValue, status: HTTPResponseStatus = .ok) {
@@ -28,6 +34,7 @@ struct Answer {
         var headers = Self.headers
         headers.add(name: "content-type", value: mediaType)
         headers.add(name: "content-length", value: String(body.readableBytes))
+        if let location { headers.add(name: "location", value: location) }
         if let allow { headers.add(name: "allow", value: allow) }
         if !keepAlive { headers.add(name: "connection", value: "close") }
         return HTTPResponseHead(version: .http1_1, status: status, headers: headers)

@@ -12,6 +12,9 @@ public struct DashboardServer: Sendable {
     /// Where the page is: `http://127.0.0.1:PORT/TOKEN/`. Whoever knows it may look with the user's certificate, as long as this runs.
     public let address: String
 
+    /// Leads to the page once: for the command line of a browser, which other users of the machine can read.
+    public func entrance() -> String { "http://127.0.0.1:\(visit.gate.port)/\(visit.gate.ticket.issue().text)" }
+
     private let listener: Listener
     private let visit: Visit
 
@@ -39,15 +42,14 @@ public struct DashboardServer: Sendable {
                 }
             }
         let port = listener.channel.localAddress?.port ?? port
-        let token = Token()
         let links = configuration.servers.map { server in
             var one = configuration
             one.servers = [server]
             return ServerLink(one)
         }
-        let gate = Gate(token: token, port: port, servers: links.count)
+        let gate = Gate(token: Token(), port: port, servers: links.count)
         return DashboardServer(
-            address: "http://127.0.0.1:\(port)/\(token.text)/", listener: listener,
+            address: "http://127.0.0.1:\(port)\(gate.path)", listener: listener,
             visit: Visit(gate: gate, links: links, user: user))
     }
 

@@ -2,6 +2,8 @@ import NIOHTTP1
 
 /// What a request is for.
 enum Route: Equatable {
+    /// To the page, for a ticket.
+    case entrance
     case asset(Asset)
     /// Which servers there are.
     case servers
@@ -29,6 +31,14 @@ struct Gate: Sendable {
     let token: Token
     let port: Int
     let servers: Int
+    let ticket: Ticket
+
+    init(token: Token, port: Int, servers: Int, ticket: Ticket = Ticket()) {
+        (self.token, self.port, self.servers, self.ticket) = (token, port, servers, ticket)
+    }
+
+    /// Where the page is, on this host.
+    var path: String { "/\(token.text)/" }
 
     /// Bytes of a body.
     static let maximumBodyBytes = 64 << 10
@@ -40,6 +50,7 @@ struct Gate: Sendable {
         }
         let path = head.uri.prefix { $0 != "?" && $0 != "#" }
         var parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        if parts.count == 1, head.method == .GET, ticket.redeem(parts[parts.startIndex]) { return .success(.entrance) }
         guard let first = parts.popFirst(), token.isEqual(to: first), !parts.isEmpty, let found = found(Array(parts))
         else {
             return .failure(

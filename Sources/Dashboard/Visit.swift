@@ -79,6 +79,7 @@ struct Visit {
 
     private func answer(_ route: Route, _ body: ByteBuffer) async -> Answer {
         switch route {
+        case .entrance: return Answer(seeOther: gate.path)
         case .asset(let asset): return Answer(asset)
         case .servers:
             let names = links.map { JSONValue.string($0.name) }

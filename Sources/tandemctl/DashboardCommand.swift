@@ -40,7 +40,7 @@ struct DashboardCommand: AsyncParsableCommand {
         print(server.address)
         fflush(nil)
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        if !isNotOpened { Self.open(server.address) }
+        if !isNotOpened { Self.open(server.entrance()) }
         let work = Task { try await server.run() }
         for await _ in signals { break }
         work.cancel()

@@ -55,6 +55,19 @@ struct DashboardServerTests {
         #expect(addresses.allSatisfy { $0.hasPrefix("http://127.0.0.1:") } && Set(tokens).count == 2)
     }
 
+    @Test("the address for a browser's command line leads to the page, and then nowhere")
+    func letsIn() async throws {
+        let configuration = ClientConfiguration(host: "127.0.0.1", port: 1, caFile: Certificates.shared.ca)
+        let server = try await DashboardServer.start(configuration)
+        let work = Task { try await server.run() }
+        defer { work.cancel() }
+        let entrance = server.entrance()
+        let first = try await curl(["-L", entrance])
+        #expect(first.hasPrefix("HTTP/1.1 303") && first.contains("<title>Tandem</title>"))
+        #expect(try await curl(["-L", entrance]).hasPrefix("HTTP/1.1 404"))
+        #expect(!entrance.contains(server.address.split(separator: "/").last ?? ""))
+    }
+
     @Test("a body that is too large is refused, and its connection ended")
     func boundsBodies() async throws {
         try await withDashboard { address in

@@ -58,6 +58,18 @@ struct GateTests {
         #expect(tokens.allSatisfy { $0.utf8.count == 32 && $0.allSatisfy(\.isHexDigit) })
     }
 
+    @Test("a ticket leads to the page once, and the next one takes its place")
+    func takesTickets() {
+        func path(_ ticket: Token) -> String { "/\(ticket.text)" }
+        let (lost, ticket) = (gate.ticket.issue(), gate.ticket.issue())
+        #expect(status(head(path(lost))) == 404)
+        #expect(status(head(path(ticket), host: "evil.example")) == 421)
+        #expect(status(head(path(ticket) + "/servers")) == 404)
+        #expect(gate.route(head(path(ticket))) == .success(.entrance))
+        #expect(status(head(path(ticket))) == 404)
+        #expect(status(head("/")) == 404)
+    }
+
     @Test("another host's name is not this one, also where it leads here; nor is none, nor are two")
     func checksHost() {
         #expect(status(head(host: "localhost:4000")) == 200)

@@ -80,7 +80,7 @@ struct LoadTests {
         ]
         #expect(json["settings"] == settings)
         let methods = try #require(json["methodMicroseconds"]?.objectValue?.members)
-        #expect(methods.map(\.name) == ["AllocateServiceIPs", "GetService", "Release"])
+        try #require(methods.map(\.name) == ["AllocateServiceIPs", "GetService", "Release"])
         for (name, latency) in methods + [("all", json["latencyMicroseconds"] ?? .null)] {
             let values = ["50", "90", "99", "99.9", "99.99", "100"].compactMap { latency[$0]?.intValue }
             #expect(values.count == 6 && values == values.sorted() && values[0] > 0, "\(name)")
