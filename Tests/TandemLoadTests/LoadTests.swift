@@ -119,7 +119,8 @@ struct LoadTests {
         let old = "\(directory.path)/old.json"
         try """
         {"date":"2020-01-02T03:04:05Z","callsPerSecond":1,"perSecond":[1,1],"latencyMicroseconds":{"50":60000000,"99.99":60000000},
-        "settings":{"workload":"services","transport":"stream","connections":7,"pipeline":16,"warm-up":0.1,"duration":0.3}}
+        "settings":{"workload":"services","transport":"stream","connections":7,"pipeline":16,"warm-up":0.1,"duration":0.3}
+        \(#","padding":"\#(String(repeating: "x", count: 100_000))"}"#)
         """.write(toFile: old, atomically: true, encoding: .utf8)
         let words = "--workload services --connections 2 --warm-up 0.1 --duration 0.3"
         // The old report may be the file that the new one goes to.
@@ -133,6 +134,8 @@ struct LoadTests {
         #expect(rows.contains { $0.first == "throughput" && $0.dropFirst().first == "1" && $0.contains("calls/s") })
         let page = try String(contentsOfFile: "\(directory.path)/report.html", encoding: .utf8)
         #expect(page.contains("Compared with the run 2020-01-02T03:04:05Z") && page.contains("line0 old"))
+        // A shorter one has nothing of a longer one behind it.
+        #expect(throws: Never.self) { try JSONValue(parsing: String(contentsOfFile: old, encoding: .utf8)) }
         // A report has all that a comparison needs.
         let again = load(server.port, "\(words) --compare \(old)")
         #expect(again.status == 0 && !again.output.contains("other setting") && again.output.contains("  p99.99 "))

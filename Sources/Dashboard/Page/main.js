@@ -13,6 +13,7 @@ import { insideOf, Search } from "./search.js";
 import { Server, servers } from "./server.js";
 import { loadNodes, namespacesOf, showNamespaces, showNodes } from "./use.js";
 
+const FEW_NODES = 200;
 const SECONDS = { ranges: 3, map: 4, health: 10, metrics: 10, nodes: 15 };
 
 /** What is known of one server. */
@@ -209,7 +210,9 @@ function soon() {
   isSoon = true;
   setTimeout(() => {
     isSoon = false;
-    refresh("ranges", "map", "nodes");
+    refresh("ranges", "map");
+    // Many are a dozen pages: they are asked for at their own pace.
+    if ((current.nodes?.nodes.length ?? 0) <= FEW_NODES) refresh("nodes");
   }, 1000);
 }
 
