@@ -99,17 +99,21 @@ let package = Package(
         library("CNI", ["Addressing", "TandemAPI", "OpenSSLTLS"]),
         executable("tandem-cni", ["CNI"]),
         library("ClientOptions", ["TandemAPI", "TandemClient", "OpenSSLTLS", "YAMLDocuments", nio, arguments]),
+        .target(
+            name: "Dashboard", dependencies: ["TandemAPI", "TandemClient", nio, nioPosix, nioHTTP1],
+            resources: [.embedInCode("Page")], swiftSettings: settings),
         executable(
             "tandemctl",
             [
-                "ClientOptions", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments", nio,
-                arguments,
+                "ClientOptions", "Dashboard", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments",
+                nio, signals, arguments,
             ]),
         executable(
             "tandem-load",
             [
-                "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", nio, nioPosix, nioHTTP1,
-                arguments, histogram,
+                "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio,
+                nioPosix,
+                nioHTTP1, arguments, histogram,
             ]),
         executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "LineLogs", "YAMLDocuments", arguments]),
         executable(
@@ -190,6 +194,12 @@ let package = Package(
         tests(
             "NetworkTests",
             ["TestSupport", "ServerSupport", "EtcdSupport", "tandem-cni", "tandemctl", "tandemd", "TandemAPI"]),
+        tests(
+            "DashboardTests",
+            [
+                "TestSupport", "ServerSupport", "Dashboard", "TandemClient", "TandemAPI", "OpenSSLTLS", "tandemctl",
+                "tandemd", nioHTTP1,
+            ]),
         tests("TandemctlTests", ["TestSupport", "ServerSupport", "tandemctl", "tandemd", "TandemAPI"]),
         .target(
             name: "FuzzTargets",

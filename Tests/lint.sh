@@ -43,11 +43,12 @@ tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 YAMLDocuments TandemAPI CYaml Foundation Glibc
 Reconciliation Addressing TandemAPI
-tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
+tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
 ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore NIOPosix NIOHTTP1 Logging Synchronization
 tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
 tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc
-tandemctl     ClientOptions TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
+Dashboard     TandemAPI TandemClient NIOCore NIOPosix NIOHTTP1 Synchronization
+tandemctl     ClientOptions Dashboard TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore UnixSignals ArgumentParser Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

@@ -20,6 +20,7 @@ command -v openssl >/dev/null || missing="$missing openssl"
     command -v spin >/dev/null || missing="$missing spin"
     command -v gcc >/dev/null || missing="$missing gcc"
     command -v groff >/dev/null || wanted="$wanted groff-base"
+    command -v chromium >/dev/null || wanted="$wanted chromium"
     command -v docker-compose >/dev/null || wanted="$wanted docker-compose"
     if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
         command -v prometheus >/dev/null || [ -x "$tools/usr/bin/prometheus" ] || files="$files prometheus"

@@ -10,12 +10,30 @@ public enum ServerListing {
     public static func run(
         _ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)
     ) async throws -> JSONValue {
-        let timeout = configuration.share(of: timeout)
-        let (status, text) = try await configuration.first { server in
-            try await HTTPConnection.get("/servers", server, configuration, timeout: timeout)
+        try JSONValue(parsing: await configuration.text(of: "/servers", timeout: timeout))
+    }
+}
+
+/// The metrics of a server, in Prometheus' text format: `GET /metrics`, for viewers and administrators.
+public enum MetricsScrape {
+    /// Of the first server that can be reached. Each has its part of `timeout`. Throws `ClientError` where none answers, and
+    /// `APIError` where the certificate does not allow it.
+    public static func run(
+        _ configuration: ClientConfiguration, timeout: TimeAmount = .seconds(10)
+    ) async throws -> String {
+        try await configuration.text(of: "/metrics", timeout: timeout)
+    }
+}
+
+extension ClientConfiguration {
+    /// What the first server that can be reached has under a path for those who may see it.
+    fileprivate func text(of path: String, timeout: TimeAmount) async throws -> String {
+        let timeout = share(of: timeout)
+        let (status, text) = try await first { server in
+            try await HTTPConnection.get(path, server, self, timeout: timeout)
         }
         switch status {
-        case .ok: return try JSONValue(parsing: text)
+        case .ok: return text
         case .unauthorized: throw APIError(.unauthenticated, reason: "Unauthorized", text.line)
         case .forbidden: throw APIError(.permissionDenied, reason: "Forbidden", text.line)
         default: throw APIError(.unavailable, reason: "Unavailable", text.line)

@@ -22,8 +22,12 @@ public struct Watching: AsyncSequence, Sendable {
 
     let client: TandemClient
     let params: JSONValue
+    /// Where it begins; nil for with what there is.
+    let start: String?
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(client: client, params: params) }
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(client: client, params: params, version: start)
+    }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         /// A server says something every 30 s.
@@ -38,8 +42,8 @@ public struct Watching: AsyncSequence, Sendable {
         private var isListed = false
         private var hasTold = false
 
-        init(client: TandemClient, params: JSONValue) {
-            (self.client, self.params) = (client, params)
+        init(client: TandemClient, params: JSONValue, version: String?) {
+            (self.client, self.params, self.version) = (client, params, version)
         }
 
         /// nil when the task is cancelled. Throws where the watch can't go on: what is asked for may not be, or a certificate is refused.
@@ -124,6 +128,9 @@ public struct Watching: AsyncSequence, Sendable {
 }
 
 extension TandemClient {
-    /// Watches objects: `params` as `Watch` takes them, without `resourceVersion`.
-    public func watch(_ params: JSONValue = [:]) -> Watching { Watching(client: self, params: params) }
+    /// Watches objects: `params` as `Watch` takes them, without `resourceVersion`. With a version it begins with what changed since, or, where the
+    /// server does not know that any more, with `restarted`.
+    public func watch(_ params: JSONValue = [:], from version: String? = nil) -> Watching {
+        Watching(client: self, params: params, start: version)
+    }
 }

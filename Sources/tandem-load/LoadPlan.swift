@@ -38,4 +38,7 @@ struct LoadPlan: Sendable {
     func server(of connection: Int) -> ServerAddress { target.servers[connection % target.servers.count] }
 
     var namespace: String { "load-\(run)" }
+
+    /// Of the nodes that the run makes, from 0 on.
+    func nodeName(_ number: Int) -> String { "load-\(run)-\(number)" }
 }

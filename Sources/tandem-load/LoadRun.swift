@@ -12,12 +12,13 @@ struct LoadRun {
     let progress: @Sendable (String) -> Void
 
     func run() async throws -> LoadResult {
-        plan.workload == .handshakes ? try await handshakes() : try await calls()
+        let description = try await RunDescription(plan)
+        return plan.workload == .handshakes ? try await handshakes(description) : try await calls(description)
     }
 
     // MARK: Calls
 
-    private func calls() async throws -> LoadResult {
+    private func calls(_ description: RunDescription) async throws -> LoadResult {
         let connections = try await connect()
         if plan.workload == .churn { try await fillUp(connections) }
         progress("warming up")
@@ -41,7 +42,7 @@ struct LoadRun {
             try await tasks.waitForAll()
         }
 
-        var result = LoadResult(plan: plan, elapsed: elapsed)
+        var result = LoadResult(plan: plan, run: description, elapsed: elapsed)
         var held: [String: [UInt8]] = [:]
         var unsettled: Set<String> = []
         for connection in connections {
@@ -108,9 +109,9 @@ struct LoadRun {
 
     // MARK: Handshakes
 
-    private func handshakes() async throws -> LoadResult {
+    private func handshakes(_ description: RunDescription) async throws -> LoadResult {
         let tls = try tlsContexts()
-        var result = LoadResult(plan: plan, elapsed: plan.duration)
+        var result = LoadResult(plan: plan, run: description, elapsed: plan.duration)
         let end = NIODeadline.now() + plan.duration
         let started = NIODeadline.now()
         try await withThrowingTaskGroup(of: Measurements.self) { tasks in
@@ -123,7 +124,7 @@ struct LoadRun {
                         let now = NIODeadline.now()
                         await connection.close()
                         measured.record(
-                            LoadRequest(kind: .read, message: []), latency: now - start, sinceSent: now - start,
+                            LoadRequest(kind: .handshake, message: []), latency: now - start, sinceSent: now - start,
                             at: Int((now - started).nanoseconds / 1_000_000_000), refused: 0, nil)
                     }
                     return measured

@@ -7,6 +7,32 @@ struct LoadRequest: Sendable {
         case allocate([String])
         case read
         case release(String)
+        /// No call: a connection that was made.
+        case handshake
+
+        var method: Method {
+            switch self {
+            case .allocate: .allocate
+            case .read: .read
+            case .release: .release
+            case .handshake: .handshake
+            }
+        }
+    }
+
+    /// What latencies are told apart by.
+    enum Method: CaseIterable, Sendable {
+        case allocate, read, release, handshake
+
+        /// As the contract names it.
+        func name(_ workload: LoadPlan.Workload) -> String {
+            switch self {
+            case .allocate: workload == .pods ? "AllocatePodIPs" : "AllocateServiceIPs"
+            case .read: "GetService"
+            case .release: "Release"
+            case .handshake: "handshake"
+            }
+        }
     }
 
     var kind: Kind
@@ -93,7 +119,7 @@ struct Script {
                 "AllocateServiceIPs",
                 #""service":{"metadata":\#(metadata(name)),"spec":{"ipFamilyPolicy":"PreferDualStack"}}"#)
         }
-        let node = plan.node ?? "load-\(plan.run)-\((connection + counter) % plan.nodes)"
+        let node = plan.node ?? plan.nodeName((connection + counter) % plan.nodes)
         return envelope(
             "AllocatePodIPs",
             #""pod":{"metadata":\#(metadata(name)),"spec":{"nodeName":"\#(node)"}},"attachment":{"containerID":"\#(name)"}"#
@@ -129,7 +155,7 @@ struct Script {
             }
         }
         switch request.kind {
-        case .read: break
+        case .read, .handshake: break
         case .release(let name): if refused == 0 { settle(name, nil) }
         case .allocate(let names):
             for (name, answer) in zip(names, answers) where answer.error == nil { settle(name, answer.addresses) }

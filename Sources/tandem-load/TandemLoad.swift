@@ -17,7 +17,8 @@ struct TandemLoad: AsyncParsableCommand {
 
             Workloads: services and pods allocate; mixed allocates, reads and releases by --shares; batch allocates \
             --batch-size Services a request; churn keeps the smaller Service range at --fill percent; handshakes \
-            connects and shakes hands. What was allocated stays, in the namespace load-RUN.
+            connects and shakes hands. What was allocated, in the namespace load-RUN, is released at the end, unless --keep \
+            is given or the check finds a fault.
 
             Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached.
             """,
@@ -66,6 +67,13 @@ struct TandemLoad: AsyncParsableCommand {
     @Flag(help: "Take any answer for the oldest request: to measure a web server that answers with a constant.")
     var ignoreAnswers = false
 
+    @Flag(help: "Leave what was allocated where it is.")
+    var keep = false
+
+    @Option(
+        help: ArgumentHelp("Also compare with an earlier run, of which --json wrote the result.", valueName: "file"))
+    var compare: String?
+
     @Option(help: ArgumentHelp("Also write the result as JSON.", valueName: "file"))
     var json: String?
 
@@ -103,22 +111,25 @@ struct TandemLoad: AsyncParsableCommand {
     mutating func run() async throws {
         let plan = try plan()
         let isQuiet = quiet
-        let result = try await LoadRun(plan: plan) { line in
+        let old = try compare.map(Comparison.read)
+        let jsonFile = try json.map { try ReportFile($0, "--json") }
+        let htmlFile = try html.map { try ReportFile($0, "--html") }
+        let progress: @Sendable (String) -> Void = { line in
             if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line.visible)".utf8)) }
-        }.run()
-        if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
-        print(result.table.visibleLines)
-        if let json { try write(result.json.text.description + "\n", to: json, "--json") }
-        if let html { try write(HTMLReport(result: result).text, to: html, "--html") }
-        if !result.faults.isEmpty { throw ExitCode(1) }
-    }
-
-    private func write(_ text: String, to file: String, _ option: String) throws {
-        do {
-            try text.write(toFile: file, atomically: true, encoding: .utf8)
-        } catch {
-            throw UsageError("\(option): \(file) can't be written: \(error.localizedDescription)")
         }
+        let result = try await LoadRun(plan: plan, progress: progress).run()
+        progress("")
+        let comparison = old.map { Comparison(old: $0, new: result.json) }
+        print(result.table.visibleLines)
+        if let comparison { print(comparison.table.visibleLines) }
+        try jsonFile?.write(result.json.text.description + "\n")
+        try htmlFile?.write(HTMLReport(result: result, comparison: comparison).text)
+        if !result.faults.isEmpty { throw ExitCode(1) }
+        guard !keep, !ignoreAnswers, workload != .handshakes else { return }
+        progress("releasing what was allocated")
+        let count = try await Removal(plan).run()
+        progress("")
+        print("removed       \(count) objects")
     }
 
     private func plan() throws -> LoadPlan {

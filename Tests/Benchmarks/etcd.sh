@@ -84,7 +84,7 @@ load() {
     etcd_before=$(spent $etcds) tandemd_before=$(spent $tandemds)
     for address in $addresses; do
         i=$((i + 1))
-        "$bin/tandem-load" --server "$address" --warm-up 0 --duration "$seconds" --quiet --json "$work/load$i.json" \
+        "$bin/tandem-load" --keep --server "$address" --warm-up 0 --duration "$seconds" --quiet --json "$work/load$i.json" \
             "$@" >/dev/null &
         loads="$loads $!"
     done

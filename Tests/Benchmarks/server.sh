@@ -42,7 +42,7 @@ CONF
 load() {
     local port=$1
     shift
-    taskset -c "${load_cores:-1}" "$bin/tandem-load" --server "127.0.0.1:$port" "$@" >/dev/null
+    taskset -c "${load_cores:-1}" "$bin/tandem-load" --keep --server "127.0.0.1:$port" "$@" >/dev/null
 }
 
 # The value of a metric; 0 where the server has none.

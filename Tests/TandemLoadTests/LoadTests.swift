@@ -47,7 +47,98 @@ struct LoadTests {
         #expect(json["perSecond"]?.arrayValue?.compactMap(\.intValue).reduce(0, +) == calls)
         let html = try String(contentsOfFile: "\(report).html", encoding: .utf8)
         #expect(html.contains("<svg") && !html.contains("http://") && !html.contains("https://"))
+        // What it made is gone again.
+        #expect(held(by: server.port) == 0)
         #expect(server.stop() == 0)
+    }
+
+    /// Addresses, subnets and ports of all ranges that are in use.
+    private func held(by port: Int) -> Int? {
+        let answer = Curl(port: port).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#).json
+        let pools = answer?["result"]?["pools"]?.arrayValue
+        return pools?.compactMap { $0["allocated"]?.stringValue.flatMap { Int($0) } }.reduce(0, +)
+    }
+
+    @Test("a report says when, where, of which programs and with which settings; and tells methods and seconds apart")
+    func reports() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let report = "\(directory.path)/report"
+        let words = "--workload mixed --shares 50,30,20 --connections 2 --pipeline 4 --warm-up 0.2 --duration 1.2"
+        let result = load(server.port, "\(words) --json \(report).json --html \(report).html")
+        #expect(result.status == 0, "\(result.output) \(result.errors)")
+        let json = try JSONValue(parsing: String(contentsOfFile: "\(report).json", encoding: .utf8))
+        let date = try #require(json["date"]?.stringValue.flatMap { try? Date($0, strategy: .iso8601) })
+        #expect(abs(date.timeIntervalSinceNow) < 600)
+        #expect(json["host"]?["name"]?.stringValue == ProcessInfo.processInfo.hostName)
+        #expect(json["host"]?["processors"]?.intValue == ProcessInfo.processInfo.activeProcessorCount)
+        #expect(json["versions"]?["tandemd"]?.stringValue == BuildInfo.version)
+        #expect(json["versions"]?["tandem-load"]?.stringValue == BuildInfo.text)
+        let settings: JSONValue = [
+            "server": .string("127.0.0.1:\(server.port)"), "workload": "mixed", "transport": "stream", "connections": 2,
+            "pipeline": 4, "warm-up": .number("0.2"), "duration": .number("1.2"), "shares": "50,30,20",
+        ]
+        #expect(json["settings"] == settings)
+        let methods = try #require(json["methodMicroseconds"]?.objectValue?.members)
+        try #require(methods.map(\.name) == ["AllocateServiceIPs", "GetService", "Release"])
+        for (name, latency) in methods + [("all", json["latencyMicroseconds"] ?? .null)] {
+            let values = ["50", "90", "99", "99.9", "99.99", "100"].compactMap { latency[$0]?.intValue }
+            #expect(values.count == 6 && values == values.sorted() && values[0] > 0, "\(name)")
+        }
+        // What waits for a commit takes longer than what is in memory.
+        #expect(methods[0].value["50"]?.intValue ?? 0 > methods[1].value["50"]?.intValue ?? .max)
+        let seconds = json["secondMicroseconds"]?.arrayValue ?? []
+        #expect(seconds.count == json["perSecond"]?.arrayValue?.count && seconds.count >= 2)
+        #expect((seconds.first?["50"]?.intValue ?? 0) > 0)
+        for text in ["tandemd \(BuildInfo.version)", "AllocateServiceIPs", "p99.99", ProcessInfo.processInfo.hostName] {
+            #expect(result.output.contains(text), "\(text)")
+            #expect(try String(contentsOfFile: "\(report).html", encoding: .utf8).contains(text), "\(text)")
+        }
+    }
+
+    @Test("with --keep what was allocated stays; without it that alone goes")
+    func keeps() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let stream = try LineStream(port: server.port)
+        #expect(stream.call(.allocateServiceIPs, ["service": ["metadata": ["name": "other"]]])?["result"] != nil)
+        let other = held(by: server.port)
+        let words = "--workload pods --nodes 3 --connections 2 --warm-up 0.1 --duration 0.2"
+        let gone = load(server.port, words)
+        #expect(gone.status == 0 && gone.output.contains("removed       "), "\(gone.output) \(gone.errors)")
+        #expect(held(by: server.port) == other)
+        let kept = load(server.port, "\(words) --keep")
+        #expect(kept.status == 0 && !kept.output.contains("removed"), "\(kept.output) \(kept.errors)")
+        #expect(held(by: server.port) ?? 0 > (other ?? 0) + 3)
+    }
+
+    @Test("an earlier run is set beside this one, with what differs in the settings")
+    func compares() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let old = "\(directory.path)/old.json"
+        try """
+        {"date":"2020-01-02T03:04:05Z","callsPerSecond":1,"perSecond":[1,1],"latencyMicroseconds":{"50":60000000,"99.99":60000000},
+        "settings":{"workload":"services","transport":"stream","connections":7,"pipeline":16,"warm-up":0.1,"duration":0.3}
+        \(#","padding":"\#(String(repeating: "x", count: 100_000))"}"#)
+        """.write(toFile: old, atomically: true, encoding: .utf8)
+        let words = "--workload services --connections 2 --warm-up 0.1 --duration 0.3"
+        // The old report may be the file that the new one goes to.
+        let result = load(server.port, "\(words) --compare \(old) --json \(old) --html \(directory.path)/report.html")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(
+            result.output.contains("compared with the run 2020-01-02T03:04:05Z\n  other setting: connections 7 → 2\n"))
+        let rows = result.output.split(separator: "\n").map { $0.split(separator: " ") }
+        let p50 = rows.last { $0.first == "p50" } ?? []
+        #expect(p50.count == 6 && p50[1] == "60000.000" && p50[4].hasPrefix("-"), "\(p50)")
+        #expect(rows.contains { $0.first == "throughput" && $0.dropFirst().first == "1" && $0.contains("calls/s") })
+        let page = try String(contentsOfFile: "\(directory.path)/report.html", encoding: .utf8)
+        #expect(page.contains("Compared with the run 2020-01-02T03:04:05Z") && page.contains("line0 old"))
+        // A shorter one has nothing of a longer one behind it.
+        #expect(throws: Never.self) { try JSONValue(parsing: String(contentsOfFile: old, encoding: .utf8)) }
+        // A report has all that a comparison needs.
+        let again = load(server.port, "\(words) --compare \(old)")
+        #expect(again.status == 0 && !again.output.contains("other setting") && again.output.contains("  p99.99 "))
     }
 
     @Test("churn fills the smaller range to its share and keeps it there")
@@ -55,7 +146,7 @@ struct LoadTests {
         let directory = ScratchDirectory()
         let server = try ServerProcess(
             directory.path, ["--service-cluster-ip-range=10.96.0.0/22,fd00:10:96::/108"])
-        let result = load(server.port, "--workload churn --fill 90 --connections 2 --warm-up 0.1 --duration 0.3")
+        let result = load(server.port, "--workload churn --fill 90 --connections 2 --warm-up 0.1 --duration 0.3 --keep")
         #expect(result.status == 0, "\(result.output) \(result.errors)")
         let pools = Curl(port: server.port).rpc(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"#).json
         let allocated =
@@ -82,5 +173,15 @@ struct LoadTests {
         #expect(load(1, "--shares 1,2,3").errors.contains("--shares must be three numbers"))
         #expect(load(1, "--connections 0").status == 2)
         #expect(load(1, "--workload nothing").status == 2)
+        // Before there is any load.
+        for (words, message) in [
+            ("--json /nowhere/x.json", "--json: /nowhere/x.json can't be written: No such file or directory"),
+            ("--html /", "--html: / can't be written: Is a directory"),
+            ("--compare /nowhere/x.json", "--compare: /nowhere/x.json: No such file or directory"),
+            ("--compare /dev/null", "--compare: /dev/null: not a report that tandem-load --json wrote"),
+        ] {
+            let result = load(1, words)
+            #expect(result.status == 2 && result.errors == "error: \(message)\n", "\(result.errors)")
+        }
     }
 }

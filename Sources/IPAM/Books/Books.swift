@@ -16,7 +16,7 @@ final class Books: Sendable {
     let nodes = NamedObjects<StoredNode>()
     let podUsage: PodUsage
     private let podsByOrigin = PodIndex<UInt32>()
-    private let podsByName = PodIndex<UInt64>()
+    let podsByName = PodIndex<UInt64>()
     private let held: Mutex<Held>
     /// A cache for finding candidates: what is marked there decides nothing here.
     let pools: Pools

@@ -54,11 +54,34 @@ final class NamedObjects<Object: Sendable>: Sendable {
 
     /// How many names start with `prefix`, which is not empty and ends in an ASCII character. O(log n + n / 256).
     func count(prefix: String) -> Int {
-        var end = Array(prefix.utf8)
-        // The first text behind all that start so.
-        end[end.count - 1] += 1
-        let behind = Name(String(decoding: end, as: UTF8.self))
+        let behind = Name(end(of: prefix))
         return names.withLock { names in names.count(from: names.place(of: Name(prefix)), to: names.place(of: behind)) }
+    }
+
+    /// Names by what they have up to `mark`, itself among it, which is an ASCII character: how many have the same, from a name on, as many of such
+    /// runs as `limit`; and the name to go on from. O(runs · log n).
+    func runs(
+        from name: String, through mark: Character, limit: Int
+    ) -> (runs: [(prefix: String, count: Int)], next: String?) {
+        var runs: [(prefix: String, count: Int)] = []
+        return names.withLock { names in
+            var place = names.place(of: Name(name))
+            while let text = names[place]?.key.text {
+                guard runs.count < limit else { return (runs, text) }
+                let prefix = text.firstIndex(of: mark).map { String(text[...$0]) } ?? text
+                let behind = names.place(of: Name(end(of: prefix)))
+                runs.append((prefix, names.count(from: place, to: behind)))
+                place = behind
+            }
+            return (runs, nil)
+        }
+    }
+
+    /// The first text behind all that start so.
+    private func end(of prefix: String) -> String {
+        var end = Array(prefix.utf8)
+        end[end.count - 1] += 1
+        return String(decoding: end, as: UTF8.self)
     }
 
     /// Every object, in no order; changes meanwhile may or may not be seen. O(n).

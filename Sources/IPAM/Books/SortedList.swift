@@ -76,7 +76,8 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
     }
 
     var start: Place { Place(chunk: 0, offset: 0) }
-    private var end: Place { Place(chunk: chunks.count, offset: 0) }
+    /// Behind all.
+    var end: Place { Place(chunk: chunks.count, offset: 0) }
 
     /// nil at the end.
     subscript(place: Place) -> (key: Key, value: Value)? {

@@ -69,6 +69,25 @@ final class PodIndex<Key: FixedWidthInteger & UnsignedInteger & Sendable>: Senda
         return (found, isLast ? nil : Key(next) << (Key.bitWidth - 6))
     }
 
+    /// Pods whose keys are one but for their low bits: the first of each such run and how many there are, from a key on, as many runs as
+    /// `limit` or as one shard has; and the key to go on from. O(runs · log n).
+    func runs(from key: Key, lowBits: Int, limit: Int) -> (runs: [(first: StoredPod, count: Int)], next: Key?) {
+        var runs: [(first: StoredPod, count: Int)] = []
+        let next: Key? = shard(key).list.withLock { list in
+            var place = list.place(of: key)
+            while let first = list[place] {
+                guard runs.count < limit else { return first.key }
+                let (last, isLast) = (first.key | (1 << lowBits - 1)).addingReportingOverflow(1)
+                let end = isLast ? list.end : list.place(of: last)
+                runs.append((first.value, list.count(from: place, to: end)))
+                place = end
+            }
+            return nil
+        }
+        let shard = Self.shard(key) + 1
+        return (runs, next ?? (shard < podShardCount ? Key(shard) << (Key.bitWidth - 6) : nil))
+    }
+
     /// Makes a whole shard, once, of all that will be in it.
     func fill(shard: Int, _ list: List) {
         shards[shard].list.withLock { $0 = list }

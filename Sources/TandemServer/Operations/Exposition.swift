@@ -22,7 +22,10 @@ struct Exposition: Sendable {
     let watches: WatchMetrics
     let lines: LineLimits
 
-    /// The metrics at this moment. O(memory of the cluster's ranges), however many objects there are.
+    /// Namespaces that have lines of their own: as many as a reader keeps well, however many there are.
+    private static let namespaceLines = 50
+
+    /// The metrics at this moment. O(memory of the cluster's ranges + namespaces), however many objects there are.
     func text() -> String {
         var metrics = MetricsText()
         metrics.add(
@@ -36,6 +39,7 @@ struct Exposition: Sendable {
         addSharedLog(&metrics)
         addWatches(&metrics)
         addPools(&metrics)
+        addNamespaces(&metrics)
         metrics.add(
             "tandem_log_dropped_lines_total", .counter, "Log lines that were dropped as their reader was too slow.",
             LogWriter.standardError.dropped)
@@ -224,6 +228,20 @@ struct Exposition: Sendable {
         metrics.add(
             "tandem_pod_pools_full", .gauge, "Nodes whose pod CIDR of the family has no address left.",
             IPFamily.allCases.map { ([("family", $0.description)], String(engine.fullNodes($0))) })
+    }
+
+    private func addNamespaces(_ metrics: inout MetricsText) {
+        let (pods, services) = engine.namespaceCounts(largest: Self.namespaceLines)
+        metrics.add(
+            "tandem_namespaces", .gauge, "Namespaces that have pods, or Services; 10000 stands for more.",
+            [([("kind", "Pod")], String(pods.namespaces)), ([("kind", "Service")], String(services.namespaces))])
+        func lines(_ counts: NamespaceCounts) -> [(labels: MetricsText.Labels, value: String)] {
+            counts.largest.map { ([("namespace", $0.namespace)], String($0.count)) }
+        }
+        metrics.add(
+            "tandem_namespace_pods", .gauge, "Allocations of pods, of the 50 namespaces that have most.", lines(pods))
+        metrics.add(
+            "tandem_namespace_services", .gauge, "Services, of the 50 namespaces that have most.", lines(services))
     }
 
     private func addClusterIPs(_ metrics: inout MetricsText, _ ranges: [PoolStatus]) {
