@@ -41,7 +41,8 @@ class Server:
                 break
         else:
             raise AssertionError("".join(log))
-        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+        self.reader = threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True)
+        self.reader.start()
 
     @property
     def address(self):
@@ -50,6 +51,8 @@ class Server:
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        self.reader.join()
+        self.process.stderr.close()
 
     def ctl(self, *words, input=None):
         result = subprocess.run([f"{BIN}/tandemctl", *words, "--server", self.address, *options(self.certificates)],
@@ -92,6 +95,7 @@ class Dashboard:
 
     def stop(self, by=signal.SIGTERM):
         self.process.send_signal(by)
+        self.process.stdout.close()
         return self.process.wait()
 
 
