@@ -8,7 +8,7 @@ struct JSONPathTests {
     private static let service = """
         {"apiVersion":"v1","kind":"Service","metadata":{"name":"j","namespace":"default","labels":{"app.kubernetes.io/name":"j"}},
         "spec":{"type":"ClusterIP","clusterIP":"10.96.7.7","ports":[{"name":"http","port":80,"protocol":"TCP"},
-        {"name":"dns","port":53,"protocol":"UDP"},{"port":443,"protocol":"TCP"}],"selector":{"a":"b","c":"d"}}}
+        {"name":"dns","port":53,"protocol":"UDP"},{"port":443,"protocol":"TCP"}],"selector":{"a":"b"}}}
         """
 
     private static let templates = [
