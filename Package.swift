@@ -72,7 +72,8 @@ let package = Package(
         library("TandemAPI", ["Addressing", "CBuildInfo"]),
         library("LineLogs", ["TandemAPI", "Measures", logging, lifecycle, signals]),
         library("DualStack", ["Addressing", "TandemAPI"]),
-        library("Ledger", ["Addressing", "Measures", grdb, sqlite]),
+        .target(name: "CDurableWrite"),
+        library("Ledger", ["Addressing", "Measures", "CDurableWrite", grdb, sqlite]),
         library("IPAM", ["Addressing", "Allocation", "DualStack", "TandemAPI", "Measures", "Ledger", "COpenSSL"]),
 
         library("OpenSSLTLS", ["COpenSSL", nio]),
@@ -134,7 +135,7 @@ let package = Package(
         .target(name: "CFaultyVFS", path: "Tests/CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(
             name: "FaultyDisk",
-            dependencies: ["CFaultyVFS", "TestSupport", .product(name: "GRDBSQLite", package: "GRDB.swift")],
+            dependencies: ["CFaultyVFS", "Ledger", "TestSupport", .product(name: "GRDBSQLite", package: "GRDB.swift")],
             path: "Tests/FaultyDisk", swiftSettings: settings),
         .target(
             name: "FaultyLog", dependencies: ["Ledger", "Addressing"], path: "Tests/FaultyLog", swiftSettings: settings),

@@ -11,6 +11,9 @@ public actor TandemLink {
 
     /// Connects when there is something to ask.
     public init(_ configuration: ClientConfiguration) {
+        var configuration = configuration
+        // A server that was lost may come back with less: that is to be seen, and it is told anew what the cluster shows.
+        configuration.comesBack = false
         self.configuration = configuration
     }
 

@@ -1,7 +1,7 @@
 public import Ledger
 import Synchronization
 
-extension EtcdLog {
+extension EtcdLog: BackedUpLog {
     /// Records that are written at once.
     private static let backupRecords = 1_024
     /// etcd drops what is older than a compaction, which may come while a copy is made: then it is made anew.

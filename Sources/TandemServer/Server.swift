@@ -39,11 +39,12 @@ public final class Server: Service {
         let connections = try Startup.connections(configuration, lines, logger)
         let certificates = try Startup.certificates(configuration, logger)
         let memory = MemoryWatch(limit: configuration.memoryLimit ?? MemoryWatch.defaultLimit(), logger)
-        let ((engine, sharedLog), recovery) = try Recovery.measure {
+        let ((engine, log), recovery) = try Recovery.measure {
             try Startup.engine(configuration, memory, logger)
         } _: {
             $0.0.objectCounts
         }
+        let sharedLog = log as? EtcdLog
         logger.debug("storage is read", metadata: ["storage": "\(configuration.storage.place)"])
         warn(of: engine.outsideRanges, logger)
         let health = Health {
@@ -65,7 +66,7 @@ public final class Server: Service {
             certificates: certificates, limits: configuration.limits, service: service, budget: budget,
             pace: RefusalPace(eventLoops: configuration.eventLoops),
             operations: Operations(
-                health: health, backups: BackupStream(engine, configuration.storage, sharedLog),
+                health: health, backups: BackupStream(engine, configuration.storage, log),
                 servers: ServerList(
                     sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort),
                     health: health)

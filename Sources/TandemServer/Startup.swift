@@ -28,17 +28,17 @@ enum Startup {
             configuration.tls, try tlsContext(configuration), etcdCertificateFile: etcdCertificateFile, logger)
     }
 
-    /// And the log that it shares with other servers, where it does.
+    /// And its log.
     static func engine(
         _ configuration: ServerConfiguration, _ memory: MemoryWatch, _ logger: Logger
-    ) throws -> (Engine, EtcdLog?) {
+    ) throws -> (Engine, any BackedUpLog) {
         let log = try log(configuration, logger)
         var environment = Environment.system
         environment.memoryShortage = { memory.shortage }
         let engine = try Engine(
             cluster: configuration.cluster, log: log, quotas: configuration.quotas, environment: environment,
             watchHistoryBytes: configuration.watchHistoryBytes)
-        return (engine, log as? EtcdLog)
+        return (engine, log)
     }
 
     /// The certificates that etcd is asked with, and the password. Blocks.
@@ -52,7 +52,7 @@ enum Startup {
 
     private static func log(
         _ configuration: ServerConfiguration, _ logger: Logger
-    ) throws(ConfigurationFault) -> any Log {
+    ) throws(ConfigurationFault) -> any BackedUpLog {
         switch configuration.storage {
         case .sqlite(let directory):
             do throws(LedgerError) {

@@ -264,7 +264,7 @@ struct StorageOptions: ParsableArguments {
 
 struct RunningOptions: ParsableArguments {
     @Option(
-        name: .customLong("data-dir"), help: "The directory that holds tandem.db; made if need be.",
+        name: .customLong("data-dir"), help: "The directory that holds tandem.db and its journal; made if need be.",
         completion: .directory)
     var dataDir: String?
 

@@ -51,9 +51,10 @@ final class Fixture: Sendable {
     func restartTandem(keepingData: Bool = true) async throws {
         let (path, arguments, port, server) = (directory.path, arguments, port, server)
         try await onOwnThread {
-            if !keepingData { try? FileManager.default.removeItem(atPath: path + "/tandem.db") }
-            if !keepingData { try? FileManager.default.removeItem(atPath: path + "/tandem.db-wal") }
-            if !keepingData { try? FileManager.default.removeItem(atPath: path + "/tandem.db-shm") }
+            for name in try FileManager.default.contentsOfDirectory(atPath: path)
+            where !keepingData && (name.hasPrefix("tandem.db") || name.hasPrefix("tandem.journal-")) {
+                try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+            }
             server.set(try ServerProcess(path, arguments, port: port))
         }
     }

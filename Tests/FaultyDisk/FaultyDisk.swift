@@ -4,7 +4,7 @@ import GRDBSQLite
 import Synchronization
 public import TestSupport
 
-/// A disk below SQLite that does what a test tells it to: it fails, is full, tears writes, and loses power.
+/// A disk below SQLite, and below the segments of a journal that are given it, that does what a test tells it to: it fails, is full, tears writes, and loses power.
 ///
 /// Everything that SQLite does under a directory passes through here on its way to real files. Beside those the disk keeps
 /// what has *reached* it: a write has only once the file was synced behind it. So a test can ask, at any moment, for what
@@ -24,6 +24,8 @@ public final class FaultyDisk: Sendable {
         /// As `inputOutput`; and what a sync was to bring to the disk never gets there, though later ones succeed: the
         /// system takes pages for clean once it has failed to write them.
         case lost
+        /// What a sync was to bring to the disk never gets there, and it says that it did.
+        case lie
     }
 
     /// What of that which was not synced is there after the power came back.
@@ -34,7 +36,7 @@ public final class FaultyDisk: Sendable {
         case some(seed: UInt64)
     }
 
-    private enum Change: Sendable {
+    enum Change: Sendable {
         case write(offset: Int, bytes: [UInt8])
         case truncate(to: Int)
         /// Durable only where the directory is synced behind it.
@@ -56,6 +58,8 @@ public final class FaultyDisk: Sendable {
     private struct State: Sendable {
         var files: [String: File] = [:]
         var acts: [Act] = []
+        /// The name of each act's file.
+        var names: [String] = []
         var isOff = false
         var script: @Sendable (Int, Act) -> Fault? = { _, _ in nil }
         var powerFailsBefore: Int?
@@ -77,6 +81,9 @@ public final class FaultyDisk: Sendable {
 
     /// What was done so far.
     public var acts: [Act] { state.withLock { $0.acts } }
+
+    /// The names of the files to which that was done.
+    public var names: [String] { state.withLock { $0.names } }
 
     /// Decides what befalls the act of a number, counted from 0; nil for nothing.
     public func fail(_ script: @escaping @Sendable (Int, Act) -> Fault?) {
@@ -135,7 +142,7 @@ public final class FaultyDisk: Sendable {
 
     // MARK: Below SQLite
 
-    private func decideRead() -> Int32 {
+    func decideRead() -> Int32 {
         state.withLock { state in
             guard let left = state.readsLeft else { return SQLITE_OK }
             state.readsLeft = left > 0 ? left - 1 : -1
@@ -143,11 +150,12 @@ public final class FaultyDisk: Sendable {
         }
     }
 
-    private func decide(_ path: String, _ act: Act, _ change: Change?, _ amount: inout Int64) -> Int32 {
+    func decide(_ path: String, _ act: Act, _ change: Change?, _ amount: inout Int64) -> Int32 {
         state.withLock { state in
             if state.isOff { return SQLITE_IOERR }
             let number = state.acts.count
             state.acts.append(act)
+            state.names.append(String(path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...]))
             var file = state.files[path] ?? File(durable: nil)
             defer { state.files[path] = file }
             if number == state.powerFailsBefore {
@@ -169,7 +177,11 @@ public final class FaultyDisk: Sendable {
             case .lost where act == .sync:
                 file.pending = []
                 return ExtendedCode.sync
-            case .full, .torn, .inputOutput, .lost:
+            case .lie where act == .sync:
+                file.pending = []
+                if file.durable == nil { file.durable = [] }
+                return SQLITE_OK
+            case .full, .torn, .inputOutput, .lost, .lie:
                 amount = 0
                 switch act {
                 case .write: return ExtendedCode.write

@@ -17,23 +17,28 @@ struct DiskFaultTests {
         var maker = ProposalMaker(seed: 11)
         /// What was acknowledged.
         var acknowledged = StoredTables()
+        /// The same without the last group.
+        var before = StoredTables()
         /// The same with the group whose commit got no answer.
         var attempted = StoredTables()
 
         /// Runs until the end, or until the disk refuses something.
-        mutating func run(_ directory: ScratchDirectory) throws {
-            let store = try SQLiteLog(directory: directory.path)
+        mutating func run(_ directory: ScratchDirectory, _ disk: FaultyDisk, folds: Bool = true) throws {
+            let store = try SQLiteLog.tiny(directory, disk)
             self.store = store
             for step in 0..<8 {
                 let group = (0..<1 + step % 3).map { _ in maker.next() }
                 for proposal in group { attempted.take(proposal) }
                 try store.land(group)
+                before = acknowledged
                 acknowledged = attempted
-                if step % 3 == 2 {
+                if folds, step % 3 == 2 {
                     // Folds, then copies the log.
                     for _ in 0..<2 { _ = try store.maintain(isIdle: true) }
                 }
             }
+            // As a stop does that has the time.
+            while folds, try store.maintain(isIdle: true) {}
         }
     }
 
@@ -43,7 +48,7 @@ struct DiskFaultTests {
         let disk = FaultyDisk(directory)
         defer { FaultyDisk.detach(directory) }
         var work = Work()
-        try work.run(directory)
+        try work.run(directory, disk)
         work.store?.close()
         #expect(Set(disk.acts).isSuperset(of: [.write, .sync, .delete]))
         return disk.acts
@@ -58,7 +63,7 @@ struct DiskFaultTests {
             defer { FaultyDisk.detach(directory) }
             disk.losePower(before: act)
             var work = Work()
-            try? work.run(directory)
+            try? work.run(directory, disk)
             work.store?.close()
             #expect(disk.isOff)
             for survival in [.nothing, .everything, .some(seed: UInt64(act))] as [FaultyDisk.Survival] {
@@ -73,9 +78,9 @@ struct DiskFaultTests {
         let survivors = ScratchDirectory()
         try disk.recover(into: survivors, survival)
         // A disk that does as it should, and faster than the real one.
-        _ = FaultyDisk(survivors)
+        let disk = FaultyDisk(survivors)
         defer { FaultyDisk.detach(survivors) }
-        var store = try SQLiteLog(directory: survivors.path)
+        var store = try SQLiteLog.small(survivors, disk)
         var found = try StoredTables(starting: store)
         #expect(found == work.acknowledged || found == work.attempted, "\(place)")
         let last = Proposal.put(.service, "default/last")
@@ -83,7 +88,7 @@ struct DiskFaultTests {
         found.take(last)
         while try store.maintain(isIdle: true) {}
         store.close()
-        store = try SQLiteLog(directory: survivors.path)
+        store = try SQLiteLog.small(survivors, disk)
         #expect(try StoredTables(starting: store) == found, "\(place)")
         store.close()
     }
@@ -106,15 +111,15 @@ struct DiskFaultTests {
                 return fault
             }
             let place = "\(fault) at act \(first), \(duration) times"
-            guard let store = try? SQLiteLog(directory: directory.path) else { continue }
+            guard let store = try? SQLiteLog.tiny(directory, disk) else { continue }
             let journal = Journal(log: store, runsOwnThread: false)
             let (kept, doubtful) = commit(to: journal)
             // Power lost now: nothing that was not synced is there.
             let survivors = ScratchDirectory()
             try disk.recover(into: survivors, .nothing)
-            _ = FaultyDisk(survivors)
+            let survivorsDisk = FaultyDisk(survivors)
             defer { FaultyDisk.detach(survivors) }
-            let recovered = try SQLiteLog(directory: survivors.path)
+            let recovered = try SQLiteLog.small(survivors, survivorsDisk)
             let found = try StoredTables(starting: recovered)
             #expect(found == kept || found == doubtful, "\(place)")
             recovered.close()
@@ -124,7 +129,7 @@ struct DiskFaultTests {
             }
             journal.stop()
             FaultyDisk.detach(directory)
-            let reopened = try SQLiteLog(directory: directory.path)
+            let reopened = try SQLiteLog.small(directory)
             let left = try StoredTables(starting: reopened)
             #expect(left == kept || left == doubtful, "\(place)")
             reopened.close()
@@ -160,6 +165,75 @@ struct DiskFaultTests {
         return (kept, nil)
     }
 
+    @Test(
+        "a disk that says what is not so: what it lost of the journal is noticed, but for the group that was written last"
+    )
+    func noticesLies() throws {
+        let directory = ScratchDirectory()
+        let disk = FaultyDisk(directory)
+        defer { FaultyDisk.detach(directory) }
+        var work = Work()
+        try work.run(directory, disk, folds: false)
+        work.store?.close()
+        let lies = zip(disk.acts, disk.names).enumerated().filter {
+            $0.element.0 == .sync && $0.element.1.hasPrefix("tandem.journal-")
+        }
+        var (refused, shortened) = (0, 0)
+        for lie in lies {
+            let directory = ScratchDirectory()
+            let disk = FaultyDisk(directory)
+            defer { FaultyDisk.detach(directory) }
+            disk.fail { number, _ in number == lie.offset ? .lie : nil }
+            var work = Work()
+            try work.run(directory, disk, folds: false)
+            let survivors = ScratchDirectory()
+            try disk.recover(into: survivors, .nothing)
+            work.store?.close()
+            do {
+                let store = try SQLiteLog.small(survivors)
+                defer { store.close() }
+                let found = try StoredTables(starting: store)
+                #expect(found == work.acknowledged || found == work.before, "act \(lie.offset)")
+                if found != work.acknowledged { shortened += 1 }
+            } catch let error as LedgerError {
+                #expect(error.code == .corrupt, "\(error)")
+                refused += 1
+            }
+        }
+        #expect(refused > 1 && shortened == 1)
+    }
+
+    @Test("what a start finds of a group that nobody could tell of is on the disk before it is served")
+    func keepsWhatItFinds() throws {
+        let directory = ScratchDirectory()
+        let disk = FaultyDisk(directory)
+        defer { FaultyDisk.detach(directory) }
+        let journal = Journal(log: try SQLiteLog.small(directory, disk), runsOwnThread: false)
+        let outcomes = Noted<LedgerError.Outcome?>()
+        func send(_ name: String) {
+            journal.send(.put(.node, name)) { result in
+                if case .failure(let error) = result { outcomes.add(error.outcome) } else { outcomes.add(nil) }
+            }
+            journal.step()
+        }
+        send("n1")
+        // It is in the system's memory, and no sync brings it to the disk, nor says so.
+        disk.fail { _, act in act == .sync ? .lost : nil }
+        send("n2")
+        #expect(outcomes.all == [nil, .unknown])
+        disk.fail { _, _ in nil }
+        journal.stop()
+        let store = try SQLiteLog.small(directory, disk)
+        let served = try StoredTables(starting: store)
+        #expect(served.records.count == 2)
+        let survivors = ScratchDirectory()
+        try disk.recover(into: survivors, .nothing)
+        store.close()
+        let recovered = try SQLiteLog.small(survivors)
+        #expect(try StoredTables(starting: recovered) == served)
+        recovered.close()
+    }
+
     @Test("a fold that fails, wherever its reads do, takes nothing from the commits behind it: each is on the disk")
     func foldsApart() throws {
         var reads = 0
@@ -168,7 +242,7 @@ struct DiskFaultTests {
             let directory = ScratchDirectory()
             let disk = FaultyDisk(directory)
             defer { FaultyDisk.detach(directory) }
-            let store = try SQLiteLog(directory: directory.path)
+            let store = try SQLiteLog.small(directory, disk)
             var maker = ProposalMaker(seed: 5)
             var twin = StoredTables()
             func commit() throws {
@@ -194,7 +268,7 @@ struct DiskFaultTests {
                 let survivors = ScratchDirectory()
                 try disk.recover(into: survivors, .nothing)
                 FaultyDisk.execute("\(survivors.path)/tandem.db", "DROP VIEW IF EXISTS other")
-                let recovered = try SQLiteLog(directory: survivors.path)
+                let recovered = try SQLiteLog.small(survivors)
                 #expect(try StoredTables(starting: recovered) == twin, "reads failed behind \(reads)")
                 recovered.close()
             }
@@ -209,13 +283,13 @@ struct DiskFaultTests {
     @Test("a fold that leaves its transaction open, as one whose rollback fails does, ends with its connection")
     func closesOpenFolds() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLog(directory: directory.path)
+        let store = try SQLiteLog.small(directory)
         var maker = ProposalMaker(seed: 3)
         try store.land([maker.next()])
         struct Failure: Error {}
         #expect(throws: LedgerError.self) {
-            try store.opened().fold { db in
-                try db.execute(sql: "BEGIN IMMEDIATE; DELETE FROM journal")
+            try store.connection.run { db in
+                try db.execute(sql: "BEGIN IMMEDIATE; DELETE FROM meta")
                 throw Failure()
             }
         }
@@ -226,18 +300,23 @@ struct DiskFaultTests {
         store.close()
     }
 
-    @Test("a log that a reader keeps from being copied whole is no proof of what is on the disk")
+    @Test("behind a failure, a log that a reader keeps from being copied whole is no proof of what is on the disk")
     func waitsForReaders() throws {
         let directory = ScratchDirectory()
-        let store = try SQLiteLog(directory: directory.path)
+        let store = try SQLiteLog.small(directory)
         var maker = ProposalMaker(seed: 3)
         try store.land([maker.next()])
         let reader = try DatabaseHolder("\(directory.path)/tandem.db", .reading)
+        struct Failure: Error {}
+        #expect(throws: LedgerError.self) { try store.connection.run { _ in throw Failure() } }
+        // Commits go on.
         try store.land([maker.next()])
-        let refused = #expect(throws: LedgerError.self) { try store.hasLanded() }
-        #expect(refused?.code == .locked && refused?.outcome == .unknown)
+        let refused = #expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }
+        #expect(refused?.code == .locked)
+        #expect(store.backlog == 2)
         reader.letGo()
-        #expect(try store.hasLanded() == false)
+        while try store.maintain(isIdle: true) {}
+        #expect(store.backlog == 0)
         store.close()
     }
 
@@ -246,7 +325,7 @@ struct DiskFaultTests {
         let directory = ScratchDirectory()
         let disk = FaultyDisk(directory)
         defer { FaultyDisk.detach(directory) }
-        let journal = Journal(log: try SQLiteLog(directory: directory.path), runsOwnThread: false)
+        let journal = Journal(log: try SQLiteLog.small(directory, disk), runsOwnThread: false)
         disk.fail { _, act in act == .write ? .full : nil }
         var maker = ProposalMaker(seed: 3)
         journal.send(maker.next()) { _ in }

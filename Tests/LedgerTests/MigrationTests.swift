@@ -119,18 +119,15 @@ struct MigrationTests {
             try store.land([proposal])
         }
         while try store.maintain(isIdle: true) {}
-        for _ in 0..<5 {
-            let proposal = maker.next()
-            twin.take(proposal)
-            try store.land([proposal])
-        }
         store.close()
+        let last = (0..<5).map { _ in maker.next() }
+        for proposal in last { twin.take(proposal) }
         // The same rows in a database of that version.
         let old = ScratchDirectory()
         let columns = "key, version, created, holdings, context, document"
         let copies = [
             "DELETE FROM meta", "INSERT INTO meta SELECT * FROM made.meta",
-            "INSERT INTO journal SELECT * FROM made.journal",
+            journalRows(last, behind: 40),
             "INSERT INTO nodes (\(columns), releasing) SELECT \(columns), releasing FROM made.stored_nodes",
         ]
         let tables = RecordKind.allCases.filter { $0 != .node }.map {

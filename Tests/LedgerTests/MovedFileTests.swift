@@ -33,8 +33,8 @@ struct MovedFileTests {
 
     @Test(
         "nothing is acknowledged any more, and nobody need commit for it to be seen",
-        arguments: Fate.allCases, ["tandem.db", "tandem.db-wal", "tandem.db-shm", "tandem.lock"])
-    func endsAcknowledgements(_ fate: Fate, _ name: String) throws {
+        arguments: Fate.allCases, ["tandem.db", "tandem.db-wal", "tandem.db-shm", "tandem.lock", "tandem.journal-"])
+    func endsAcknowledgements(_ fate: Fate, _ file: String) throws {
         for isIdle in [false, true] {
             let scratch = ScratchDirectory()
             let directory = "\(scratch.path)/data"
@@ -49,6 +49,7 @@ struct MovedFileTests {
             submit()
             while journal.step() {}
             #expect(outcomes.all.count == 1 && outcomes.all[0] == nil && journal.impairment == nil)
+            let name = try #require(files.contentsOfDirectory(atPath: directory).sorted().first { $0.hasPrefix(file) })
             try befall(fate, name, of: directory)
             if !isIdle { submit() }
             journal.step()
@@ -66,13 +67,16 @@ struct MovedFileTests {
         }
     }
 
-    @Test("an outcome that is not known is not looked up in a database that was put in its place")
+    @Test("an outcome that is not known is not looked up in a file that was put in its place")
     func resolvesInTheSameFile() throws {
         let scratch = ScratchDirectory()
         let disk = FaultyDisk(scratch)
         defer { FaultyDisk.detach(scratch) }
-        let journal = Journal(log: try SQLiteLog(directory: scratch.path), runsOwnThread: false)
-        let path = "\(scratch.path)/tandem.db"
+        let log = try SQLiteLog.small(scratch, disk)
+        let journal = Journal(log: log, runsOwnThread: false)
+        log.prepareSegment()
+        let name = try #require(DataFiles(directory: scratch.path).segments().first)
+        let path = "\(scratch.path)/\(name)"
         disk.fail { _, act in
             guard act == .sync else { return nil }
             if !FileManager.default.fileExists(atPath: path + ".away") {
@@ -114,8 +118,7 @@ struct MovedFileTests {
         #expect(failed?.message.contains(String(cString: strerror(ELOOP))) == true, "\(String(describing: failed))")
         try files.removeItem(atPath: path)
         try files.moveItem(atPath: path + ".away", toPath: path)
-        #expect(try store.hasLanded())
-        try store.land([next()])
+        // Nothing is appended behind it by a journal; a start finds it.
         store.close()
         let found = try SQLiteLog(directory: scratch.path)
         #expect(try StoredTables(starting: found) == twin)
@@ -126,7 +129,7 @@ struct MovedFileTests {
     func makesNone() {
         let scratch = ScratchDirectory()
         let path = "\(scratch.path)/50% #1?.db"
-        #expect(throws: LedgerError.self) { try Connections(path, []) }
+        #expect(throws: LedgerError.self) { try Connection(path, []) }
         #expect(files.fileExists(atPath: scratch.path))
         #expect(!files.fileExists(atPath: path))
     }
@@ -145,8 +148,7 @@ struct MovedFileTests {
             let proposal = maker.next()
             twin.take(proposal)
             try store.land([proposal])
-            #expect(OpenFile.bytes("\(volume.path)/t 1%.db-wal") > 0)
-            #expect(try store.hasLanded() == false)
+            #expect(OpenFile.exists("\(volume.path)/t 1%.db-wal"))
             while try store.maintain(isIdle: true) {}
             store.close()
         }
@@ -186,7 +188,7 @@ struct MovedFileTests {
             twin.take(proposal)
             try store.land([proposal])
         }
-        // Another database, with a log that holds all that it was told.
+        // Another database, with a journal that holds all that it was told.
         let strange = try SQLiteLog(directory: other.path)
         var strangers = ProposalMaker(seed: 7)
         var strangeTwin = StoredTables()
@@ -195,9 +197,12 @@ struct MovedFileTests {
             strangeTwin.take(proposal)
             try strange.land([proposal])
         }
-        for name in ["tandem.db", "tandem.db-wal"] {
-            rename("\(scratch.path)/\(name)", "\(scratch.path)/away\(name.dropFirst("tandem.db".count))")
-            try files.copyItem(atPath: "\(other.path)/\(name)", toPath: "\(scratch.path)/\(name)")
+        let (back, placing) = (ScratchDirectory(), try other.copy())
+        for (from, to) in [(scratch.path, back.path), (placing.path, scratch.path)] {
+            for name in try files.contentsOfDirectory(atPath: from)
+            where name != "tandem.lock" && name != "tandem.db-shm" {
+                try files.moveItem(atPath: "\(from)/\(name)", toPath: "\(to)/\(name)")
+            }
         }
         #expect(#expect(throws: LedgerError.self) { try store.maintain(isIdle: true) }?.code == .moved)
         store.close()
@@ -205,8 +210,6 @@ struct MovedFileTests {
         let placed = try SQLiteLog(directory: scratch.path)
         #expect(try StoredTables(starting: placed) == strangeTwin)
         placed.close()
-        let back = ScratchDirectory()
-        try files.moveItem(atPath: "\(scratch.path)/away", toPath: "\(back.path)/tandem.db")
         let found = try SQLiteLog(directory: back.path)
         #expect(try StoredTables(starting: found) == twin)
         found.close()
@@ -219,8 +222,11 @@ struct MovedFileTests {
         var maker = ProposalMaker(seed: 6)
         try store.land([maker.next()])
         let crashed = try scratch.copy()
+        for name in DataFiles(directory: crashed.path).segments() {
+            try files.removeItem(atPath: "\(crashed.path)/\(name)")
+        }
         let backup = "\(scratch.path)/backup"
-        try Backup.write(directory: scratch.path, to: backup)
+        try store.backUp(to: backup)
         store.close()
         try files.removeItem(atPath: "\(crashed.path)/tandem.db")
         let refused = #expect(throws: LedgerError.self) { try SQLiteLog(directory: crashed.path) }

@@ -1,19 +1,44 @@
 import Addressing
 import FaultyLog
 import Foundation
-import Ledger
 import Synchronization
 import TestSupport
+
+@testable import Ledger
 
 extension ScratchDirectory {
     /// The files as they are now, as a crash would leave them.
     func copy() throws -> ScratchDirectory {
         let copy = ScratchDirectory()
-        for name in ["tandem.db", "tandem.db-wal"] where FileManager.default.fileExists(atPath: "\(path)/\(name)") {
+        for name in try FileManager.default.contentsOfDirectory(atPath: path)
+        where name == "tandem.db" || name == "tandem.db-wal" || name.hasPrefix("tandem.journal-") {
             try FileManager.default.copyItem(atPath: "\(path)/\(name)", toPath: "\(copy.path)/\(name)")
         }
         return copy
     }
+}
+
+extension SQLiteLog {
+    /// With segments of two small groups each, so that they are soon written over again.
+    static func tiny(_ directory: ScratchDirectory, _ disk: any SegmentDisk) throws -> SQLiteLog {
+        try SQLiteLog(directory: directory.path, disk: disk, Segments.Sizes(first: 8 << 10, most: 8 << 10))
+    }
+
+    /// With segments so small that a few groups fill them: 16 to 64 KiB.
+    static func small(_ directory: ScratchDirectory, _ disk: any SegmentDisk = SystemDisk()) throws -> SQLiteLog {
+        try SQLiteLog(directory: directory.path, disk: disk, Segments.Sizes(first: 16 << 10, most: 64 << 10))
+    }
+}
+
+/// Statements that put proposals into the table `journal`, each in a row behind the number, as releases up to schema version 5 did.
+func journalRows(_ proposals: [Proposal], behind number: Int) -> String {
+    proposals.enumerated().map { index, proposal in
+        let row = EntryCoding.encode([proposal], isSealed: true).map { byte in
+            (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+        return "INSERT INTO journal VALUES (\(number + index + 1), x'\(row.joined())');"
+    }
+    .joined(separator: "\n")
 }
 
 extension Proposal {

@@ -112,12 +112,12 @@ private actor Connections {
     private func connect(_ server: Int) async -> TandemClient? {
         if let client = clients[server] { return client }
         let certificates = Certificates.shared
-        clients[server] = try? await TandemClient.connect(
-            ClientConfiguration(
-                host: "127.0.0.1", port: fleet.ports[server], caFile: certificates.ca,
-                identity: TLSIdentity(
-                    certificateChainFile: certificates.certificate("admin"),
-                    privateKeyFile: certificates.key("admin"))), timeout: .seconds(2))
+        var configuration = ClientConfiguration(
+            host: "127.0.0.1", port: fleet.ports[server], caFile: certificates.ca,
+            identity: TLSIdentity(
+                certificateChainFile: certificates.certificate("admin"), privateKeyFile: certificates.key("admin")))
+        configuration.comesBack = false
+        clients[server] = try? await TandemClient.connect(configuration, timeout: .seconds(2))
         return clients[server]
     }
 

@@ -232,6 +232,7 @@ extension Journal {
     private func end() {
         let (deadline, fences) = state.withLock { ($0.tidiesUntil, $0.fences.end()) }
         endFences(fences, LedgerError(.stopped, "the server is shutting down"))
+        log.stopTidying()
         while deadline.map({ .now < $0 }) ?? true, maintain(isIdle: true) {}
         log.close()
     }

@@ -78,6 +78,7 @@ public final class Journal: Sendable {
         // Weak: a log outlives a journal that nobody stopped.
         log.start { [weak self] in self?.noteNews() }
         guard runsOwnThread else { return }
+        log.startTidying()
         let thread = Thread {
             // Not by `Thread.name`: that has no effect before `start` has returned to its caller.
             if let name = fopen("/proc/thread-self/comm", "we") {

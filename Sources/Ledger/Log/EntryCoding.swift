@@ -21,16 +21,32 @@ public enum EntryCoding {
 
     /// The proposals in their order; with a checksum where `isSealed`. O(bytes).
     public static func encode(_ proposals: ArraySlice<Proposal>, isSealed: Bool = false) -> [UInt8] {
-        let bodies = proposals.map(\.bodyBytes)
-        let size = bodies.reduce(1 + (isSealed ? EntryBytes.checksumBytes : 0)) { $0 + EntryBytes.bytes(ofRun: $1) }
+        let sizes = Sizes(proposals)
+        let size = sizes.total + (isSealed ? EntryBytes.checksumBytes : 0)
         return [UInt8](unsafeUninitializedCapacity: size) { buffer, written in
             var writer = ByteWriter(buffer)
-            writer.put(format)
-            for (proposal, body) in zip(proposals, bodies) { writer.put(proposal, body) }
+            encode(proposals, sizes, to: &writer)
             if isSealed { writer.seal() }
             written = writer.count
             assert(written == size)
         }
+    }
+
+    /// What an entry and its proposals take, without a checksum.
+    struct Sizes {
+        fileprivate let bodies: [Int]
+        let total: Int
+
+        init(_ proposals: ArraySlice<Proposal>) {
+            bodies = proposals.map(\.bodyBytes)
+            total = bodies.reduce(1) { $0 + EntryBytes.bytes(ofRun: $1) }
+        }
+    }
+
+    /// Into the memory of the caller, of `sizes.total` bytes at least; `sizes` is of the same proposals.
+    static func encode(_ proposals: ArraySlice<Proposal>, _ sizes: Sizes, to writer: inout ByteWriter) {
+        writer.put(format)
+        for (proposal, body) in zip(proposals, sizes.bodies) { writer.put(proposal, body) }
     }
 
     /// How many proposals `decode` gives, by their lengths alone; 0 where the bytes are no entry. O(proposals).

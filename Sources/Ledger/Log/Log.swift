@@ -53,8 +53,20 @@ public protocol Log: Sendable {
     /// waits.
     var trouble: LedgerError? { get }
 
+    /// From here on the log may do what no caller waits for on threads of its own; `maintain` lets them look for work.
+    func startTidying()
+
+    /// From here on `maintain` does that work again. Blocks until the threads have ended.
+    func stopTidying()
+
     /// Leaves everything in good order and lets go of it. Nothing may be called after.
     func close()
+}
+
+/// A log of which a copy can be made, from which `Backup.restore` starts one.
+public protocol BackedUpLog: Log {
+    /// Writes what is acknowledged by now, or more, into a new file, for its owner alone. Blocks; any thread but the journal's.
+    func backUp(to file: String) throws(LedgerError)
 }
 
 public enum LogEvent: Sendable {
@@ -99,6 +111,8 @@ extension Log {
     public var isShared: Bool { false }
     public func start(_ rouse: @escaping @Sendable () -> Void) {}
     public func fence() {}
+    public func startTidying() {}
+    public func stopTidying() {}
     public var backlog: Int { 0 }
     public var groupLimits: GroupLimits { .standard }
     public func noteDigest(_ digest: UInt64) {}

@@ -6,8 +6,8 @@ public enum Backup {
     /// A place for a copy in the data directory. The caller removes the copy; the next start removes one that a crash left.
     public static func temporaryFile(directory: String) -> String { DataFiles(directory: directory).newCopy() }
 
-    /// Writes what is committed by now into a new file, for its owner alone, while commits go on. Blocks; any thread.
-    public static func write(directory: String, to file: String) throws(LedgerError) {
+    /// Writes what the tables have into a new file, for its owner alone, while commits go on. Blocks; any thread.
+    static func write(directory: String, to file: String) throws(LedgerError) {
         try DataFiles.make(file)
         let source = DataFiles(directory: directory).database
         try SQLiteLog.converting(source, .notCommitted) {
@@ -16,6 +16,20 @@ public enum Backup {
             configuration.readonly = true
             let queue = try DatabaseQueue(path: source, configuration: configuration)
             try queue.inDatabase { db in try db.execute(sql: "VACUUM INTO ?", arguments: [file]) }
+            try queue.close()
+        }
+        try standAlone(file)
+    }
+
+    /// The copy names no segment of the journal.
+    private static func standAlone(_ file: String) throws(LedgerError) {
+        try SQLiteLog.converting(file, .notCommitted) {
+            let queue = try DatabaseQueue(path: file)
+            try queue.writeWithoutTransaction { db in
+                // An unfinished file is no backup: nothing waits for the disk.
+                try db.execute(sql: "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+                if try db.tableExists("segments") { try db.execute(sql: "DELETE FROM segments") }
+            }
             try queue.close()
         }
     }
@@ -36,7 +50,8 @@ public enum Backup {
         let files = DataFiles(directory: directory)
         let target = files.database
         // A log that lies there would be taken for the new database's.
-        for path in [target, files.log] where FileManager.default.fileExists(atPath: path) {
+        let segments = files.segments().map { "\(directory)/\($0)" }
+        for path in [target, files.log] + segments where FileManager.default.fileExists(atPath: path) {
             throw LedgerError(
                 .locked, "\(path) is there already and was not touched; give an empty directory, or leave --restore out"
             )
@@ -59,6 +74,7 @@ public enum Backup {
                 }
                 try queue.close()
             }
+            try standAlone(copy)
             if let settle { try settled(copy, in: files.newCopy(), settle) }
             guard sync(copy), rename(copy, target) == 0, sync(directory) else {
                 throw LedgerError.system(.unwritable, "\(target) can't be written", errno)
@@ -84,7 +100,9 @@ public enum Backup {
             try queue.writeWithoutTransaction { db in
                 // One file again, whole by itself.
                 try db.execute(sql: "PRAGMA journal_mode = DELETE")
-                guard try Int.fetchOne(db, sql: "SELECT count(*) FROM journal") == 0 else {
+                let left = try Int.fetchOne(
+                    db, sql: "SELECT (SELECT count(*) FROM journal) + (SELECT count(*) FROM segments)")
+                guard left == 0 else {
                     throw LedgerError(.inputOutput, "what \(copy) holds could not be brought into its tables")
                 }
                 try db.execute(
@@ -104,6 +122,13 @@ public enum Backup {
         }
         // First, as all that follows reads by what the file says of itself.
         try Schema.verify(db, at: file)
+        if try db.tableExists("segments"), try Int.fetchOne(db, sql: "SELECT sum(needed) FROM segments") ?? 0 > 0 {
+            throw LedgerError(
+                .corrupt,
+                "\(file) is a copy of a database whose last changes are in files tandem.journal-* that it does not have: give a "
+                    + "file of tandemctl backup; or put it back beside those files, as tandem.db, and start without --restore"
+            )
+        }
         let faults = try String.fetchAll(db, sql: "PRAGMA integrity_check(1)")
         guard faults == ["ok"] else {
             throw LedgerError(.corrupt, "\(file) is damaged (\(faults.first ?? "")); use another backup")

@@ -3,7 +3,7 @@ import GRDB
 /// What is said of a database that SQLite finds damaged: where, and what to do.
 enum Damage {
     static let cure = """
-        move tandem.db and its -wal file away, and start with --restore FILE, where FILE is of tandemctl backup
+        move tandem.db, its -wal file and all tandem.journal-* away, and start with --restore FILE, where FILE is of tandemctl backup
         """
 
     /// `, in the tables nodes and pods`; empty where that can't be told. Blocks: O(database).

@@ -13,6 +13,14 @@ struct DataFiles: Sendable {
     /// What a restore makes before it becomes the database.
     var restoring: String { database + ".restoring" }
 
+    /// The name of a segment of the journal.
+    static func segment(_ number: Int64, _ epoch: Epoch) -> String { "\(segmentPrefix)\(epoch.name)-\(number)" }
+
+    private static let segmentPrefix = "tandem.journal-"
+
+    /// The names of all segments that lie there, whosever they are, in their order.
+    func segments() -> [String] { names().filter { $0.hasPrefix(Self.segmentPrefix) }.sorted() }
+
     /// Where a copy of the database is made: one name for each.
     func newCopy() -> String { "\(directory)/\(Self.copyPrefix)\(UInt64.random(in: .min ... .max))" }
 
@@ -37,7 +45,8 @@ struct DataFiles: Sendable {
     /// the file's owner does not allow that, the file stays as it is.
     func narrow() {
         let real = Self.real(database)
-        for path in [real, real + "-wal", real + "-shm", real + "-journal", lock] {
+        let segments = segments().map { "\(directory)/\($0)" }
+        for path in [real, real + "-wal", real + "-shm", real + "-journal", lock] + segments {
             var status = stat()
             guard stat(path, &status) == 0, status.st_mode & 0o177 != 0 else { continue }
             chmod(path, 0o600)
@@ -47,17 +56,21 @@ struct DataFiles: Sendable {
     /// Removes the copies that a process left unfinished when it was killed. Only for the directory's holder: no other process
     /// makes copies here any more.
     func removeUnfinished() {
-        guard let listing = opendir(directory) else { return }
+        // Among them a directory in which a restore was at work.
+        for name in names() where isUnfinished(name) {
+            try? FileManager.default.removeItem(atPath: "\(directory)/\(name)")
+        }
+    }
+
+    private func names() -> [String] {
+        guard let listing = opendir(directory) else { return [] }
         defer { closedir(listing) }
         var names: [String] = []
         while let entry = readdir(listing) {
             // Proof: the name ends with a zero byte inside the entry, which is there until the next call.
             names.append(withUnsafePointer(to: &entry.pointee.d_name.0) { String(cString: $0) })
         }
-        // Among them a directory in which a restore was at work.
-        for name in names where isUnfinished(name) {
-            try? FileManager.default.removeItem(atPath: "\(directory)/\(name)")
-        }
+        return names
     }
 
     /// Whether it is a name that this program gives to a copy, and no other: an administrator's files have similar ones.
@@ -104,6 +117,12 @@ struct OpenFile: Sendable, Equatable {
     /// for each.
     static func check(_ files: [OpenFile], _ outcome: LedgerError.Outcome) throws(LedgerError) {
         for file in files where try OpenFile(file.path, outcome) != file { throw .moved(file.path, outcome) }
+    }
+
+    /// Whether anything lies at a path that can be looked at.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0
     }
 
     /// The length of what lies at a path; 0 for nothing.

@@ -1,7 +1,8 @@
 import Foundation
 import GRDB
 
-/// The rows of the journal behind what is folded, read in their order.
+/// The rows of the table `journal`, in which releases up to schema version 5 made proposals durable, behind what is folded, read in their
+/// order; and how far the tables are. No such row is written any more.
 enum JournalRows {
     /// Where the tables are: the number of the last proposal that they have, and the version given last by then.
     static func folded(_ db: Database) throws -> (sequence: Int64, version: UInt64) {
@@ -11,7 +12,7 @@ enum JournalRows {
         return (sequence, UInt64(clamping: version))
     }
 
-    /// The tables have the rows up to the number `sequence` from now on, and these are gone.
+    /// The tables have everything up to the number `sequence` from now on, and rows of that are gone.
     static func cut(_ db: Database, _ sequence: Int64, _ version: UInt64) throws {
         try db.cachedStatement(sql: "DELETE FROM journal WHERE seq <= ?").execute(arguments: [sequence])
         let update = try db.cachedStatement(sql: "UPDATE meta SET value = ? WHERE name = ?")
@@ -19,11 +20,10 @@ enum JournalRows {
         try update.execute(arguments: [Int64(bitPattern: version), "version"])
     }
 
-    /// Hands over the proposals of each row behind the number `start`, the number of the row's first, and the row's bytes, until
-    /// `body` wants no more. Throws where a row is damaged, or one is missing: versions are counted.
+    /// Hands over the proposals of each row behind the number `start`, and the number of the row's first, until `body` wants no more. Throws where a row is damaged, or one is missing: versions are counted.
     static func read(
         _ db: Database, after start: Int64, changesOnly: Bool = false, _ path: String,
-        _ body: (_ proposals: [Proposal], _ first: Int64, _ bytes: Int) throws -> Bool
+        _ body: (_ proposals: [Proposal], _ first: Int64) throws -> Bool
     ) throws {
         let select = try db.cachedStatement(sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
         var end = start
@@ -31,17 +31,14 @@ enum JournalRows {
         while let row = try rows.next() {
             let last: Int64 = row[0]
             // Lent until the next row.
-            let (decoded, bytes) = try row.withUnsafeData(atIndex: 1) { data in
-                let proposals = data?.withUnsafeBytes {
-                    EntryCoding.decode($0, isSealed: true, changesOnly: changesOnly)
-                }
-                return (proposals ?? nil, data?.count ?? 0)
+            let decoded = try row.withUnsafeData(atIndex: 1) { data in
+                data?.withUnsafeBytes { EntryCoding.decode($0, isSealed: true, changesOnly: changesOnly) } ?? nil
             }
             guard let proposals = decoded else { throw damage(path, "row \(last) of the table journal is damaged") }
             guard last - Int64(proposals.count) == end else {
                 throw damage(path, "the table journal does not go on behind \(end) with row \(last)")
             }
-            guard try body(proposals, end + 1, bytes) else { return }
+            guard try body(proposals, end + 1) else { return }
             end = last
         }
     }

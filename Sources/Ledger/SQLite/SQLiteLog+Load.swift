@@ -4,43 +4,35 @@ import GRDB
 import GRDBSQLite
 import Synchronization
 
-/// A start: the tables as of the last checkpoint, then what the journal holds since.
+/// A start: the tables as of the last checkpoint, then what the journal holds since: rows of an earlier release, then groups.
 ///
 /// One thread reads rows and copies them into batches; what is done with the rows is done by as many threads as there are
 /// cores.
 extension SQLiteLog {
     public func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 {
-        let queue = try opened().commits
-        do {
-            return try queue.inDatabase { db in
-                let newest = try JournalRows.folded(db).version
-                for kind in RecordKind.allCases { try load(kind, upTo: newest, db, body) }
-                return newest
-            }
-        } catch let error as DatabaseError {
-            throw Self.converted(error, path, .notCommitted)
+        try connection.read { db in
+            let newest = try JournalRows.folded(db).version
+            for kind in RecordKind.allCases { try load(kind, upTo: newest, db, body) }
+            return newest
         }
     }
 
     public func replay(_ body: (Proposal) throws -> Bool) throws {
-        let queue = try opened().commits
-        let path = path
-        do {
-            let refused = try queue.inDatabase { db in
-                var refused = RefusedProposals()
-                try JournalRows.read(db, after: JournalRows.folded(db).sequence, path) { proposals, first, _ in
-                    for (number, proposal) in zip(first..., proposals) where try !body(proposal) { refused.add(number) }
-                    return true
-                }
-                return refused
-            }
-            state.withLock { state in
-                state.refused = refused
-                state.awaitsReplay = false
-            }
-        } catch let error as DatabaseError {
-            throw Self.converted(error, path, .notCommitted)
+        var refused = RefusedProposals()
+        func take(_ proposals: [Proposal], from first: Int64) throws {
+            for (number, proposal) in zip(first..., proposals) where try !body(proposal) { refused.add(number) }
         }
+        try connection.read { db in
+            try JournalRows.read(db, after: JournalRows.folded(db).sequence, path) { proposals, first in
+                try take(proposals, from: first)
+                return true
+            }
+        }
+        let memory = AlignedMemory()
+        for place in backlogState.withLock({ $0.unfolded }) {
+            try take(place.proposals(changesOnly: false, memory), from: place.header.first)
+        }
+        backlogState.withLock { $0.replayed(refused) }
     }
 
     private func load(

@@ -49,8 +49,15 @@ extension Schema {
         return Set(rows.map { Object(type: $0[0], name: $0[1], table: $0[2], sql: $0[3]) })
     }
 
+    /// This version's are asked for by each start.
+    private static let current = Result { try made(version) }
+
+    private static func objects(of found: Int64) throws -> Set<Object> {
+        try found == version ? current.get() : made(found)
+    }
+
     /// As this program makes them.
-    private static func objects(of version: Int64) throws -> Set<Object> {
+    private static func made(_ version: Int64) throws -> Set<Object> {
         let queue = try DatabaseQueue()
         return try queue.writeWithoutTransaction { db in
             for migration in migrations[..<Int(version)] { try db.execute(sql: migration) }
@@ -86,6 +93,17 @@ extension Schema {
         }
         for row in meta where !(0...maximumNumber).contains(row[1]) {
             throw fail("\(row[0] as String) in the table meta is \(row[1] as Int64), which is out of range")
+        }
+        if try db.tableExists("segments") {
+            let isStrange = try Bool.fetchOne(
+                db,
+                sql: """
+                    SELECT count(*) FROM segments WHERE number NOT BETWEEN 1 AND \(maximumNumber) OR needed NOT IN (0, 1)
+                    OR typeof(epoch) <> 'blob' OR length(epoch) <> \(Epoch.bytes)
+                    OR typeof(first) <> 'integer' OR first NOT BETWEEN 1 AND \(maximumNumber)
+                    OR typeof(bytes) <> 'integer' OR bytes < 0
+                    """)
+            guard isStrange == false else { throw fail("the table segments has a row that this program did not make") }
         }
         let folded: Int64 = meta[0][1]
         guard let first = try Int64.fetchOne(db, sql: "SELECT min(seq) FROM journal"),

@@ -8,7 +8,7 @@ enum Schema {
     /// "Tndm": marks a database as this program's (`PRAGMA application_id`).
     static let applicationID: Int64 = 0x546e_646d
     /// `PRAGMA user_version`.
-    static let version: Int64 = 5
+    static let version: Int64 = 6
 
     /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
     static let migrations: [String] = [
@@ -196,6 +196,18 @@ enum Schema {
             datetime(json_extract(document, '$.releasedAt'), 'unixepoch') AS released_at,
             key, version, created, holdings, context, document
         FROM stored_cooling;
+        """,
+        // The journal is in files now, each with a row here, and this version is there before the first of them. `epoch` is that of the
+        // start that made it, `first` the number of the first change that may be in any of that start's, `bytes` the file's; where none
+        // is needed, the tables have everything. What earlier releases left in the table `journal` is folded as it was.
+        """
+        CREATE TABLE segments (
+            number INTEGER PRIMARY KEY,
+            epoch BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            needed INTEGER NOT NULL
+        );
         """,
     ]
 

@@ -1,4 +1,3 @@
-import EtcdLog
 import Glibc
 import IPAM
 import Ledger
@@ -45,11 +44,10 @@ struct BackupStream: Sendable {
     }
 
     /// Of the log of a server.
-    init(_ engine: Engine, _ storage: ServerConfiguration.Storage, _ sharedLog: EtcdLog?) {
+    init(_ engine: Engine, _ storage: ServerConfiguration.Storage, _ log: any BackedUpLog) {
         self.init(directory: storage.scratchDirectory) { file in
-            guard let sharedLog else { return try Backup.write(directory: storage.scratchDirectory, to: file) }
             try engine.fence()
-            try sharedLog.backUp(to: file)
+            try log.backUp(to: file)
         }
     }
 

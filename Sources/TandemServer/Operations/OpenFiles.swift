@@ -17,10 +17,10 @@ enum OpenFiles {
     /// The database, its log and the log's index; the copy, its journal, and where SQLite keeps what does not fit its memory.
     static let perBackup = 6
 
-    /// What a server has open whatever its load, 18: three standard streams, the listener, 8 for signals and timers, the database with its
-    /// log and index, the directory's lock, the audit log, and one to spare. For a moment also 8: the connection that folds, the next
-    /// audit log, a certificate, a directory of /proc, and what SQLite moves out of memory.
-    static let itself = 26
+    /// What a server has open whatever its load, 38: three standard streams, the listener, 8 for signals and timers, the database with its
+    /// log and index, the journal's segments, 10 and as many of an earlier start, the directory's lock, the audit log, and one to spare. For a
+    /// moment also 5: the next audit log, a certificate, a directory of /proc, and what SQLite moves out of memory.
+    static let itself = 43
     /// Kept for each event loop: its selector, its wake-up and its timer.
     static let perEventLoop = 3
 
