@@ -227,8 +227,10 @@ public actor Controller {
         }
     }
 
-    /// What was read by itself, and is newer than the list, or not: the list's next change says so.
+    /// What was read by itself. Where the list has told of a change meanwhile that one stays, as it may be the newer one: it has a turn of its
+    /// own, and what was read here comes by the list as well.
     func note(_ key: ObjectKey, _ object: JSONValue?) {
+        guard !queue.isDue(key) else { return }
         switch key {
         case .node(let name): if let object { nodes[name] = ShownNode(object) ?? nodes[name] }
         case .service: if let object { services[key] = ShownService(object) ?? services[key] }

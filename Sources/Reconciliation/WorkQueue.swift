@@ -99,6 +99,9 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
         }
     }
 
+    /// Whether it was put in again while it runs.
+    public func isDue(_ key: Key) -> Bool { entries[key]?.isDue ?? false }
+
     private mutating func enter(_ key: Key, _ entry: inout Entry, rank: Int) {
         entry.rank = rank
         (entry.isWaiting, entry.isHolding, entry.isRunning) = (true, true, false)
