@@ -32,15 +32,6 @@ public struct NodeAnswer: Sendable {
     public var isReplayed: Bool
 }
 
-/// Who has an address.
-public struct AddressHolder: Sendable {
-    public var address: IPAddress
-    /// nil outside of all pools.
-    public var pool: String?
-    public var state: AddressStatus.State
-    public var owner: Owner?
-}
-
 /// What there is to be given back, with all that it holds.
 public enum ReleaseTarget: Sendable {
     case service(namespace: String, name: String, uid: String? = nil)
@@ -145,13 +136,13 @@ extension TandemClient {
     }
 
     /// Whose an address is.
-    public func holder(of address: IPAddress) async throws -> AddressHolder {
+    public func holder(of address: IPAddress) async throws -> AddressStatus {
         let result = try await call(.lookupIP, ["ip": .string(address.description)])
         guard let state = result["state"]?.stringValue.flatMap(AddressStatus.State.init) else {
             throw ClientError.malformedAnswer("an address has no state")
         }
-        return AddressHolder(
-            address: address, pool: result["pool"]?.stringValue, state: state, owner: Owner(result["owner"]))
+        return AddressStatus(
+            address, pool: result["pool"]?.stringValue, state: state, owner: Owner(result["owner"]))
     }
 
     private func serviceAnswer(_ method: Method, _ service: Service, _ isDryRun: Bool) async throws -> ServiceAnswer {
