@@ -152,13 +152,24 @@ class Page:
         self.call("Input.insertText", {"text": text})
 
     def click(self, expression):
-        """A real click, by the mouse, into the middle of an element."""
-        place = self.wait("""(() => { const element = %s; if (!element) return null; element.scrollIntoView({ block: "center" });
-            const box = element.getBoundingClientRect();
-            return box.width && { x: box.x + box.width / 2, y: box.y + box.height / 2 }; })()""" % expression)
-        for kind in ["mouseMoved", "mousePressed", "mouseReleased"]:
-            self.call("Input.dispatchMouseEvent",
-                      {"type": kind, "button": "none" if kind == "mouseMoved" else "left", "clickCount": 1, **place})
+        """A real click, by the mouse, into the middle of an element, once it no longer moves. Tables above it may grow between the
+        look at its place and the click: a click that went elsewhere is made again, five times at most."""
+        for _ in range(5):
+            place = self.wait("""(() => { const element = %s; if (!element) return null; element.scrollIntoView({ block: "center" });
+                const box = element.getBoundingClientRect(), before = window.boxBefore;
+                window.boxBefore = box;
+                if (!box.width || !before || box.x !== before.x || box.y !== before.y) return null;
+                window.clicked = null;
+                document.addEventListener("click", (event) => { window.clicked = { isThere: element.contains(event.target) }; },
+                                          { capture: true, once: true });
+                return { x: box.x + box.width / 2, y: box.y + box.height / 2 }; })()""" % expression)
+            for kind in ["mouseMoved", "mousePressed", "mouseReleased"]:
+                self.call("Input.dispatchMouseEvent",
+                          {"type": kind, "button": "none" if kind == "mouseMoved" else "left", "clickCount": 1, **place})
+            # A page that the click has left knows nothing of it.
+            if self.run("!window.boxBefore || Boolean(window.clicked?.isThere)"):
+                return
+        raise Failed(f"five clicks went elsewhere than to {expression}")
 
     def screenshot(self, file, whole=False):
         params = {"format": "png", "captureBeyondViewport": whole}
