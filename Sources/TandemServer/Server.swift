@@ -68,7 +68,7 @@ public final class Server: Service {
             operations: Operations(
                 health: health, backups: BackupStream(engine, configuration.storage, log),
                 servers: ServerList(
-                    sharedLog, address: Startup.text(configuration.bindAddress, port: configuration.securePort),
+                    sharedLog, address: configuration.bindAddress.text(withPort: configuration.securePort),
                     health: health)
             ) {
                 exposition.text()
@@ -143,7 +143,7 @@ public final class Server: Service {
         async let _ = memory.run()
         async let _ = BackgroundThaw(engine).run()
         health.enter(.serving)
-        let address = Startup.text(configuration.bindAddress, port: port)
+        let address = configuration.bindAddress.text(withPort: port)
         logger.notice("ready", metadata: recovery.metadata(configuration, address: address))
         notify?.send("READY=1", "STATUS=serving on \(address)")
         let failure = await withGracefulShutdownHandler {

@@ -166,7 +166,7 @@ enum Startup {
     }
 
     private static func bindFault(_ configuration: ServerConfiguration, _ error: any Error) -> ConfigurationFault {
-        let place = text(configuration.bindAddress, port: configuration.securePort)
+        let place = configuration.bindAddress.text(withPort: configuration.securePort)
         switch (error as? IOError)?.errnoCode {
         case EADDRINUSE:
             return ConfigurationFault(
@@ -181,11 +181,6 @@ enum Startup {
         default:
             return ConfigurationFault("bind-address", "can't listen on \(place): \(error)")
         }
-    }
-
-    /// `127.0.0.1:8443`, `[::1]:8443`.
-    static func text(_ address: IPAddress, port: Int) -> String {
-        address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }
 

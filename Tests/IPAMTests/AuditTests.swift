@@ -66,7 +66,7 @@ struct AuditTests {
         #expect(await faults(audit) == [])
         let node = try #require(harness.engine.books.nodes["n1"])
         let pod = try #require(node.pods(after: nil as StoredPod?, limit: 1).first)
-        node.cooling.add(CoolingAddresses.Entry(end: 0, address: pod.addresses[0], version: 1))
+        node.cooling.add(CoolingAddress(end: 0, address: pod.addresses[0], version: 1))
         #expect(await faults(audit) == ["\(pod.addresses[0]) of Pod \(pod.key) cools, but the pod holds it"])
         harness.stop()
     }

@@ -31,7 +31,7 @@ struct OverloadTests {
         func service(_ policy: String) -> JSONValue {
             ["metadata": ["name": "web"], "spec": ["ipFamilyPolicy": .string(policy)]]
         }
-        for _ in 0..<Journal.maximumQueue / 2 { engine.journal.submit(Proposal()) { _ in true } }
+        for _ in 0..<JournalLimits.maximumQueue / 2 { engine.journal.submit(Proposal()) { _ in true } }
         #expect(!engine.journal.isCongested())
         #expect(reason(.allocateServiceIPs, ["service": service("RequireDualStack")]) == "QueueFull, retryable")
         // Nobody looks any more at what is wrong with the call, nor takes an address for it.

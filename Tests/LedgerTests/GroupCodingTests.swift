@@ -44,7 +44,7 @@ struct GroupCodingTests {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<40 {
             let group = (0..<Int.random(in: 1...60, using: &generator)).map { _ in maker.next() }
-            let first = Int64.random(in: 1...Schema.maximumNumber, using: &generator)
+            let first = Int64.random(in: 1...Proposal.maximumNumber, using: &generator)
             let bytes = encoded(group, first: first, epoch)
             #expect(bytes.count % GroupCoding.block == 0)
             let read = try #require(twin(bytes, epoch))

@@ -73,18 +73,18 @@ struct JournalQueueTests {
             queue.append(entry(1, 10))
             taken += 1
         }
-        #expect(taken == Journal.maximumQueue / 2)
+        #expect(taken == JournalLimits.maximumQueue / 2)
         #expect(queue.refusal(of: Flow(2), now) == nil)
         var second = 0
         while queue.refusal(of: Flow(2), now) == nil {
             queue.append(entry(2, 10))
             second += 1
         }
-        #expect(second == Journal.maximumQueue / 4)
+        #expect(second == JournalLimits.maximumQueue / 4)
         #expect(queue.refusal(of: Flow(3), now) == nil)
         var bytes = JournalQueue()
         while bytes.refusal(of: Flow(1), now) == nil { bytes.append(entry(1, 1 << 20)) }
-        #expect(bytes.count == Journal.maximumQueueBytes >> 21)
+        #expect(bytes.count == JournalLimits.maximumQueueBytes >> 21)
         #expect(bytes.refusal(of: Flow(2), now) == nil)
     }
 

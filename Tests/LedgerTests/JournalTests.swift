@@ -123,7 +123,7 @@ struct JournalTests {
         store.entered.wait()
         // The one under way is not the queue's; the first behind it is what the wait is counted from.
         submit(1)
-        clock.withLock { $0 += UInt64(Journal.maximumWaitMilliseconds) * 1_000_000 }
+        clock.withLock { $0 += UInt64(JournalLimits.maximumWaitMilliseconds) * 1_000_000 }
         submit(2)
         clock.withLock { $0 += 1 }
         submit(3)
@@ -149,14 +149,14 @@ struct JournalTests {
             journal.send(proposal(version)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         }
         for version in 0..<UInt64(GroupLimits.standard.proposals) { submit(version) }
-        pass(milliseconds: Journal.maximumWaitMilliseconds - 500)
+        pass(milliseconds: JournalLimits.maximumWaitMilliseconds - 500)
         submit(1)
         journal.step()
         pass(milliseconds: 1_000)
         submit(2)
         #expect(refused.all.isEmpty)
         #expect(!journal.isCongested())
-        pass(milliseconds: Journal.maximumWaitMilliseconds)
+        pass(milliseconds: JournalLimits.maximumWaitMilliseconds)
         submit(3)
         #expect(refused.all == [.queueFull])
         #expect(journal.isCongested())
@@ -174,7 +174,7 @@ struct JournalTests {
         let journal = Journal(log: store, now: { Moment(nanoseconds: 0) })
         journal.send(proposal(0)) { _ in }
         store.entered.wait()
-        for _ in 0..<Journal.maximumQueue / 2 { journal.send(proposal(1)) { _ in } }
+        for _ in 0..<JournalLimits.maximumQueue / 2 { journal.send(proposal(1)) { _ in } }
         let refused = Noted<LedgerError.Code>()
         journal.send(proposal(2)) { if case .failure(let error) = $0 { refused.add(error.code) } }
         #expect(refused.all == [.queueFull])
@@ -184,7 +184,7 @@ struct JournalTests {
         journal.send(proposal(3)) { _ in kept.add(true) }
         await flush(journal)
         #expect(kept.all == [true])
-        #expect(journal.statistics.proposals == UInt64(Journal.maximumQueue) / 2 + 2)
+        #expect(journal.statistics.proposals == UInt64(JournalLimits.maximumQueue) / 2 + 2)
         journal.stop()
     }
 
@@ -202,7 +202,7 @@ struct JournalTests {
                 }
             }
         }
-        let room = Journal.maximumQueueBytes >> 21
+        let room = JournalLimits.maximumQueueBytes >> 21
         for version in 0..<UInt64(room) { submit(version, bytes: 1 << 20) }
         #expect(refused.all.isEmpty && !journal.isCongested())
         submit(1_000, bytes: 1)
@@ -268,13 +268,13 @@ struct JournalTests {
     @Test("what SQLite said goes along, however often the failure is told, and so does what is known of the proposals")
     func carriesCause() throws {
         for code in [ResultCode.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_CORRUPT] {
-            let error = SQLiteLog.converted(DatabaseError(resultCode: code), "/nowhere/tandem.db", .unknown)
+            let error = LedgerError.converted(DatabaseError(resultCode: code), "/nowhere/tandem.db", .unknown)
             #expect(error.outcome == .unknown && (error.cause as? DatabaseError)?.resultCode == code)
             let later = error.with(.notCommitted)
             #expect(later.outcome == .notCommitted && later.code == error.code && later.message == error.message)
             #expect((later.cause as? DatabaseError)?.resultCode == code)
         }
-        let other = SQLiteLog.converted(CancellationError(), "/nowhere/tandem.db", .unknown)
+        let other = LedgerError.converted(CancellationError(), "/nowhere/tandem.db", .unknown)
         #expect(other.outcome == .unknown && other.cause is CancellationError)
     }
 

@@ -21,12 +21,12 @@ extension ScratchDirectory {
 extension SQLiteLog {
     /// With segments of two small groups each, so that they are soon written over again.
     static func tiny(_ directory: ScratchDirectory, _ disk: any SegmentDisk) throws -> SQLiteLog {
-        try SQLiteLog(directory: directory.path, disk: disk, Segments.Sizes(first: 8 << 10, most: 8 << 10))
+        try SQLiteLog(directory: directory.path, disk: disk, SegmentSizes(first: 8 << 10, most: 8 << 10))
     }
 
     /// With segments so small that a few groups fill them: 16 to 64 KiB.
     static func small(_ directory: ScratchDirectory, _ disk: any SegmentDisk = SystemDisk()) throws -> SQLiteLog {
-        try SQLiteLog(directory: directory.path, disk: disk, Segments.Sizes(first: 16 << 10, most: 64 << 10))
+        try SQLiteLog(directory: directory.path, disk: disk, SegmentSizes(first: 16 << 10, most: 64 << 10))
     }
 }
 

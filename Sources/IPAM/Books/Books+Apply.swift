@@ -16,7 +16,7 @@ extension Books {
             return error
         }
         var version = version
-        for step in draft.steps { make(step, draft, &version) }
+        for effect in draft.effects { make(effect, draft, &version) }
         setVersion(version)
         history.publish(version)
         return nil
@@ -24,8 +24,8 @@ extension Books {
 
     /// An object's addresses are free in the pools before it is gone for readers: a client that reads so, and then asks for its address, gets it,
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
-    private func make(_ step: Draft.Step, _ draft: Draft, _ version: inout UInt64) {
-        switch step {
+    private func make(_ effect: Draft.Effect, _ draft: Draft, _ version: inout UInt64) {
+        switch effect {
         case .putService(let service, let old):
             version &+= 1
             service.stamp(version)
@@ -89,7 +89,7 @@ extension Books {
         case .cool(let range, let node, let name):
             addToDigest(coolingDigest(range, version))
             if let node {
-                node.cooling.add(CoolingAddresses.Entry(end: coolingEnd(), address: range.network, version: version))
+                node.cooling.add(CoolingAddress(end: coolingEnd(), address: range.network, version: version))
             } else {
                 let cooling = CoolingCIDR(node: name, end: coolingEnd(), version: version)
                 withHeld { $0.cooling.add(range, cooling) }

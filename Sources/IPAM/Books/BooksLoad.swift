@@ -205,7 +205,7 @@ final class BooksLoad: Sendable {
                 // Of a node that is gone nothing cools.
                 guard let node = books.nodes[name], let pool = node.pool(containing: range.network) else { continue }
                 _ = pool.claim(range.network)
-                node.cooling.add(CoolingAddresses.Entry(end: end, address: range.network, version: version))
+                node.cooling.add(CoolingAddress(end: end, address: range.network, version: version))
             }
             books.addToDigest(coolingDigest(range, version))
         }

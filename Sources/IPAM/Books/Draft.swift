@@ -2,15 +2,6 @@ import Addressing
 import Ledger
 import TandemAPI
 
-/// The objects that a server made for a proposal of its own, so that its `apply` need not decode them: at most one of each kind. The
-/// forms in the proposal are theirs.
-struct Prepared: Sendable {
-    var service: StoredService?
-    /// The incarnation, which is new where the node is; and its record.
-    var node: (StoredNode, NodeRecord)?
-    var pod: StoredPod?
-}
-
 /// A proposal as it is judged: the books, and over them what its changes have done so far. Nothing is changed before all of it has
 /// been judged.
 ///
@@ -25,7 +16,7 @@ struct Prepared: Sendable {
 /// Judged of the books and the proposal alone: no clock, flag or order of a dictionary has a say. Total: whatever a proposal contains, it
 /// is judged and nothing traps. O(changes log objects).
 struct Draft {
-    enum Step {
+    enum Effect {
         case putService(StoredService, replacing: StoredService?)
         case deleteService(StoredService)
         case putNode(StoredNode, NodeRecord, replacing: NodeRecord?)
@@ -46,7 +37,7 @@ struct Draft {
         var isReleasing: Bool
     }
 
-    private(set) var steps: [Step] = []
+    private(set) var effects: [Effect] = []
     private let books: Books
     private let prepared: Prepared
     /// Of one change nothing need be remembered for those behind it.
@@ -69,7 +60,7 @@ struct Draft {
         self.books = books
         self.prepared = prepared
         isLong = proposal.changes.count > 1
-        steps.reserveCapacity(proposal.changes.count)
+        effects.reserveCapacity(proposal.changes.count)
     }
 
     // MARK: Rule 1
@@ -119,7 +110,7 @@ struct Draft {
             guard var state = node(name) else { throw .nodeGone(name) }
             state.isReleasing = true
             if isLong { nodes[name] = .some(state) }
-            steps.append(.markReleasing(state.node))
+            effects.append(.markReleasing(state.node))
         }
     }
 
@@ -140,7 +131,7 @@ struct Draft {
         for holding in old?.holdings ?? [] where !has.contains(holding) { noteRelease(of: holding) }
         for holding in form.holdings { note(holding, isHeld: true) }
         if isLong { services[key.key] = .some(service) }
-        steps.append(.putService(service, replacing: old))
+        effects.append(.putService(service, replacing: old))
     }
 
     /// Rule 2: an address newly given to a Service is held by nothing, does not cool, and lies in no node's CIDR; one that is recorded may
@@ -173,7 +164,7 @@ struct Draft {
         guard let old = service(key.key) else { throw .changed(key) }
         for holding in old.holdings { noteRelease(of: holding) }
         if isLong { services[key.key] = .some(nil) }
-        steps.append(.deleteService(old))
+        effects.append(.deleteService(old))
     }
 
     // MARK: Nodes, and rule 3
@@ -216,7 +207,7 @@ struct Draft {
                     node: node, record: record, pods: old?.pods ?? 0, cooling: old?.cooling ?? 0,
                     isReleasing: old?.isReleasing ?? false))
         }
-        steps.append(.putNode(node, record, replacing: old?.record))
+        effects.append(.putNode(node, record, replacing: old?.record))
     }
 
     /// Rule 3: a CIDR newly given to a node overlaps no node's CIDR, does not cool but for what this proposal takes out, and contains no
@@ -226,7 +217,7 @@ struct Draft {
         if let other = newCIDRs.first(where: { $0.cidr.overlaps(cidr) }) { throw .taken(other.cidr) }
         if let other = books.coolingOverlapping(cidr, where: { cooling[$0] ?? true }) { throw .taken(other) }
         if let address = books.serviceAddress(in: cidr) { throw .taken(CIDR(address)) }
-        if steps.contains(where: { $0.givesServiceAddress(in: cidr) || $0.cools(overlapping: cidr) }) {
+        if effects.contains(where: { $0.givesServiceAddress(in: cidr) || $0.cools(overlapping: cidr) }) {
             throw .taken(cidr)
         }
     }
@@ -238,7 +229,7 @@ struct Draft {
         newCIDRs.removeAll { $0.node == key.key }
         for cidr in old.record.podCIDRs { note(Holding(pool: .nodeCIDR, range: cidr), isHeld: false) }
         if isLong { nodes[key.key] = .some(nil) }
-        steps.append(.deleteNode(old.node))
+        effects.append(.deleteNode(old.node))
     }
 
     // MARK: Pods, and rules 4 and 5
@@ -271,7 +262,7 @@ struct Draft {
         if isLong { pods[key] = .some(pod) }
         if old == nil { state.pods += 1 }
         if isLong { nodes[name] = .some(state) }
-        steps.append(.putPod(pod, replacing: old))
+        effects.append(.putPod(pod, replacing: old))
     }
 
     /// Rule 4: an address newly given to a pod lies in a CIDR that its node has, is held by nothing, and does not cool, unless this
@@ -289,7 +280,7 @@ struct Draft {
         if isLong { pods[key] = .some(nil) }
         state.pods -= 1
         if isLong { nodes[old.node.name] = .some(state) }
-        steps.append(.deletePod(old))
+        effects.append(.deletePod(old))
     }
 
     // MARK: Cooling
@@ -305,12 +296,12 @@ struct Draft {
             if noted(range.network.place) ?? (books.holder(of: range.network) != nil) { throw .taken(range) }
             state.cooling += 1
             if isLong { nodes[name] = .some(state) }
-            steps.append(.cool(range, state.node, name: name))
+            effects.append(.cool(range, state.node, name: name))
         } else {
             let other = books.overlapping(range) { noted(Holding(pool: .nodeCIDR, range: $0)) ?? true }
             guard other == nil, !newCIDRs.contains(where: { $0.cidr.overlaps(range) }) else { throw .taken(range) }
             if let address = books.serviceAddress(in: range) { throw .taken(CIDR(address)) }
-            steps.append(.cool(range, nil, name: name))
+            effects.append(.cool(range, nil, name: name))
         }
         cooling[range] = true
     }
@@ -326,7 +317,7 @@ struct Draft {
             if isLong { nodes[node.name] = .some(state) }
         }
         cooling[range] = false
-        steps.append(.thaw(range, found.node))
+        effects.append(.thaw(range, found.node))
     }
 
     // MARK: As it will be
@@ -354,7 +345,7 @@ struct Draft {
         if noted(cooling: range) ?? (books.cooling(range) != nil) { return true }
         let around = books.coolingOverlapping(range) { $0.contains(range) && noted(cooling: $0) ?? true }
         if around != nil { return true }
-        return steps.contains { $0.cools(overlapping: range) }
+        return effects.contains { $0.cools(overlapping: range) }
     }
 
     /// Whether a range is free once all is done, where the proposal takes it from an object or out of cooling.
@@ -366,7 +357,7 @@ struct Draft {
     }
 }
 
-extension Draft.Step {
+extension Draft.Effect {
     fileprivate func cools(overlapping range: CIDR) -> Bool {
         guard case .cool(let cidr, _, _) = self else { return false }
         return cidr.hostBits > 0 && cidr.overlaps(range)

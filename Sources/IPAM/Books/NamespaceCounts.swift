@@ -1,14 +1,15 @@
+/// How many objects of one kind a namespace has.
+public struct NamespaceCount: Sendable, Equatable {
+    public var namespace: String
+    public var count: Int
+}
+
 /// How many objects of one kind the namespaces have. Counted when asked for, by the orders that lists go by: no change pays for it.
 public struct NamespaceCounts: Sendable, Equatable {
-    public struct Entry: Sendable, Equatable {
-        public var namespace: String
-        public var count: Int
-    }
-
     /// Namespaces that have any; of very many those that were looked at.
     public private(set) var namespaces = 0
     /// Those that have most, the largest first; equal ones by name.
-    public private(set) var largest: [Entry] = []
+    public private(set) var largest: [NamespaceCount] = []
     private let limit: Int
 
     /// Namespaces that are looked at: beyond them nothing is known. A look costs a microsecond.
@@ -20,7 +21,7 @@ public struct NamespaceCounts: Sendable, Equatable {
     mutating func add(_ count: Int, _ namespace: () -> String) {
         namespaces += 1
         if largest.count == limit, let last = largest.last, count < last.count { return }
-        let entry = Entry(namespace: namespace(), count: count)
+        let entry = NamespaceCount(namespace: namespace(), count: count)
         let place = largest.firstIndex { ($0.count, entry.namespace) < (entry.count, $0.namespace) } ?? largest.count
         largest.insert(entry, at: place)
         if largest.count > limit { largest.removeLast() }

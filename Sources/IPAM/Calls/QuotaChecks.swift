@@ -1,6 +1,5 @@
 import Addressing
 import Allocation
-import Synchronization
 import TandemAPI
 
 /// The one place in which it is judged whether there is room for an object. What is refused changes nothing.
@@ -60,26 +59,6 @@ extension Engine {
             .resourceExhausted, reason: "TooManyObjects",
             "namespace \"\(namespace)\" has \(limit) Services, as many as --max-objects-per-namespace lets it have: release those that are not "
                 + "in use, or raise the limit", isRetryable: true)
-    }
-}
-
-/// Calls under way that make an object of a namespace. Thread-safe, O(1).
-final class Arrivals: Sendable {
-    private let counts = Mutex<[String: Int]>([:])
-
-    /// How many there are with this one.
-    func enter(_ namespace: String) -> Int {
-        counts.withLock { counts in
-            counts[namespace, default: 0] += 1
-            return counts[namespace] ?? 1
-        }
-    }
-
-    func leave(_ namespace: String) {
-        counts.withLock { counts in
-            let count = counts[namespace] ?? 1
-            counts[namespace] = count > 1 ? count - 1 : nil
-        }
     }
 }
 

@@ -105,7 +105,7 @@ extension APIError {
     }
 
     /// What a change is refused with while the journal is congested.
-    static let congested = APIError(Journal.congestion)
+    static let congested = APIError(LedgerError.congestion)
 
     static let refusedTooOften = APIError.unavailable(
         "others were first with everything that was tried; try again", reason: "Contention")

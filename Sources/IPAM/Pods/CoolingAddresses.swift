@@ -4,6 +4,19 @@ import Ledger
 import Synchronization
 import TandemAPI
 
+/// An address that was given back, and is not to be given out again before its time.
+struct CoolingAddress: Sendable, Comparable {
+    /// In seconds of this server's `Environment.uptime`: not a part of the books.
+    var end: Int
+    var address: IPAddress
+    /// The version that was given last when it began to cool.
+    var version: UInt64
+
+    static func < (left: CoolingAddress, right: CoolingAddress) -> Bool {
+        (left.end, left.address) < (right.end, right.address)
+    }
+}
+
 /// The addresses of one node that were given back and are not to be given out again yet: a packet on its way to the old pod
 /// must not reach a new one.
 ///
@@ -11,22 +24,12 @@ import TandemAPI
 /// time is over. What a call of this server is about to take out is claimed meanwhile, so that no other call tries the same.
 /// Thread-safe; the lock is held for one look or change, O(log n).
 final class CoolingAddresses: Sendable {
-    struct Entry: Sendable, Comparable {
-        /// In seconds of this server's `Environment.uptime`: not a part of the books.
-        var end: Int
-        var address: IPAddress
-        /// The version that was given last when it began to cool.
-        var version: UInt64
-
-        static func < (left: Entry, right: Entry) -> Bool { (left.end, left.address) < (right.end, right.address) }
-    }
-
     /// Those of one family: by address, and of those that are not claimed the next one to be ready first.
     private struct Cooling {
-        var entries: [IPAddress: Entry] = [:]
-        var order = SortedList<Entry, Void>()
+        var entries: [IPAddress: CoolingAddress] = [:]
+        var order = SortedList<CoolingAddress, Void>()
 
-        mutating func add(_ entry: Entry) {
+        mutating func add(_ entry: CoolingAddress) {
             if let old = entries.updateValue(entry, forKey: entry.address) { order.remove(old) }
             order.insert(entry)
         }
@@ -35,10 +38,10 @@ final class CoolingAddresses: Sendable {
             if let old = entries.removeValue(forKey: address) { order.remove(old) }
         }
 
-        mutating func claim(_ entry: Entry) -> Entry? { order.remove(entry) ? entry : nil }
+        mutating func claim(_ entry: CoolingAddress) -> CoolingAddress? { order.remove(entry) ? entry : nil }
 
         /// The next one to be ready, if that is no later than `latest`.
-        mutating func claimFirst(by latest: Int) -> Entry? {
+        mutating func claimFirst(by latest: Int) -> CoolingAddress? {
             guard let entry = order[order.start]?.key, entry.end <= latest else { return nil }
             return claim(entry)
         }
@@ -52,15 +55,15 @@ final class CoolingAddresses: Sendable {
 
     // MARK: By `Books.apply`
 
-    func add(_ entry: Entry) { with(entry.address.family) { $0.add(entry) } }
+    func add(_ entry: CoolingAddress) { with(entry.address.family) { $0.add(entry) } }
 
     func remove(_ address: IPAddress) { with(address.family) { $0.remove(address) } }
 
     // MARK: Claims of calls under way
 
     /// Those whose time is over, `limit` at most: a change stays small.
-    func claimReady(_ uptime: Int, limit: Int) -> [Entry] {
-        var ready: [Entry] = []
+    func claimReady(_ uptime: Int, limit: Int) -> [CoolingAddress] {
+        var ready: [CoolingAddress] = []
         for family in IPFamily.allCases {
             with(family) { cooling in
                 while ready.count < limit, let entry = cooling.claimFirst(by: uptime) { ready.append(entry) }
@@ -70,14 +73,14 @@ final class CoolingAddresses: Sendable {
     }
 
     /// The one of a family that has cooled longest.
-    func claimOldest(_ family: IPFamily) -> Entry? { with(family) { $0.claimFirst(by: .max) } }
+    func claimOldest(_ family: IPFamily) -> CoolingAddress? { with(family) { $0.claimFirst(by: .max) } }
 
-    func claim(_ address: IPAddress) -> Entry? {
+    func claim(_ address: IPAddress) -> CoolingAddress? {
         with(address.family) { cooling in cooling.entries[address].flatMap { cooling.claim($0) } }
     }
 
     /// Undoes a claim, unless the address cools no more, or anew.
-    func giveBack(_ entry: Entry) {
+    func giveBack(_ entry: CoolingAddress) {
         with(entry.address.family) { cooling in
             if cooling.entries[entry.address]?.version == entry.version { cooling.order.insert(entry) }
         }
@@ -113,7 +116,7 @@ final class CoolingAddresses: Sendable {
     var count: Int { cooling.withLock { $0.ipv4.entries.count + $0.ipv6.entries.count } }
 
     /// All of them, claimed or not, in the order of their addresses. O(n log n).
-    var all: [Entry] {
+    var all: [CoolingAddress] {
         cooling.withLock { Array($0.ipv4.entries.values) + Array($0.ipv6.entries.values) }
             .sorted { $0.address < $1.address }
     }

@@ -12,7 +12,7 @@ final class ChangeHistory: Sendable {
     private struct Slot {
         enum Content {
             case none
-            case object(WatchedObject, WatchEvent.Change)
+            case object(WatchedObject, WatchEvent.EventType)
             /// Somebody has asked for it.
             case event(WatchEvent)
         }
@@ -90,7 +90,7 @@ final class ChangeHistory: Sendable {
     }
 
     /// The change with the next version, which nobody reads before it is published.
-    func append(_ object: WatchedObject, _ change: WatchEvent.Change, version: UInt64) {
+    func append(_ object: WatchedObject, _ change: WatchEvent.EventType, version: UInt64) {
         let bytes = min(object.keptBytes, Int(UInt32.max))
         let slot = Slot(content: .object(object, change), bytes: UInt32(bytes))
         state.withLock { state in

@@ -4,7 +4,7 @@ public import TandemAPI
 /// One change of one object, as those who watch are told of it. Its text is written when somebody asks for it first, and once for all
 /// who do. Thread-safe.
 public final class WatchEvent: Sendable {
-    enum Change: UInt8, Sendable {
+    enum EventType: UInt8, Sendable {
         case added, modified, deleted
 
         fileprivate var word: StaticString {
@@ -18,11 +18,11 @@ public final class WatchEvent: Sendable {
 
     /// Of the change, not of the object where that is gone.
     public let version: UInt64
-    let change: Change
+    let change: EventType
     let object: WatchedObject
     private let written = Mutex<[UInt8]?>(nil)
 
-    init(_ object: WatchedObject, _ change: Change, version: UInt64) {
+    init(_ object: WatchedObject, _ change: EventType, version: UInt64) {
         (self.object, self.change, self.version) = (object, change, version)
     }
 
@@ -36,7 +36,7 @@ public final class WatchEvent: Sendable {
         }
     }
 
-    static func text(_ change: Change, _ object: WatchedObject, _ version: UInt64) -> [UInt8] {
+    static func text(_ change: EventType, _ object: WatchedObject, _ version: UInt64) -> [UInt8] {
         let shown = object.shown
         var text: [UInt8] = []
         text.reserveCapacity(shown.count + 72)

@@ -59,7 +59,7 @@ enum GroupCoding {
             let count = reader.integer(UInt32.self), let bodyBytes = reader.integer(UInt32.self)
         else { return nil }
         let header = Header(first: first, count: Int(count), bodyBytes: Int(bodyBytes))
-        guard found == mark(header, epoch), (1...Schema.maximumNumber).contains(first), count > 0,
+        guard found == mark(header, epoch), (1...Proposal.maximumNumber).contains(first), count > 0,
             header.bodyBytes <= maximumBodyBytes
         else { return nil }
         return header

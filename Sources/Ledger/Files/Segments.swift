@@ -1,5 +1,13 @@
 import Synchronization
 
+/// How large segments are, in bytes.
+struct SegmentSizes: Sendable {
+    /// The first segment's, a multiple of 4 KiB.
+    var first = 1 << 20
+    /// None is larger, but for a group that needs it.
+    var most = 64 << 20
+}
+
 /// The journal: groups, one behind the other, in files of zeros that are written over.
 ///
 /// A start of the program makes segments of its own, each twice as large as the largest before it, up to a limit, and writes over
@@ -8,13 +16,6 @@ import Synchronization
 ///
 /// Groups are appended by one thread; everything else may be called by any. All calls may block, but for `needsPreparing`.
 final class Segments: Sendable {
-    struct Sizes: Sendable {
-        /// The first segment's, a multiple of 4 KiB.
-        var first = 1 << 20
-        /// None is larger, but for a group that needs it.
-        var most = 64 << 20
-    }
-
     fileprivate struct Segment {
         let number: Int64
         let path: String
@@ -47,7 +48,7 @@ final class Segments: Sendable {
     private let epoch = Epoch.random()
     private let directory: String
     private let disk: any SegmentDisk
-    private let sizes: Sizes
+    private let sizes: SegmentSizes
     private let registry: SegmentRegistry
     private let state = Mutex(State())
     /// Held by who makes a segment.
@@ -55,7 +56,7 @@ final class Segments: Sendable {
     // Proof: of the thread that appends; the lock is never waited for.
     private let memory = Mutex(AlignedMemory())
 
-    init(directory: String, _ disk: any SegmentDisk, _ sizes: Sizes, _ registry: SegmentRegistry) {
+    init(directory: String, _ disk: any SegmentDisk, _ sizes: SegmentSizes, _ registry: SegmentRegistry) {
         self.directory = directory
         self.disk = disk
         self.sizes = sizes
@@ -117,7 +118,7 @@ final class Segments: Sendable {
         return behind
     }
 
-    private func path(of segment: SegmentRegistry.Row) -> String {
+    private func path(of segment: RegisteredSegment) -> String {
         "\(directory)/\(DataFiles.segment(segment.number, segment.epoch))"
     }
 
@@ -129,7 +130,7 @@ final class Segments: Sendable {
     }
 
     private func scan(
-        _ path: String, _ segment: SegmentRegistry.Row, _ folded: Int64
+        _ path: String, _ segment: RegisteredSegment, _ folded: Int64
     ) throws(LedgerError) -> [Place] {
         let file = try disk.open(path)
         // One that is not needed may be half made.

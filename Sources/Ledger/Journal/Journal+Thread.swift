@@ -102,7 +102,7 @@ extension Journal {
             abandoned.append(entry)
             return true
         }
-        if !abandoned.isEmpty { settle(abandoned, .failure(Self.abandonment)) }
+        if !abandoned.isEmpty { settle(abandoned, .failure(LedgerError.abandonment)) }
         return entries
     }
 
@@ -188,7 +188,9 @@ extension Journal {
             return (late, state.fences.wantsAsking)
         }
         if asks { log.fence() }
-        endFences(late, LedgerError(.timedOut, "storage did not say within \(Self.fenceMilliseconds) ms what it holds"))
+        endFences(
+            late,
+            LedgerError(.timedOut, "storage did not say within \(JournalLimits.fenceMilliseconds) ms what it holds"))
         return asks || !late.isEmpty
     }
 

@@ -10,10 +10,6 @@ import Synchronization
 /// There is no timer: a lone proposal is appended at once, and under load the groups grow by themselves. Thread-safe;
 /// `submit` and `fence` never block. What runs on the journal's thread must not do client-sized work.
 public final class Journal: Sendable {
-    /// Runs once: at the proposal's place in the log, where it says whether the proposal is kept; or with an error, where what it
-    /// says is ignored.
-    public typealias Settlement = @Sendable (Result<Void, LedgerError>) -> Bool
-
     /// A group whose outcome the log has not given yet.
     struct Flight {
         var entries: [JournalQueue.Entry]

@@ -1,10 +1,5 @@
 import Measures
 
-extension Journal {
-    /// How long the log has to answer a fence, in milliseconds.
-    static let fenceMilliseconds = 2_000
-}
-
 /// The callers that wait for what a shared log holds: those for whom it is asked, and those who came since and share the next
 /// question. The log is asked once at a time.
 struct JournalFences {
@@ -28,7 +23,7 @@ struct JournalFences {
     var deadline: Moment? { (asking.first ?? waiting.first)?.deadline }
 
     mutating func add(_ now: Moment, _ body: @escaping Body) {
-        let deadline = Moment(nanoseconds: now.nanoseconds + UInt64(Journal.fenceMilliseconds) * 1_000_000)
+        let deadline = Moment(nanoseconds: now.nanoseconds + UInt64(JournalLimits.fenceMilliseconds) * 1_000_000)
         waiting.append(Caller(body: body, deadline: deadline))
     }
 

@@ -1,32 +1,11 @@
 import Measures
 
-extension Journal {
-    /// Proposals that may wait; one more is answered with `queueFull`. A flow may have as many of them as it leaves for others: one alone has half.
-    public static let maximumQueue = 65_536
-    /// The same in bytes as they will be stored; the one that reaches it still waits.
-    public static let maximumQueueBytes = 64 << 20
-    /// How long the first of a flow's may have waited, in milliseconds, before a further one of it is refused: storage that is that far
-    /// behind would only make every caller wait longer, and callers who gave up would still be served.
-    public static let maximumWaitMilliseconds = 2_000
-
-    /// What a further proposal is refused with then. One value for all, as it is given most when there is the least time.
-    public static let congestion = LedgerError(
-        .queueFull,
-        "storage is behind: so many changes of this client wait for it that only as many have room for all others (of \(maximumQueue), and "
-            + "of \(maximumQueueBytes >> 20) MiB), or one for more than \(maximumWaitMilliseconds) ms; try again in a moment"
-    )
-}
-
-extension Journal {
-    static let abandonment = LedgerError(.abandoned, "nobody waited for the change any more, and it was not made")
-}
-
 /// What waits for a place in the log: each flow's in the order in which it came, the flows in turn; how much of it may wait, and why a further
 /// proposal is refused.
 struct JournalQueue {
     struct Entry: Sendable {
         enum Work: Sendable {
-            case proposal(Proposal, Journal.Settlement)
+            case proposal(Proposal, Settlement)
             case barrier(@Sendable () -> Void)
         }
 
@@ -109,7 +88,7 @@ struct JournalQueue {
 
     /// Why a further proposal of the flow is not taken; nil where it is. O(1).
     func refusal(of flow: Flow, _ now: Moment) -> LedgerError? {
-        closure ?? (isCongested(for: flow, now) ? Journal.congestion : nil)
+        closure ?? (isCongested(for: flow, now) ? LedgerError.congestion : nil)
     }
 
     mutating func append(_ entry: consuming Entry) {
@@ -195,10 +174,12 @@ struct JournalQueue {
 
     /// Too many of the flow wait, or too much, or the first of them has waited for too long. O(1).
     func isCongested(for flow: Flow, _ now: Moment) -> Bool {
-        if count >= Journal.maximumQueue || bytes >= Journal.maximumQueueBytes { return true }
+        if count >= JournalLimits.maximumQueue || bytes >= JournalLimits.maximumQueueBytes { return true }
         guard let line = lines[flow] else { return false }
-        if line.count >= Journal.maximumQueue - count || line.bytes >= Journal.maximumQueueBytes - bytes { return true }
-        return now.since(line.oldest.since) > UInt64(Journal.maximumWaitMilliseconds) * 1_000_000
+        if line.count >= JournalLimits.maximumQueue - count || line.bytes >= JournalLimits.maximumQueueBytes - bytes {
+            return true
+        }
+        return now.since(line.oldest.since) > UInt64(JournalLimits.maximumWaitMilliseconds) * 1_000_000
     }
 
     /// For any flow. O(flows).

@@ -3,6 +3,9 @@ public import Addressing
 /// What one call wants of the books: what it expects of them, and what it does. It is judged at its place in the log, and kept
 /// whole or refused whole.
 public struct Proposal: Sendable, Equatable {
+    /// Numbers of proposals, and versions: far more than are ever given, and far enough from the end of counting.
+    static let maximumNumber = Int64.max / 2
+
     public var expectations: [Expectation]
     /// In the order in which they are made; each put and delete gets a version of its own.
     public var changes: [Change]

@@ -10,7 +10,7 @@ public enum Backup {
     static func write(directory: String, to file: String) throws(LedgerError) {
         try DataFiles.make(file)
         let source = DataFiles(directory: directory).database
-        try SQLiteLog.converting(source, .notCommitted) {
+        try LedgerError.converting(source, .notCommitted) {
             var configuration = Configuration()
             configuration.busyMode = .timeout(5)
             configuration.readonly = true
@@ -23,7 +23,7 @@ public enum Backup {
 
     /// The copy names no segment of the journal.
     private static func standAlone(_ file: String) throws(LedgerError) {
-        try SQLiteLog.converting(file, .notCommitted) {
+        try LedgerError.converting(file, .notCommitted) {
             let queue = try DatabaseQueue(path: file)
             try queue.writeWithoutTransaction { db in
                 // An unfinished file is no backup: nothing waits for the disk.
@@ -63,7 +63,7 @@ public enum Backup {
         let copy = files.restoring
         do throws(LedgerError) {
             try DataFiles.make(copy)
-            try SQLiteLog.converting(file, .notCommitted) {
+            try LedgerError.converting(file, .notCommitted) {
                 var configuration = Configuration()
                 configuration.readonly = true
                 let queue = try DatabaseQueue(path: file, configuration: configuration)
@@ -94,7 +94,7 @@ public enum Backup {
             throw LedgerError.system(.unwritable, "\(scratch) can't be made", errno)
         }
         defer { try? FileManager.default.removeItem(atPath: scratch) }
-        try SQLiteLog.converting(copy, .notCommitted) {
+        try LedgerError.converting(copy, .notCommitted) {
             try settle(scratch)
             let queue = try DatabaseQueue(path: files.database)
             try queue.writeWithoutTransaction { db in
@@ -107,7 +107,7 @@ public enum Backup {
                 }
                 try db.execute(
                     sql: "UPDATE meta SET value = min(value + ?, ?) WHERE name = 'version'",
-                    arguments: [skippedVersions, Schema.maximumNumber])
+                    arguments: [skippedVersions, Proposal.maximumNumber])
             }
             try queue.close()
         }

@@ -11,7 +11,7 @@ public final class BackupWriter {
     public init(_ file: String) throws(LedgerError) {
         self.file = file
         try DataFiles.make(file)
-        queue = try SQLiteLog.converting(file, .notCommitted) {
+        queue = try LedgerError.converting(file, .notCommitted) {
             let queue = try DatabaseQueue(path: file)
             try queue.writeWithoutTransaction { db in
                 // An unfinished file is no backup, and the next start does not take it for one: nothing waits for the disk.
@@ -46,7 +46,7 @@ public final class BackupWriter {
             try db.execute(
                 sql: "UPDATE meta SET value = ? WHERE name = 'version'", arguments: [Int64(bitPattern: version)])
         }
-        try SQLiteLog.converting(file, .notCommitted) { try queue.close() }
+        try LedgerError.converting(file, .notCommitted) { try queue.close() }
     }
 
     /// Removes what was written.
@@ -56,7 +56,7 @@ public final class BackupWriter {
     }
 
     private func write(_ body: (Database) throws -> Void) throws(LedgerError) {
-        try SQLiteLog.converting(file, .notCommitted) {
+        try LedgerError.converting(file, .notCommitted) {
             try queue.write { db in try body(db) }
         }
     }

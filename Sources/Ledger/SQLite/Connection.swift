@@ -37,7 +37,7 @@ final class Connection: Sendable {
         self.files = Mutex(files)
         // Left by an end that may have been one of a disk that failed.
         let isLeft = OpenFile.bytes(log) > 0
-        try SQLiteLog.converting(path, .notCommitted) {
+        try LedgerError.converting(path, .notCommitted) {
             let queue = try open { db in
                 try Schema.verify(db, at: path)
                 try Space.prepare(db)
@@ -99,7 +99,7 @@ final class Connection: Sendable {
         try state.withLock { state throws(LedgerError) in
             var isStuck = false
             do throws(LedgerError) {
-                return try SQLiteLog.converting(path, .notCommitted) {
+                return try LedgerError.converting(path, .notCommitted) {
                     try queue(&state).writeWithoutTransaction { db in
                         do { return try body(db) } catch {
                             if db.isInsideTransaction { try? db.execute(sql: "ROLLBACK") }
@@ -122,7 +122,7 @@ final class Connection: Sendable {
             do {
                 return try queue(&state).inDatabase(body)
             } catch let error as DatabaseError {
-                throw SQLiteLog.converted(error, path, .notCommitted)
+                throw LedgerError.converted(error, path, .notCommitted)
             }
         }
     }

@@ -32,7 +32,7 @@ enum OldJournal {
                 version = max(version, record.version)
             }
         }
-        guard version <= Schema.maximumNumber else {
+        guard version <= Proposal.maximumNumber else {
             throw JournalRows.damage(path, "the version \(version) in the table journal is out of range")
         }
         for record in newest.values.sorted(by: {

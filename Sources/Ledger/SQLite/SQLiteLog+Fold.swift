@@ -105,7 +105,7 @@ extension SQLiteLog {
                             end = place.last
                         }
                     }
-                    guard step.version <= Schema.maximumNumber else {
+                    guard step.version <= Proposal.maximumNumber else {
                         throw JournalRows.damage(path, "the versions of the journal go out of range")
                     }
                     try step.write(to: db)

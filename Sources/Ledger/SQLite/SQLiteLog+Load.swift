@@ -93,7 +93,7 @@ extension SQLiteLog {
 
 /// Rows of a table, copied: their columns' bytes one behind the other.
 private struct RowBatch: Sendable {
-    struct Row: Sendable {
+    struct Fields: Sendable {
         var version: UInt64
         var created: UInt64
         var isReleasing: Bool
@@ -101,14 +101,14 @@ private struct RowBatch: Sendable {
     }
 
     private var bytes: [UInt8] = []
-    private var rows: [Row] = []
+    private var rows: [Fields] = []
 
     var isFull: Bool { bytes.count > 256 << 10 }
 
     mutating func append(_ row: SQLiteStatement) {
         if bytes.isEmpty { bytes.reserveCapacity(320 << 10) }
         rows.append(
-            Row(
+            Fields(
                 version: UInt64(bitPattern: sqlite3_column_int64(row, 0)),
                 created: UInt64(bitPattern: sqlite3_column_int64(row, 1)),
                 isReleasing: sqlite3_column_int64(row, 2) != 0,
@@ -124,7 +124,7 @@ private struct RowBatch: Sendable {
 
     func visit(
         _ body: (
-            _ row: Row, _ key: UnsafeRawBufferPointer, _ holdings: UnsafeRawBufferPointer,
+            _ row: Fields, _ key: UnsafeRawBufferPointer, _ holdings: UnsafeRawBufferPointer,
             _ context: UnsafeRawBufferPointer, _ document: UnsafeRawBufferPointer
         ) throws -> Void
     ) rethrows {

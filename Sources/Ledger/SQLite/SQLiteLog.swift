@@ -59,11 +59,11 @@ public final class SQLiteLog: BackedUpLog {
 
     /// Opens or makes the database of a directory, which is made if need be, and holds the directory until `close`.
     public convenience init(directory: String) throws(LedgerError) {
-        try self.init(directory: directory, disk: SystemDisk(), Segments.Sizes())
+        try self.init(directory: directory, disk: SystemDisk(), SegmentSizes())
     }
 
     /// The same over another disk.
-    init(directory: String, disk: any SegmentDisk, _ sizes: Segments.Sizes) throws(LedgerError) {
+    init(directory: String, disk: any SegmentDisk, _ sizes: SegmentSizes) throws(LedgerError) {
         let lock = try DirectoryLock(directory)
         let files = DataFiles(directory: directory)
         self.directory = directory
@@ -227,44 +227,5 @@ public final class SQLiteLog: BackedUpLog {
     func checkInPlace(_ outcome: LedgerError.Outcome) throws(LedgerError) {
         try connection.checkInPlace(outcome)
         try segments.checkInPlace(outcome)
-    }
-
-    static func converting<Value>(
-        _ path: String, _ outcome: LedgerError.Outcome, _ body: () throws -> Value
-    ) throws(LedgerError) -> Value {
-        do {
-            return try body()
-        } catch {
-            throw converted(error, path, outcome)
-        }
-    }
-
-    /// SQLite's error in this program's words.
-    static func converted(_ error: any Error, _ path: String, _ outcome: LedgerError.Outcome) -> LedgerError {
-        if let error = error as? LedgerError { return error }
-        guard let error = error as? DatabaseError else {
-            return LedgerError(.inputOutput, "\(path): \(error)", outcome: outcome, cause: error)
-        }
-        let said = error.message ?? "\(error.resultCode)"
-        switch error.resultCode {
-        case .SQLITE_FULL:
-            return LedgerError(.full, "\(path): the disk is full; make room on it", outcome: outcome, cause: error)
-        case .SQLITE_NOTADB:
-            return LedgerError(
-                .notOurs, "\(path) is not a database; give another directory, or restore a backup", outcome: outcome,
-                cause: error)
-        case .SQLITE_CORRUPT:
-            return LedgerError(
-                .corrupt,
-                "\(path) is damaged\(Damage.place(in: path)) (\(said)); nothing was changed: \(Damage.cure)",
-                outcome: outcome, cause: error)
-        case .SQLITE_BUSY, .SQLITE_LOCKED:
-            return LedgerError(
-                .locked, "\(path) is locked by another program; let go of it there", outcome: outcome, cause: error)
-        case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM:
-            return LedgerError(.unwritable, "\(path) can't be written: \(said)", outcome: outcome, cause: error)
-        default:
-            return LedgerError(.inputOutput, "\(path): \(said)", outcome: outcome, cause: error)
-        }
     }
 }

@@ -3,9 +3,6 @@ import GRDB
 /// What is looked at before a database is served or restored: that it is this program's, of a version that is known, with
 /// exactly the tables of that version, and numbers that can be counted on from.
 extension Schema {
-    /// Numbers of proposals, and versions: far more than are ever given, and far enough from the end of counting.
-    static let maximumNumber = Int64.max / 2
-
     /// Throws where the database is neither empty nor one of this program's. O(1) but for the journal's first and last row.
     /// The database stays as it is.
     static func verify(_ db: Database, at path: String) throws {
@@ -91,16 +88,16 @@ extension Schema {
         guard meta.map({ $0[0] as String }) == ["seq", "version"], meta.allSatisfy({ $0[2] }) else {
             throw fail("the table meta does not hold the numbers seq and version, and nothing else")
         }
-        for row in meta where !(0...maximumNumber).contains(row[1]) {
+        for row in meta where !(0...Proposal.maximumNumber).contains(row[1]) {
             throw fail("\(row[0] as String) in the table meta is \(row[1] as Int64), which is out of range")
         }
         if try db.tableExists("segments") {
             let isStrange = try Bool.fetchOne(
                 db,
                 sql: """
-                    SELECT count(*) FROM segments WHERE number NOT BETWEEN 1 AND \(maximumNumber) OR needed NOT IN (0, 1)
+                    SELECT count(*) FROM segments WHERE number NOT BETWEEN 1 AND \(Proposal.maximumNumber) OR needed NOT IN (0, 1)
                     OR typeof(epoch) <> 'blob' OR length(epoch) <> \(Epoch.bytes)
-                    OR typeof(first) <> 'integer' OR first NOT BETWEEN 1 AND \(maximumNumber)
+                    OR typeof(first) <> 'integer' OR first NOT BETWEEN 1 AND \(Proposal.maximumNumber)
                     OR typeof(bytes) <> 'integer' OR bytes < 0
                     """)
             guard isStrange == false else { throw fail("the table segments has a row that this program did not make") }
@@ -112,7 +109,9 @@ extension Schema {
         guard first > folded else {
             throw fail("the table journal has row \(first), and seq in the table meta is \(folded) already")
         }
-        guard last <= maximumNumber else { throw fail("the table journal has row \(last), which is out of range") }
+        guard last <= Proposal.maximumNumber else {
+            throw fail("the table journal has row \(last), which is out of range")
+        }
     }
 
     /// Throws where an object of the tables has a version that was not given by the time of the last checkpoint. O(objects).

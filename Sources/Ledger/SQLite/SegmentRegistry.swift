@@ -1,30 +1,33 @@
 import Foundation
 import GRDB
 
+/// A segment as `tandem.db` knows it.
+struct RegisteredSegment: Sendable {
+    var number: Int64
+    var epoch: Epoch
+    /// The number of the first proposal that could be in a segment of its start.
+    var first: Int64
+    var bytes: Int
+    /// Whether the database is nothing without it.
+    var isNeeded: Bool
+}
+
 /// The rows of `tandem.db` that say which segments of the journal there are. Each change is on the disk when the call returns.
 struct SegmentRegistry: Sendable {
-    struct Row: Sendable {
-        var number: Int64
-        var epoch: Epoch
-        /// The number of the first proposal that could be in a segment of its start.
-        var first: Int64
-        var bytes: Int
-        /// Whether the database is nothing without it.
-        var isNeeded: Bool
-    }
-
     let connection: Connection
 
-    func all() throws(LedgerError) -> [Row] { try connection.run { db in try Self.all(db, connection.path) } }
+    func all() throws(LedgerError) -> [RegisteredSegment] {
+        try connection.run { db in try Self.all(db, connection.path) }
+    }
 
-    static func all(_ db: Database, _ path: String) throws -> [Row] {
-        try GRDB.Row.fetchAll(db, sql: "SELECT number, epoch, first, bytes, needed FROM segments ORDER BY number").map {
+    static func all(_ db: Database, _ path: String) throws -> [RegisteredSegment] {
+        try Row.fetchAll(db, sql: "SELECT number, epoch, first, bytes, needed FROM segments ORDER BY number").map {
             row in
             guard let epoch = Epoch(Array(row[1] as Data)) else {
                 throw LedgerError(
                     .corrupt, "\(path): the table segments is damaged; nothing was changed: \(Damage.cure)")
             }
-            return Row(number: row[0], epoch: epoch, first: row[2], bytes: row[3], isNeeded: row[4])
+            return RegisteredSegment(number: row[0], epoch: epoch, first: row[2], bytes: row[3], isNeeded: row[4])
         }
     }
 

@@ -1,6 +1,4 @@
 public import Addressing
-public import EtcdLog
-import Foundation
 public import IPAM
 public import LineLogs
 public import Logging
@@ -9,13 +7,6 @@ public import OpenSSLTLS
 
 /// Everything that a server is started with, checked.
 public struct ServerConfiguration: Sendable {
-    public enum ClientAuthentication: String, Sendable, CaseIterable {
-        /// A client certificate is asked for, and needed for every call but those anyone may make.
-        case required
-        /// Everyone is an administrator: on loopback only.
-        case none
-    }
-
     public typealias LogFormat = LineLogs.LogFormat
 
     public var cluster: ClusterConfiguration
@@ -24,7 +15,7 @@ public struct ServerConfiguration: Sendable {
     public var securePort: Int
     public var tls: TLSServerConfiguration
     public var clientAuthentication: ClientAuthentication
-    public var storage: Storage
+    public var storage: StorageChoice
     public var logLevel: Logger.Level
     public var logFormat: LogFormat
     /// Threads that serve connections.
@@ -41,49 +32,7 @@ public struct ServerConfiguration: Sendable {
     /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
     public var shutdownDelaySeconds: Int
     /// Where changes are noted; nil for nowhere.
-    public var audit: Audit?
-
-    /// Where the log is.
-    public enum Storage: Sendable {
-        /// The database `tandem.db` of a directory: one server.
-        case sqlite(directory: String)
-        /// A prefix of an etcd cluster: any number of servers.
-        case etcd(EtcdLog.Settings)
-
-        /// For people.
-        var place: String {
-            switch self {
-            case .sqlite(let directory): directory
-            case .etcd(let settings): "etcd \(settings.prefix)"
-            }
-        }
-
-        /// Where files are made that are in nobody's way.
-        var scratchDirectory: String {
-            switch self {
-            case .sqlite(let directory): directory
-            case .etcd: FileManager.default.temporaryDirectory.path
-            }
-        }
-    }
-
-    /// A file of JSON lines that rotates.
-    public struct Audit: Sendable {
-        public var path: String
-        /// The size past which a new file is begun.
-        public var maximumBytes: Int
-        /// Older files that are kept.
-        public var backups: Int
-        /// Which calls of those with a certificate are kept.
-        public var policy: Policy
-
-        public enum Policy: String, Sendable, CaseIterable {
-            /// Those that change something, or would, were they not refused.
-            case changes
-            /// Reads and dry runs as well.
-            case all
-        }
-    }
+    public var audit: AuditSettings?
 
     /// Checks every setting and throws the first fault, which names the flag and the cure. Reads no file.
     public init(_ settings: Settings) throws(ConfigurationFault) {
@@ -97,7 +46,7 @@ public struct ServerConfiguration: Sendable {
         securePort = try reader.integer("secure-port", default: 8443, in: 0...65535)
         clientAuthentication = try reader.choice("client-auth", default: .required)
         tls = try reader.tls(clientAuthentication)
-        storage = try reader.storage(cluster, address: Startup.text(bindAddress, port: securePort))
+        storage = try reader.storage(cluster, address: bindAddress.text(withPort: securePort))
         logLevel = try reader.logLevel()
         logFormat = try reader.choice("log-format", default: .text)
         eventLoops = try reader.integer("event-loops", default: System.coreCount, in: 1...1024)

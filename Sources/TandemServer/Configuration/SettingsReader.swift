@@ -52,13 +52,13 @@ struct SettingsReader {
     }
 
     /// With which an audit log is kept where a path is given.
-    static let defaultAudit = ServerConfiguration.Audit(
+    static let defaultAudit = AuditSettings(
         path: "", maximumBytes: 100 << 20, backups: 10, policy: .changes)
 
-    func audit() throws(ConfigurationFault) -> ServerConfiguration.Audit? {
+    func audit() throws(ConfigurationFault) -> AuditSettings? {
         let megabytes = try integer("audit-log-maxsize", default: Self.defaultAudit.maximumBytes >> 20, in: 1...100_000)
         let backups = try integer("audit-log-maxbackup", default: Self.defaultAudit.backups, in: 0...1000)
-        let policy: ServerConfiguration.Audit.Policy = try choice("audit-policy", default: Self.defaultAudit.policy)
+        let policy: AuditSettings.Policy = try choice("audit-policy", default: Self.defaultAudit.policy)
         return values["audit-log-path"].map {
             .init(path: $0, maximumBytes: megabytes << 20, backups: backups, policy: policy)
         }
@@ -186,7 +186,7 @@ struct SettingsReader {
     // MARK: TLS
 
     func tls(
-        _ clientAuthentication: ServerConfiguration.ClientAuthentication
+        _ clientAuthentication: ClientAuthentication
     ) throws(ConfigurationFault) -> TLSServerConfiguration {
         let certificate = try required("tls-cert-file", "the server's certificate chain, a PEM file")
         let key = try required("tls-private-key-file", "the private key of the server's certificate, a PEM file")

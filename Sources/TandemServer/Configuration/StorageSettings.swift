@@ -10,7 +10,7 @@ extension SettingsReader {
     /// `address` is what clients reach this server at.
     func storage(
         _ cluster: ClusterConfiguration, address: String
-    ) throws(ConfigurationFault) -> ServerConfiguration.Storage {
+    ) throws(ConfigurationFault) -> StorageChoice {
         let servers = text("etcd-servers")
         switch try choice("storage", default: servers == nil ? Kind.sqlite : .etcd) {
         case .sqlite:

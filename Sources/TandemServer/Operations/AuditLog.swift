@@ -44,7 +44,7 @@ final class AuditLog: Sendable {
     private static let maximumGroups = 32
     private static let maximumAddresses = 1024
 
-    let policy: ServerConfiguration.Audit.Policy
+    let policy: AuditSettings.Policy
     /// Calls that their clients may not make change nothing, and there is no end of what may be asked: one entry a second stands for
     /// all of one user and method.
     let refusals = LineLimits()
@@ -53,7 +53,7 @@ final class AuditLog: Sendable {
     private let queue: BackgroundQueue<Entry?>
 
     /// Throws where the file can't be opened.
-    init(_ settings: ServerConfiguration.Audit, logger: Logger) throws(RotatingFile.SystemError) {
+    init(_ settings: AuditSettings, logger: Logger) throws(RotatingFile.SystemError) {
         policy = settings.policy
         let file = AuditFile(
             try RotatingFile(settings.path, maximumBytes: settings.maximumBytes, backups: settings.backups), logger)

@@ -6,7 +6,7 @@ import Synchronization
 /// Holds objects, indexes and pools to one another all the while the server runs: in small steps on a thread of its own, at
 /// most a fiftieth of a core's time. A fault is logged once, and counted until a later pass no longer finds it.
 final class BackgroundAudit: Sendable {
-    struct Status: Sendable {
+    struct Progress: Sendable {
         var objects: UInt64 = 0
         var passes: UInt64 = 0
         var faults = 0
@@ -14,14 +14,14 @@ final class BackgroundAudit: Sendable {
 
     private let engine: Engine
     private let logger: Logger
-    private let state = Mutex(Status())
+    private let state = Mutex(Progress())
 
     init(_ engine: Engine, _ logger: Logger) {
         self.engine = engine
         self.logger = logger
     }
 
-    var status: Status { state.withLock { $0 } }
+    var status: Progress { state.withLock { $0 } }
 
     /// Until the task is cancelled.
     func run() async {
@@ -49,7 +49,7 @@ final class BackgroundAudit: Sendable {
 }
 
 extension MetricsText {
-    mutating func add(_ audit: BackgroundAudit.Status) {
+    mutating func add(_ audit: BackgroundAudit.Progress) {
         add(
             "tandem_audit_faults", .gauge,
             "Contradictions between objects and pools that the background audit knows of.",

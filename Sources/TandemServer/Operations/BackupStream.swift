@@ -44,7 +44,7 @@ struct BackupStream: Sendable {
     }
 
     /// Of the log of a server.
-    init(_ engine: Engine, _ storage: ServerConfiguration.Storage, _ log: any BackedUpLog) {
+    init(_ engine: Engine, _ storage: StorageChoice, _ log: any BackedUpLog) {
         self.init(directory: storage.scratchDirectory) { file in
             try engine.fence()
             try log.backUp(to: file)

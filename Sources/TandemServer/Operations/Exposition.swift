@@ -109,7 +109,7 @@ struct Exposition: Sendable {
             ConnectionMetrics.Handshake.allCases.map { ([("kind", $0.rawValue)], String(counts.handshakes[$0])) })
         metrics.add(
             "tandem_tls_handshake_failures_total", .counter, "TLS handshakes that came to nothing, by cause.",
-            ConnectionMetrics.Failure.allCases.map { ([("cause", $0.rawValue)], String(counts.failures[$0])) })
+            ConnectionMetrics.HandshakeFailure.allCases.map { ([("cause", $0.rawValue)], String(counts.failures[$0])) })
     }
 
     private func addWatches(_ metrics: inout MetricsText) {

@@ -12,7 +12,7 @@ struct ConnectionMetrics: Sendable {
     enum Handshake: String, CaseIterable, Sendable { case full, resumed }
 
     /// Why a handshake came to nothing.
-    enum Failure: String, CaseIterable, Sendable {
+    enum HandshakeFailure: String, CaseIterable, Sendable {
         case noAgreement = "no_agreement"
         case certificate
         case refusedByPeer = "refused_by_peer"
@@ -38,7 +38,7 @@ struct ConnectionMetrics: Sendable {
 
     let events = CountsBy<Event>()
     let handshakes = CountsBy<Handshake>()
-    let failures = CountsBy<Failure>()
+    let failures = CountsBy<HandshakeFailure>()
     /// One count: how often accepting stopped for a moment.
     let acceptPauses = Counters(1)
     /// One count: connections of strangers that were closed to make room.

@@ -17,7 +17,7 @@ struct HandshakeFailures: Sendable {
     }
 
     func note(_ error: any Error, from peer: SocketAddress?) {
-        let cause = ConnectionMetrics.Failure(error)
+        let cause = ConnectionMetrics.HandshakeFailure(error)
         metrics.failures.add(cause)
         guard logger.logLevel <= (cause.isRefusal ? .info : .debug) else { return }
         var metadata: Logger.Metadata = [:]
@@ -35,7 +35,7 @@ struct HandshakeFailures: Sendable {
     }
 }
 
-extension ConnectionMetrics.Failure {
+extension ConnectionMetrics.HandshakeFailure {
     /// Somebody has to do something about it. Probes of a port say nothing, and end.
     fileprivate var isRefusal: Bool {
         switch self {

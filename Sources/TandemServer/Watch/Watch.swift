@@ -2,11 +2,21 @@ import IPAM
 import NIOCore
 import TandemAPI
 
+/// A connection, as its watches know it. On its event loop alone.
+protocol WatchOutlet: AnyObject {
+    var session: RPCSession { get }
+    /// Whether the client has taken most of what it was sent.
+    var isWritable: () -> Bool { get }
+    func write(_ batch: inout WatchBatch, of name: String)
+    /// The watch of that name has ended; with an error where its client is to be told why.
+    func ended(_ name: String, _ error: APIError?)
+}
+
 /// One watch of one connection. It keeps where it is, and nothing of what it is to tell. On its event loop alone.
 ///
 /// While its client takes what it is told it is live: its hub brings it what is new. A client that does not take it, or has had its turn, is
 /// behind: when it is writable again the watch looks for itself what it has missed, in the history of all.
-final class Watch {
+final class Watch: WatchSubscriber {
     private enum State {
         case new(Engine.WatchStart)
         case listing(WatchListing)
@@ -18,7 +28,7 @@ final class Watch {
 
     let name: String
     let query: WatchQuery
-    private unowned let connection: WatchConnection
+    private unowned let outlet: any WatchOutlet
     private let hub: WatchHub
     private var state: State
     /// A look for what it has missed is on its way.
@@ -26,15 +36,17 @@ final class Watch {
     /// Nothing was told since the last look at the clock.
     private var isQuiet = false
 
-    init(_ name: String, _ query: WatchQuery, _ start: Engine.WatchStart, of connection: WatchConnection) {
+    init(
+        _ name: String, _ query: WatchQuery, _ start: Engine.WatchStart, _ hub: WatchHub, to outlet: any WatchOutlet
+    ) {
         self.name = name
         self.query = query
-        self.connection = connection
-        hub = connection.hub
+        self.outlet = outlet
+        self.hub = hub
         state = .new(start)
     }
 
-    private var session: RPCSession { connection.session }
+    private var session: RPCSession { outlet.session }
 
     /// Its answer is on its way.
     func begin() {
@@ -51,7 +63,7 @@ final class Watch {
     /// What is new, of a live one. False where it has to be got later: then the watch is behind `version`.
     func deliver(_ batch: inout WatchBatch, behind version: UInt64) -> Bool {
         guard case .live = state else { return true }
-        guard connection.isWritable(), session.lane.hasCredit else {
+        guard outlet.isWritable(), session.lane.hasCredit else {
             state = .behind(version)
             pullInTurn()
             return false
@@ -72,7 +84,7 @@ final class Watch {
     private func send(_ batch: inout WatchBatch) {
         isQuiet = false
         hub.metrics.addEvents(batch.count)
-        connection.write(&batch, of: name)
+        outlet.write(&batch, of: name)
     }
 
     private func sendBookmark(_ version: UInt64) {
@@ -85,7 +97,7 @@ final class Watch {
     func becameWritable() { pullInTurn() }
 
     private func pullInTurn() {
-        guard !isPulling, isBehind, connection.isWritable() else { return }
+        guard !isPulling, isBehind, outlet.isWritable() else { return }
         isPulling = true
         let bound = NIOLoopBound(self, eventLoop: hub.eventLoop)
         session.lane.execute {
@@ -106,7 +118,7 @@ final class Watch {
     /// A bounded piece of what it has missed.
     private func pull() {
         // Its turn may come when it has ended, and its connection is gone.
-        guard isBehind, connection.isWritable() else { return }
+        guard isBehind, outlet.isWritable() else { return }
         if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
         switch state {
         case .listing(var listing):
@@ -148,15 +160,15 @@ final class Watch {
     /// Ends it where its client is nobody any more; tells a live one that has been quiet where it is.
     func look() {
         if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
-        if isQuiet, case .live = state, connection.isWritable() { sendBookmark(hub.seen) }
+        if isQuiet, case .live = state, outlet.isWritable() { sendBookmark(hub.seen) }
         isQuiet = true
     }
 
     /// Tells it all that it takes now, and where that ends. The server leaves.
     func drain() {
         if case .new(let start) = state, case .resumed(let version) = start { state = .behind(version) }
-        while isBehind, connection.isWritable() { pull() }
-        if case .live = state, connection.isWritable() { sendBookmark(hub.seen) }
+        while isBehind, outlet.isWritable() { pull() }
+        if case .live = state, outlet.isWritable() { sendBookmark(hub.seen) }
         end(nil)
     }
 
@@ -164,7 +176,7 @@ final class Watch {
         if case .ended = state { return }
         state = .ended
         hub.leave(self)
-        connection.ended(self, error)
+        outlet.ended(name, error)
     }
 }
 

@@ -3,7 +3,7 @@ import NIOCore
 import TandemAPI
 
 /// The watches of one connection. On its event loop alone.
-final class WatchConnection {
+final class WatchConnection: WatchOutlet {
     static let maximum = 64
 
     let session: RPCSession
@@ -35,7 +35,7 @@ final class WatchConnection {
                 "a connection has at most \(Self.maximum) watches; end one with Unwatch, or open another connection")
         }
         last += 1
-        let watch = Watch(String(last), query, start, of: self)
+        let watch = Watch(String(last), query, start, hub, to: self)
         watches[watch.name] = watch
         hub.add(watch)
         return watch
@@ -55,12 +55,11 @@ final class WatchConnection {
 
     func write(_ batch: inout WatchBatch, of name: String) { send(batch.line(form, name)) }
 
-    /// By the watch.
-    func ended(_ watch: Watch, _ error: APIError?) {
-        guard watches.removeValue(forKey: watch.name) != nil else { return }
+    func ended(_ name: String, _ error: APIError?) {
+        guard watches.removeValue(forKey: name) != nil else { return }
         if let error {
             var buffer = ByteBuffer()
-            form.write(error, of: watch.name, to: &buffer)
+            form.write(error, of: name, to: &buffer)
             send(buffer)
         }
         onEnd()

@@ -3,6 +3,19 @@ import NIOCore
 import Synchronization
 import TandemAPI
 
+/// A watch, as its hub knows it: brought what is new while it is live, and asked from time to time to look after itself. On the hub's
+/// event loop alone.
+protocol WatchSubscriber: AnyObject {
+    var query: WatchQuery { get }
+    /// Takes what is new; false where it has to get it later itself, from behind `version` on: then it is live no more.
+    func deliver(_ batch: inout WatchBatch, behind version: UInt64) -> Bool
+    /// The events behind `version` are gone, or the hub can't bring them.
+    func fallBehind(_ version: UInt64)
+    func look()
+    /// Takes all that it can now, and ends. The server leaves.
+    func drain()
+}
+
 /// What the watches of a server have done so far. Thread-safe.
 final class WatchMetrics: Sendable {
     // Relaxed: counts that order nothing.
@@ -40,7 +53,7 @@ final class WatchHub {
 
     private final class Group {
         let query: WatchQuery
-        var watches: [ObjectIdentifier: Watch] = [:]
+        var watches: [ObjectIdentifier: any WatchSubscriber] = [:]
         var events: [WatchEvent] = []
 
         init(_ query: WatchQuery) {
@@ -63,8 +76,8 @@ final class WatchHub {
     private(set) var seen: UInt64 = 0
     private var groups: [Key: [Group]] = [:]
     private var groupsOfNamespaces = 0
-    private var all: [ObjectIdentifier: Watch] = [:]
-    private var parts: [[ObjectIdentifier: Watch]]
+    private var all: [ObjectIdentifier: any WatchSubscriber] = [:]
+    private var parts: [[ObjectIdentifier: any WatchSubscriber]]
     private var ticks = 0
     private var timer: RepeatedTask?
     /// What is new before then is told then.
@@ -80,7 +93,7 @@ final class WatchHub {
 
     // MARK: Who watches
 
-    func add(_ watch: Watch) {
+    func add(_ watch: any WatchSubscriber) {
         if all.isEmpty {
             seen = engine.newestChange
             waker.isWanted.store(true, ordering: .sequentiallyConsistent)
@@ -94,10 +107,10 @@ final class WatchHub {
         metrics.addWatches(1)
     }
 
-    private func part(of watch: Watch) -> Int { abs(ObjectIdentifier(watch).hashValue) % parts.count }
+    private func part(of watch: any WatchSubscriber) -> Int { abs(ObjectIdentifier(watch).hashValue) % parts.count }
 
     /// It has been told all up to `seen`: from here on the hub brings it what it wants.
-    func join(_ watch: Watch) {
+    func join(_ watch: any WatchSubscriber) {
         let group = group(of: watch.query) ?? makeGroup(watch.query)
         group.watches[ObjectIdentifier(watch)] = watch
     }
@@ -113,7 +126,7 @@ final class WatchHub {
         return group
     }
 
-    private func unjoin(_ watch: Watch) {
+    private func unjoin(_ watch: any WatchSubscriber) {
         guard let group = group(of: watch.query), group.watches.removeValue(forKey: ObjectIdentifier(watch)) != nil,
             group.watches.isEmpty
         else { return }
@@ -123,7 +136,7 @@ final class WatchHub {
         if key.namespace != nil { groupsOfNamespaces -= 1 }
     }
 
-    func leave(_ watch: Watch) {
+    func leave(_ watch: any WatchSubscriber) {
         unjoin(watch)
         guard all.removeValue(forKey: ObjectIdentifier(watch)) != nil else { return }
         parts[part(of: watch)][ObjectIdentifier(watch)] = nil
