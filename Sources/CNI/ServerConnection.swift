@@ -67,7 +67,7 @@ final class ServerConnection: PluginServer {
     private func attempt(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue? {
         guard let stream = connection() else { return nil }
         let answer: [UInt8]
-        do throws(BlockingTLSStream.Failure) {
+        do throws(TLSStreamFailure) {
             answer = try exchange(stream, method, params)
         } catch {
             self.stream = nil
@@ -95,7 +95,7 @@ final class ServerConnection: PluginServer {
 
     private func exchange(
         _ stream: BlockingTLSStream, _ method: TandemAPI.Method, _ params: JSONValue
-    ) throws(BlockingTLSStream.Failure) -> [UInt8] {
+    ) throws(TLSStreamFailure) -> [UInt8] {
         // One that does not answer costs half of the time that is left, and no more.
         let left = deadline.millisecondsLeft
         let deadline = hasOthers ? MonotonicInstant.now.advanced(milliseconds: left / 2) : deadline
@@ -154,8 +154,8 @@ private struct Failures {
         note("\(server)", CNIError(.tryAgainLater, "can't find the host: \(failure)"), .silence)
     }
 
-    mutating func note(_ peer: PeerAddress, _ failure: BlockingTLSStream.Failure) {
-        if failure.code == .refused {
+    mutating func note(_ peer: PeerAddress, _ failure: TLSStreamFailure) {
+        if failure.kind == .refused {
             note("\(peer)", CNIError(.refused(.unauthenticated), failure.message), .refusal)
         } else {
             note("\(peer)", CNIError(.tryAgainLater, failure.message), .silence)

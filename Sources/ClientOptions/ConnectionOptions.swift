@@ -142,15 +142,6 @@ public struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// What is wrong with a command line, and what would be right.
-public struct UsageError: Error, CustomStringConvertible {
-    public let description: String
-
-    public init(_ description: String) {
-        self.description = description
-    }
-}
-
 extension CompletionKind {
     fileprivate static let pem = CompletionKind.file(extensions: ["pem", "crt", "key"])
 }

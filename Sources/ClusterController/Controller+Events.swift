@@ -3,14 +3,6 @@ import Logging
 import Reconciliation
 import TandemAPI
 
-/// What was said of an object last: the same is not said again for a while.
-struct SaidEvent: Sendable {
-    var uid: String
-    var reason: String
-    var message: String
-    var at: Duration
-}
-
 extension Controller {
     /// Events are kept for an hour by default.
     private static let repeatPeriod = Duration.seconds(1800)

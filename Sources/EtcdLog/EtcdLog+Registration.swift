@@ -3,16 +3,6 @@ import Ledger
 import NIOCore
 import Synchronization
 
-/// A server's place among the others: a key that lives for as long as its lease, and whose version counts the server's entries. What
-/// is sent under a registration lands at its own count or never, so that a request that is sent again, or comes late, lands once.
-struct Registration: Sendable {
-    /// 16 hexadecimal digits, new with each.
-    let id: String
-    let lease: Int64
-    /// The version of its key: the number of its next entry.
-    var count: Int64 = 1
-}
-
 extension EtcdLog {
     /// Seconds for which a server is there after its last sign.
     static let leaseSeconds: Int64 = 10

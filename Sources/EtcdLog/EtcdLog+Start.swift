@@ -152,9 +152,9 @@ extension EtcdLog {
 
     public func replay(_ body: (Proposal) throws -> Bool) throws {
         let (revision, mark) = state.withLock { ($0.arrived, $0.unfolded.mark) }
-        var entries: [(revision: Int64, entry: Arrival.Entry)] = []
+        var entries: [(revision: Int64, entry: ArrivedEntry)] = []
         try visit(keys.entries, at: revision) { keyValue in
-            guard keyValue.modRevision > mark.revision, let entry = Arrival.Entry(keyValue, keys) else {
+            guard keyValue.modRevision > mark.revision, let entry = ArrivedEntry(keyValue, keys) else {
                 throw LedgerError(.corrupt, "the key \(String(buffer: keyValue.key)) in etcd should not be there")
             }
             entries.append((keyValue.modRevision, entry))
@@ -190,7 +190,7 @@ extension EtcdLog.Settings {
     }
 }
 
-extension EtcdLog.Arrival.Entry {
+extension ArrivedEntry {
     /// nil where the key is no entry's.
     init?(_ keyValue: KeyValue, _ keys: EtcdKeys) {
         guard let name = keys.name(of: keyValue.key, in: keys.entries), let slash = name.firstIndex(of: "/"),

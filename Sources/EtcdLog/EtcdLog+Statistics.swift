@@ -1,40 +1,11 @@
-public import Measures
+import Measures
 import NIOCore
 import Synchronization
 import TandemAPI
 
 extension EtcdLog {
-    /// Of the log that servers share; as it begins, that of a server which shares none.
-    public struct Statistics: Sendable {
-        /// Servers that are there, this one included.
-        public var servers = 1
-        /// Entries that have come: this server's, and others'.
-        public var ownEntries: UInt64 = 0
-        public var foreignEntries: UInt64 = 0
-        /// Proposals in them that were not kept.
-        public var refused: UInt64 = 0
-        /// Groups that were sent once more, and those of them that had landed before.
-        public var resends: UInt64 = 0
-        public var landedBefore: UInt64 = 0
-        /// Watches that ended and were begun again.
-        public var watchRestarts: UInt64 = 0
-        /// Questions for what etcd holds, each for all calls that waited, and how long the answers took, in nanoseconds.
-        public var fenceTimes = Histogram.times().snapshot
-        /// Entries that the tables do not have yet, in bytes.
-        public var unfoldedBytes = 0
-        /// etcd's database, and what it may become at most, in bytes; 0 where there is none.
-        public var databaseBytes: Int64 = 0
-        public var quotaBytes: Int64 = 0
-        /// Whether servers that applied the same have other books.
-        public var hasDisagreement = false
-        /// Whether the flags that all share were changed.
-        public var hasOtherConfiguration = false
-
-        public init() {}
-    }
-
     /// Any thread; never waits.
-    public var statistics: Statistics {
+    public var statistics: EtcdLogStatistics {
         var statistics = state.withLock { state in
             var statistics = state.counts
             statistics.servers = max(1, state.servers.count)

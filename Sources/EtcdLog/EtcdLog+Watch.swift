@@ -85,7 +85,7 @@ extension EtcdLog {
                 arrival.folded = (mark, revision)
             } else if event.isDeletion {
                 continue
-            } else if let entry = Arrival.Entry(event.keyValue, keys) {
+            } else if let entry = ArrivedEntry(event.keyValue, keys) {
                 arrival.entry = entry
                 if state.flight?.id == entry.id, state.flight?.number == entry.number { state.flight?.phase = .landed }
                 if state.registration?.id == entry.id { state.registration?.count = entry.number + 1 }

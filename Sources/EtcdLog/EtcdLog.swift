@@ -116,26 +116,11 @@ public final class EtcdLog: Log {
         var servers: [String: ByteBuffer] = [:]
         var progress: [String: ProgressMark] = [:]
         var hasDisagreement = false
-        var counts = Statistics()
+        var counts = EtcdLogStatistics()
         /// Why nothing comes any more.
         var end: LedgerError?
         var hasToldEnd = false
         var isClosed = false
-    }
-
-    /// What one revision brought.
-    struct Arrival {
-        var revision: Int64
-        /// The head's count; nil where the revision brought neither entry nor fold.
-        var place: Int64?
-        var entry: Entry?
-        var folded: (mark: FoldedMark, revision: Int64)?
-
-        struct Entry {
-            var id: String
-            var number: Int64
-            var value: ByteBuffer
-        }
     }
 
     enum Fence {
@@ -225,7 +210,7 @@ public final class EtcdLog: Log {
 
 extension EtcdLog.State {
     /// And the entry to be decoded, where the event is another server's.
-    mutating func next() -> (LogEvent?, EtcdLog.Arrival.Entry?) {
+    mutating func next() -> (LogEvent?, ArrivedEntry?) {
         finishJudging()
         if let end {
             guard !hasToldEnd else { return (nil, nil) }
@@ -287,7 +272,7 @@ extension EtcdLog.State {
     }
 }
 
-extension EtcdLog.Arrival {
+extension Arrival {
     /// Of the memory that it takes.
     var bytes: Int { 64 + (entry?.value.readableBytes ?? 0) }
 }

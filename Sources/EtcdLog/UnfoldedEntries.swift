@@ -12,7 +12,7 @@ struct UnfoldedEntries {
         let refused: [Int]
         let proposals: Int
 
-        init(_ revision: Int64, _ entry: EtcdLog.Arrival.Entry, refused: [Int]) {
+        init(_ revision: Int64, _ entry: ArrivedEntry, refused: [Int]) {
             self.revision = revision
             id = entry.id
             number = entry.number

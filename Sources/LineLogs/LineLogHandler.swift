@@ -2,9 +2,6 @@ package import Logging
 import Measures
 import TandemAPI
 
-/// How a line is written.
-public enum LogFormat: String, Sendable, CaseIterable { case text, json }
-
 /// One line an event: the time, the level, the message, then the metadata in the order of their names. As text
 /// `2026-11-24T08:46:47.123Z notice ready address=127.0.0.1:8443`, or as a JSON object.
 package struct LineLogHandler: LogHandler {
@@ -12,8 +9,8 @@ package struct LineLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
 
     package var logLevel: Logger.Level {
-        get { Logs.level.current }
-        set { Logs.level.current = newValue }
+        get { LogLevel.process.current }
+        set { LogLevel.process.current = newValue }
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {

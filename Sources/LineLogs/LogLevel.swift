@@ -8,6 +8,9 @@ public final class LogLevel: Sendable {
     // Relaxed: whether a line just before a change is logged does not matter.
     private let index: Atomic<Int>
 
+    /// The process's.
+    static let process = LogLevel(.info)
+
     package init(_ level: Logger.Level) {
         index = Atomic(Self.index(level))
     }
@@ -33,6 +36,9 @@ package struct LogLevelSignals: Service {
     private let signals: UnixSignalsSequence
 
     /// Traps them at once, before the server can say that it is ready: a signal's own effect is to end the process.
+    /// The process's.
+    static let process = LogLevel(.info)
+
     package init(_ level: LogLevel, _ logger: Logger) async {
         self.level = level
         self.logger = logger

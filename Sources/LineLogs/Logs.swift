@@ -4,7 +4,7 @@ public import Logging
 /// Where log lines go: standard error, one line each, as text or JSON.
 public enum Logs {
     /// The process's level.
-    public static let level = LogLevel(.info)
+    public static var level: LogLevel { .process }
 
     /// Sets the process's level.
     public static func logger(_ label: String, _ format: LogFormat, _ logLevel: Logger.Level) -> Logger {

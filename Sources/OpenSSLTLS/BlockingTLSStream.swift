@@ -6,36 +6,6 @@ import Glibc
 ///
 /// Not thread-safe. The process must ignore SIGPIPE: a peer that goes away is an error, not a signal.
 public final class BlockingTLSStream {
-    /// Why a connection can't be had, or was lost.
-    public struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
-        /// The kind of a failure. The set is open: later versions may add to it.
-        public struct Code: Sendable, Hashable, CustomStringConvertible {
-            public let description: String
-
-            private init(_ name: String) { description = name }
-
-            /// The network, or nobody at the other end: may be better a moment later.
-            public static let unreachable = Code("unreachable")
-            /// TLS was refused by one side: certificates or versions must change first.
-            public static let refused = Code("refused")
-        }
-
-        public let code: Code
-        public let message: String
-        /// What TLS says, where it refused.
-        public let cause: TLSError?
-
-        public var description: String { message }
-
-        static func unreachable(_ reason: String) -> Failure {
-            Failure(code: .unreachable, message: reason, cause: nil)
-        }
-
-        static func refused(_ cause: TLSError) -> Failure {
-            Failure(code: .refused, message: cause.message, cause: cause)
-        }
-    }
-
     /// Whose connection it is.
     public let peer: PeerAddress
     private let context: TLSContext
@@ -53,7 +23,7 @@ public final class BlockingTLSStream {
     /// failed or have had 250 ms. nil where all have `failed` or, at the deadline, have not answered.
     public static func connect(
         _ context: TLSContext, deadline: MonotonicInstant, next: () -> PeerAddress?,
-        failed: (PeerAddress, Failure) -> Void
+        failed: (PeerAddress, TLSStreamFailure) -> Void
     ) -> BlockingTLSStream? {
         var underWay: [(stream: BlockingTLSStream, events: Int32)] = []
         var (hasMore, nextStart) = (true, MonotonicInstant.now)
@@ -63,7 +33,7 @@ public final class BlockingTLSStream {
                     hasMore = false
                     continue
                 }
-                do throws(Failure) {
+                do throws(TLSStreamFailure) {
                     underWay.append((try BlockingTLSStream(context, peer), POLLOUT))
                     nextStart = .now.advanced(milliseconds: patienceMilliseconds)
                 } catch {
@@ -78,7 +48,7 @@ public final class BlockingTLSStream {
                 underWay.map { ($0.stream.socket, $0.events) }, deadline: hasMore ? min(nextStart, deadline) : deadline)
             for index in underWay.indices.reversed() where isReady[index] {
                 let stream = underWay[index].stream
-                do throws(Failure) {
+                do throws(TLSStreamFailure) {
                     guard let events = try stream.advance() else { return stream }
                     underWay[index].events = events
                 } catch {
@@ -93,7 +63,7 @@ public final class BlockingTLSStream {
     }
 
     /// Begins to connect.
-    private init(_ context: TLSContext, _ peer: PeerAddress) throws(Failure) {
+    private init(_ context: TLSContext, _ peer: PeerAddress) throws(TLSStreamFailure) {
         let socket = try Socket.beginConnecting(to: peer.address)
         OpenSSLErrorQueue.clear()
         guard let ssl = SSL_new(context.pointer) else {
@@ -116,7 +86,7 @@ public final class BlockingTLSStream {
     }
 
     /// Goes on with the connection and its handshake as far as it comes: what to wait for then; nil once it is done.
-    private func advance() throws(Failure) -> Int32? {
+    private func advance() throws(TLSStreamFailure) -> Int32? {
         if !isConnected {
             try Socket.checkConnected(socket)
             isConnected = true
@@ -140,13 +110,13 @@ public final class BlockingTLSStream {
     }
 
     /// Sends all of it.
-    public func write(_ bytes: [UInt8], deadline: MonotonicInstant) throws(Failure) {
+    public func write(_ bytes: [UInt8], deadline: MonotonicInstant) throws(TLSStreamFailure) {
         // Without partial writes, which are off, OpenSSL takes all or nothing.
         try run(deadline) { SSL_write(ssl, bytes, Int32(clamping: bytes.count)) }
     }
 
     /// The next line, without its line feed. A longer one than `maximum` bytes is an error.
-    public func readLine(maximum: Int, deadline: MonotonicInstant) throws(Failure) -> [UInt8] {
+    public func readLine(maximum: Int, deadline: MonotonicInstant) throws(TLSStreamFailure) -> [UInt8] {
         var scanned = 0
         while true {
             if let end = rest[scanned...].firstIndex(of: UInt8(ascii: "\n")) {
@@ -159,7 +129,7 @@ public final class BlockingTLSStream {
             }
             var chunk = [UInt8](repeating: 0, count: 16_384)
             let count = try chunk.withUnsafeMutableBytes { buffer in
-                Result { () throws(Failure) in
+                Result { () throws(TLSStreamFailure) in
                     try run(deadline) { SSL_read(ssl, buffer.baseAddress, Int32(buffer.count)) }
                 }
             }.get()
@@ -177,7 +147,7 @@ public final class BlockingTLSStream {
 
     /// Repeats one of OpenSSL's operations until it is done; in between it waits for the socket.
     @discardableResult
-    private func run(_ deadline: MonotonicInstant, _ operation: () -> Int32) throws(Failure) -> Int32 {
+    private func run(_ deadline: MonotonicInstant, _ operation: () -> Int32) throws(TLSStreamFailure) -> Int32 {
         while true {
             switch try step(operation) {
             case .done(let result): return result
@@ -189,7 +159,7 @@ public final class BlockingTLSStream {
         }
     }
 
-    private func step(_ operation: () -> Int32) throws(Failure) -> Step {
+    private func step(_ operation: () -> Int32) throws(TLSStreamFailure) -> Step {
         OpenSSLErrorQueue.clear()
         errno = 0
         let result = operation()
@@ -203,7 +173,7 @@ public final class BlockingTLSStream {
         }
     }
 
-    private func failure() -> Failure {
+    private func failure() -> TLSStreamFailure {
         let errors = OpenSSLErrorQueue.take()
         if let fault = verdict.fault { return .refused(TLSError(.certificateRejected, fault)) }
         guard let cause = errors.first else { return .unreachable("the connection was lost") }

@@ -5,13 +5,13 @@ import Glibc
 struct CertificateFault {
     let text: String
 
-    init(_ verification: OpaquePointer, _ trust: Trust) {
-        let peer = trust.peers == .clients ? "client" : "server"
+    init(_ verification: OpaquePointer, _ peers: PeerKind, authorities file: String) {
+        let peer = peers == .clients ? "client" : "server"
         let name = SubjectName.quoted(X509_get_subject_name(X509_STORE_CTX_get0_cert(verification)))
-        text = "the \(peer)'s certificate of \(name) does not verify: \(Self.reason(verification, trust))"
+        text = "the \(peer)'s certificate of \(name) does not verify: \(Self.reason(verification, peers, file))"
     }
 
-    private static func reason(_ verification: OpaquePointer, _ trust: Trust) -> String {
+    private static func reason(_ verification: OpaquePointer, _ peers: PeerKind, _ file: String) -> String {
         let code = X509_STORE_CTX_get_error(verification)
         let depth = X509_STORE_CTX_get_error_depth(verification)
         let certificate =
@@ -25,12 +25,12 @@ struct CertificateFault {
         case X509_V_ERR_CERT_NOT_YET_VALID:
             return "\(it) is not valid before \(DateText.of(X509_get0_notBefore(certificate)))"
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-            return "it is signed by itself, and \(trust.file) does not have it"
+            return "it is signed by itself, and \(file) does not have it"
         case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
             X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-            return "the authority above it, \(issuer), is not in \(trust.file)"
+            return "the authority above it, \(issuer), is not in \(file)"
         case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-            return "\(it) is not signed by the key of the \(issuer) that is in \(trust.file)"
+            return "\(it) is not signed by the key of the \(issuer) that is in \(file)"
         case X509_V_ERR_CERT_REVOKED:
             let chain = X509_STORE_CTX_get0_chain(verification)
             let above = depth + 1 < tandem_sk_X509_num(chain) ? tandem_sk_X509_value(chain, depth + 1) : nil
@@ -43,7 +43,7 @@ struct CertificateFault {
             let algorithm = OBJ_nid2sn(X509_get_signature_nid(certificate)).map { String(cString: $0) } ?? "unknown"
             return "\(its) signature, \(algorithm), is too weak: sign it with SHA-256"
         case X509_V_ERR_INVALID_PURPOSE:
-            let made = trust.peers == .clients ? "clients (clientAuth)" : "servers (serverAuth)"
+            let made = peers == .clients ? "clients (clientAuth)" : "servers (serverAuth)"
             return "\(its) extended key usage is \(usages(certificate)), not for \(made)"
         case X509_V_ERR_INVALID_CA:
             return "\(it) is no authority (basicConstraints, keyCertSign)"
@@ -102,47 +102,5 @@ struct CertificateFault {
         // Proof: OpenSSL allocated it for us, to be freed by its own `free`.
         defer { CRYPTO_free(address, #file, #line) }
         return String(cString: address)
-    }
-}
-
-/// A subject or an issuer as an error shows it: its CN, else all of it, of a length that a line has room for.
-enum SubjectName {
-    static func quoted(_ name: OpaquePointer?) -> String { "\"\(text(name))\"" }
-
-    static func text(_ name: OpaquePointer?) -> String {
-        if let only = PeerCertificate.entries(of: name, NID_commonName).first, let text = only, !text.isEmpty {
-            return bounded(text)
-        }
-        // Of no more than so many bytes, others than printable ones as \xHH.
-        var bytes = [CChar](repeating: 0, count: maximumLength)
-        guard X509_NAME_oneline(name, &bytes, Int32(bytes.count)) != nil, bytes[0] != 0 else { return "nobody" }
-        return bytes.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    }
-
-    static func bounded(_ text: String) -> String {
-        let scalars = text.unicodeScalars
-        guard let end = scalars.index(scalars.startIndex, offsetBy: maximumLength, limitedBy: scalars.endIndex),
-            end < scalars.endIndex
-        else { return text }
-        return String(scalars[..<end]) + "…"
-    }
-
-    private static let maximumLength = 128
-}
-
-/// A moment as people read it: `2026-11-27T06:16:19Z`.
-enum DateText {
-    static func of(_ time: UnsafePointer<ASN1_TIME>?) -> String {
-        PeerCertificate.seconds(time).map(of) ?? "a date that can't be read"
-    }
-
-    /// Of seconds since 1970.
-    static func of(_ seconds: Int64) -> String {
-        var (time, parts) = (time_t(clamping: seconds), tm())
-        var text = [CChar](repeating: 0, count: 32)
-        guard gmtime_r(&time, &parts) != nil, strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0 else {
-            return "the second \(seconds) since 1970"
-        }
-        return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 }

@@ -27,7 +27,7 @@ public struct MonotonicInstant: Sendable, Hashable, Comparable {
 /// A client's TCP socket, which never blocks by itself.
 enum Socket {
     /// One whose connection is under way, owned by the caller: once it can be written to, `checkConnected` says how it went.
-    static func beginConnecting(to address: SocketAddress) throws(BlockingTLSStream.Failure) -> Int32 {
+    static func beginConnecting(to address: SocketAddress) throws(TLSStreamFailure) -> Int32 {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let (socket, outcome) = address.withSockAddr { pointer, size in
             let socket = Glibc.socket(Int32(pointer.pointee.sa_family), kind, 0)
@@ -46,7 +46,7 @@ enum Socket {
         return socket
     }
 
-    static func checkConnected(_ socket: Int32) throws(BlockingTLSStream.Failure) {
+    static func checkConnected(_ socket: Int32) throws(TLSStreamFailure) {
         var (outcome, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
         getsockopt(socket, SOL_SOCKET, SO_ERROR, &outcome, &size)
         guard outcome == 0 else { throw .unreachable(reason(outcome)) }

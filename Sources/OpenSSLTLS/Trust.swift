@@ -3,14 +3,11 @@ import COpenSSL
 /// Whom a context's peers may be, as Go's x509 and so the programs of Kubernetes have it, where OpenSSL is narrower: a listed
 /// authority is an anchor though another one signed it, and the extended key usage *any* is every usage.
 final class Trust: Sendable {
-    /// What is asked of peers' certificates.
-    enum Peers { case clients, servers }
-
-    let peers: Peers
+    let peers: PeerKind
     /// The file of their authorities.
     let file: String
 
-    init(_ peers: Peers, file: String) {
+    init(_ peers: PeerKind, file: String) {
         self.peers = peers
         self.file = file
     }
@@ -31,7 +28,10 @@ final class Trust: Sendable {
                 if result != 1, let verification, let argument {
                     // Proof: the context that owns this object owns the SSL_CTX that calls here.
                     let trust = Unmanaged<Trust>.fromOpaque(argument).takeUnretainedValue()
-                    PeerVerdict.of(verification)?.fault = CertificateFault(verification, trust).text
+                    PeerVerdict.of(verification)?.fault =
+                        CertificateFault(
+                            verification, trust.peers, authorities: trust.file
+                        ).text
                 }
                 return result
             }, Unmanaged.passUnretained(self).toOpaque())

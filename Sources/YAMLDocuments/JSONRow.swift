@@ -3,10 +3,10 @@ import TandemAPI
 /// JSON documents one after another, with or without white space between.
 enum JSONRow {
     /// nil where it is none. O(length).
-    static func read(_ text: [UInt8]) -> [YAMLDocuments.Document]? {
+    static func read(_ text: [UInt8]) -> [YAMLDocument]? {
         guard text.first(where: { !isSpace($0) }) == UInt8(ascii: "{") else { return nil }
         return text.withUnsafeBytes { buffer in
-            var documents: [YAMLDocuments.Document] = []
+            var documents: [YAMLDocument] = []
             var (start, line) = (0, 1)
             while let next = buffer[start...].firstIndex(where: { !isSpace($0) }) {
                 // A reader for each, as it says how deep it is from its start.

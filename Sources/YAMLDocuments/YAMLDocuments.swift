@@ -14,29 +14,18 @@ public import TandemAPI
 /// string there; and in its bounds. They bound the values, not the text's length alone: with aliases of aliases a few hundred
 /// bytes stand for gigabytes.
 public enum YAMLDocuments {
-    /// The length of the longest text, in bytes.
-    public static let maximumBytes = 256 << 20
-    /// The most that aliases repeat in one text: bytes of scalars, and 16 for each scalar, sequence, mapping or key. A manifest
-    /// repeats labels, some hundred bytes at a time, and a whole call has 1 MiB at most.
-    public static let maximumRepeatedBytes = 16 << 20
-    /// How deep sequences and mappings lie in one another, aliases followed: as deep as the server reads JSON.
-    public static let maximumDepth = JSONReader.maximumDepth
-
-    /// A document's value, and the line of the text, from 1, at which it begins.
-    public typealias Document = (value: JSONValue, line: Int)
-
     /// One value for each document that has one but null. O(length + bytes that aliases repeat).
     public static func read(_ bytes: [UInt8]) throws(YAMLFault) -> [JSONValue] { try documents(bytes).map(\.value) }
 
     /// The same with the places of the documents.
-    public static func documents(_ bytes: [UInt8]) throws(YAMLFault) -> [Document] {
-        guard bytes.count <= maximumBytes else {
-            throw YAMLFault(line: 1, problem: "the text has more than \(maximumBytes >> 20) MiB")
+    public static func documents(_ bytes: [UInt8]) throws(YAMLFault) -> [YAMLDocument] {
+        guard bytes.count <= YAMLLimits.maximumBytes else {
+            throw YAMLFault(line: 1, problem: "the text has more than \(YAMLLimits.maximumBytes >> 20) MiB")
         }
         let text = PlainText.utf8(bytes)
         if let documents = JSONRow.read(text) { return documents }
         var budget = YAMLReader.Budget()
-        var documents: [Document] = []
+        var documents: [YAMLDocument] = []
         for document in try DocumentText.split(text) {
             var reader = YAMLReader(document, budget)
             do throws(YAMLFault) {

@@ -11,7 +11,7 @@ struct YAMLReader: ~Copyable {
 
     private struct Anchored {
         var value: JSONValue
-        /// The size of the value, aliases followed, as `YAMLDocuments.maximumRepeatedBytes` counts it.
+        /// The size of the value, aliases followed, as `YAMLLimits.maximumRepeatedBytes` counts it.
         var bytes: Int
         /// How many steps it takes to make it.
         var steps: Int
@@ -91,8 +91,8 @@ struct YAMLReader: ~Copyable {
     }
 
     private mutating func reach(_ depth: Int) throws(YAMLFault) {
-        guard depth <= YAMLDocuments.maximumDepth else {
-            throw fault("sequences and mappings lie more than \(YAMLDocuments.maximumDepth) deep")
+        guard depth <= YAMLLimits.maximumDepth else {
+            throw fault("sequences and mappings lie more than \(YAMLLimits.maximumDepth) deep")
         }
         deepest = max(deepest, depth)
     }
@@ -128,9 +128,9 @@ struct YAMLReader: ~Copyable {
         try reach(depth + anchored.depth)
         budget.bytes += anchored.bytes
         budget.repeatedBytes += anchored.bytes
-        guard budget.repeatedBytes <= YAMLDocuments.maximumRepeatedBytes else {
+        guard budget.repeatedBytes <= YAMLLimits.maximumRepeatedBytes else {
             throw fault(
-                "excessive aliasing: aliases repeat more than \(YAMLDocuments.maximumRepeatedBytes >> 20) MiB")
+                "excessive aliasing: aliases repeat more than \(YAMLLimits.maximumRepeatedBytes >> 20) MiB")
         }
         try step(anchored.steps, isRepeated: true)
         return anchored

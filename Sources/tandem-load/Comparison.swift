@@ -82,10 +82,10 @@ struct Comparison: Sendable {
         lines += otherSettings.map { "  other setting: \($0)" }
         for row in rows {
             let digits = row.unit == "ms" ? 3 : 0
-            let change = row.change.map { ($0 >= 0 ? "+" : "") + LoadResult.fixed($0, 1) + " %" } ?? ""
+            let change = row.change.map { ($0 >= 0 ? "+" : "") + Decimal.fixed($0, 1) + " %" } ?? ""
             lines.append(
                 "  " + row.name + String(repeating: " ", count: width - row.name.count)
-                    + padded(LoadResult.fixed(row.old, digits), 12) + padded(LoadResult.fixed(row.new, digits), 12)
+                    + padded(Decimal.fixed(row.old, digits), 12) + padded(Decimal.fixed(row.new, digits), 12)
                     + " " + row.unit + "  " + padded(change, 15 - row.unit.count))
         }
         return lines.joined(separator: "\n")

@@ -56,8 +56,8 @@ struct HTMLReport {
             let isBetter = row.unit == "ms" ? change < 0 : change > 0
             let kind = abs(change) < 5 ? "" : " class=\"\(isBetter ? "less" : "more")\""
             return """
-                <tr><td>\(escaped(row.name))</td><td>\(LoadResult.fixed(row.old, digits))</td><td>\(LoadResult.fixed(row.new, digits))</td>\
-                <td>\(row.unit)</td><td\(kind)>\(change >= 0 ? "+" : "")\(LoadResult.fixed(change, 1)) %</td></tr>
+                <tr><td>\(escaped(row.name))</td><td>\(Decimal.fixed(row.old, digits))</td><td>\(Decimal.fixed(row.new, digits))</td>\
+                <td>\(row.unit)</td><td\(kind)>\(change >= 0 ? "+" : "")\(Decimal.fixed(change, 1)) %</td></tr>
                 """
         }
         let others = comparison.otherSettings.map { "<p>other setting: \(escaped($0))</p>" }

@@ -191,7 +191,3 @@ final class LoadConnection: ChannelInboundHandler {
         context.close(promise: nil)
     }
 }
-
-struct LoadFailure: Error, CustomStringConvertible {
-    var description: String
-}

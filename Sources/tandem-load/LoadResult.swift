@@ -33,9 +33,9 @@ struct LoadResult: Sendable {
             Self.row("workload", "\(plan.workload.rawValue), \(plan.transport.rawValue), \(loop)"),
             Self.row(
                 "calls",
-                "\(measurements.calls) in \(Self.fixed(Double(elapsed.nanoseconds) / 1e9, 1)) s, \(measurements.refused) refused"
+                "\(measurements.calls) in \(Decimal.fixed(Double(elapsed.nanoseconds) / 1e9, 1)) s, \(measurements.refused) refused"
             ),
-            Self.row("throughput", "\(Self.fixed(callsPerSecond, 0)) calls/s"),
+            Self.row("throughput", "\(Decimal.fixed(callsPerSecond, 0)) calls/s"),
         ]
         for (reason, count) in measurements.reasons.sorted(by: { $0.key < $1.key }) {
             lines.append(Self.row("refused", "\(count) \(reason)"))
@@ -83,7 +83,7 @@ struct LoadResult: Sendable {
 
     static func title(_ percentile: Double) -> String { percentile == 100 ? "max" : "p\(plain(percentile))" }
 
-    static func milliseconds(_ microseconds: UInt64) -> String { fixed(Double(microseconds) / 1_000, 3) }
+    static func milliseconds(_ microseconds: UInt64) -> String { Decimal.fixed(Double(microseconds) / 1_000, 3) }
 
     private static func microseconds(_ latency: Histogram<UInt64>) -> JSONValue {
         var object: JSONValue = [:]
@@ -94,7 +94,7 @@ struct LoadResult: Sendable {
     }
 
     private var loop: String {
-        plan.rate.map { "open loop of \(Self.fixed($0, 0)) requests/s over \(plan.connections) connections" }
+        plan.rate.map { "open loop of \(Decimal.fixed($0, 0)) requests/s over \(plan.connections) connections" }
             ?? "closed loop of \(plan.connections) connections with \(plan.pipeline) requests each"
     }
 
@@ -108,15 +108,15 @@ struct LoadResult: Sendable {
         json["transport"] = .string(plan.transport.rawValue)
         json["connections"] = .number(String(plan.connections))
         json["pipeline"] = .number(String(plan.pipeline))
-        json["rate"] = plan.rate.map { .number(Self.fixed($0, 0)) } ?? .null
-        json["seconds"] = .number(Self.fixed(Double(elapsed.nanoseconds) / 1e9, 3))
+        json["rate"] = plan.rate.map { .number(Decimal.fixed($0, 0)) } ?? .null
+        json["seconds"] = .number(Decimal.fixed(Double(elapsed.nanoseconds) / 1e9, 3))
         json["calls"] = .number(String(measurements.calls))
         json["refused"] = .number(String(measurements.refused))
         var reasons: JSONValue = [:]
         for (reason, count) in measurements.reasons { reasons[reason] = .number(String(count)) }
         json["reasons"] = reasons
-        json["callsPerSecond"] = .number(Self.fixed(callsPerSecond, 1))
-        json["servedPerSecond"] = .number(Self.fixed(servedPerSecond, 1))
+        json["callsPerSecond"] = .number(Decimal.fixed(callsPerSecond, 1))
+        json["servedPerSecond"] = .number(Decimal.fixed(servedPerSecond, 1))
         json["latencyMicroseconds"] = Self.microseconds(measurements.latency)
         var byMethod: JSONValue = [:]
         for (name, latency) in methods { byMethod[name] = Self.microseconds(latency) }
@@ -138,16 +138,6 @@ struct LoadResult: Sendable {
 
     /// What is told of each second.
     static let overTime: [Double] = [50, 99, 100]
-
-    static func fixed(_ value: Double, _ digits: Int) -> String {
-        var scale = 1.0
-        for _ in 0..<digits { scale *= 10 }
-        let whole = Int((abs(value) * scale).rounded())
-        let sign = value < 0 && whole > 0 ? "-" : ""
-        guard digits > 0 else { return "\(sign)\(whole)" }
-        let fraction = String(whole % Int(scale))
-        return "\(sign)\(whole / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
-    }
 
     static func plain(_ percentile: Double) -> String {
         percentile == percentile.rounded() ? String(Int(percentile)) : String(percentile)

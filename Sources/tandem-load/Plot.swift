@@ -70,12 +70,12 @@ struct Plot {
         Self.text(Self.height - Self.bottom - scale.share(of: value) * (Self.height - Self.top - Self.bottom))
     }
 
-    private static func text(_ value: Double) -> String { LoadResult.fixed(value, value == value.rounded() ? 0 : 1) }
+    private static func text(_ value: Double) -> String { Decimal.fixed(value, value == value.rounded() ? 0 : 1) }
 
     /// As few digits as tell the marks apart.
     private static func short(_ value: Double) -> String {
         let digits = value >= 10 || value == value.rounded() ? 0 : value >= 0.1 ? 1 : value >= 0.01 ? 2 : 3
-        return LoadResult.fixed(value, digits)
+        return Decimal.fixed(value, digits)
     }
 }
 

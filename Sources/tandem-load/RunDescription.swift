@@ -74,7 +74,7 @@ extension LoadPlan {
             ("connections", .number(String(connections))),
         ]
         if let rate {
-            all.append(("rate", .number(LoadResult.fixed(rate, 0))))
+            all.append(("rate", .number(Decimal.fixed(rate, 0))))
         } else {
             all.append(("pipeline", .number(String(pipeline))))
         }
@@ -82,7 +82,7 @@ extension LoadPlan {
         switch workload {
         case .batch: all.append(("batch-size", .number(String(batchSize))))
         case .mixed: all.append(("shares", .string(shares.map(String.init).joined(separator: ","))))
-        case .churn: all.append(("fill", .number(LoadResult.fixed(fill, 1))))
+        case .churn: all.append(("fill", .number(Decimal.fixed(fill, 1))))
         case .pods: all.append(node.map { ("node", .string($0)) } ?? ("nodes", .number(String(nodes))))
         case .services, .handshakes: break
         }
@@ -90,6 +90,6 @@ extension LoadPlan {
     }
 
     private static func seconds(_ nanoseconds: Int64) -> JSONValue {
-        .number(LoadResult.fixed(Double(nanoseconds) / 1e9, 1))
+        .number(Decimal.fixed(Double(nanoseconds) / 1e9, 1))
     }
 }

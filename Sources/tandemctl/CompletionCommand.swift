@@ -1,6 +1,7 @@
 import ArgumentParser
 import TandemAPI
 
+/// Run by `Tandemctl`: the script is of all its commands.
 struct CompletionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "completion",
@@ -25,6 +26,4 @@ struct CompletionCommand: ParsableCommand {
             }
         }
     }
-
-    func run() { print(Tandemctl.completionScript(for: shell.ofParser)) }
 }

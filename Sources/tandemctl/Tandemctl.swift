@@ -28,7 +28,9 @@ struct Tandemctl: AsyncParsableCommand {
         do {
             let words = try CommandLineWords.arranged(Array(CommandLine.arguments.dropFirst()), for: Tandemctl.self)
             var command = try await asyncParseAsRoot(words)
-            if var command = command as? any AsyncParsableCommand {
+            if let completion = command as? CompletionCommand {
+                print(completionScript(for: completion.shell.ofParser))
+            } else if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
                 try command.run()

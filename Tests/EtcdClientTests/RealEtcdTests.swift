@@ -254,8 +254,7 @@ struct RealEtcdTests {
 // What a test needs to set rights up, which the client itself does not.
 
 private struct UserAdd: EtcdRequest {
-    typealias Response = PutResponse
-    static let path = "/etcdserverpb.Auth/UserAdd"
+    static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/UserAdd")
     var name: String
     var password: String
     func encode(into writer: inout ProtobufWriter) {
@@ -265,8 +264,7 @@ private struct UserAdd: EtcdRequest {
 }
 
 private struct UserGrant: EtcdRequest {
-    typealias Response = PutResponse
-    static let path = "/etcdserverpb.Auth/UserGrantRole"
+    static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/UserGrantRole")
     var user: String
     var role: String
     func encode(into writer: inout ProtobufWriter) {
@@ -276,15 +274,13 @@ private struct UserGrant: EtcdRequest {
 }
 
 private struct RoleAdd: EtcdRequest {
-    typealias Response = PutResponse
-    static let path = "/etcdserverpb.Auth/RoleAdd"
+    static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/RoleAdd")
     var name: String
     func encode(into writer: inout ProtobufWriter) { writer.string(1, name) }
 }
 
 private struct RoleGrant: EtcdRequest {
-    typealias Response = PutResponse
-    static let path = "/etcdserverpb.Auth/RoleGrantPermission"
+    static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/RoleGrantPermission")
     var name: String
     var key: String
     var rangeEnd: String
@@ -299,7 +295,6 @@ private struct RoleGrant: EtcdRequest {
 }
 
 private struct AuthEnable: EtcdRequest {
-    typealias Response = PutResponse
-    static let path = "/etcdserverpb.Auth/AuthEnable"
+    static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/AuthEnable")
     func encode(into writer: inout ProtobufWriter) {}
 }

@@ -34,7 +34,7 @@ struct ChangeHistoryTests {
         var name: String { "\(kind) \(namespace)/\(object["metadata"]?["name"]?.stringValue ?? "")" }
 
         func isWanted(_ query: WatchQuery) -> Bool {
-            guard let kind = ObjectKind(rawValue: kind), query.kinds.contains(WatchQuery.Kinds(kind)) else {
+            guard let kind = ObjectKind(rawValue: kind), query.kinds.contains(KindSet(kind)) else {
                 return false
             }
             if let wanted = query.nodeName, wanted != nodeName { return false }
@@ -69,7 +69,7 @@ struct ChangeHistoryTests {
     private static func query(_ random: inout SeededGenerator) -> WatchQuery {
         var query = WatchQuery()
         if Bool.random(using: &random) {
-            query.kinds = WatchQuery.Kinds(rawValue: [1, 2, 8, 3, 10].randomElement(using: &random) ?? 1)
+            query.kinds = KindSet(rawValue: [1, 2, 8, 3, 10].randomElement(using: &random) ?? 1)
         }
         if Int.random(in: 0..<3, using: &random) == 0 { query.nodeName = "n\(Int.random(in: 0..<5, using: &random))" }
         if Int.random(in: 0..<3, using: &random) == 0 {

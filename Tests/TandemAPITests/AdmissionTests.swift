@@ -102,7 +102,7 @@ struct AdmissionTests {
             (#"{"service":{"metadata":{"name":"a"}}}"#, .service), (#"{"pod":{"metadata":{"name":"a"}}}"#, .pod),
             (#"{"attachm\u0065nt":{"containerID":"c"},"pod":null}"#, .attachment),
             (#"{"node":{"metadata":{"name":"n"}},"force":true}"#, .node),
-        ] as [(String, CallTarget.Kinds)] {
+        ] as [(String, KindSet)] {
             let (scanned, decoded) = targets("Release", params)
             #expect(scanned == CallTarget(released: kind), "\(params)")
             #expect(decoded == scanned, "\(params)")

@@ -147,7 +147,7 @@ struct YAMLDocumentsTests {
 
     @Test("depth is limited, as it is written and with aliases followed")
     func limitsDepth() throws {
-        let deepest = YAMLDocuments.maximumDepth
+        let deepest = YAMLLimits.maximumDepth
         func nested(_ depth: Int) -> [String] {
             [
                 String(repeating: "[", count: depth) + String(repeating: "]", count: depth),

@@ -58,7 +58,7 @@ final class Exchange {
     ) -> Exchange {
         var answer: Request.Response?
         return Exchange(
-            path: Request.path, message: message, deadline: deadline,
+            path: Request.method.path, message: message, deadline: deadline,
             onMessage: { message in
                 guard answer == nil else {
                     return EtcdError(.internal, "the member answered a call twice", mayHaveBeenApplied: true)

@@ -2,8 +2,7 @@
 public protocol EtcdRequest: Sendable {
     associatedtype Response: EtcdResponse
 
-    /// As `/etcdserverpb.KV/Range`.
-    static var path: String { get }
+    static var method: GRPCMethod<Response> { get }
 
     func encode(into writer: inout ProtobufWriter)
 }

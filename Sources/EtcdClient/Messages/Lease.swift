@@ -1,7 +1,6 @@
 /// Makes a lease: time for the keys that are put under it, which go when it is over.
 public struct LeaseGrantRequest: EtcdRequest, Hashable {
-    public typealias Response = LeaseGrantResponse
-    public static let path = "/etcdserverpb.Lease/LeaseGrant"
+    public static let method = GRPCMethod<LeaseGrantResponse>("/etcdserverpb.Lease/LeaseGrant")
 
     /// In seconds. etcd takes no less than a few of its election timeouts; the answer says what it made of it.
     public var timeToLive: Int64
@@ -35,8 +34,7 @@ public struct LeaseGrantResponse: EtcdResponse, Hashable {
 /// etcd's method takes a stream of these; one stream for each keeps every one of them to its own deadline, and lets it go to
 /// another member.
 public struct LeaseKeepAliveRequest: EtcdRequest, Hashable {
-    public typealias Response = LeaseKeepAliveResponse
-    public static let path = "/etcdserverpb.Lease/LeaseKeepAlive"
+    public static let method = GRPCMethod<LeaseKeepAliveResponse>("/etcdserverpb.Lease/LeaseKeepAlive")
 
     public var id: Int64
 
@@ -60,8 +58,7 @@ public struct LeaseKeepAliveResponse: EtcdResponse, Hashable {
 
 /// Ends a lease: its keys go.
 public struct LeaseRevokeRequest: EtcdRequest, Hashable {
-    public typealias Response = LeaseRevokeResponse
-    public static let path = "/etcdserverpb.Lease/LeaseRevoke"
+    public static let method = GRPCMethod<LeaseRevokeResponse>("/etcdserverpb.Lease/LeaseRevoke")
 
     public var id: Int64
 

@@ -1,7 +1,6 @@
 /// Forgets what was before a revision, for all users of the cluster.
 public struct CompactionRequest: EtcdRequest, Hashable {
-    public typealias Response = CompactionResponse
-    public static let path = "/etcdserverpb.KV/Compact"
+    public static let method = GRPCMethod<CompactionResponse>("/etcdserverpb.KV/Compact")
 
     public var revision: Int64
 
@@ -22,8 +21,7 @@ public struct CompactionResponse: EtcdResponse, Hashable {
 
 /// Asks the member how it is.
 public struct StatusRequest: EtcdRequest, Hashable {
-    public typealias Response = StatusResponse
-    public static let path = "/etcdserverpb.Maintenance/Status"
+    public static let method = GRPCMethod<StatusResponse>("/etcdserverpb.Maintenance/Status")
 
     public init() {}
 
@@ -63,8 +61,7 @@ public struct StatusResponse: EtcdResponse, Hashable {
 
 /// Exchanges a password for a token.
 struct AuthenticateRequest: EtcdRequest {
-    typealias Response = AuthenticateResponse
-    static let path = "/etcdserverpb.Auth/Authenticate"
+    static let method = GRPCMethod<AuthenticateResponse>("/etcdserverpb.Auth/Authenticate")
 
     var name: String
     var password: String

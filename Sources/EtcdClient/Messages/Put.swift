@@ -2,8 +2,7 @@ public import NIOCore
 
 /// Sets a key.
 public struct PutRequest: EtcdRequest, Hashable {
-    public typealias Response = PutResponse
-    public static let path = "/etcdserverpb.KV/Put"
+    public static let method = GRPCMethod<PutResponse>("/etcdserverpb.KV/Put")
 
     public var key: ByteBuffer
     public var value: ByteBuffer
@@ -33,8 +32,7 @@ public struct PutResponse: EtcdResponse, Hashable {
 
 /// Deletes keys.
 public struct DeleteRangeRequest: EtcdRequest, Hashable {
-    public typealias Response = DeleteRangeResponse
-    public static let path = "/etcdserverpb.KV/DeleteRange"
+    public static let method = GRPCMethod<DeleteRangeResponse>("/etcdserverpb.KV/DeleteRange")
 
     public var key: ByteBuffer
     /// The first key behind those that go; empty for one key alone.

@@ -2,8 +2,7 @@ public import NIOCore
 
 /// Reads keys.
 public struct RangeRequest: EtcdRequest, Hashable {
-    public typealias Response = RangeResponse
-    public static let path = "/etcdserverpb.KV/Range"
+    public static let method = GRPCMethod<RangeResponse>("/etcdserverpb.KV/Range")
 
     public var key: ByteBuffer
     /// The first key behind those that are read; empty for one key alone.

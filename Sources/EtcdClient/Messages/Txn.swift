@@ -5,8 +5,7 @@ public import NIOCore
 /// etcd takes at most 128 comparisons and 128 operations on a path through transactions that lie in one another, and no key
 /// twice among the puts and deletions.
 public struct TxnRequest: EtcdRequest, Hashable {
-    public typealias Response = TxnResponse
-    public static let path = "/etcdserverpb.KV/Txn"
+    public static let method = GRPCMethod<TxnResponse>("/etcdserverpb.KV/Txn")
 
     public var compare: [Compare]
     public var success: [RequestOperation]

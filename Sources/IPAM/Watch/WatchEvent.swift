@@ -121,7 +121,7 @@ enum WatchedObject: Sendable {
 extension WatchQuery {
     /// Whether the object is among what was asked for.
     func wants(_ object: WatchedObject) -> Bool {
-        guard kinds.contains(Kinds(object.kind)) else { return false }
+        guard kinds.contains(KindSet(object.kind)) else { return false }
         if let nodeName, object.nodeName != nodeName { return false }
         guard let namespace else { return true }
         return switch object {

@@ -3,7 +3,7 @@ import NIOHTTP1
 import OpenSSLTLS
 
 /// One connection to the server: the last handler of its channel, on its event loop alone.
-final class KubeConnection: ChannelDuplexHandler {
+final class KubeConnection: ChannelDuplexHandler, ResponseSource {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundIn = Never
     typealias OutboundOut = HTTPClientRequestPart

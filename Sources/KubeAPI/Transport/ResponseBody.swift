@@ -5,14 +5,22 @@ typealias ResponseBody = NIOThrowingAsyncSequenceProducer<
     ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ResponseBodyDelegate
 >
 
+/// What an answer's bytes come from: its connection. On its event loop alone.
+protocol ResponseSource: AnyObject {
+    /// The reader of the answer of that number takes more.
+    func resume(_ number: Int)
+    /// It takes nothing more.
+    func abandon(_ number: Int)
+}
+
 /// Carries what the reader of an answer wishes to its connection.
 final class ResponseBodyDelegate: NIOAsyncSequenceProducerDelegate {
-    private let connection: NIOLoopBound<KubeConnection>
+    private let connection: NIOLoopBound<any ResponseSource>
     private let loop: any EventLoop
     private let number: Int
 
     /// `number` is that of the request on its connection: wishes come late.
-    init(_ connection: KubeConnection, number: Int, _ loop: any EventLoop) {
+    init(_ connection: any ResponseSource, number: Int, _ loop: any EventLoop) {
         self.connection = NIOLoopBound(connection, eventLoop: loop)
         self.loop = loop
         self.number = number

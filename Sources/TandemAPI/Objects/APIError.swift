@@ -39,6 +39,33 @@ public struct APIError: Error, Sendable, Hashable {
         public var code: Int { -32000 - rawValue }
     }
 
+    /// One fault, named as kube-apiserver names it in `details.causes`.
+    public struct Cause: Sendable, Hashable {
+        public enum Reason: String, Sendable, CaseIterable {
+            case invalid = "FieldValueInvalid"
+            case required = "FieldValueRequired"
+            case notSupported = "FieldValueNotSupported"
+            case forbidden = "FieldValueForbidden"
+            case duplicate = "FieldValueDuplicate"
+        }
+
+        /// The most that a field, and a message, is long, in bytes.
+        public static let maximumTextBytes = 256
+
+        /// A path such as `spec.ipFamilies[0]`.
+        public let field: String
+        public let reason: Reason
+        /// What was wrong with which value, and what would be right.
+        public let message: String
+
+        /// Cuts what is longer than `maximumTextBytes`.
+        public init(_ field: String, _ reason: Reason, _ message: String) {
+            self.field = field.cut(toBytes: Self.maximumTextBytes)
+            self.reason = reason
+            self.message = message.cut(toBytes: Self.maximumTextBytes)
+        }
+    }
+
     public var status: Status
     /// JSON-RPC's own code where the fault is one of the envelope (-32700 to -32600), else that of the status.
     public var code: Int

@@ -86,7 +86,7 @@ public struct ListQuery: Sendable {
 public struct HolderQuery: Sendable {
     public var cidr: CIDR
     /// Kinds of holders that the caller may see, Services and Pods among them.
-    public var kinds = CallTarget.Kinds([.service, .pod])
+    public var kinds = KindSet([.service, .pod])
     /// Addresses a page, 1…5000.
     public var limit = 500
     public var continueToken: String?

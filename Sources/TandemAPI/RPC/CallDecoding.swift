@@ -301,15 +301,15 @@ extension JSONReader {
 
 extension WatchQuery {
     /// `["Service", "Node", "Pod"]`, or some of them.
-    static func readKinds(_ reader: inout JSONReader) throws(JSONError) -> Kinds {
+    static func readKinds(_ reader: inout JSONReader) throws(JSONError) -> KindSet {
         _ = try reader.peek()
         let start = reader.position
-        var kinds: Kinds = []
+        var kinds: KindSet = []
         for word in try reader.readStrings() ?? [] {
             guard let kind = ObjectKind(rawValue: word) else {
                 throw JSONError(.type, at: start, "expected kinds of objects: Service, Node, Pod")
             }
-            kinds.insert(Kinds(kind))
+            kinds.insert(KindSet(kind))
         }
         guard !kinds.isEmpty else { throw JSONError(.type, at: start, "expected a kind of objects at least") }
         return kinds

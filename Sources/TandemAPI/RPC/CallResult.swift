@@ -22,9 +22,6 @@ public struct CallResult: Sendable {
         effect = AddressEffect()
     }
 
-    /// The OpenRPC document, written once: anybody may ask for it.
-    public static let openRPC = CallResult(OpenRPC.document)
-
     /// `addresses` are those that the Service holds now; not needed by those who only look. `kept` are those that an adopted one does not
     /// show.
     public static func service(

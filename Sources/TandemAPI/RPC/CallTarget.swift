@@ -1,17 +1,7 @@
 /// What a call is about, as far as it depends on that who may make it.
 public struct CallTarget: Sendable, Equatable {
-    /// What `Release` is to give back. Of several kinds where the request is wrong.
-    public struct Kinds: OptionSet, Sendable, Hashable {
-        public let rawValue: UInt8
-        public init(rawValue: UInt8) { self.rawValue = rawValue }
-        public static let service = Kinds(rawValue: 1)
-        public static let pod = Kinds(rawValue: 2)
-        public static let attachment = Kinds(rawValue: 4)
-        public static let node = Kinds(rawValue: 8)
-    }
-
-    /// Empty for all methods but `Release`.
-    public var released: Kinds
+    /// What `Release` is to give back: of several kinds where the request is wrong. Empty for all other methods.
+    public var released: KindSet
     /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`,
     /// `attachment.nodeName`, or `nodeName`.
     public var nodeName: String?
@@ -19,12 +9,12 @@ public struct CallTarget: Sendable, Equatable {
     public var isAdoption: Bool
 
     /// Of `Watch`: what may be seen by it.
-    public var watched: Kinds
+    public var watched: KindSet
     /// Of `GetPoolMap`: the pool's name.
     public var pool: String?
 
     public init(
-        released: Kinds = [], watched: Kinds = [], nodeName: String? = nil, isAdoption: Bool = false,
+        released: KindSet = [], watched: KindSet = [], nodeName: String? = nil, isAdoption: Bool = false,
         pool: String? = nil
     ) {
         self.pool = pool
@@ -139,7 +129,7 @@ extension CallTarget {
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {
-            let kind: Kinds =
+            let kind: KindSet =
                 switch key {
                 case "service": .service
                 case "pod": .pod

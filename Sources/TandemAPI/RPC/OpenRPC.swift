@@ -148,3 +148,8 @@ extension Parameter {
         }
     }
 }
+
+extension CallResult {
+    /// The OpenRPC document, written once: anybody may ask for it.
+    public static let openRPC = CallResult(OpenRPC.document)
+}

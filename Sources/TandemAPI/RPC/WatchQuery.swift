@@ -1,7 +1,5 @@
 /// What `Watch` asks for.
 public struct WatchQuery: Sendable, Hashable {
-    public typealias Kinds = CallTarget.Kinds
-
     /// Services, nodes and pods, or some of them.
     public var kinds = Self.allKinds
     /// Objects of this namespace; nodes, which have none, are not among them.
@@ -15,16 +13,5 @@ public struct WatchQuery: Sendable, Hashable {
 
     public init() {}
 
-    public static let allKinds: Kinds = [.service, .node, .pod]
-}
-
-extension CallTarget.Kinds {
-    /// Of an object's kind.
-    public init(_ kind: ObjectKind) {
-        switch kind {
-        case .service: self = .service
-        case .node: self = .node
-        case .pod: self = .pod
-        }
-    }
+    public static let allKinds: KindSet = [.service, .node, .pod]
 }

@@ -167,7 +167,7 @@ struct Exposition: Sendable {
 
     /// Of a server that shares its log with none they say so, so that dashboards and rules fit both.
     private func addSharedLog(_ metrics: inout MetricsText) {
-        let log = sharedLog?.statistics ?? EtcdLog.Statistics()
+        let log = sharedLog?.statistics ?? EtcdLogStatistics()
         metrics.add("tandem_servers", .gauge, "Servers that share the log, this one included.", log.servers)
         metrics.add(
             "tandem_journal_entries_total", .counter, "Groups of changes that etcd brought, by whose they are.",

@@ -106,8 +106,8 @@ extension CallTarget {
 
 extension Authorizer {
     /// The kinds of holders that a caller may be shown by CIDR: Services, Pods or both.
-    static func visibleHolders(_ identity: Identity) -> CallTarget.Kinds {
-        var kinds: CallTarget.Kinds = []
+    static func visibleHolders(_ identity: Identity) -> KindSet {
+        var kinds: KindSet = []
         for group in identity.groups {
             switch group {
             case _ where administrators.contains(group), "tandem:viewer": return [.service, .pod]

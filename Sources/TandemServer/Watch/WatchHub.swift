@@ -203,7 +203,7 @@ final class WatchHub {
 
     private func bring(_ event: WatchEvent, to key: Key, _ touched: inout [Group]) {
         guard let groups = groups[key] else { return }
-        for group in groups where group.query.kinds.contains(WatchQuery.Kinds(event.kind)) {
+        for group in groups where group.query.kinds.contains(KindSet(event.kind)) {
             if group.events.isEmpty { touched.append(group) }
             group.events.append(event)
         }

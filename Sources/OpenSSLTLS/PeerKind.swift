@@ -1,0 +1,2 @@
+/// What is asked of peers' certificates.
+enum PeerKind { case clients, servers }

@@ -1,0 +1,3 @@
+struct LoadFailure: Error, CustomStringConvertible {
+    var description: String
+}
