@@ -260,7 +260,7 @@ let package = Package(
             name: "OperationsTests",
             dependencies: [
                 "TestSupport", "ServerSupport", "EtcdSupport", "Histories", "tandemd", "tandemctl", "tandem-cni",
-                "tandem-load", "TandemClient", "TandemAPI", "OpenSSLTLS", "Measures", nio, yams,
+                "tandem-load", "TandemClient", "TandemAPI", "OpenSSLTLS", "Measures", "EtcdClient", nio, yams,
             ],
             exclude: ["Fixtures"], swiftSettings: settings),
         tests(
