@@ -106,7 +106,8 @@ let package = Package(
         executable(
             "tandemctl",
             [
-                "ClientOptions", "Dashboard", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS", "YAMLDocuments",
+                "ClientOptions", "Dashboard", "Ledger", "TandemClient", "TandemAPI", "Addressing", "OpenSSLTLS",
+                "YAMLDocuments",
                 nio, signals, arguments,
             ]),
         executable(

@@ -48,7 +48,7 @@ ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore
 tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
 tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc
 Dashboard     TandemAPI TandemClient NIOCore NIOPosix NIOHTTP1 Synchronization
-tandemctl     ClientOptions Dashboard TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore UnixSignals ArgumentParser Foundation Glibc
+tandemctl     ClientOptions Dashboard Ledger TandemClient TandemAPI Addressing OpenSSLTLS YAMLDocuments NIOCore UnixSignals ArgumentParser Foundation Glibc
 WALLS
 
 for part in Sources/*/; do

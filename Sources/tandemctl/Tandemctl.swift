@@ -20,7 +20,8 @@ struct Tandemctl: AsyncParsableCommand {
         version: "tandemctl \(BuildInfo.text)",
         subcommands: [
             Get.self, Describe.self, Apply.self, Diff.self, Edit.self, Delete.self, Wait.self, Import.self, Lookup.self,
-            Check.self, DashboardCommand.self, Masquerade.self, Flags.self, BackupCommand.self, Health.self, Auth.self,
+            Check.self, DashboardCommand.self, Masquerade.self, Flags.self, BackupCommand.self, JournalCommand.self,
+            Health.self, Auth.self,
             ConfigCommand.self, CompletionCommand.self, Version.self,
         ])
 

@@ -63,5 +63,5 @@ extension CIDR {
     var singleAddress: IPAddress? { hostBits == 0 ? network : nil }
 
     /// An address as such, a subnet with its length: the key of what cools, and how a holding is written.
-    var shortText: String { singleAddress?.description ?? description }
+    package var shortText: String { singleAddress?.description ?? description }
 }

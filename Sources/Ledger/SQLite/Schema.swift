@@ -238,7 +238,7 @@ extension RecordKind {
     var table: String { "stored_\(name)" }
 
     /// The view of it for people; in earlier versions of the schema the table itself.
-    var name: String {
+    package var name: String {
         switch self {
         case .service: "services"
         case .node: "nodes"
