@@ -21,6 +21,9 @@ public final class FaultyDisk: Sendable {
         case inputOutput
         /// A part of a write happens.
         case torn
+        /// A write fails and is not seen by reads, and comes to the disk all the same: behind what was written before, and before all
+        /// that is written from then on.
+        case late
         /// As `inputOutput`; and what a sync was to bring to the disk never gets there, though later ones succeed: the
         /// system takes pages for clean once it has failed to write them.
         case lost
@@ -174,6 +177,10 @@ public final class FaultyDisk: Sendable {
                     file.pending.append(.write(offset: offset, bytes: Array(bytes[..<Int(amount)])))
                 }
                 return ExtendedCode.write
+            case .late where act == .write:
+                amount = 0
+                if let change { file.pending.append(change) }
+                return ExtendedCode.write
             case .lost where act == .sync:
                 file.pending = []
                 return ExtendedCode.sync
@@ -181,7 +188,7 @@ public final class FaultyDisk: Sendable {
                 file.pending = []
                 if file.durable == nil { file.durable = [] }
                 return SQLITE_OK
-            case .full, .torn, .inputOutput, .lost, .lie:
+            case .full, .torn, .inputOutput, .late, .lost, .lie:
                 amount = 0
                 switch act {
                 case .write: return ExtendedCode.write

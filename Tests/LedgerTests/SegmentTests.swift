@@ -106,6 +106,29 @@ struct SegmentTests {
         store.close()
     }
 
+    @Test(
+        "a group whose write failed, and comes to the disk after the caller was told, is not there after a loss of power"
+    )
+    func voidsWhatComesLate() throws {
+        let directory = ScratchDirectory()
+        let disk = FaultyDisk(directory)
+        defer { FaultyDisk.detach(directory) }
+        let store = try SQLiteLog.small(directory, disk)
+        try store.land([.put(.node, "n1")])
+        let next = disk.acts.count
+        disk.fail { number, _ in number == next ? .late : nil }
+        let failed = #expect(throws: LedgerError.self) {
+            try store.land([.put(.node, "n2", String(repeating: " ", count: 10 << 10))])
+        }
+        #expect(failed?.outcome == .notCommitted, "\(String(describing: failed))")
+        let copy = ScratchDirectory()
+        try disk.recover(into: copy, .everything)
+        let after = try SQLiteLog.small(copy)
+        #expect(after.backlog == 1)
+        after.close()
+        store.close()
+    }
+
     @Test("a stop that had the time leaves one file, which names no segment")
     func leavesOneFile() throws {
         var work = try Work()
