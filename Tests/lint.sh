@@ -43,7 +43,7 @@ tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 YAMLDocuments TandemAPI CYaml Foundation Glibc
 Reconciliation Addressing TandemAPI
-tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
+tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 UnixSignals Histogram ArgumentParser Foundation Glibc Synchronization
 ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore NIOPosix NIOHTTP1 Logging Synchronization
 tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
 tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc

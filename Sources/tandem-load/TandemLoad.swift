@@ -18,9 +18,11 @@ struct TandemLoad: AsyncParsableCommand {
             Workloads: services and pods allocate; mixed allocates, reads and releases by --shares; batch allocates \
             --batch-size Services a request; churn keeps the smaller Service range at --fill percent; handshakes \
             connects and shakes hands. What was allocated, in the namespace load-RUN, is released at the end, unless --keep \
-            is given or the check finds a fault.
+            is given or the check finds a fault. Ctrl-C (SIGINT) and SIGTERM end a run early and release it as well, without \
+            figures; a second one ends the program at once.
 
-            Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached.
+            Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached, 130 ended by SIGINT, \
+            143 by SIGTERM.
             """,
         version: BuildInfo.text)
 
@@ -117,7 +119,14 @@ struct TandemLoad: AsyncParsableCommand {
         let progress: @Sendable (String) -> Void = { line in
             if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line.visible)".utf8)) }
         }
-        let result = try await LoadRun(plan: plan, progress: progress).run()
+        let work = Task { try await LoadRun(plan: plan, progress: progress).run() }
+        let interruption = await Interruption { work.cancel() }
+        let result: LoadResult
+        do {
+            result = try await work.value
+        } catch  where work.isCancelled {
+            try await end(plan, interruption, progress)
+        }
         progress("")
         let comparison = old.map { Comparison(old: $0, new: result.json) }
         print(result.table.visibleLines)
@@ -125,11 +134,30 @@ struct TandemLoad: AsyncParsableCommand {
         try jsonFile?.write(result.json.text.description + "\n")
         try htmlFile?.write(HTMLReport(result: result, comparison: comparison).text)
         if !result.faults.isEmpty { throw ExitCode(1) }
-        guard !keep, !ignoreAnswers, workload != .handshakes else { return }
+        guard isRemoving else { return }
         progress("releasing what was allocated")
         let count = try await Removal(plan).run()
         progress("")
         print("removed       \(count) objects")
+        if let status = interruption.status { throw ExitCode(status) }
+    }
+
+    /// Whether there is anything to remove at the end, and it is wanted.
+    private var isRemoving: Bool { !keep && !ignoreAnswers && workload != .handshakes }
+
+    /// The end of a run that a signal ended before its time.
+    private func end(
+        _ plan: LoadPlan, _ interruption: Interruption, _ progress: (String) -> Void
+    ) async throws -> Never {
+        progress("")
+        var outcome = keep ? "objects in namespace \(plan.namespace) are kept" : "nothing was stored"
+        if isRemoving {
+            progress("interrupted: releasing what was allocated")
+            outcome = "\(try await Removal(plan).run()) objects removed"
+            progress("")
+        }
+        FileHandle.standardError.write(Data("interrupted: \(outcome)\n".utf8))
+        throw ExitCode(interruption.status ?? 1)
     }
 
     private func plan() throws -> LoadPlan {
