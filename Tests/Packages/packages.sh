@@ -66,6 +66,22 @@ if command -v debootstrap >/dev/null &&
     in_root tandemctl apply -f - <docker/examples/services.yaml
     in_root tandemctl get services
     in_root tandemctl auth whoami | grep -q 'Username *admin' || fail "root is not the administrator"
+    # A node's agent, with a certificate of its own.
+    in_root /usr/lib/tandem/generate-certificates --client system:node:n1 system:nodes node /etc/tandem >/dev/null
+    in_root tandemctl apply -f - <<<'{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"}}'
+    plugin() {
+        in_root CNI_COMMAND="$1" CNI_CONTAINERID=c1 CNI_NETNS=/proc/1/ns/net CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni \
+            CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1' /usr/lib/cni/tandem-cni <<END
+{"cniVersion":"1.0.0","name":"pods","type":"tandem-cni","ipam":{"type":"tandem-cni","server":"127.0.0.1:$port",
+ "caFile":"/etc/tandem/ca.crt","certFile":"/etc/tandem/node.crt","keyFile":"/etc/tandem/node.key","node":"n1"}}
+END
+    }
+    plugin ADD | tee "$work/pod"
+    grep -q '"10\.244\.' "$work/pod" && grep -q '"fd00:10:244:' "$work/pod" || fail "the plugin has no addresses for a pod"
+    in_root tandemctl get pods -n shop
+    plugin DEL
+    [ -z "$(in_root tandemctl get pods -n shop --output name)" ] || fail "the plugin did not give a pod's addresses back"
+    in_root tandemctl masquerade --output nft --node n1 | in_root nft --check --file - || fail "nft refuses the rules"
     in_root tandemctl check
     kill -TERM $server && wait $server || fail "the server did not end well"
     server=
