@@ -16,7 +16,6 @@ mkdir -p "$root/usr/lib" "$root/usr/lib64" "$root/etc" "$root/var/lib/dpkg/statu
 ln -s usr/lib "$root/lib"
 ln -s usr/lib64 "$root/lib64"
 install -d -m 1777 "$root/tmp"
-install -d -m 700 "$root/var/lib/tandem"
 cp -L /etc/os-release "$root/etc/os-release"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 printf 'root:x:0:0:root:/:/nonexistent\ntandem:x:65532:65532::/var/lib/tandem:/nonexistent\n' >"$root/etc/passwd"
