@@ -63,13 +63,13 @@ public final class ControllerMetrics: Sendable {
                 ([("controller", part.rawValue)], String(count))
             })
         metrics.add(
-            "tandem_controller_queue", .gauge, "Objects in the queue, by what they wait for.",
+            "tandem_controller_queue", .gauge, "Objects in the queue, by the cause of their wait.",
             [("turn", state.waiting), ("pause", state.paused), ("end", state.running)].map { name, count in
                 ([("waits", name)], String(count))
             })
         metrics.add(
             "tandem_controller_decisions_total", .counter,
-            "What was decided, by controller, action and outcome (done, refused, failed, found).",
+            "Decisions, by controller, action and outcome (done, refused, failed, found).",
             counts.sorted { $0.key < $1.key }.map { counted, count in
                 (
                     [
@@ -79,7 +79,7 @@ public final class ControllerMetrics: Sendable {
             })
         metrics.add(
             "tandem_controller_missing_pods", .gauge,
-            "Pods that Tandem has and the cluster does not show, and whose grace time is not over.", state.missingPods)
+            "Pods that Tandem has and the cluster does not show, within their grace period.", state.missingPods)
         metrics.add(
             "tandem_controller_grown_nodes", .gauge,
             "Nodes with a pod CIDR in Tandem of a family that the cluster does not show.", state.grownNodes)

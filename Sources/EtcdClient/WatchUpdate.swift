@@ -42,7 +42,7 @@ package struct WatchAssembler {
             openBytes += event.keyValue.key.readableBytes + event.keyValue.value.readableBytes
             guard openBytes <= maximumBytes, (open?.events.count ?? 0) < ProtobufReader.maximumElements else {
                 throw EtcdError(
-                    .resourceExhausted, "what revision \(revision) changed is too much", mayHaveBeenApplied: false)
+                    .resourceExhausted, "the changes of revision \(revision) are too large", mayHaveBeenApplied: false)
             }
             if open == nil { open = Revision(number: revision, events: []) }
             open?.events.append(event)

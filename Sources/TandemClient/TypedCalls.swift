@@ -129,7 +129,7 @@ extension TandemClient {
                 return Released(.address(address), owner: owner)
             }
             guard let subnet = item["cidr"]?.stringValue.flatMap({ CIDR($0) }) else {
-                throw ClientError.malformedAnswer("what was released has neither ip nor cidr")
+                throw ClientError.malformedAnswer("a released entry has neither ip nor cidr")
             }
             return Released(.subnet(subnet), owner: owner)
         }

@@ -46,7 +46,7 @@ struct LoadRun {
         }
         await close(connections)
         if plan.ignoresAnswers { return result }
-        progress("checking what is stored")
+        progress("verifying the stored objects")
         result.faults += try await Verification(plan).faults(held: held, unsettled: unsettled)
         return result
     }

@@ -6,12 +6,12 @@ import TandemClient
 
 struct Auth: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says who you are to the server.", subcommands: [WhoAmI.self])
+        abstract: "Shows your user and groups as the server sees them.", subcommands: [WhoAmI.self])
 
     struct WhoAmI: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "whoami",
-            abstract: "Shows your user, its groups and what they may do, once the server has taken the certificate.")
+            abstract: "Shows your user, its groups and the methods that they allow, after the server has accepted the certificate.")
 
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var shown: TableOptions

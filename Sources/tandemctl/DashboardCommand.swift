@@ -13,8 +13,8 @@ struct DashboardCommand: AsyncParsableCommand {
         abstract:
             "Serves a page for a browser on this machine: ranges, maps, nodes, changes and health of each server.",
         discussion: """
-            The page is on 127.0.0.1 alone, under an address that nobody can guess, which is the first line that is printed: whoever has it looks \
-            with your certificate until this ends (Ctrl-C). The page only looks; nothing can be changed by it.
+            The page is on 127.0.0.1 only, under a random address, which is the first line of output: a browser with this address reads \
+            with your certificate until this ends (Ctrl-C). The page is read-only.
             """)
 
     @OptionGroup var connection: ConnectionOptions

@@ -7,13 +7,13 @@ struct Filters: ParsableArguments {
     @Option(
         name: [.customShort("l"), .customLong("selector")],
         help: ArgumentHelp(
-            "Those with these labels: app=web,tier!=db,\"env in (a,b)\",app,!app.", valueName: "selector"),
+            "Objects with these labels: app=web,tier!=db,\"env in (a,b)\",app,!app.", valueName: "selector"),
         transform: LabelSelector.init)
     var labels: LabelSelector?
 
     @Option(
         name: .customLong("field-selector"),
-        help: ArgumentHelp("Those whose members have these values: spec.nodeName=n1.", valueName: "selector"),
+        help: ArgumentHelp("Objects whose members have these values: spec.nodeName=n1.", valueName: "selector"),
         transform: FieldSelector.init)
     var fields: FieldSelector?
 

@@ -6,12 +6,12 @@ import TandemClient
 
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Takes the objects of a running cluster in, as they stand.",
+        abstract: "Adopts the objects of a running cluster with their addresses.",
         discussion: """
             Reads what "kubectl get services,nodes,pods -A -o json" prints. Each object keeps the addresses that it shows, or is refused \
-            with a word why; none gets another. Importing again takes in what is new and changes nothing else. Objects that show no \
-            address, pods of the host's network and pods that are over hold nothing here. Exit status 1 where any was refused; what was \
-            taken in stays.
+            with a reason; none gets another address. Another import adopts new objects and changes nothing else. Objects without an \
+            address, pods in the host's network and finished pods hold nothing here. Exit status 1 where an object was refused; the adopted \
+            ones stay.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -19,7 +19,7 @@ struct Import: AsyncParsableCommand {
 
     @OptionGroup var dryRun: DryRunOption
 
-    @Flag(help: "Take in pod CIDRs that lie outside of the server's --cluster-cidr.")
+    @Flag(help: "Adopt pod CIDRs outside of the server's --cluster-cidr as well.")
     var outOfRange = false
 
     func validate() throws {

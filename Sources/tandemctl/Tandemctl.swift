@@ -8,7 +8,7 @@ import TandemAPI
 struct Tandemctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandemctl",
-        abstract: "Asks a Tandem server for addresses, and shows who has which.",
+        abstract: "Requests addresses from a Tandem server, and shows their owners.",
         discussion: """
             The server is found by --server, --ca-file, --cert-file and --key-file; by TANDEM_SERVER, TANDEM_CA_FILE, \
             TANDEM_CERT_FILE and TANDEM_KEY_FILE; or by the current context of the file that TANDEM_CONFIG names, else of \

@@ -6,14 +6,14 @@ import TandemClient
 
 struct Wait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Waits until Services, Nodes or Pods are there, are gone, or have a value.",
+        abstract: "Waits until Services, Nodes or Pods exist, are deleted, or have a value.",
         discussion: """
               tandemctl wait --for=create pod/a
               tandemctl wait --for=delete svc -l app=web --timeout=2m
               tandemctl wait --for=jsonpath='{.status.podIP}' pod/a
               tandemctl wait --for=jsonpath='{.spec.type}'=LoadBalancer svc/web
 
-            Exit status 1 where it is not so in time.
+            Exit status 1 where the time is over before.
             """)
 
     enum Condition {
@@ -63,7 +63,7 @@ struct Wait: AsyncParsableCommand {
     var condition: Condition
 
     @Option(
-        help: ArgumentHelp("How long, such as 30s or 2m; 0 looks once. (default: 30s)", valueName: "time"),
+        help: ArgumentHelp("The longest time to wait, such as 30s or 2m; 0 checks once. (default: 30s)", valueName: "time"),
         transform: { text in
             guard let time = TimeAmount(durationText: text) else { throw UsageError("write, for example, 30s or 2m") }
             return time
@@ -78,7 +78,7 @@ struct Wait: AsyncParsableCommand {
         let selections = try Selection.parse(resources)
         try filters.check(selections)
         guard !selections.isEmpty else {
-            throw ValidationError("Give what to wait for: a kind and names, or kind/name.")
+            throw ValidationError("Give the objects to wait for: a kind and names, or kind/name.")
         }
         for selection in selections {
             guard case .object = selection.kind else {

@@ -118,7 +118,7 @@ struct ReflexTests {
             "f() { \(ServerProcess.program("tandemctl")) delete svc/web >/dev/null; sed -i s/http/https/ \"$1\"; }; f"
         let raced = edit(racing)
         #expect(raced.status == 1 && raced.errors.contains("NotFound"), "\(raced.errors)")
-        #expect(edit("true", ["pod/p"]).errors.contains("Services alone can be edited"))
+        #expect(edit("true", ["pod/p"]).errors.contains("Only Services can be edited"))
     }
 
     @Test("wait ends when objects are there, are gone or have a value, and else in time")

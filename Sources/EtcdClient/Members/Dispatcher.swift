@@ -268,7 +268,7 @@ final class Dispatcher {
 
     func leave(_ id: EtcdConnectionID) {
         guard case .ready(let connection) = state, connection.id == id else { return }
-        leave(connection, "its answers are not what they should be")
+        leave(connection, "its answers violate the protocol")
     }
 
     private func lost(_ connection: MemberConnection, _ why: String) {
