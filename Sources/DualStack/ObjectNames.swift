@@ -60,7 +60,8 @@ func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
     if metadata.name.isEmpty {
         let hint =
             metadata.others["generateName"] == nil
-            ? "the object needs a name" : "generateName is not supported: a retry could not find the created object; give a name"
+            ? "the object needs a name"
+            : "generateName is not supported: a retry could not find the created object; give a name"
         faults.append(.required("metadata.name", hint))
     } else if kind == .service ? !DNSName.isLabel1123(metadata.name) : !DNSName.isSubdomain(metadata.name) {
         faults.append(

@@ -59,7 +59,8 @@ struct WorkOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Seconds from the deletion of a pod or node to the release of its addresses. (default: 300)", valueName: "seconds")
+            "Seconds from the deletion of a pod or node to the release of its addresses. (default: 300)",
+            valueName: "seconds")
     )
     var releaseGracePeriod: Int?
 

@@ -63,7 +63,8 @@ struct TandemLoad: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Act as this node's agent, with its certificate: pods are allocated and released on it.", valueName: "name"))
+            "Act as this node's agent, with its certificate: pods are allocated and released on it.", valueName: "name")
+    )
     var node: String?
 
     @Flag(help: "Match any answer to the oldest request: to measure a web server with a constant answer.")

@@ -11,7 +11,9 @@ struct Auth: AsyncParsableCommand {
     struct WhoAmI: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "whoami",
-            abstract: "Shows your user, its groups and the methods that they allow, after the server has accepted the certificate.")
+            abstract:
+                "Shows your user, its groups and the methods that they allow, after the server has accepted the certificate."
+        )
 
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var shown: TableOptions

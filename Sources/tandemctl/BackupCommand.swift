@@ -9,7 +9,8 @@ struct BackupCommand: AsyncParsableCommand {
         abstract:
             "Saves a copy of everything that the server, or the servers, store; tandemd --restore starts from it.",
         discussion:
-            "The server goes on serving; every change acknowledged before is in the copy. Needs an administrator's certificate.")
+            "The server goes on serving; every change acknowledged before is in the copy. Needs an administrator's certificate."
+    )
 
     @OptionGroup var connection: ConnectionOptions
 

@@ -43,7 +43,9 @@ struct Get: AsyncParsableCommand {
         if watch, selections.contains(where: { $0.kind == .pool || $0.kind == .server }) {
             throw ValidationError("Services, Nodes and Pods can be watched; pools and servers can't.")
         }
-        if watch, order != nil { throw ValidationError("Changes are shown in the order of their time: leave --sort-by out.") }
+        if watch, order != nil {
+            throw ValidationError("Changes are shown in the order of their time: leave --sort-by out.")
+        }
     }
 
     func run() async throws {

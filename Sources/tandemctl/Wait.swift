@@ -63,7 +63,8 @@ struct Wait: AsyncParsableCommand {
     var condition: Condition
 
     @Option(
-        help: ArgumentHelp("The longest time to wait, such as 30s or 2m; 0 checks once. (default: 30s)", valueName: "time"),
+        help: ArgumentHelp(
+            "The longest time to wait, such as 30s or 2m; 0 checks once. (default: 30s)", valueName: "time"),
         transform: { text in
             guard let time = TimeAmount(durationText: text) else { throw UsageError("write, for example, 30s or 2m") }
             return time

@@ -53,7 +53,8 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("service-node-port-range"),
-        help: "The range of node ports, such as 30000-32767; without it none are assigned, and those in a request are stored unchanged."
+        help:
+            "The range of node ports, such as 30000-32767; without it none are assigned, and those in a request are stored unchanged."
     )
     var serviceNodePortRange: String?
 
@@ -264,7 +265,8 @@ struct StorageOptions: ParsableArguments {
 
 struct RunningOptions: ParsableArguments {
     @Option(
-        name: .customLong("data-dir"), help: "The directory of tandem.db and its journal; created if it does not exist.",
+        name: .customLong("data-dir"),
+        help: "The directory of tandem.db and its journal; created if it does not exist.",
         completion: .directory)
     var dataDir: String?
 
