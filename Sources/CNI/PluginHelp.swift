@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What `tandem-cni --help` says.
+/// The text of `tandem-cni --help`.
 public enum PluginHelp {
     public static let version = BuildInfo.text
 

@@ -142,7 +142,7 @@ public struct ConnectionOptions: ParsableArguments {
     }
 }
 
-/// What is wrong with a command line, and what would be right.
+/// The fault of a command line, and its correction.
 public struct UsageError: Error, CustomStringConvertible {
     public let description: String
 

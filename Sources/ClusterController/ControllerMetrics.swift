@@ -1,7 +1,7 @@
 import Measures
 import Synchronization
 
-/// What a controller counts, as Prometheus reads it. Thread-safe.
+/// The metrics of a controller, as Prometheus reads them. Thread-safe.
 public final class ControllerMetrics: Sendable {
     private struct Counted: Hashable, Comparable {
         var part: String
@@ -13,7 +13,7 @@ public final class ControllerMetrics: Sendable {
         }
     }
 
-    /// What is so at the moment.
+    /// The current values.
     struct State: Sendable {
         var isLeader = false
         var waiting = 0

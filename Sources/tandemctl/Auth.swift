@@ -49,7 +49,7 @@ struct Auth: AsyncParsableCommand {
             print(Output.lines(lines, widths: Output.widths(lines)), terminator: "")
         }
 
-        /// What groups may do, in the contract's words.
+        /// The rights of groups, in the contract's words.
         private static func abilities(_ user: String, _ groups: [String]) -> [String] {
             var found = groups.compactMap { roles[$0] }
             let node = "system:node:"

@@ -28,7 +28,7 @@ struct DashboardCommand: AsyncParsableCommand {
     func run() async throws {
         guard (0...65_535).contains(port) else { throw UsageError("--port: \(port) is not from 0 to 65535") }
         let configuration = try connection.configuration()
-        // What is wrong with the files is said here, and not in a page.
+        // Faults of the files are reported here, and not in a page.
         _ = try configuration.tlsContext(for: configuration.servers[0], "jsonrpc")
         let user = configuration.identity.flatMap { PeerCertificate(inFile: $0.certificateChainFile)?.commonName }
         let server: DashboardServer

@@ -78,7 +78,7 @@ struct Describe: AsyncParsableCommand {
 }
 
 extension Details {
-    /// What every object has, the first and the last of which is said.
+    /// The rows of every object.
     private static func object(_ object: JSONValue, _ middle: (inout Details) -> Void) -> Details {
         let metadata = object["metadata"]
         var details = Details()

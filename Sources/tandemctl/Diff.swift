@@ -64,7 +64,7 @@ struct Diff: AsyncParsableCommand {
         }
     }
 
-    /// Without what differs in every version.
+    /// Without members that differ in every version.
     private static func write(_ object: JSONValue?, _ path: String) throws {
         guard var object else { return }
         object["metadata"]?["resourceVersion"] = nil
@@ -77,7 +77,7 @@ struct Diff: AsyncParsableCommand {
 }
 
 extension Manifest {
-    /// The call that would apply it, and keeps nothing. `live` is the answer of the look at what is there.
+    /// The call that would apply it, and stores nothing. `live` is the stored object.
     fileprivate func trial(live: JSONValue?) -> Batches.Call {
         let method: TandemAPI.Method
         var asked = object

@@ -79,7 +79,7 @@ struct Edit: AsyncParsableCommand {
         }
     }
 
-    /// Nothing is read as what was there: an empty text cancels.
+    /// An empty text is an unchanged one: it cancels.
     private static func read(_ text: String, as before: JSONValue) throws -> JSONValue {
         let documents: [JSONValue]
         do throws(YAMLFault) {

@@ -19,7 +19,7 @@ struct Filters: ParsableArguments {
 
     var areGiven: Bool { labels != nil || fields != nil }
 
-    /// Throws `ValidationError` where they do not go with what is selected.
+    /// Throws `ValidationError` where they do not apply to the selected kinds.
     func check(_ selections: [Selection]) throws {
         guard areGiven else { return }
         if selections.contains(where: { !$0.names.isEmpty }) {

@@ -3,7 +3,7 @@ import ClientOptions
 import Foundation
 import TandemAPI
 
-/// `tandemctl`: what people call the server with. It feels like `kubectl`.
+/// `tandemctl`: the command line for the server. It works as `kubectl` does.
 @main
 struct Tandemctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,7 +43,7 @@ struct Tandemctl: AsyncParsableCommand {
             Output.complain(lines: failure.text)
             Foundation.exit(failure.status)
         }
-        // What a command has said all of, but whose status tells something.
+        // The command has printed everything; only its status is left.
         if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
         let text = fullMessage(for: error)
         let isHelp = exitCode(for: error) == .success

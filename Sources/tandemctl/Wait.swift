@@ -170,14 +170,14 @@ private struct Wanted: Sendable {
         return left
     }
 
-    /// What has no value yet must be there.
+    /// The object must exist, even without the value.
     private func expectThere(_ labels: [String], _ live: [String: JSONValue]) throws {
         guard case .value = condition, let missing = labels.first(where: { live[$0] == nil }) else { return }
         let parts = missing.split(separator: "/")
         throw APIError(.notFound, reason: "NotFound", "\(parts[0]) \"\(parts[1])\" not found")
     }
 
-    /// nil for what is not waited for.
+    /// nil for an object that is not waited for.
     private func label(_ object: JSONValue) -> String? {
         guard let kind = object["kind"]?.stringValue.flatMap(ObjectKind.init),
             !kind.isNamespaced || object["metadata"]?["namespace"]?.stringValue == namespace

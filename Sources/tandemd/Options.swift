@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The flags as they are written; `TandemServer` reads and checks what they say.
+/// The flags as they are written; `TandemServer` parses and checks their values.
 
 struct RangeOptions: ParsableArguments {
     @Option(

@@ -70,7 +70,7 @@ SWIFT
 build -t "docker.io/library/swift:$swift_version-bookworm" "$work/swift" >"$work/log" 2>&1 ||
     { tail -n 20 "$work/log"; fail "the builder's base"; }
 
-# What is committed, as from a new clone.
+# The committed files, as from a new clone.
 mkdir "$work/source"
 git archive HEAD | tar -x -C "$work/source"
 for target in server node; do
@@ -84,7 +84,7 @@ done
 size=$(podman image inspect --format '{{.Size}}' localhost/tandem-server)
 [ "$size" -lt 140000000 ] || fail "the server's image has $size bytes, 140 MB at most are wanted"
 
-echo "== what the image says of itself"
+echo "== the image's metadata"
 inspect() { podman image inspect --format "$1" localhost/tandem-server; }
 [ "$(inspect '{{.User}}')" = 65532:65532 ] || fail "it runs as $(inspect '{{.User}}')"
 [ "$(inspect '{{range $k, $v := .Config.Volumes}}{{$k}} {{end}}')" = "/var/lib/tandem " ] || fail "its volumes"
@@ -133,7 +133,7 @@ probe first
 [ "$(podman image inspect --format '{{json .HealthCheck.Test}}' localhost/tandem-server)" = \
     '["CMD","/usr/local/bin/tandemctl","health","--server","127.0.0.1:8443"]' ] || fail "its health check"
 given=$(addresses)
-[ "${given##* }" = False ] || fail "an address before it was asked for: $given"
+[ "${given##* }" = False ] || fail "an address before its allocation: $given"
 podman exec first /usr/local/bin/tandemctl --version
 ! podman exec first /usr/local/bin/tandemctl backup /etc/x --server "127.0.0.1:$port" --cert-file /certs/admin.crt \
     --key-file /certs/admin.key >"$work/log" 2>&1 || fail "the root file system can be written"

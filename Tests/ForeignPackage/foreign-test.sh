@@ -3,7 +3,7 @@
 # program of the page on clients, as a reader would copy them. It shows that the product has every module that its interface
 # speaks of, and that a package may depend on this one without more than a line.
 #
-# The package is made anew each time in a temporary directory; what it depends on is kept built in .build/foreign.
+# The package is made anew each time in a temporary directory; its dependencies are kept built in .build/foreign.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the packages of `make deb` into a clean root and uses them there: who runs the server, what it hands out, what is left when
-# they go. The root is Debian's own by debootstrap; where that can't be had, an empty one for dpkg, and only what is in the packages is
+# Installs the packages of `make deb` into a clean root and uses them there: the server's user, its addresses, a node's pod, and the files left when
+# the packages go. The root is Debian's own by debootstrap; where that can't be had, an empty one for dpkg, and only the packages' files are
 # looked at. Skipped, with a word why, where it can't be done.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -87,7 +87,7 @@ END
     server=
     [ "$(stat -c %a "$root/etc/tandem/admin.key")" = 600 ] || fail "others may read the administrator's key"
     in_root dpkg --remove tandem-node tandem-controller tandem-client tandem-server >/dev/null
-    [ -e "$root/var/lib/tandem/tandem.db" ] || fail "what was handed out is gone with the package"
+    [ -e "$root/var/lib/tandem/tandem.db" ] || fail "the allocated addresses are gone with the package"
     in_root dpkg --purge tandem-server >/dev/null
     [ ! -e "$root/var/lib/tandem" ] && [ ! -e "$root/etc/tandem" ] || fail "something is left behind a purge"
     umount "$root/proc"
