@@ -96,7 +96,7 @@ struct LoadTests {
         }
     }
 
-    @Test("with --keep what was allocated stays; without it that alone goes")
+    @Test("with --keep the allocated objects stay; without it exactly they are released")
     func keeps() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)
@@ -132,7 +132,7 @@ struct LoadTests {
     }
 
     @Test(
-        "Ctrl-C and SIGTERM remove everything that the run made, whatever it was at",
+        "Ctrl-C and SIGTERM remove all objects of the run, in any phase",
         arguments: [
             ("--workload services --warm-up 0", SIGINT), ("--workload pods --warm-up 3600", SIGINT),
             ("--workload mixed --warm-up 0", SIGTERM), ("--workload churn --fill 100 --warm-up 0", SIGINT),
@@ -150,7 +150,7 @@ struct LoadTests {
         #expect(held(by: server.port) == 0)
     }
 
-    @Test("with --keep Ctrl-C leaves what was allocated")
+    @Test("with --keep Ctrl-C leaves the allocated objects")
     func keepsWhenInterrupted() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)
@@ -179,7 +179,7 @@ struct LoadTests {
         #expect(held(by: server.port) ?? 0 >= 100)
     }
 
-    @Test("an earlier run is set beside this one, with what differs in the settings")
+    @Test("an earlier run is compared with this one, with the differences in the settings")
     func compares() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)
