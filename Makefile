@@ -1,26 +1,26 @@
-# The commit that a build is told to be of.
+# The commit that the programs name in --version.
 export TANDEM_COMMIT ?= $(shell docker/commit.sh)
 PROGRAMS = tandemd tandemctl tandem-controller tandem-load tandem-cni
 PREFIX ?= /usr/local
-# Tests under way at a time: with all of them begun at once each waits for minutes between two of its steps.
+# Tests run at a time: when all are started at once, each waits for minutes between two of its steps.
 WIDTH = --experimental-maximum-parallelization-width 4
 
-.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test foreign-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
-help: ## Say what there is
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show what it handed out
+run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show the addresses that it assigned
 	@docker/run.sh
 
-run-etcd: ## The same with three members of etcd and three servers over them, of which one is killed
+run-etcd: ## The same with three members of etcd and three servers over them; kill one of the servers
 	@docker/run-etcd.sh
 
 build: ## Build everything, optimised
 	@docker/deps.sh
 	swift build -c release
 
-static: ## Build the programs without a need for Swift's libraries, stripped: .build-static/bin
+static: ## Build programs that need no Swift libraries, stripped: .build-static/bin
 	@docker/deps.sh
 	for program in $(PROGRAMS); do \
 		swift build -c release --static-swift-stdlib --scratch-path .build-static --product $$program || exit 1; \
@@ -29,13 +29,13 @@ static: ## Build the programs without a need for Swift's libraries, stripped: .b
 	Tests/links.sh .build-static/release/tandem-cni --static
 	docker/man.py .build-static/release .build-static/man .build-static/completions
 
-install: ## Install what `make static` built: DESTDIR= PREFIX=/usr/local
+install: ## Install the programs of `make static`: DESTDIR= PREFIX=/usr/local
 	docker/install.sh "$(DESTDIR)" "$(PREFIX)"
 
-deb: static ## Make packages for Debian of it, into .build/deb: tandem-server, tandem-client, tandem-node
+deb: static ## Make packages for Debian in .build/deb: tandem-server, tandem-client, tandem-controller, tandem-node
 	docker/deb/deb.sh
 
-deb-test: ## Install the packages into a clean root, and use them there (root; debootstrap where it can be had)
+deb-test: ## Install the packages into a clean root, and use them there (root; with debootstrap where it is installed)
 	Tests/Packages/packages.sh
 
 cni: ## Build tandem-cni for /opt/cni/bin, statically linked: .build-static/release/tandem-cni
@@ -55,6 +55,9 @@ etcd-test: ## Run the tests over etcd with etcd 3.5 as well, where the Python pa
 
 cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluster/build-kubernetes.sh has built one
 	Tests/Cluster/cluster-test.sh
+
+foreign-test: ## Build a package that uses the product TandemClient, as the page on clients has it, and run it
+	Tests/ForeignPackage/foreign-test.sh
 
 dashboard-test: ## Use the dashboard in a headless Chromium, where there is one
 	Tests/Dashboard/dashboard-test.sh
@@ -80,8 +83,7 @@ image-test: ## Build the images of docker/Dockerfile with buildah, and run them 
 	Tests/Container/image.sh
 
 docs: ## Build the documentation, without a warning, into .build/docs
-	swift package --allow-writing-to-directory .build/docs generate-documentation --target TandemServer \
-		--warnings-as-errors --output-path .build/docs
+	docker/docs.py .build/docs
 
 man: ## Write the manual pages of the programs and their shell completions into .build/man and .build/completions
 	swift build -c release
@@ -90,30 +92,30 @@ man: ## Write the manual pages of the programs and their shell completions into 
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
 
-lint: ## Check the format, and that each part imports what it declares and no more than it may know
+lint: ## Check the format, and the imports of each part against its dependencies and its allowed list
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 	Tests/lint.sh
 
 format: ## Put everything in the common format
 	swift format --in-place --recursive --parallel Package.swift Sources Tests
 
-# Of the sanitizers none runs the tests that fail at each of thousands of a disk's acts in turn: one thread does that, for an hour.
-tsan: ## Run the tests of everything that threads share under ThreadSanitizer
+# No sanitizer runs the tests that let each of thousands of disk operations fail in turn: a single thread does that, for an hour.
+tsan: ## Run the tests of state shared between threads under ThreadSanitizer
 	@docker/deps.sh --tests
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan.suppressions \
 	swift test --sanitize=thread --scratch-path .build-tsan $(WIDTH) \
 		--filter 'AllocationTests|EtcdClientTests|IPAMTests|KubeAPITests|LedgerTests|OpenSSLTLSTests|TandemServerTests' \
 		--skip 'LedgerTests.(DamageTests|DiskFaultTests|MigrationTests|RestoreTests|SpaceTests)'
 
-asan: ## Run the tests of TLS and of everything that reads what others sent under AddressSanitizer
+asan: ## Run the tests of TLS and of the parsers of input from outside under AddressSanitizer
 	@docker/deps.sh --tests
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/lsan.suppressions:print_suppressions=0 \
 	swift test --sanitize=address --scratch-path .build-asan $(WIDTH) \
 		--filter 'OpenSSLTLSTests|EtcdClientTests|KubeAPITests|TandemAPITests|AddressingTests|DualStackTests|LedgerTests' \
 		--skip 'LedgerTests.(DiskFaultTests|FoldTests|MigrationTests|SpaceTests)'
 
-fuzz: ## Feed everything that reads strangers' bytes for SECONDS (60) each; TARGETS="json lines" for some of them
+fuzz: ## Fuzz each parser of input from outside for SECONDS (60); TARGETS="json lines" for some of them
 	@SECONDS_EACH=$(if $(SECONDS),$(SECONDS),60) Tests/Fuzz/fuzz.sh
 
-clean: ## Remove what was built
+clean: ## Remove all that was built
 	rm -rf .build .build-*

@@ -114,8 +114,7 @@ let package = Package(
             "tandem-load",
             [
                 "ClientOptions", "TandemClient", "TandemAPI", "OpenSSLTLS", "LineFraming", "YAMLDocuments", nio,
-                nioPosix,
-                nioHTTP1, arguments, histogram,
+                nioPosix, nioHTTP1, signals, arguments, histogram,
             ]),
         executable("tandemd", ["TandemServer", "TandemAPI", "IPAM", "LineLogs", "YAMLDocuments", arguments]),
         executable(

@@ -13,7 +13,7 @@ if grep -E "$forbidden" <<<"$libraries" >&2; then
     echo "$program may not link these" >&2
     failed=1
 fi
-# What is linked statically shows by its symbols: C's by name, Swift's by the module that they are mangled with.
+# Static libraries show by their symbols: C's by name, Swift's by the module that they are mangled with.
 symbols=$(nm "$program" | grep -cE ' [TtDdRr] (sqlite3_|udata_|ucol_|\$s10Foundation|\$s20FoundationEssentials|\$s28FoundationInternationalization)' || true)
 if [ "$symbols" -gt 0 ]; then
     echo "$program has $symbols symbols of SQLite or Foundation in it" >&2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The walls between the parts: what each may import, in the order in which they stand on one another. A part that needs
+# The walls between the parts: the allowed imports of each, in the order in which they stand on one another. A part that needs
 # more has to be let through here, where everybody sees it.
 set -u
 cd "$(dirname "$0")/.."
@@ -43,7 +43,7 @@ tandem-cni    CNI Glibc
 ClientOptions TandemAPI TandemClient OpenSSLTLS YAMLDocuments NIOCore ArgumentParser Foundation Glibc
 YAMLDocuments TandemAPI CYaml Foundation Glibc
 Reconciliation Addressing TandemAPI
-tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 Histogram ArgumentParser Foundation Glibc Synchronization
+tandem-load   ClientOptions TandemClient TandemAPI OpenSSLTLS LineFraming YAMLDocuments NIOCore NIOPosix NIOHTTP1 UnixSignals Histogram ArgumentParser Foundation Glibc Synchronization
 ClusterController Reconciliation KubeAPI TandemClient TandemAPI Measures NIOCore NIOPosix NIOHTTP1 Logging Synchronization
 tandem-controller ClusterController ClientOptions KubeAPI LineLogs OpenSSLTLS Reconciliation TandemAPI TandemClient Logging ServiceLifecycle UnixSignals ArgumentParser Foundation Glibc
 tandemd       TandemServer TandemAPI IPAM LineLogs YAMLDocuments ArgumentParser Foundation Glibc
@@ -57,7 +57,7 @@ for part in Sources/*/; do
         fault "$part has no line in Tests/lint.sh"
 done
 
-# The manifest declares what a target imports, no more and no less; SwiftPM itself lets pass what another target had built.
+# The manifest declares what a target imports, no more and no less; SwiftPM itself accepts an import that another target had built.
 # One line for each target in Swift: its folder, type and name, then its dependencies.
 manifest=$(swift package --scratch-path .build/lint describe | awk '
     function finish() { if (path && isSwift) print path, type, name dependencies; path = dependencies = "" }
@@ -74,7 +74,7 @@ manifest=$(swift package --scratch-path .build/lint describe | awk '
 # A test depends on programs so that they are there to run.
 programs=$(awk '$2 == "executable" { print $3 }' <<<"$manifest")
 while read -r path type _ declared; do
-    # What the toolchain brings needs no declaration; CYaml is a part of Yams.
+    # Modules of the toolchain need no declaration; CYaml is a part of Yams.
     imported=" "
     while read -r place module; do
         [[ " $declared Foundation Glibc Dispatch Synchronization Testing CYaml " == *" $module "* ]] ||

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
-# what the tests need as well, with --bench what the benchmarks do, with --etcd what `make run-etcd` does.
+# the needs of the tests as well, with --bench those of the benchmarks, with --etcd those of `make run-etcd`.
 set -eu
 
 missing=
-# What a test is skipped without.
+# Packages without which a test is skipped.
 wanted=
 # The same, for programs whose files alone are enough: their packages would start services.
 files=
@@ -69,7 +69,7 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=sudo
     command -v sudo >/dev/null || as_root=none
 fi
-# Nobody is asked for a password for what tests can be skipped without.
+# No password is asked for packages without which tests are only skipped.
 if [ -z "$missing" ] && [ "$as_root" = sudo ] && ! sudo -n true 2>/dev/null; then as_root=none; fi
 if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
     [ -n "$missing" ] || {

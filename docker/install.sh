@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts what `make static` built below a prefix: programs, manual pages, completions, the server's unit and user, the CNI plugin.
+# Installs the results of `make static` below a prefix: programs, manual pages, completions, the server's unit and user, the CNI plugin.
 #   docker/install.sh [DESTDIR] [PREFIX]      default: into this machine, below /usr/local
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a manual page for each program, out of what the programs say of themselves, and shell completions.
+"""Writes a manual page for each program, from the programs' descriptions of themselves, and shell completions.
 
     docker/man.py FOLDER-OF-PROGRAMS MAN-FOLDER COMPLETIONS-FOLDER
 """

@@ -80,7 +80,7 @@ export TANDEM_CA_FILE=certs/dev/ca.crt TANDEM_CERT_FILE=certs/dev/admin.crt TAND
 at() { TANDEM_SERVER=127.0.0.1:${ports[$1]} "$bin/tandemctl" "${@:2}"; }
 for i in 0 1 2; do
     until at $i version >/dev/null 2>&1; do
-        # What kept it from starting it has said itself.
+        # The server itself has printed the cause.
         kill -0 "${servers[i]}" 2>/dev/null || exit 1
         sleep 0.1
     done

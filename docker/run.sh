@@ -18,7 +18,7 @@ bin=${BIN:-}
 }
 certs/generate.sh certs/dev
 
-# Ctrl-C at a terminal is for the server alone, which then drains; what called this script sees it end well.
+# Ctrl-C at a terminal is for the server alone, which then drains; the caller of this script sees it exit with success.
 [ ! -t 0 ] || set -m
 "$bin/tandemd" \
     --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 \
@@ -33,7 +33,7 @@ trap 'kill -TERM $server 2>/dev/null || true' INT TERM HUP
 export TANDEM_CONFIG=$data/contexts.yaml
 unset TANDEM_SERVER TANDEM_CA_FILE TANDEM_CERT_FILE TANDEM_KEY_FILE
 until "$bin/tandemctl" health --server "127.0.0.1:$port" --ca-file "$certificates/ca.crt" >/dev/null 2>&1; do
-    # What kept it from starting it has said itself.
+    # The server itself has printed the cause.
     kill -0 $server 2>/dev/null || { trap - INT TERM HUP; wait $server; exit 1; }
     sleep 0.1
 done

@@ -8,7 +8,7 @@ internal import Synchronization
 /// wider one they allocate the first time that a block of 4096 neighbours is touched, and for an address asked for more
 /// than 2^30 above the range's start. Searches use at most the first 2^30 addresses.
 ///
-/// What others hold inside the range can be excluded (``setExcluded(_:)``). While something is, searches look at one gap after
+/// Addresses inside the range that others hold can be excluded (``setExcluded(_:)``). While something is, searches look at one gap after
 /// the other, which takes a time that grows with the number of ranges excluded.
 public final class AddressPool: Sendable {
     /// Which addresses of a range are kept back, besides its ends: the first one (for IPv4 the network, for IPv6 the subnet-router
@@ -122,7 +122,7 @@ public final class AddressPool: Sendable {
 }
 
 extension AddressPool {
-    /// Takes a free address near the place that `entropy` picks, which is evenly spread over what searches may use; from
+    /// Takes a free address near the place that `entropy` picks, which is evenly spread over the searchable part; from
     /// the static band only if all the others were taken; nil when the range is full.
     ///
     /// Nil means that at one moment of the call every address was taken, where a release that had not returned by then
@@ -145,7 +145,7 @@ extension AddressPool {
         return address(at: slot)
     }
 
-    /// Takes the next free address after the one that the last such call took, so that what was freed is used again as
+    /// Takes the next free address after the one that the last such call took, so that freed addresses are used again as
     /// late as can be; nil when the range is full, as for ``claim(startingAt:)``. Makes no use of a static band.
     public func claimNext() -> IPAddress? {
         guard let slot = slots.claimNext() else { return nil }
@@ -188,8 +188,8 @@ extension AddressPool {
         return slots.contains(UInt128(high) << 64 | UInt128(low)) ? .allocated : .free
     }
 
-    /// Makes `ranges`, which others hold, what is excluded, in place of what was: no claim that begins after the return takes an
-    /// address in one of them. What was taken there before stays taken, and can be released. O(n log n); allocates.
+    /// Makes `ranges`, which others hold, the excluded ones, in place of the earlier ones: no claim that begins after the return takes an
+    /// address in one of them. Addresses taken there before stay taken, and can be released. O(n log n); allocates.
     ///
     /// Never waits for claims, nor they for it; to be called by one thread at a time.
     ///
@@ -238,7 +238,7 @@ extension AddressPool {
     }
 }
 
-/// What became of a claim by name.
+/// The outcome of a claim by name.
 public enum ClaimOutcome: Hashable, Sendable {
     case claimed
     case taken
@@ -247,7 +247,7 @@ public enum ClaimOutcome: Hashable, Sendable {
     case outOfRange
 }
 
-/// What an address or subnet is at the moment.
+/// The current state of an address or subnet.
 public enum AllocationState: Hashable, Sendable {
     case free
     case allocated

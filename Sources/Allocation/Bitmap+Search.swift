@@ -42,7 +42,7 @@ extension Bitmap {
     /// Takes a free index of the block that holds `start`, or of one that is under the same node and behind it; nil when
     /// there is none, and for the first block, whose lower part may be kept. `start` is below ``flatSize``.
     ///
-    /// What a claim in an almost full bitmap needs; to find nothing means only that it takes longer.
+    /// For a claim in an almost full bitmap; without a result the search only takes longer.
     @inline(__always)
     func claimBeside(_ start: Int) -> Int? {
         let block = start &>> Self.blockShift
@@ -98,7 +98,7 @@ extension Bitmap {
     }
 
     /// Takes the first free index found from `range.lowerBound` upward, skipping marked children; nil when each index was
-    /// taken, or below a mark, when it was looked at. Marks what it finds full.
+    /// taken, or below a mark, when it was looked at. Marks full parts that it finds.
     ///
     /// - Parameter range: of indices below ``size``.
     func claimFirst(in range: Range<Int>) -> Int? {
@@ -274,7 +274,7 @@ extension Bitmap {
 
     /// Whether at one moment of the call every index of `ranges` was taken, or its release had not returned.
     ///
-    /// As in `collect(in:)`, but what is below a mark is not looked at. No marker was between its two acts, so by the proof above
+    /// As in `collect(in:)`, but parts below a mark are skipped. No marker was between its two acts, so by the proof above
     /// an index below a mark was taken at that look, or its release had not yet looked at all marks, and looked for watchers
     /// later still: both are as in the proof there.
     private func confirmFull(_ ranges: some Sequence<Range<Int>>) -> Bool {

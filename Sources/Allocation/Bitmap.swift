@@ -1,7 +1,7 @@
 internal import Synchronization
 
 /// A lock-free set of taken indices in `0..<size`: one bit each, set when taken, below a tree of marks that let a search
-/// skip what is full.
+/// skip full parts.
 ///
 /// The tree's leaves are *blocks* of 64 words, 4096 indices. Above them stand *nodes* of up to 64 children, each with one
 /// word of marks: bit `n` set says "child `n` is full". Blocks and nodes are made the first time an index below them is
@@ -12,7 +12,7 @@ internal import Synchronization
 /// A bitmap of up to 2^24 indices is *flat*: all its blocks and nodes are made at once and lie side by side, at most 2 MiB and
 /// 36 KiB, so that the way of almost every claim and release reaches a word by its index, without a walk through the tree.
 ///
-/// The bits alone decide who owns an index, by compare-and-swap. Marks are hints, and `Bitmap+Search.swift` proves that
+/// The bits alone decide the owner of an index, by compare-and-swap. Marks are hints, and `Bitmap+Search.swift` proves that
 /// they hide nothing.
 ///
 /// Every operation is lock-free, and allocates memory only where it makes a block or a node, which a flat one never does.
@@ -184,7 +184,7 @@ extension Bitmap {
         }
     }
 
-    /// As ``block(containing:)``, making what is missing.
+    /// As ``block(containing:)``, creating missing blocks.
     func makeBlock(containing index: Int) -> UnsafeMutablePointer<Word> {
         var node = root
         var shift = rootShift

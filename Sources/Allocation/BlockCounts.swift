@@ -13,7 +13,7 @@ public struct BlockCounts: Sendable, Equatable {
 }
 
 extension SlotSpace {
-    /// `kept` are taken indices that count as kept back; what is excluded and taken counts as taken.
+    /// `kept` are taken indices that count as kept back; excluded and taken indices count as taken.
     func blockCounts(shift: Int, blocks: Int, kept: Set<UInt64> = []) -> [BlockCounts] {
         let (taken, excluded) = counts(shift: shift, blocks: blocks)
         var counts = zip(taken, excluded).map { BlockCounts(taken: UInt128($0), reserved: $1) }

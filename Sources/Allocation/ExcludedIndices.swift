@@ -5,14 +5,14 @@ struct ExcludedIndices: Sendable {
     /// Closed: the last index of a space may be the highest there is.
     private let ranges: [ClosedRange<UInt128>]
 
-    /// What searches may use: all of the searchable part that is not in ``ranges``, in rising order, none empty.
+    /// The indices for searches: all of the searchable part that is not in ``ranges``, in rising order, none empty.
     private let gaps: [Range<Int>]
 
-    /// The subnets of a range that overlap what others hold. O(n log n).
+    /// The subnets of a range that overlap others' addresses. O(n log n).
     ///
     /// - Parameters:
     ///   - held: of any family and size, in any order, inside one another or not.
-    ///   - space: what is cut into subnets: the indices.
+    ///   - space: the range that is cut into subnets: the indices.
     ///   - unitLength: the prefix length of the subnets; the family's address bits for single addresses.
     ///   - searchable: how many indices searches use.
     init(_ held: [CIDR], in space: CIDR, unitLength: Int, searchable: Int) {

@@ -18,7 +18,7 @@ struct Exclusions: ~Copyable, Sendable {
     /// The current list at the end, and before it those that were replaced while they were read. Setters alone lock it.
     private let lists = Mutex<[List]>([])
 
-    /// Relaxed: a look. It sees at least what was set before the caller's call began, as every load of one atomic does.
+    /// Relaxed: a look. It sees at least the values set before the caller's call began, as every load of one atomic does.
     @inline(__always)
     var isEmpty: Bool { current.load(ordering: .relaxed) == nil }
 

@@ -38,7 +38,7 @@ public final class PortPool: Sendable {
 }
 
 extension PortPool {
-    /// Takes a free port near the place that `entropy` picks, which is evenly spread over what lies above the static band; from the
+    /// Takes a free port near the place that `entropy` picks, which is evenly spread over the part above the static band; from the
     /// band only if all the others were taken; nil when the range is full, as for ``AddressPool/claim(startingAt:)``.
     public func claim(startingAt entropy: UInt64) -> UInt16? {
         let place = UInt64(capacity - staticBandSize).multipliedFullWidth(by: entropy).high + UInt64(staticBandSize)

@@ -1,11 +1,11 @@
 internal import Addressing
 internal import Synchronization
 
-/// The indices `0..<2^n`, taken by search or by name: what address pools and subnet pools have in common.
+/// The indices `0..<2^n`, taken by search or by name: the common part of address pools and subnet pools.
 ///
 /// The first 2^30 indices are a ``Bitmap``, the rest a ``SparseBitmap``. Searches stay in a *window* at the low end. It is all of
 /// a space of at most 2^24 indices; in a wider one it starts at 4096 and doubles when seven eighths of it are taken, so
-/// that memory follows use, and what was freed a moment ago is not the only thing left to hand out.
+/// that memory follows use, and recently freed indices are not the only ones left.
 ///
 /// Indices can be *excluded*, as others hold them: they are not handed out, taken or not, and have no bits set for it.
 struct SlotSpace: ~Copyable, Sendable {
@@ -22,7 +22,7 @@ struct SlotSpace: ~Copyable, Sendable {
     /// By how much a draw of 64 bits is shifted to be an index of the dense part.
     let flatDrop: UInt64
 
-    /// Where searches end: a power of two, doubled until what is excluded changes.
+    /// Where searches end: a power of two, doubled until the exclusions change.
     private let window: Atomic<Int>
     private let firstWindow: Int
 
@@ -95,7 +95,7 @@ struct SlotSpace: ~Copyable, Sendable {
             let end = window.load(ordering: .relaxed)
             let isWhole = end == dense.size
             if !isWhole, dense.count(below: end) >= end - end / 8 {
-                // Relaxed: see above; whoever loses has a doubled window all the same.
+                // Relaxed: see above; a thread that loses has a doubled window all the same.
                 _ = window.compareExchange(expected: end, desired: end * 2, ordering: .relaxed)
                 continue
             }
@@ -107,7 +107,7 @@ struct SlotSpace: ~Copyable, Sendable {
         } while true
     }
 
-    /// As the searches above, gap by gap between what is excluded. O(excluded ranges) more than they; a space that has a gap
+    /// As the searches above, gap by gap between the exclusions. O(excluded ranges) more than they; a space that has a gap
     /// and is full says so only after a look at each word that a gap has only a part of.
     ///
     /// - Parameter start: of the excluded indices and the window's end, where to begin, below that end.
@@ -121,7 +121,7 @@ struct SlotSpace: ~Copyable, Sendable {
                 let beside = start..<min(start | (1 << Bitmap.blockShift - 1) + 1, end)
                 if let found = dense.claimFirst(in: excluded.gaps(in: beside)) { return found }
                 let isWhole = end == dense.size
-                // What is taken and excluded counts twice: such a window doubles sooner than it must.
+                // Taken and excluded indices count twice: such a window doubles sooner than it must.
                 if !isWhole, dense.count(below: end) >= excluded.gapCount(in: 0..<end) - end / 8 {
                     // Relaxed: as in `claimFar`.
                     _ = window.compareExchange(expected: end, desired: end * 2, ordering: .relaxed)
@@ -164,10 +164,10 @@ struct SlotSpace: ~Copyable, Sendable {
         (index < UInt128(dense.size) ? dense.contains(Int(index)) : sparse.contains(index)) || isExcluded(index)
     }
 
-    /// Replaces what is excluded; no claim that begins after the return takes any of it. See ``Exclusions/set(_:)``.
+    /// Replaces the exclusions; no claim that begins after the return takes any of it. See ``Exclusions/set(_:)``.
     func setExcluded(_ held: [CIDR], in space: CIDR, unitLength: Int) {
         exclusions.set(ExcludedIndices(held, in: space, unitLength: unitLength, searchable: dense.size))
-        // Relaxed: see `start(at:floor:)`. What was excluded may have driven it far beyond what is in use.
+        // Relaxed: see `start(at:floor:)`. Exclusions may have driven it far beyond the part in use.
         window.store(firstWindow, ordering: .relaxed)
     }
 

@@ -55,8 +55,8 @@ public final class SubnetPool: Sendable {
         return slots.contains(index) ? .allocated : .free
     }
 
-    /// Makes the subnets that overlap `ranges`, which others hold, what is excluded, in place of what was: no claim that begins
-    /// after the return takes one of them. What was taken of them before stays taken, and can be released. O(n log n); allocates.
+    /// Makes the subnets that overlap `ranges`, which others hold, the excluded ones, in place of the earlier ones: no claim that begins
+    /// after the return takes one of them. Those taken before stay taken, and can be released. O(n log n); allocates.
     ///
     /// Never waits for claims, nor they for it; to be called by one thread at a time.
     ///

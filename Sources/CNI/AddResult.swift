@@ -1,14 +1,14 @@
 import Addressing
 import TandemAPI
 
-/// What ADD prints: the addresses of an attachment, and what is configured for every pod.
+/// The output of ADD: the addresses of an attachment, and the configuration of every pod.
 struct AddResult {
     let addresses: [IPAddress]
     let podCIDRs: [CIDR]
     let gateways: [IPAddress]
     let isReplayed: Bool
 
-    /// From the answer to `AllocatePodIPs`; nil where that is not what the contract says: of each family one address at most.
+    /// From the answer to `AllocatePodIPs`; nil where that violates the contract: one address of each family at most.
     init?(_ answer: JSONValue) {
         let ips = (answer["pod"]?["status"]?["podIPs"]?.arrayValue ?? []).map { $0["ip"]?.stringValue }
         addresses = ips.compactMap { $0.flatMap { IPAddress($0) } }

@@ -11,7 +11,7 @@ struct CNIArguments {
 
     init() {}
 
-    /// For DEL: what can be read of the pod's uid, whatever else is wrong.
+    /// For DEL: the pod's uid if it can be read, whatever else is wrong.
     init(ofDelete text: String) {
         let key = "K8S_POD_UID="
         podUID = text.split(separator: ";").last { $0.hasPrefix(key) }.map { String($0.dropFirst(key.count)) }

@@ -2,7 +2,7 @@ package import TandemAPI
 
 /// An error as the specification has it: JSON on standard output, and an exit status that is not 0.
 public struct CNIError: Error, Sendable, Equatable {
-    /// The specification's own codes are below 100; what the server refuses for good is 100 and gRPC's number of its
+    /// The specification's own codes are below 100; a final refusal of the server is 100 and gRPC's number of its
     /// status, so that PERMISSION_DENIED is 107.
     public struct Code: Sendable, Equatable {
         public var number: Int
@@ -21,7 +21,7 @@ public struct CNIError: Error, Sendable, Equatable {
     }
 
     public var code: Code
-    /// One sentence that names what is wrong and what would be right.
+    /// One sentence with the fault and its correction.
     public var message: String
     public var details: String?
 
@@ -39,7 +39,7 @@ public struct CNIError: Error, Sendable, Equatable {
         CNIError(.invalidEnvironment, "\(variable): \(message)")
     }
 
-    /// What the server answered. What may be otherwise later is for the runtime to try again.
+    /// The server's refusal. A temporary one is for the runtime to try again.
     package init(_ error: APIError) {
         self.init(error.isRetryable ? .tryAgainLater : .refused(error.status), error.message)
         guard !error.causes.isEmpty else { return }

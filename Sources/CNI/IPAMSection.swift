@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// The `ipam` section: the servers, the client's certificate, and what goes into every result.
+/// The `ipam` section: the servers, the client's certificate, and the members of every result.
 struct IPAMSection {
     /// In the order in which they are tried; at least one.
     let servers: [ServerAddress]
@@ -19,7 +19,7 @@ struct IPAMSection {
         "type", "server", "caFile", "certFile", "keyFile", "node", "routes", "dns", "timeoutMs",
     ]
 
-    /// `undoes`: only the way to the server is read. What an ADD would be refused for must not keep a sandbox from going.
+    /// `undoes`: only the way to the server is read. A fault for which ADD is refused must not prevent the removal of a sandbox.
     init(_ json: JSONValue, undoes: Bool) throws(CNIError) {
         // A member that was mistyped must not pass silently.
         if !undoes, let other = json.objectValue?.members.first(where: { !Self.members.contains($0.name) }) {
@@ -105,7 +105,7 @@ struct Route {
         self.json = json
     }
 
-    /// What a result of `version` can say: before 1.1.0 a route had no more than `dst` and `gw`.
+    /// The routes that a result of `version` can have: before 1.1.0 a route had no more than `dst` and `gw`.
     func json(_ version: CNIVersion) -> JSONValue {
         guard version < .version110 else { return json }
         var route: JSONValue = [:]

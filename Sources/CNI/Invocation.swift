@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What the runtime's environment variables ask for, checked.
+/// The request in the runtime's environment variables, checked.
 struct Invocation {
     enum Command: String, CaseIterable {
         case add = "ADD"
@@ -54,7 +54,7 @@ struct Invocation {
             return
         }
         try Self.check(attachment)
-        // DEL goes by the attachment: what an ADD was refused for must not keep the sandbox from going.
+        // DEL goes by the attachment: a fault for which ADD was refused must not prevent the removal of the sandbox.
         let text = variable("CNI_ARGS") ?? ""
         arguments = command == .delete ? CNIArguments(ofDelete: text) : try CNIArguments(text)
     }

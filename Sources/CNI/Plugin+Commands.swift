@@ -12,7 +12,7 @@ extension Plugin {
         return result.json(configuration)
     }
 
-    /// By the attachment: a container that came later under the same pod's name keeps what it has. A pod that was there before this
+    /// By the attachment: a later container under the same pod's name keeps its addresses. A pod that was there before this
     /// plugin was, and so is known without attachment, goes by its uid.
     func delete() throws(CNIError) {
         try release(invocation.attachment, podUID: invocation.arguments.podUID)
@@ -49,7 +49,7 @@ extension Plugin {
         }
     }
 
-    /// Releases what this plugin allocated on this node for this network and the runtime does not know any more.
+    /// Releases allocations of this plugin on this node for this network that the runtime no longer knows.
     func collectGarbage() throws(CNIError) {
         guard let listed = configuration.validAttachments else {
             throw .configuration(
@@ -148,7 +148,7 @@ extension Plugin {
     }
 }
 
-/// What is noted at a pod, so that GC knows its attachment and whose network it is: two annotations.
+/// The notes at a pod by which GC knows its attachment and its network: two annotations.
 struct AttachmentNote {
     var attachment: Attachment
     var network: String

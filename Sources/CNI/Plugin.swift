@@ -2,7 +2,7 @@ import Addressing
 import OpenSSLTLS
 import TandemAPI
 
-/// The CNI IPAM plugin without its process: variables and a configuration in, what to print out.
+/// The CNI IPAM plugin without its process: variables and a configuration in, the output out.
 ///
 /// Blocks while the server is asked, at most as long as `ipam.timeoutMs` says. The process must ignore SIGPIPE.
 public struct Plugin {

@@ -8,7 +8,7 @@ package protocol PluginServer: AnyObject {
     /// Why the certificate names no user, as the end of a sentence about its subject; nil where it names one, or there is none.
     var nameFault: String? { get }
 
-    /// The value of the answer's `result`. Blocks. Throws what the runtime is to be told.
+    /// The value of the answer's `result`. Blocks. Throws the error for the runtime.
     func call(_ method: TandemAPI.Method, _ params: JSONValue) throws(CNIError) -> JSONValue
 }
 
@@ -21,7 +21,7 @@ package enum ServerAnswer {
     package init(_ line: [UInt8], to id: Int) throws(CNIError) {
         do throws(JSONError) {
             let answer = try JSONValue(parsing: line)
-            // What the server can't make out it refuses without an id.
+            // The server refuses an unreadable call without an id.
             guard answer["id"] == .number(String(id)) || answer["id"] == .null && answer["error"] != nil else {
                 throw JSONError(.type, at: 0, "it is to a call that was not asked")
             }

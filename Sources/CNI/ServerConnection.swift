@@ -13,7 +13,7 @@ final class ServerConnection: PluginServer {
     private var stream: BlockingTLSStream?
     private var lastID = 0
 
-    /// What is left to be tried of this round: servers, and addresses of the one that was looked up last.
+    /// The rest of this round: servers, and addresses of the one that was looked up last.
     private var serversLeft: ArraySlice<ServerAddress>
     private var peersLeft: ArraySlice<PeerAddress> = []
     /// There is another to go to where one does not answer.
@@ -134,7 +134,7 @@ final class ServerConnection: PluginServer {
     }
 }
 
-/// What each server said last, in the order in which they were asked first.
+/// The last failure of each server, in the order of the first attempts.
 private struct Failures {
     private enum Kind {
         /// No connection, or no answer.

@@ -11,7 +11,7 @@ public import TandemClient
 public struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The server, or several of one range, one of which is asked after the other. (default: $TANDEM_SERVER, or 127.0.0.1:8443)",
+            "The server, or several of one range, which are tried in turn. (default: $TANDEM_SERVER, or 127.0.0.1:8443)",
             valueName: "host:port,..."))
     public var server: String?
 
@@ -39,7 +39,7 @@ public struct ConnectionOptions: ParsableArguments {
     @Option(
         name: .customLong("request-timeout"),
         help: ArgumentHelp(
-            "How long the answer to a call is waited for, such as 30s or 2m; 0 for any time. (default: 1m)",
+            "The longest wait for the answer to a call, such as 30s or 2m; 0 for no limit. (default: 1m)",
             valueName: "time"),
         transform: { text in
             guard let time = TimeAmount(durationText: text) else { throw UsageError("write, for example, 30s or 2m") }
@@ -50,7 +50,7 @@ public struct ConnectionOptions: ParsableArguments {
     @Option(
         name: [.customShort("v", allowingJoined: true), .customLong("v")],
         help: ArgumentHelp(
-            "From 6 on, each message that is sent or comes is shown, of long ones the beginning; from 8 on, all of it. (default: 0)",
+            "From 6 on, each message sent or received is shown, long ones cut; from 8 on, in full. (default: 0)",
             valueName: "level"))
     var verbosity: Int?
 

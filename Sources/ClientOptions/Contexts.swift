@@ -2,7 +2,7 @@ import Glibc
 public import TandemAPI
 import YAMLDocuments
 
-/// Where a server is, and who asks it, under a name.
+/// A server's address and a client's identity, under a name.
 public struct Context: Sendable, Hashable {
     public var name: String
     /// As `--server` has it.
@@ -114,7 +114,7 @@ public struct Contexts: Sendable {
         return document
     }
 
-    /// Puts them in the place of what the file has. Throws `UsageError`. Blocks.
+    /// Replaces those of the file. Throws `UsageError`. Blocks.
     public func write() throws {
         guard !isForeign else {
             throw UsageError("\(path) has the settings of a server; name another file by TANDEM_CONFIG")

@@ -1,4 +1,4 @@
-/// How a program ends that did not do what it was asked to: its exit status, and the text that says why.
+/// The end of a program that failed: its exit status, and a text with the cause.
 public struct Failure: Error {
     public static let refused: Int32 = 1
     public static let wrongUsage: Int32 = 2

@@ -1,4 +1,4 @@
-/// What is wrong with a command line, and what would be right.
+/// The fault of a command line, and its correction.
 public struct UsageError: Error, CustomStringConvertible {
     public let description: String
 

@@ -4,7 +4,7 @@ import Reconciliation
 import TandemAPI
 import TandemClient
 
-/// What became of one look at an object.
+/// The outcome of one turn of an object.
 struct TurnOutcome: Sendable {
     var queue: WorkQueue<ObjectKey>.Outcome
     /// A range had no room.
@@ -45,7 +45,7 @@ extension Controller {
         }
     }
 
-    /// Takes a pass's steps until it is finished or something fails. `left` is what a node that is away still has.
+    /// Takes a pass's steps until it is finished or something fails. `left` is the number of objects that an absent node still has.
     private func go(
         _ key: ObjectKey, _ begun: some Pass, left: Duration? = nil, uid: String?
     ) async -> TurnOutcome {
@@ -124,7 +124,7 @@ extension Controller {
 
     var isDryRun: Bool { told != nil }
 
-    // MARK: What is told of it
+    // MARK: Logs and events
 
     private func finish(_ key: ObjectKey, _ finding: Finding, _ left: Duration?, _ outcome: inout TurnOutcome) {
         var decision = Decision(action: finding.word, outcome: .found, key: key)
@@ -211,7 +211,7 @@ extension Decision {
                 + (kept.isEmpty ? "" : " kept \(kept.joined(separator: ","))"))
     }
 
-    /// Of what an answer says: a node's CIDRs, a load balancer's addresses, a pod's.
+    /// The addresses in an answer: a node's CIDRs, a load balancer's addresses, a pod's.
     private static func addresses(_ answer: JSONValue) -> [String] {
         let service = answer["service"]?["status"]?["loadBalancer"]?["ingress"]?.arrayValue
         let pod = answer["pod"]?["status"]?["podIPs"]?.arrayValue

@@ -7,7 +7,7 @@ import TandemAPI
 /// Brings a cluster's objects and Tandem together, as the one that leads: it follows the cluster's lists, and has each object looked at
 /// by one worker at a time.
 ///
-/// Until every list is there nothing is done; then what shows addresses is taken in, and only then is anything given. All that it knows is
+/// Nothing is done until every list is there; then objects that show addresses are adopted, and only then are any assigned. All that it knows is
 /// read again at a start: nothing is lost with the process.
 public actor Controller {
     let settings: ControllerSettings
@@ -20,16 +20,16 @@ public actor Controller {
     var nodes: [String: ShownNode] = [:]
     var services: [ObjectKey: ShownService] = [:]
     var pods: [ObjectKey: ShownPod] = [:]
-    /// Whose addresses are taken in: the uid that they had.
+    /// Objects with adopted addresses: the uid that they had.
     private var taken: [ObjectKey: String] = [:]
-    /// Parts whose list is there.
+    /// Parts with a complete list.
     private var listed: Set<ControllerSettings.Part> = []
     /// Since when nodes are away that Tandem has.
     var goneSince: [String: Duration] = [:]
     var grown: [String: [String]] = [:]
     var collection: PodCollection
     var lastEvents: [ObjectKey: SaidEvent] = [:]
-    /// How often it was looked for what is gone.
+    /// The number of sweeps for deleted objects.
     private(set) var sweeps = 0
     private var generation = 0
     /// Which decisions are told to whom a dry run is for.
@@ -66,7 +66,7 @@ public actor Controller {
 
     var now: Duration { start.duration(to: .now) }
 
-    /// Runs until the task is cancelled: what is under way then is broken off, as a kill would.
+    /// Runs until the task is cancelled: turns in progress are then broken off, as by a kill.
     public func run() async {
         await withDiscardingTaskGroup { group in
             for part in settings.parts {
@@ -113,7 +113,7 @@ public actor Controller {
 
     // MARK: The cluster's lists
 
-    /// Pods with what they show: it is taken in wherever a runtime of before gave it.
+    /// Pods with the addresses that they show: adopted also where an earlier runtime assigned them.
     static func collection(_ part: ControllerSettings.Part) -> KubeCollection {
         switch part {
         case .node: .nodes
@@ -134,7 +134,7 @@ public actor Controller {
                 ])
         }
         for await change in changes {
-            // What failed meanwhile need not wait for its pause.
+            // Objects that failed meanwhile need not wait for their pause.
             if hasTrouble.take() { queue.hurry(onlyFull: false) }
             switch change {
             case .replaced(let objects, _): replaced(part, objects)
@@ -146,7 +146,7 @@ public actor Controller {
         }
     }
 
-    /// A whole list: also what is not in it any more is looked at.
+    /// A whole list: objects that are no longer in it get a turn too.
     func replaced(_ part: ControllerSettings.Part, _ objects: [JSONValue]) {
         var before = Set(known(part))
         for object in objects {
@@ -220,15 +220,15 @@ public actor Controller {
         case .service:
             services[key] = nil
             queue.add(key, rank: ObjectKey.lastRank)
-        // What it had is for the next sweep.
+        // Its addresses are for the next sweep.
         case .pod:
             pods[key] = nil
             queue.forget(key)
         }
     }
 
-    /// What was read by itself. Where the list has told of a change meanwhile that one stays, as it may be the newer one: it has a turn of its
-    /// own, and what was read here comes by the list as well.
+    /// An object that was read by itself. Where the list has a change since, that one stays, as it may be the newer one: it has a turn of its
+    /// own, and the state read here comes by the list as well.
     func note(_ key: ObjectKey, _ object: JSONValue?) {
         guard !queue.isDue(key) else { return }
         switch key {
@@ -257,7 +257,7 @@ public actor Controller {
         }
     }
 
-    /// Everything is looked at again, what shows addresses first.
+    /// Every object gets a turn again, those that show addresses first.
     func resync() {
         taken = [:]
         for name in nodes.keys { add(.node(name)) }
@@ -274,7 +274,7 @@ public actor Controller {
         if isAdoption, outcome.queue != .failed(isHolding: true) { taken[key] = uid }
         let rank = rank(key)
         queue.finish(key, outcome.queue, rank: rank, now: now, isFull: outcome.isFull)
-        // What it lacks it is given once nothing is left to be taken in.
+        // It gets the missing addresses once there is nothing left to adopt.
         if isAdoption, outcome.isPostponed { queue.add(key, rank: ObjectKey.lastRank) }
         if outcome.hasReleased { queue.hurry(onlyFull: true) }
         metrics.observe(turn: Moment.now().since(begun))
@@ -290,7 +290,7 @@ public actor Controller {
         generation = connection
     }
 
-    // MARK: What is gone
+    // MARK: Deleted objects
 
     private func sweepAgainAndAgain() async {
         var nextResync = now + settings.resyncPeriod
@@ -306,7 +306,7 @@ public actor Controller {
         }
     }
 
-    /// Looks for what Tandem has and the cluster does not show.
+    /// Looks for objects that Tandem has and the cluster does not show.
     private func sweep() async {
         do {
             if settings.parts.contains(.node) {

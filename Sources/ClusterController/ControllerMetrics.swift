@@ -1,7 +1,7 @@
 import Measures
 import Synchronization
 
-/// What a controller counts, as Prometheus reads it. Thread-safe.
+/// The metrics of a controller, as Prometheus reads them. Thread-safe.
 public final class ControllerMetrics: Sendable {
     private struct Counted: Hashable, Comparable {
         var part: String
@@ -13,7 +13,7 @@ public final class ControllerMetrics: Sendable {
         }
     }
 
-    /// What is so at the moment.
+    /// The current values.
     struct State: Sendable {
         var isLeader = false
         var waiting = 0
@@ -63,13 +63,13 @@ public final class ControllerMetrics: Sendable {
                 ([("controller", part.rawValue)], String(count))
             })
         metrics.add(
-            "tandem_controller_queue", .gauge, "Objects in the queue, by what they wait for.",
+            "tandem_controller_queue", .gauge, "Objects in the queue, by the cause of their wait.",
             [("turn", state.waiting), ("pause", state.paused), ("end", state.running)].map { name, count in
                 ([("waits", name)], String(count))
             })
         metrics.add(
             "tandem_controller_decisions_total", .counter,
-            "What was decided, by controller, action and outcome (done, refused, failed, found).",
+            "Decisions, by controller, action and outcome (done, refused, failed, found).",
             counts.sorted { $0.key < $1.key }.map { counted, count in
                 (
                     [
@@ -79,7 +79,7 @@ public final class ControllerMetrics: Sendable {
             })
         metrics.add(
             "tandem_controller_missing_pods", .gauge,
-            "Pods that Tandem has and the cluster does not show, and whose grace time is not over.", state.missingPods)
+            "Pods that Tandem has and the cluster does not show, within their grace period.", state.missingPods)
         metrics.add(
             "tandem_controller_grown_nodes", .gauge,
             "Nodes with a pod CIDR in Tandem of a family that the cluster does not show.", state.grownNodes)

@@ -1,6 +1,6 @@
 public import Reconciliation
 
-/// What a controller does, and how patiently.
+/// The controllers to run, and their time limits.
 public struct ControllerSettings: Sendable {
     /// One kind of objects that is looked after.
     public enum Part: String, Sendable, Hashable, CaseIterable {
@@ -14,7 +14,7 @@ public struct ControllerSettings: Sendable {
 
     public var parts: Set<Part>
     public var classes: LoadBalancerClasses
-    /// For how long a pod or a node must be away, by this process's own watching, until what it had is released.
+    /// For how long a pod or a node must be away, by this process's own watching, until its addresses are released.
     public var gracePeriod: Duration
     /// Objects that are looked at at a time.
     public var workers = 16
@@ -22,7 +22,7 @@ public struct ControllerSettings: Sendable {
     public var longestPause = Duration.seconds(300)
     /// From one look at every object to the next.
     public var resyncPeriod = Duration.seconds(600)
-    /// From one look for what is gone to the next.
+    /// The time between two sweeps for deleted objects.
     public var sweepPeriod: Duration
 
     public init(

@@ -2,7 +2,7 @@ import Reconciliation
 
 /// One thing that was done or found, for the log, the metrics and a dry run.
 struct Decision: Sendable, Hashable {
-    /// What was done: a purpose of a call, `patch`, or what was found.
+    /// The action: a purpose of a call, `patch`, or a finding.
     var action: String
     var outcome: Outcome
     var key: ObjectKey

@@ -3,7 +3,7 @@ public import Logging
 import Reconciliation
 
 extension Controller {
-    /// What a controller would do first, one sentence each: every object is looked at once, in the order in which one that leads does it. Tandem
+    /// The first steps that a controller would take, one sentence each: every object gets one turn, in the order of a leader. Tandem
     /// decides and keeps nothing; nothing is written in the cluster.
     ///
     /// Throws where the cluster's lists or Tandem's can't be read.

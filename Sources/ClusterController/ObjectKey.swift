@@ -30,12 +30,12 @@ enum ObjectKey: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What is patched of it.
+    /// The part of it that is patched.
     var patched: KubePart { if case .service = self { .status } else { .main } }
 
     var description: String { "\(name)" }
 
-    /// What shows addresses that are not taken in yet comes before all that may be given some: nodes, then Services, then pods on the nodes.
+    /// Objects that show addresses that are not adopted yet come before all that may be assigned some: nodes, then Services, then pods on the nodes.
     var adoptionRank: Int {
         switch self {
         case .node: 0

@@ -1,4 +1,4 @@
-/// What was said of an object last: the same is not said again for a while.
+/// The last event of an object: the same is not repeated for a while.
 struct SaidEvent: Sendable {
     var uid: String
     var reason: String

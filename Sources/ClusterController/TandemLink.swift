@@ -12,7 +12,7 @@ public actor TandemLink {
     /// Connects when there is something to ask.
     public init(_ configuration: ClientConfiguration) {
         var configuration = configuration
-        // A server that was lost may come back with less: that is to be seen, and it is told anew what the cluster shows.
+        // A lost server may return with less state: this is noticed, and the cluster's objects are sent anew.
         configuration.comesBack = false
         self.configuration = configuration
     }
@@ -59,7 +59,7 @@ public actor TandemLink {
         try? await client.value.close()
     }
 
-    // MARK: What Tandem has
+    // MARK: Objects in Tandem
 
     /// nil where it has none.
     func node(_ name: String) async throws -> HeldNode? {

@@ -17,7 +17,7 @@ public struct Uninstall: Sendable {
         self.isDryRun = isDryRun
     }
 
-    /// How many Services were changed; `told` has a sentence for each. Throws `KubeError`, `APIError` or `ClientError`; what was done
+    /// The number of changed Services; `told` has a sentence for each. Throws `KubeError`, `APIError` or `ClientError`; what was done
     /// stays done, and doing it again goes on.
     @discardableResult
     public func run(_ told: (String) -> Void) async throws -> Int {

@@ -55,7 +55,7 @@ struct Answer {
         return event
     }
 
-    /// On every answer: the page runs what is its own, talks to nobody else, is shown in no frame, is kept in no cache, and its address, which has
+    /// On every answer: the page runs only its own scripts, connects to no other host, is shown in no frame, is kept in no cache, and its address, which has
     /// the token, is told to nobody.
     private static let headers: HTTPHeaders = [
         "content-security-policy":

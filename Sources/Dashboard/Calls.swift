@@ -14,7 +14,7 @@ struct Calls {
 
     static let maximumCalls = 256
 
-    /// What the page may ask. A method that is not named here never goes on to a server, whatever the user's certificate allows.
+    /// The methods of the page. A method that is not named here never goes on to a server, whatever the user's certificate allows.
     static let allowed: Set<TandemAPI.Method> = [
         .getPools, .getPoolMap, .lookupIP, .getService, .getNode, .getPod, .listServices, .listNodes, .listPods,
         .checkNode,

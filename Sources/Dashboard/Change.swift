@@ -1,9 +1,9 @@
 import TandemAPI
 import TandemClient
 
-/// What the page is told of one change: whose it is, and which addresses that has.
+/// One change for the page: its object, and the addresses of that.
 enum Change {
-    /// nil for what is no change of an object. Up to version `old` it was there before the page was.
+    /// nil where it is no change of an object. Changes up to version `old` are older than the page.
     static func line(_ change: WatchedChange, old: UInt64) -> JSONValue? {
         switch change {
         case .added(let object): line("added", object, old)

@@ -29,7 +29,7 @@ final class ChangeBuffer: Sendable {
         more.yield()
     }
 
-    /// What has become of the watch itself: `{"state": "watching"|"lost"…}`.
+    /// The state of the watch itself: `{"state": "watching"|"lost"…}`.
     func put(state text: JSONValue) {
         state.withLock { $0.state = text }
         more.yield()
@@ -38,7 +38,7 @@ final class ChangeBuffer: Sendable {
     /// Nothing is new, and the page is to know that this goes on.
     func beat() { more.yield() }
 
-    /// What has come since the last one, once there is something: `{"changes":[…],"skipped":n,"watch":…}`; nil when the task is cancelled.
+    /// The changes since the last call, once there are any: `{"changes":[…],"skipped":n,"watch":…}`; nil when the task is cancelled.
     func next() async -> JSONValue? {
         for await _ in signal { return take() }
         return nil

@@ -2,7 +2,7 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// Watches one server for a page, over a connection of its own: the last changes that the server still knows, and then those that come. What
+/// Watches one server for a page, over a connection of its own: the last changes that the server still knows, and then new ones. What
 /// there is already is not listed, however much that is.
 struct ChangeFollower {
     let configuration: ClientConfiguration
@@ -33,7 +33,7 @@ struct ChangeFollower {
         }
     }
 
-    /// Returns where changes were missed: what comes next is to be asked for anew.
+    /// Returns where changes were missed: the next ones are to be asked for anew.
     private func follow(_ client: TandemClient) async throws {
         let (kinds, newest) = try await Self.newest(client)
         buffer.put(state: ["state": "watching"])

@@ -4,12 +4,12 @@ import NIOPosix
 import Synchronization
 public import TandemClient
 
-/// The dashboard's page on this machine's loopback, and the user's certificate behind it: a browser needs none. What it is asked goes on to
+/// The dashboard's page on this machine's loopback, and the user's certificate behind it: a browser needs none. Requests go on to
 /// the servers where it only looks.
 public struct DashboardServer: Sendable {
     typealias Listener = NIOAsyncChannel<Visit.Connection, Never>
 
-    /// Where the page is: `http://127.0.0.1:PORT/TOKEN/`. Whoever knows it may look with the user's certificate, as long as this runs.
+    /// Where the page is: `http://127.0.0.1:PORT/TOKEN/`. A browser that knows it may read with the user's certificate, as long as this runs.
     public let address: String
 
     /// Leads to the page once: for the command line of a browser, which other users of the machine can read.
@@ -18,7 +18,7 @@ public struct DashboardServer: Sendable {
     private let listener: Listener
     private let visit: Visit
 
-    /// Connections at a time: a browser has six, and each page one of them for what changes.
+    /// Connections at a time: a browser has six, and each page one of them for changes.
     static let maximumConnections = 32
     /// A page hears something every 30 s; so long a silence is nobody's.
     private static let patience = TimeAmount.seconds(120)

@@ -1,6 +1,6 @@
 import NIOHTTP1
 
-/// What a request is for.
+/// The purpose of a request.
 enum Route: Equatable {
     /// To the page, for a ticket.
     case entrance
@@ -24,7 +24,7 @@ struct Refusal: Error, Equatable {
 
 /// Judges requests by their heads alone, before anything is done for them.
 ///
-/// The browser has no certificate: what may be asked with the user's own is guarded by the token in the address, and by what a
+/// The browser has no certificate: calls with the user's own are guarded by the token in the address, and by what a
 /// page of another site can't do. It can't name this host as its own (a name that was made to lead here is refused by `Host`), it can't
 /// hide where a request comes from, and its frames show nothing.
 struct Gate: Sendable {
@@ -70,7 +70,7 @@ struct Gate: Sendable {
         return ["127.0.0.1:\(port)", "localhost:\(port)"].contains(host) ? host : nil
     }
 
-    /// The page itself may be come to from anywhere: whoever has its address has the token.
+    /// The page itself may be opened from anywhere: its address has the token.
     private func isOwn(_ head: HTTPRequestHead, _ host: String, isPage: Bool) -> Bool {
         guard head.headers["origin"].allSatisfy({ $0.lowercased() == "http://\(host)" }) else { return false }
         let sites = head.headers["sec-fetch-site"]

@@ -4,7 +4,7 @@ import TandemClient
 
 /// One server, as the page's calls reach it: over one connection, which is made again when it was lost. Thread-safe.
 actor ServerLink {
-    /// What is asked by a `GET`.
+    /// The reads by `GET`.
     enum Look: String {
         case health, metrics, peers
     }

@@ -1,4 +1,4 @@
-/// What the address of a dashboard has that nobody can guess: 128 random bits.
+/// The secret part of a dashboard's address: 128 random bits.
 struct Token: Sendable {
     /// 32 hexadecimal digits.
     let text: String

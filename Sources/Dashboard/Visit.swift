@@ -17,7 +17,7 @@ struct Visit {
 
     /// Returns when the connection has ended.
     func run(_ connection: Connection) async {
-        // What goes wrong here is between the two of them, and ends with the connection.
+        // A failure here concerns the two of them alone, and ends with the connection.
         try? await connection.executeThenClose { inbound, outbound in
             var parts = inbound.makeAsyncIterator()
             while let request = try await Request(&parts) {

@@ -3,7 +3,7 @@ import TandemAPI
 
 /// Which cluster IPs a Service needs that it does not have yet.
 extension ServiceDraft {
-    /// Makes room in `clusterIPs` for one address per family, and says what is to be claimed for which place.
+    /// Makes room in `clusterIPs` for one address per family, and returns the claims for these places.
     ///
     /// A new Service, or one that was an ExternalName, needs all of them. An update of any other needs one only "when you
     /// change this Service from single-stack to dual-stack, Kubernetes assigns the missing address family". Policy changes

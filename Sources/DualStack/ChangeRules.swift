@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What an update may change of addresses and families that a Service has.
+/// The changes that an update may make to a Service's addresses and families.
 ///
 /// "You can add or remove a secondary IP address family, but you cannot change the primary IP address family of an
 /// existing Service." The way through ExternalName is free: it gives up everything.

@@ -5,7 +5,7 @@ import TandemAPI
 /// "If this field is not specified, it will be initialized from the clusterIP field. If this field is specified,
 /// clients must ensure that clusterIPs[0] and clusterIP have the same value." (field `clusterIPs`)
 extension ServiceDraft {
-    /// A write that leaves out what was allocated keeps it: the manifest that created a Service can be sent again.
+    /// A write that leaves out allocated addresses keeps them: the manifest that created a Service can be sent again.
     mutating func keepAllocatedIPs() {
         guard let old = stored?.spec, old.takesFamilies, spec.takesFamilies else { return }
         if spec.clusterIP.isEmpty { spec.clusterIP = old.clusterIP }

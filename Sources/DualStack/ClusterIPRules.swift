@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// What `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` may hold, by themselves and beside one another.
+/// The allowed values of `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, alone and in combination.
 ///
 /// Whether an address lies in a range of the cluster is not asked here, but when it is claimed.
 extension ServiceDraft {
@@ -70,7 +70,7 @@ extension ServiceDraft {
             areReadable = false
         }
         if ips.count > 2 { faults.append(.invalid("spec.clusterIPs", ips, "may only hold up to 2 values")) }
-        // Families of what is no address would only add to the noise.
+        // Families of invalid addresses would only add to the noise.
         guard areReadable else { return faults }
 
         if ips.count > 1, addresses.dropFirst().allSatisfy({ $0?.family == addresses[0]?.family }) {

@@ -1,8 +1,8 @@
 import TandemAPI
 
-/// Faults in the words of kube-apiserver: a word for the reason, the value that was sent, and what would be right.
+/// Faults in the words of kube-apiserver: a word for the reason, the value that was sent, and a correction.
 ///
-/// Of a value that leaves no room for the rest its beginning is quoted. O(length of what is made), however much was sent.
+/// Of a value that leaves no room for the rest its beginning is quoted. O(length of the result), however much was sent.
 extension APIError.Cause {
     static func invalid(_ field: String, _ value: String, _ detail: String) -> Self {
         Self(field, .invalid, "Invalid value: ", quoted(value), ": \(detail)")
@@ -58,7 +58,7 @@ extension APIError.Cause {
 }
 
 extension APIError.Causes {
-    /// Throws what was found, all of it in one answer; does nothing where nothing was.
+    /// Throws all faults in one answer; does nothing where there are none.
     func refuse(_ kind: ObjectKind, name: String) throws(APIError) {
         if !isEmpty { throw .invalid(kind, name: name, self) }
     }

@@ -62,7 +62,7 @@ struct LoadBalancerPlan: Sendable {
         }
     }
 
-    /// Of a Service as a cluster shows it: what it shows, and behind that what it holds besides.
+    /// Of a Service as a cluster shows it: the shown addresses, and after them the others that it holds.
     init(adopting draft: ServiceDraft, holding held: [IPAddress], _ settings: LoadBalancerSettings) {
         guard draft.spec.type == ServiceType.loadBalancer else { return }
         // A cluster shows two, and an object has room for thousands.
@@ -111,7 +111,7 @@ extension ServiceDraft {
 
     private static let addressRule = "must be a valid IP address, (e.g. 192.0.2.7 or 2001:db8::ffff)"
 
-    /// What is asked for by `spec.loadBalancerIP` or an annotation, at most one of a family. `families` are those that it can be of.
+    /// The addresses requested by `spec.loadBalancerIP` or an annotation, at most one of a family. `families` are those that it can be of.
     fileprivate func askedLoadBalancerIPs(
         of families: [IPFamily], _ settings: LoadBalancerSettings, _ faults: inout APIError.Causes
     ) -> [(address: IPAddress, field: String)] {
@@ -162,7 +162,7 @@ extension ServiceDraft {
     }
 
     /// `spec.loadBalancerClass`: "Once set, it can not be changed. This field will be wiped when a service is updated to a non
-    /// 'LoadBalancer' type." What the client changed in the same write stays, to be refused.
+    /// 'LoadBalancer' type." Members that the client changed in the same write stay, to be refused.
     mutating func wipeLoadBalancerClass() {
         guard let old = stored?.spec, old.type == ServiceType.loadBalancer, spec.type != ServiceType.loadBalancer,
             spec.loadBalancerClass == old.loadBalancerClass

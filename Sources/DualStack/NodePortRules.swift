@@ -48,7 +48,7 @@ public func nodePorts(of service: Service) -> [NodePort] {
 ///
 /// "If this field is specified and the requested port is available, it will be used, otherwise the operation will fail. If not
 /// specified, a port will be allocated if this Service requires one." Types NodePort and LoadBalancer do, the latter unless
-/// `allocateLoadBalancerNodePorts` is false, which leaves what is asked for by name. `healthCheckNodePort` "only applies when
+/// `allocateLoadBalancerNodePorts` is false, which leaves ports requested by number. `healthCheckNodePort` "only applies when
 /// type is set to LoadBalancer and externalTrafficPolicy is set to Local".
 struct NodePortPlan: Sendable {
     private(set) var claims: [NodePortClaim] = []
@@ -56,7 +56,7 @@ struct NodePortPlan: Sendable {
     /// Places among `entries` and the claims whose ports they get.
     private var drawn: [(entry: Int, claim: Int)] = []
     private var healthCheck: HealthCheck = .none
-    /// Of members that are not what they should be.
+    /// The faults of malformed members.
     private var typeFaults = APIError.Causes()
     private let isHandedOut: Bool
 
@@ -81,7 +81,7 @@ struct NodePortPlan: Sendable {
         planHealthCheck(draft.stored?.spec, draft.spec)
     }
 
-    /// Of a Service as a cluster shows it: what it shows and does not hold, each once; none is drawn.
+    /// Of a Service as a cluster shows it: the ports that it shows and does not hold, each once; none is drawn.
     init(adopting draft: ServiceDraft, holding held: Set<UInt16>) {
         isHandedOut = draft.handsOutNodePorts
         guard isHandedOut else { return }
@@ -97,7 +97,7 @@ struct NodePortPlan: Sendable {
         claims.append(NodePortClaim(field: Self.healthCheckField, requested: check))
     }
 
-    /// What is claimed for a Service's health checks, behind all others.
+    /// The claim for a Service's health checks, after all others.
     private mutating func planHealthCheck(_ old: ServiceSpec?, _ new: ServiceSpec) {
         guard new.needsHealthCheck else { return }
         let asked = new.healthCheckNodePort
@@ -184,7 +184,7 @@ struct NodePortPlan: Sendable {
 
     // MARK: Once they are claimed
 
-    /// Puts the ports in their places: `ports[i]` answers `claims[i]`. What the type has no use for goes, unless the client changed it in
+    /// Puts the ports in their places: `ports[i]` answers `claims[i]`. Ports without a use in the type are removed, unless the client changed it in
     /// the same write: it cannot have meant both.
     func complete(_ draft: inout ServiceDraft, with ports: [UInt16]) {
         guard isHandedOut else { return }
@@ -210,7 +210,7 @@ struct NodePortPlan: Sendable {
         }
     }
 
-    /// What is wrong with a Service as it would be.
+    /// The faults of the resulting Service.
     func faults(_ draft: ServiceDraft) -> APIError.Causes {
         guard isHandedOut else { return [] }
         let spec = draft.spec
@@ -293,7 +293,7 @@ extension ServiceDraft {
     }
 }
 
-// MARK: What is read of a Service
+// MARK: Reading a Service
 
 extension ServiceSpec {
     fileprivate static let healthCheckMember = "healthCheckNodePort"

@@ -1,7 +1,7 @@
 public import Addressing
 public import TandemAPI
 
-/// What a Node may ask for: "podCIDRs represents the IP ranges assigned to the node for usage by Pods on that node. It may
+/// A Node's possible requests: "podCIDRs represents the IP ranges assigned to the node for usage by Pods on that node. It may
 /// contain at most 1 value for each of IPv4 and IPv6." (field `podCIDRs`)
 ///
 /// Pure and thread-safe.

@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What names may be made of: RFC 1123, as Kubernetes restricts it.
+/// The characters of names: RFC 1123, as Kubernetes restricts it.
 enum DNSName {
     static let label1123Rule =
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', must start and end with an "
@@ -53,14 +53,15 @@ enum DNSName {
     }
 }
 
-/// What is wrong with an object's names: "a name must be a valid DNS label (Services, namespaces) or subdomain (nodes,
+/// The faults of an object's names: "a name must be a valid DNS label (Services, namespaces) or subdomain (nodes,
 /// pods)", a Service's by RFC 1123 as of Kubernetes 1.34, where it may begin with a digit; a uid, where one is given, is a short word.
 func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
     var faults = APIError.Causes()
     if metadata.name.isEmpty {
         let hint =
             metadata.others["generateName"] == nil
-            ? "the object needs a name" : "generateName is not taken: a retry could not find what it made; give a name"
+            ? "the object needs a name"
+            : "generateName is not supported: a retry could not find the created object; give a name"
         faults.append(.required("metadata.name", hint))
     } else if kind == .service ? !DNSName.isLabel1123(metadata.name) : !DNSName.isSubdomain(metadata.name) {
         faults.append(

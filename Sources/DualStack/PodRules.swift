@@ -1,7 +1,7 @@
 public import Addressing
 public import TandemAPI
 
-/// What a Pod may ask for: "podIPs holds the IP addresses allocated to the pod. […] Pods may be allocated at most 1 value
+/// A Pod's possible requests: "podIPs holds the IP addresses allocated to the pod. […] Pods may be allocated at most 1 value
 /// for each of IPv4 and IPv6." (field `podIPs`)
 ///
 /// Pure and thread-safe.

@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// `spec.ipFamilyPolicy`: its defaults, and what it allows to be listed or dropped.
+/// `spec.ipFamilyPolicy`: its defaults, and the addresses and families that it allows to list or drop.
 extension ServiceDraft {
     /// "If there is no value provided, then this field will be set to SingleStack." (field `ipFamilyPolicy`)
     ///

@@ -1,11 +1,11 @@
 import Addressing
 import TandemAPI
 
-/// A Service on its way from what was asked to what will be: each rule, in a file of its own, fills in or finds fault.
+/// A Service on its way from the request to the result: each rule, in a file of its own, fills in or finds fault.
 struct ServiceDraft {
-    /// The object as asked; its `spec` is what the rules work on.
+    /// The object as asked; the rules work on its `spec`.
     var service: Service
-    /// What is there already, with defaults on read filled in; nil on a create.
+    /// The stored object, with defaults on read filled in; nil on a create.
     let stored: Service?
     /// Families of the cluster's service ranges, in order; none where the cluster's own apiserver gives cluster IPs.
     let clusterFamilies: [IPFamily]

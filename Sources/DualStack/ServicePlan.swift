@@ -1,7 +1,7 @@
 public import Addressing
 public import TandemAPI
 
-/// What a Service becomes, and what it gives back once that is stored.
+/// The resulting Service, and the addresses to release once it is stored.
 public struct ServiceDecision: Sendable {
     public var service: Service
     /// Every address that the Service now has.
@@ -11,7 +11,7 @@ public struct ServiceDecision: Sendable {
     public var nodePorts: [NodePort]
 }
 
-/// What must be claimed for a Service, all or none, and what follows once it is.
+/// The claims of a Service, all or none, and the steps after them.
 public struct ServicePlan: Sendable {
     public let claims: [AddressClaim]
     private var draft: ServiceDraft
@@ -39,7 +39,7 @@ public struct ServicePlan: Sendable {
     /// at the whole once more.
     ///
     /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
-    /// If they throw, what was claimed must be given back.
+    /// If they throw, the claims must be released.
     public consuming func completed(
         with addresses: [IPAddress?], ports: [UInt16] = []
     ) throws(APIError) -> ServiceDecision {

@@ -3,7 +3,7 @@ public import TandemAPI
 
 /// Kubernetes' rules for Services, in the order in which kube-apiserver applies them.
 ///
-/// Pure and thread-safe: what comes out depends on nothing but what goes in. The rules themselves stand in one file
+/// Pure and thread-safe: the result depends only on the arguments. The rules themselves stand in one file
 /// each; this one says when each has its turn, and which faults are reported together.
 public struct ServiceRules: Sendable {
     private let clusterFamilies: [IPFamily]
@@ -20,14 +20,14 @@ public struct ServiceRules: Sendable {
         self.handsOutNodePorts = handsOutNodePorts
     }
 
-    /// What a new Service needs. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
+    /// The plan for a new Service. Throws every fault of the first stage that finds any, as INVALID_ARGUMENT.
     public func create(_ asked: Service) throws(APIError) -> ServicePlan {
         var asked = asked
         if !asked.status.ingress.isEmpty { asked.status.ingress = [] }
         return try plan(ServiceDraft(service: asked, stored: nil, clusterFamilies: clusterFamilies))
     }
 
-    /// What a Service needs to be replaced by `asked`, as PUT does: what the new one leaves out and kube-apiserver carries
+    /// The plan for the replacement of a Service by `asked`, as PUT does: members that the new one leaves out and kube-apiserver carries
     /// over is taken from the stored one. Both lie under one namespace and name.
     public func update(_ stored: Service, to asked: Service) throws(APIError) -> ServicePlan {
         var asked = asked
@@ -36,8 +36,8 @@ public struct ServiceRules: Sendable {
         return try plan(ServiceDraft(service: asked, stored: stored, clusterFamilies: clusterFamilies))
     }
 
-    /// What a Service needs that is taken in as a cluster shows it: the addresses that it shows, exactly, and no others; a cluster IP alone
-    /// is given where it shows none, needs one, and there is a range. `held` is what its load balancer holds already, and keeps;
+    /// The plan for the adoption of a Service as a cluster shows it: the addresses that it shows, exactly, and no others; a cluster IP alone
+    /// is given where it shows none, needs one, and there is a range. `held` has the addresses that its load balancer holds already, and keeps;
     /// `ports` are the node ports that it holds.
     public func adopt(
         _ shown: Service, holding held: [IPAddress] = [], ports: Set<UInt16> = []
@@ -89,7 +89,7 @@ public struct ServiceRules: Sendable {
             draft.defaultPolicy()
             try draft.refuse(draft.clusterIPFaults())
             draft.cutToSingleStack()
-            // Found first: a draft that is to refuse what a change of it finds is copied for the change, object and all.
+            // Collected first: a draft that refuses the findings of its own change would be copied for the change, object and all.
             let inferred = draft.policyFaults() + draft.inferFamiliesFromIPs()
             try draft.refuse(inferred)
             let completed = draft.completeFamilies()
@@ -100,7 +100,7 @@ public struct ServiceRules: Sendable {
 }
 
 extension ServiceDraft {
-    /// Throws what was found, all of it in one answer; does nothing where nothing was.
+    /// Throws all faults in one answer; does nothing where there are none.
     func refuse(_ faults: APIError.Causes) throws(APIError) {
         try faults.refuse(.service, name: service.metadata.name)
     }

@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// `spec.type`: what each type needs, what it forbids, and what is left behind when a Service leaves one for another.
+/// `spec.type`: the needs and restrictions of each type, and the members removed when a Service changes its type.
 extension ServiceDraft {
     mutating func defaultType() {
         if spec.type == nil { spec.type = ServiceType.clusterIP }
@@ -9,7 +9,7 @@ extension ServiceDraft {
     /// "This field will be wiped when updating a Service to type ExternalName." (fields `clusterIPs`, `ipFamilies`,
     /// `ipFamilyPolicy`)
     ///
-    /// What the client changed in the same write stays, to be refused: it cannot have meant both.
+    /// Members that the client changed in the same write stay, to be refused: it cannot have meant both.
     mutating func wipeOnLeavingForExternalName() {
         guard let old = stored?.spec, old.takesFamilies, !spec.takesFamilies else { return }
         if spec.clusterIP == old.clusterIP, spec.clusterIPs == old.clusterIPs {

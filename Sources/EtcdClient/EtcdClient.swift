@@ -5,7 +5,7 @@ import NIOPosix
 ///
 /// A call that can't be sent waits for a connection until its deadline. One that was sent is never sent again by the client: a
 /// caller whose error says `mayHaveBeenApplied` has to find out. (A refused token is no exception: etcd did nothing.)
-/// Callbacks run on the client's event loop, in the order of what they tell, each call's once; they must not block.
+/// Callbacks run on the client's event loop, in the order of the events, each call's once; they must not block.
 public final class EtcdClient: Sendable {
     public let configuration: EtcdConfiguration
     private let eventLoop: any EventLoop
@@ -62,7 +62,7 @@ public final class EtcdClient: Sendable {
         return watch
     }
 
-    /// Goes to the next member if this connection is still the one in use. For a caller that sees what the client can't: a
+    /// Goes to the next member if this connection is still the one in use. For a caller that sees more than the client: a
     /// watch that is silent while it should not be.
     public func leave(_ connection: EtcdConnectionID) {
         eventLoop.execute { self.dispatcher.value.leave(connection) }
@@ -96,8 +96,8 @@ public final class EtcdWatch: Sendable {
         }
     }
 
-    /// Lets the member keep what is further to be told, but for `MemberConnection.streamWindowBytes` of it; for a caller that
-    /// does not keep up. Updates under way may still come.
+    /// Lets the member keep further events, but for `MemberConnection.streamWindowBytes` of them; for a caller that
+    /// does not keep up. Updates in flight may still come.
     public func pause() { setReading(false) }
 
     public func resume() { setReading(true) }

@@ -1,7 +1,7 @@
 public import NIOCore
 import OpenSSLTLS
 
-/// Where etcd is, whom to trust, and who this client is.
+/// etcd's addresses, the trusted authorities, and this client's identity.
 public struct EtcdConfiguration: Sendable {
     /// 1 to 32, no two the same.
     public let members: [EtcdMember]

@@ -42,7 +42,7 @@ public struct EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
     public let mayHaveBeenApplied: Bool
     /// The connection by which the request went; nil where it was not sent.
     public internal(set) var connection: EtcdConnectionID?
-    /// The oldest revision that a watch may begin at; nil unless one ended because what it wanted was compacted.
+    /// The oldest revision that a watch may begin at; nil unless one ended because its revision was compacted.
     public let compactRevision: Int64?
 
     public init(

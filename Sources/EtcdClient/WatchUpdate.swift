@@ -1,6 +1,6 @@
 import NIOCore
 
-/// What a watch tells, in this order: it has begun, what changed, and why it has ended, which comes always and last.
+/// The events of a watch, in this order: the beginning, changes, and the reason of the end, which comes always and last.
 public enum WatchUpdate: Sendable {
     /// The member has taken it up. `revision` is the store's at that moment.
     case began(revision: Int64, EtcdConnectionID)
@@ -10,7 +10,7 @@ public enum WatchUpdate: Sendable {
     case ended(EtcdError)
 }
 
-/// Puts together what a member tells of one revision, which may come in pieces and among others.
+/// Assembles a member's changes of one revision, which may come in pieces and among others.
 package struct WatchAssembler {
     package struct Revision: Hashable {
         package var number: Int64
@@ -42,7 +42,7 @@ package struct WatchAssembler {
             openBytes += event.keyValue.key.readableBytes + event.keyValue.value.readableBytes
             guard openBytes <= maximumBytes, (open?.events.count ?? 0) < ProtobufReader.maximumElements else {
                 throw EtcdError(
-                    .resourceExhausted, "what revision \(revision) changed is too much", mayHaveBeenApplied: false)
+                    .resourceExhausted, "the changes of revision \(revision) are too large", mayHaveBeenApplied: false)
             }
             if open == nil { open = Revision(number: revision, events: []) }
             open?.events.append(event)

@@ -5,8 +5,8 @@ public import TandemAPI
 
 /// A client of a Kubernetes API server. Objects are JSON, as they come. Thread-safe; nothing here blocks.
 ///
-/// Each request has one deadline for all that it takes. Who is told to come back later (429) waits and does; a token that is refused is
-/// read again, once. What may have been done is not sent a second time: a caller whose error says `mayHaveBeenApplied` has to find out.
+/// Each request has one deadline for all its attempts. After a 429 it waits and retries; a refused token is
+/// read again, once. A request that may have been carried out is not sent a second time: a caller whose error says `mayHaveBeenApplied` has to find out.
 public final class KubeClient: Sendable {
     public let configuration: KubeConfiguration
     package let clock: KubeClock
@@ -50,7 +50,7 @@ public final class KubeClient: Sendable {
             timeout)
     }
 
-    /// Puts an object in place of what is there: with a `metadata.resourceVersion` only where that is still its.
+    /// Replaces an object: with a `metadata.resourceVersion` only where the stored one still has it.
     @discardableResult
     public func replace(
         _ name: KubeObjectName, with object: JSONValue, timeout: Duration? = nil

@@ -14,9 +14,9 @@ public struct KubeError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let notFound = Code(rawValue: 404)
         /// Another one was first: `reason` is `Conflict` for a version that is not the object's any more, `AlreadyExists` for a name.
         public static let conflict = Code(rawValue: 409)
-        /// What has changed since a version is not known any more: list again.
+        /// The changes since a version are no longer known: list again.
         public static let gone = Code(rawValue: 410)
-        /// What was asked for may not be; also a `uid` that is another one's.
+        /// The request is invalid; also with the `uid` of another object.
         public static let invalid = Code(rawValue: 422)
         public static let tooManyRequests = Code(rawValue: 429)
         public static let internalError = Code(rawValue: 500)
@@ -29,7 +29,7 @@ public struct KubeError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let connectionLost = Code(rawValue: 1_001)
         /// No answer came in time.
         public static let timedOut = Code(rawValue: 1_002)
-        /// The answer is not what the server's interface says.
+        /// The answer violates the server's interface.
         public static let malformedAnswer = Code(rawValue: 1_003)
         /// The answer, or a line of it, is longer than this client takes.
         public static let tooLarge = Code(rawValue: 1_004)

@@ -59,7 +59,7 @@ public struct LineBuffer: Sendable {
             if line.readableBytesView.last == UInt8(ascii: "\r") {
                 line.moveWriterIndex(to: line.writerIndex - 1)
             }
-            // An empty line is nothing: a person who presses return is not in error.
+            // An empty line is skipped: pressing return is no error.
             if line.readableBytes > 0 { return .line(line) }
         }
     }

@@ -3,7 +3,7 @@ import Foundation
 /// Items that a thread of their own takes in the order in which they came: for work that may wait for a disk or a reader,
 /// which an event loop may not.
 ///
-/// Thread-safe; `submit` never blocks. What comes past a limit, in count or in bytes, is dropped and counted.
+/// Thread-safe; `submit` never blocks. Items past a limit, in count or in bytes, are dropped and counted.
 // Proof of Sendable: everything that changes is read and written under the condition's lock alone.
 package final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     private let limit: Int
@@ -18,7 +18,7 @@ package final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     private var droppedCount: UInt64 = 0
 
     /// `limit` counts the items that wait; `maximumBytes` holds for them and those that `body` has, by what `bytes` says of
-    /// each: the memory that it keeps, O(1). `body` gets what has gathered, on the queue's thread, which ends with the process.
+    /// each: the memory that it keeps, O(1). `body` gets the waiting items, on the queue's thread, which ends with the process.
     package init(
         _ name: String, limit: Int, maximumBytes: Int, bytes: @escaping @Sendable (Item) -> Int,
         _ body: @escaping @Sendable ([Item]) -> Void

@@ -18,7 +18,7 @@ package struct LineLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// The most that a line is long, its break included, and one value in it as it is written, in bytes. What is cut ends in
+    /// The most that a line is long, its break included, and one value in it as it is written, in bytes. A cut text ends in
     /// …; members that have no room at all are counted by a last one, `more`.
     package static let maximumLineBytes = 4096
     package static let maximumValueBytes = 512
@@ -50,7 +50,7 @@ package struct LineLogHandler: LogHandler {
     /// For `more` and the end of the line.
     private static let endBytes = 32
 
-    /// As text ` name=value`; a value that is no plain word is quoted as in JSON, so that what a client sent can't make a line
+    /// As text ` name=value`; a value that is no plain word is quoted as in JSON, so that a client's text can't make a line
     /// of its own.
     private func member(_ name: String, _ value: String) -> String {
         switch format {

@@ -48,7 +48,7 @@ package struct LogLevelSignals: Service {
     package func run() async throws {
         for await signal in signals.cancelOnGracefulShutdown() {
             level.step(signal == .sigusr1 ? -1 : 1)
-            // Told at any level: who asked must see that it was heard.
+            // Logged at any level: the sender of the signal must see its effect.
             logger.log(level: max(.notice, level.current), "log level", metadata: ["to": "\(level.current)"])
         }
     }

@@ -4,7 +4,7 @@ import Glibc
 package final class LogWriter: Sendable {
     package static let standardError = LogWriter()
 
-    /// Lines that may wait, and what may be kept for them.
+    /// Lines that may wait, and the bytes that may be kept for them.
     private static let limit = 10_000
     private static let maximumBytes = 4 << 20
 

@@ -12,10 +12,10 @@ public enum Logs {
         return Logger(label: label) { _ in LineLogHandler(format: format) }
     }
 
-    /// For libraries whose lines say nothing that the server's own do not.
+    /// For libraries that log nothing beyond the server's own lines.
     public static let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
 
-    /// Writes a line at once, past those that wait, unless whoever reads them would have to be waited for.
+    /// Writes a line at once, past those that wait, unless their reader would have to be waited for.
     public static func writeIfPossible(
         _ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata, _ format: LogFormat
     ) {

@@ -18,7 +18,7 @@ public struct HeldNode: Sendable, Hashable {
         self.init(uid: uid, isUIDMade: isUIDMade, podCIDRs: object.podCIDRs)
     }
 
-    /// What a cluster can show: the first of each family.
+    /// The addresses that a cluster can show: the first of each family.
     var shownCIDRs: [String] {
         var seen: Set<Bool> = []
         return podCIDRs.filter { seen.insert($0.contains(":")).inserted }

@@ -19,11 +19,11 @@ public struct LoadBalancerClasses: Sendable, Hashable {
 
 /// One look at a Service on both sides, and the steps that bring them together.
 ///
-/// What a Service shows is taken in before it is given anything; the finalizer stands there with the address. One that is deleted, or of
+/// The addresses that a Service shows are adopted before it is assigned any; the finalizer stands there with the address. One that is deleted, or of
 /// another type by now, gives its addresses back by its uid, and then loses the finalizer. Nothing is done to a Service of another's: of
 /// another class, or without a class where those are not served. Each step may be broken off, and be taken again.
 ///
-/// Pure: `next` says what is to be done, and is told what came of it.
+/// Pure: `next` returns the next step, given the result of the last one.
 public struct LoadBalancerPass: Sendable {
     /// That of every cloud provider: the Service stays until its addresses are given back.
     public static let finalizer = "service.kubernetes.io/load-balancer-cleanup"
@@ -34,7 +34,7 @@ public struct LoadBalancerPass: Sendable {
     public private(set) var shown: ShownService?
     public private(set) var held: HeldService?
     public private(set) var isFresh: Bool
-    /// What is shown is taken in, and nothing is given: others may show addresses that are not taken in yet.
+    /// Shown addresses are adopted, and none is assigned: other objects may show addresses that are not adopted yet.
     public let givesNothing: Bool
     /// Addresses that Tandem took back in this pass.
     public private(set) var released: [String] = []
@@ -98,7 +98,7 @@ public struct LoadBalancerPass: Sendable {
         if isManaged, let held, !held.addresses.isEmpty {
             return .call(isVacationRefused ? release(held.uid) : vacation(of: shown))
         }
-        // A type without load balancers has no class: whose finalizer it is says what is known here, else who serves those without.
+        // A type without load balancers has no class: the owner of its finalizer follows from the state here, else from the setting for Services without a class.
         let isOurs = isManaged || !shown.isLoadBalancer && classes.servesUnclassed
         if hasFinalizer, isOurs, !isPatched { return .patch(leaving(shown, clearing: !shown.isLoadBalancer)) }
         if isManaged, let held { return .call(release(held.uid)) }
@@ -130,7 +130,7 @@ public struct LoadBalancerPass: Sendable {
         return TandemCall(.vacate, .updateServiceIPs, ["service": ["metadata": metadata(shown), "spec": spec]])
     }
 
-    /// What Tandem keeps of it.
+    /// The part of it that Tandem stores.
     private func object(_ shown: ShownService) -> JSONValue {
         var metadata = metadata(shown)
         if !shown.annotations.isEmpty {
@@ -159,7 +159,7 @@ public struct LoadBalancerPass: Sendable {
 
     private func showing(_ addresses: [String], in shown: ShownService) -> JSONValue {
         let known = shown.ingress.filter { $0["ip"] != nil }
-        // What the cluster filled in beside an address stays.
+        // Members that the cluster filled in beside an address stay.
         let ingress = addresses.map { address in
             known.first { canonicalAddress($0["ip"]?.stringValue ?? "") == address } ?? ["ip": .string(address)]
         }
@@ -195,7 +195,7 @@ public struct LoadBalancerPass: Sendable {
         return pass.leaving(shown, clearing: false)
     }
 
-    // MARK: What came of a step
+    // MARK: Results of steps
 
     /// The cluster's answer to `look` or `patch`; nil where there is no such Service.
     public mutating func saw(_ object: JSONValue?, isPatched: Bool = false) {

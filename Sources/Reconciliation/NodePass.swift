@@ -6,7 +6,7 @@ public import TandemAPI
 /// One that is gone is released by its uid, once it was away for the grace time and another look finds it away still; its pods must be
 /// gone before, as Tandem releases no node that has any. Each step may be broken off, and be taken again.
 ///
-/// Pure: `next` says what is to be done, and is told what came of it.
+/// Pure: `next` returns the next step, given the result of the last one.
 public struct NodePass: Sendable {
     public let name: String
     public private(set) var shown: ShownNode?
@@ -48,7 +48,7 @@ public struct NodePass: Sendable {
 
     private func nextWithoutCIDRs(_ shown: ShownNode) -> Step {
         guard !shown.isDeleting else { return .finished(.nothing) }
-        // A node that came back keeps what the machine's pods have.
+        // A node that came back keeps the addresses of the machine's pods.
         if let held, held.uid != shown.uid, !isAdopted { return .call(adoption(of: shown)) }
         guard isAsked, let held else {
             return .call(TandemCall(.allocate, .allocateNodeCIDRs, ["node": ["metadata": metadata(shown)]]))
@@ -67,11 +67,11 @@ public struct NodePass: Sendable {
         if !shown.podCIDRs.isEmpty {
             node["spec"] = ["podCIDRs": .array(shown.podCIDRs.map { .string($0) })]
         }
-        // What the node has it has, whatever the ranges are: its pods' addresses come from there.
+        // The node keeps its CIDRs, whatever the ranges are: its pods' addresses come from there.
         return TandemCall(.adopt, .allocateNodeCIDRs, ["node": node, "adopt": true, "outOfRange": true])
     }
 
-    // MARK: What came of a step
+    // MARK: Results of steps
 
     /// The cluster's answer to `look` or `patch`; nil where there is no such node.
     public mutating func saw(_ object: JSONValue?, isPatched: Bool = false) {

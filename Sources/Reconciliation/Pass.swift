@@ -1,6 +1,6 @@
 public import TandemAPI
 
-/// One look at an object on both sides: `next` says what is to be done, and is told what came of it, until it is finished.
+/// One look at an object on both sides: `next` returns the next step, given the result of the last one, until it is finished.
 public protocol Pass: Sendable {
     func next() -> Step
     /// The cluster's answer to `look` or `patch`; nil where there is no such object.

@@ -58,7 +58,7 @@ public struct PodCollection: Sendable {
         return suspects
     }
 
-    /// What the look at a suspect by itself says: nil where it lives.
+    /// The result of reading a suspect by itself: nil where it lives.
     public static func release(_ pod: Identity, _ object: JSONValue?) -> TandemCall? {
         if let shown = object.flatMap({ ShownPod($0) }), shown.isKnown(as: pod.uid), !shown.isOver { return nil }
         var released: JSONValue = [

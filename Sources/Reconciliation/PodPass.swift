@@ -1,6 +1,6 @@
 public import TandemAPI
 
-/// One look at a Pod on both sides: what it shows and Tandem does not know is taken in. Nothing is given here: a node's runtime asks for
+/// One look at a Pod on both sides: addresses that it shows and Tandem does not know are adopted. None is assigned here: a node's runtime asks for
 /// its pods' addresses. Pods that are gone are `PodCollection`'s.
 ///
 /// Pure.
@@ -17,7 +17,7 @@ public struct PodPass: Sendable {
     /// The uid by which Tandem knows the pod: of a static pod the one that its runtime was given.
     public var uid: String { shown.configHash ?? shown.uid }
 
-    /// What is asked of Tandem to learn what it holds; nil where that does not matter.
+    /// The call of Tandem for the addresses that it holds; nil where they do not matter.
     public var question: JSONValue? { showsItsOwn ? ["pod": ["metadata": metadata]] : nil }
 
     private var showsItsOwn: Bool {
@@ -26,7 +26,7 @@ public struct PodPass: Sendable {
 
     public func next() -> Step {
         guard showsItsOwn, !isAdopted else { return .finished(showsItsOwn ? .settled : .nothing) }
-        // What a runtime asked for it also gives back, and what the status shows may be of a sandbox before.
+        // A runtime releases the addresses that it asked for, and the status may show those of an earlier sandbox.
         if let held, held.isAttached || shown.addresses.allSatisfy(held.addresses.contains) {
             return .finished(.settled)
         }

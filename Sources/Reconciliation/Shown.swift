@@ -23,7 +23,7 @@ public struct ShownNode: Sendable, Hashable {
     }
 }
 
-/// A Service as the cluster shows it: what bears on a load balancer's addresses.
+/// A Service as the cluster shows it: the members that bear on a load balancer's addresses.
 public struct ShownService: Sendable, Hashable {
     public var namespace: String
     public var name: String
@@ -92,7 +92,7 @@ public struct ShownPod: Sendable, Hashable {
     public var addresses: [String]
     public var isDeleting: Bool
     public var usesHostNetwork: Bool
-    /// It succeeded or failed: what it had is free.
+    /// It succeeded or failed: its addresses are free.
     public var isOver: Bool
 
     public init(

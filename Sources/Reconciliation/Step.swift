@@ -1,8 +1,8 @@
 public import TandemAPI
 
-/// What is to be done next for one object.
+/// The next step for one object.
 public enum Step: Sendable, Hashable {
-    /// Read the object from the cluster again, as it is now: nothing is taken away by what was seen a while ago.
+    /// Read the object from the cluster again, as it is now: nothing is released by an old state.
     case look
     case call(TandemCall)
     /// A merge patch of the object in the cluster: of a Node, or of a Service's `status`.
@@ -10,12 +10,12 @@ public enum Step: Sendable, Hashable {
     case finished(Finding)
 }
 
-/// A call of Tandem, and what it is for.
+/// A call of Tandem, and its purpose.
 public struct TandemCall: Sendable, Hashable {
     public enum Purpose: String, Sendable, Hashable, CaseIterable {
-        /// What the object shows becomes what it holds.
+        /// Adopts the addresses that the object shows.
         case adopt
-        /// What it has none of is given to it.
+        /// Assigns the missing addresses.
         case allocate
         /// The rules see it as it is by now.
         case update
@@ -51,7 +51,7 @@ public enum Finding: Sendable, Hashable {
     case ungiven
     /// Nothing before the object was away for so long.
     case waits
-    /// What it shows is taken in; what it lacks is for a later pass.
+    /// Shown addresses are adopted; missing ones are for a later pass.
     case postponed
 
     /// A word for logs and metrics.

@@ -1,6 +1,6 @@
 /// Which objects are to be looked at, in which order: each by one worker at a time, again after a pause where that failed.
 ///
-/// What shows addresses that are not taken in yet has a low rank, and what may be given some the highest: nothing of a rank is begun
+/// Objects that show addresses that are not adopted yet have a low rank, and those that may be assigned some the highest: nothing of a rank is begun
 /// while anything of a lower one waits, runs, or waits to be tried again since Tandem or the cluster did not answer. So no address that
 /// an object shows is given to another first.
 ///
@@ -21,7 +21,7 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    /// What became of an object's turn.
+    /// The outcome of an object's turn.
     public enum Outcome: Sendable, Hashable {
         case done
         /// Again after this time, without that anything failed.
@@ -77,7 +77,7 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
         return (waiting, entries.count - waiting - running, running)
     }
 
-    /// Puts an object in; one that waits keeps its place, and one that runs has another turn behind it. What it waited for is over.
+    /// Puts an object in; one that waits keeps its place, and one that runs has another turn behind it. Its wait is over.
     public mutating func add(_ key: Key, rank: Int) {
         guard var entry = entries[key] else {
             entries[key] = Entry(rank: rank, isHolding: true)
@@ -117,7 +117,7 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
         entry.isHolding = false
     }
 
-    /// The next object whose turn it is, which runs until `finish`; nil where there is none now.
+    /// The next object that has its turn, which runs until `finish`; nil where there is none now.
     public mutating func take(now: Duration) -> Key? {
         wake(now: now)
         guard running < workers else { return nil }
@@ -143,7 +143,7 @@ public struct WorkQueue<Key: Hashable & Sendable>: Sendable {
         entry.isDue = false
         if case .failed = outcome { entry.failures += 1 } else { entry.failures = 0 }
         guard !isDue else {
-            // What happened meanwhile may have cured it; what failed several times in a row still has its pause.
+            // A change meanwhile may have cured it; an object that failed several times in a row still has its pause.
             if entry.failures > 1 {
                 return pause(key, &entry, pauses.after(failures: entry.failures), outcome, rank, now, isFull)
             }

@@ -21,7 +21,7 @@ public enum BackupDownload {
     }
 
     private static func fetch(_ configuration: ClientConfiguration, into file: FileHandle) async throws -> Int {
-        // What was cut off is not gone on with elsewhere: a copy is one server's.
+        // An interrupted copy is not continued elsewhere: it is one server's.
         let (server, parts) = try await configuration.first { server in
             (server, try await HTTPConnection.open(server, configuration))
         }

@@ -2,7 +2,7 @@ public import NIOCore
 public import OpenSSLTLS
 public import TandemAPI
 
-/// Where the servers are, whom to trust, and who this client is.
+/// The servers' addresses, the trusted authorities, and this client's identity.
 public struct ClientConfiguration: Sendable {
     /// Servers of one range, any of which answers any call, in the order in which they are tried; at least one. Each one's
     /// certificate must be made out to its own host.
@@ -38,10 +38,10 @@ public struct ClientConfiguration: Sendable {
                 applicationProtocols: [applicationProtocol]))
     }
 
-    /// What each server has of the time for all of them.
+    /// Each server's part of the time for all of them.
     func share(of time: TimeAmount) -> TimeAmount { .nanoseconds(time.nanoseconds / Int64(servers.count)) }
 
-    /// What the first server that can be asked says; a `ClientError` is taken to the next one, and the last tells what each
+    /// The answer of the first reachable server; a `ClientError` leads to the next one, and the last error has the failure of each
     /// of them said.
     func first<Answer>(_ ask: (ServerAddress) async throws -> Answer) async throws -> Answer {
         var failures = Failures()

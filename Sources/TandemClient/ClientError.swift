@@ -27,7 +27,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
     /// The error that led to this one: of NIO, of the system, a `TLSError` or a `JSONError`; nil where this is the first.
     public let cause: (any Error)?
 
-    /// The message without what several servers' failures have in common.
+    /// The message without the common part of several servers' failures.
     let reason: String
 
     public var description: String { message }
@@ -51,7 +51,7 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
         ClientError(code: .connectionLost, message: "the connection was lost: \(why)", cause: cause)
     }
 
-    /// What TLS refused says by itself what it is.
+    /// Errors of TLS have a text of their own.
     static func connectionLost(by error: any Error) -> ClientError {
         guard let refusal = error as? TLSError, refusal.isRefusal else {
             return .connectionLost(text(error), cause: error)

@@ -1,11 +1,11 @@
 import Addressing
 public import TandemAPI
 
-/// Compares what a server holds with a cluster's objects, as `kubectl get services,nodes,pods -A -o json` shows them.
+/// Compares a server's objects with a cluster's, as `kubectl get services,nodes,pods -A -o json` shows them.
 ///
 /// O(objects of both). A value; not to be shared while it is filled.
 public struct ClusterComparison: Sendable {
-    /// One sentence for each difference, in the order of the cluster's objects; what the server holds besides comes last.
+    /// One sentence for each difference, in the order of the cluster's objects; further objects of the server come last.
     public private(set) var differences: [String] = []
     /// Objects of the cluster that were looked at.
     public private(set) var objects = 0
@@ -116,7 +116,7 @@ public struct ClusterComparison: Sendable {
         }
     }
 
-    /// The uids of what it is here.
+    /// The uids of the stored object.
     private mutating func compare(pod: JSONValue, _ name: String) -> [String] {
         let uid = Self.uid(pod)
         let phase = pod["status"]?["phase"]?.stringValue ?? ""
@@ -126,7 +126,7 @@ public struct ClusterComparison: Sendable {
         let hash = pod["metadata"]?["annotations"]?["kubernetes.io/config.hash"]?.stringValue
         var known = [uid, hash].compactMap { $0 }.filter { pods[$0] != nil }
         if known.isEmpty {
-            // One whose runtime gave no uid is known by its name and an address.
+            // A pod whose runtime gave no uid is identified by its name and an address.
             known = (podNames[name] ?? []).filter {
                 pods[$0]?.ranges.isDisjoint(with: shown.map(Self.canonical)) == false
             }

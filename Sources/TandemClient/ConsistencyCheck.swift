@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// Holds what a server says of its objects, of its pools and of single addresses to one another.
+/// Compares a server's answers about its objects, its pools and single addresses with one another.
 public struct ConsistencyCheck: Sendable {
     public private(set) var faults: [String] = []
     public private(set) var addresses = 0
@@ -14,7 +14,7 @@ public struct ConsistencyCheck: Sendable {
     private var ports: [Int: Set<String>] = [:]
 
     /// Reads everything and looks it over. Objects change while it reads: where something does not fit, it reads again,
-    /// and what fits in one of `attempts` readings was no fault.
+    /// and a fault counts only if it is in each of `attempts` readings.
     public static func run(_ client: TandemClient, attempts: Int = 3) async throws -> ConsistencyCheck {
         var check = try await read(client)
         for _ in 1..<max(1, attempts) where !check.faults.isEmpty { check = try await read(client) }

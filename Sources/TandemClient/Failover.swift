@@ -5,7 +5,7 @@ import TandemAPI
 /// Where a client's calls go: to one server at a time, over one connection. After a failure they go to another one, to the
 /// one first whose own failure is the longest ago, until the call's time is up. On its event loop alone.
 final class Failover {
-    /// What a client is made of.
+    /// The settings of a client.
     struct Wire {
         var lookUp: (ServerAddress, @escaping (Result<[PeerAddress], any Error>) -> Void) -> Void
         var open: Race.Open
@@ -18,7 +18,7 @@ final class Failover {
     private var current: (any CallConnection)?
     /// Callers that wait for a connection, while one comes into being.
     private var waiting: [(Result<any CallConnection, Round>) -> Void] = []
-    /// Of the last round; what has no number has not failed since it was there.
+    /// Of the last round; a server without a number has not failed since it was reached.
     private var peers: [PeerAddress] = []
     private var lastFailure: [PeerAddress: Int] = [:]
     private var failureCount = 0
@@ -120,7 +120,7 @@ final class Failover {
 
     // MARK: Calling
 
-    /// A call with what has become of it so far.
+    /// A call with its state so far.
     private final class Pending {
         let method: TandemAPI.Method
         let params: JSONValue
@@ -152,7 +152,7 @@ final class Failover {
         batch([(method, params)], timeout: timeout)[0]
     }
 
-    /// The same of several calls that are sent as one batch. Each succeeds or fails alone, and what has to go to another server goes
+    /// The same of several calls that are sent as one batch. Each succeeds or fails alone, and calls that must go to another server go
     /// there alone.
     func batch(
         _ calls: [(method: TandemAPI.Method, params: JSONValue)], timeout: TimeAmount
@@ -244,7 +244,7 @@ final class Failover {
         return result
     }
 
-    /// A server that can't serve now, or is not there. What another one would say as well is the caller's to know.
+    /// A server that can't serve now, or is not there. A refusal that every server would give goes to the caller.
     private static func mayBeBetterElsewhere(_ error: any Error) -> Bool {
         if let error = error as? APIError { return error.status == .unavailable && error.isRetryable }
         return (error as? ClientError)?.code != .malformedAnswer

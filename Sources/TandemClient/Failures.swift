@@ -1,7 +1,7 @@
 import OpenSSLTLS
 import TandemAPI
 
-/// What each server said last to a call that is not answered, in the order in which they were asked first.
+/// The last failure of each server for an unanswered call, in the order of the first attempts.
 struct Failures {
     private var last: [(who: String, error: any Error)] = []
 

@@ -36,7 +36,7 @@ enum HTTPConnection {
         return head
     }
 
-    /// What a path holds. Throws `ClientError` where it is not there in time.
+    /// The body of a path. Throws `ClientError` where it does not arrive in time.
     static func get(
         _ path: String, _ server: ServerAddress, _ configuration: ClientConfiguration, timeout: TimeAmount
     ) async throws -> (status: HTTPResponseStatus, text: String) {

@@ -36,7 +36,7 @@ final class Race {
         waiting = peers[...]
     }
 
-    /// Begins with the next one; without one, and nothing under way, it is over.
+    /// Begins with the next one; without one, and none in progress, it is over.
     private func goOn() {
         next?.cancel()
         guard let peer = waiting.popFirst() else {
@@ -48,7 +48,7 @@ final class Race {
         open(peer) { result in
             self.underWay -= 1
             switch result {
-            // What comes in second is not needed.
+            // The second connection is not needed.
             case .success(let connection) where self.isOver: _ = connection.close()
             case .success(let connection): self.finish(connection)
             case .failure where self.isOver: break

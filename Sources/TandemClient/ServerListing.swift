@@ -26,7 +26,7 @@ public enum MetricsScrape {
 }
 
 extension ClientConfiguration {
-    /// What the first server that can be reached has under a path for those who may see it.
+    /// The body of a path from the first reachable server, for clients that may read it.
     fileprivate func text(of path: String, timeout: TimeAmount) async throws -> String {
         let timeout = share(of: timeout)
         let (status, text) = try await first { server in

@@ -8,14 +8,14 @@ public import TandemAPI
 ///
 /// A call whose server is lost, is silent for 5 s (or half of the call's time) or answers UNAVAILABLE is sent to the next one of several,
 /// or to the one there is, and so round, with pauses of 50 to 500 ms, until the call's time is up. It may so be done twice, of which the
-/// second finds what the first did. Where the configuration says that a single server is not come back to, nothing is sent again, and
+/// second finds the result of the first. Where the configuration says that a single server is not come back to, nothing is sent again, and
 /// a connection that is lost stays so.
 public final class TandemClient: Sendable {
     private let loop: any EventLoop
     private let failover: NIOLoopBound<Failover>
     private let callTimeout: TimeAmount
 
-    /// Connects to the first server that shakes hands; takes at most twice `timeout`, by default 10 s or what a call may take. Without a group, that of the process.
+    /// Connects to the first server that shakes hands; takes at most twice `timeout`, by default 10 s or the time of a call. Without a group, that of the process.
     /// Throws `ClientError`, or `TLSError` where one of the files can't be used.
     public static func connect(
         _ configuration: ClientConfiguration, on group: (any EventLoopGroup)? = nil, timeout: TimeAmount? = nil
@@ -72,7 +72,7 @@ public final class TandemClient: Sendable {
 
     /// Sends one call and waits for its answer: the value of `result`.
     ///
-    /// Throws `APIError` where the server refuses it, else `ClientError`; of several servers, with what each said last.
+    /// Throws `APIError` where the server refuses it, else `ClientError`; of several servers, with the last failure of each.
     /// `timeout`, by default the configuration's, is the client's own: the server does not know of it, unless `params` has a `timeoutMs`.
     public func call(
         _ method: Method, _ params: JSONValue = [:], timeout: TimeAmount? = nil
@@ -105,7 +105,7 @@ public final class TandemClient: Sendable {
         return await feed.next()
     }
 
-    /// Ends the connection in an orderly way; calls under way have no answer.
+    /// Ends the connection in an orderly way; calls in flight have no answer.
     public func close() async {
         try? await loop.flatSubmit { self.failover.value.close() }.get()
     }

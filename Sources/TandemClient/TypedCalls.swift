@@ -4,7 +4,7 @@ public import TandemAPI
 // One function for each method that gives, takes or finds addresses. All throw as `call` does: an `APIError` where the server refuses the
 // call, else a `ClientError`. Each may be repeated: the second answer is the first one's, with `isReplayed`.
 
-/// What a Service got.
+/// The addresses of a Service.
 public struct ServiceAnswer: Sendable {
     /// As it is stored: `spec.clusterIPs` and, of a load balancer, `status.ingress` are its addresses.
     public var service: Service
@@ -13,7 +13,7 @@ public struct ServiceAnswer: Sendable {
     public var isReplayed: Bool
 }
 
-/// What a pod got, and what its node's plugin needs beside it.
+/// The addresses of a pod, and the facts that its node's plugin needs beside them.
 public struct PodAnswer: Sendable {
     public var pod: Pod
     /// One of each family that the pod has.
@@ -25,14 +25,14 @@ public struct PodAnswer: Sendable {
     public var isReplayed: Bool
 }
 
-/// What a node got.
+/// The pod CIDRs of a node.
 public struct NodeAnswer: Sendable {
     public var node: Node
     public var podCIDRs: [CIDR]
     public var isReplayed: Bool
 }
 
-/// What there is to be given back, with all that it holds.
+/// The object to release, with all its addresses.
 public enum ReleaseTarget: Sendable {
     case service(namespace: String, name: String, uid: String? = nil)
     /// On all nodes that have such a pod, where none is named.
@@ -129,13 +129,13 @@ extension TandemClient {
                 return Released(.address(address), owner: owner)
             }
             guard let subnet = item["cidr"]?.stringValue.flatMap({ CIDR($0) }) else {
-                throw ClientError.malformedAnswer("what was released has neither ip nor cidr")
+                throw ClientError.malformedAnswer("a released entry has neither ip nor cidr")
             }
             return Released(.subnet(subnet), owner: owner)
         }
     }
 
-    /// Whose an address is.
+    /// The owner of an address.
     public func holder(of address: IPAddress) async throws -> AddressStatus {
         let result = try await call(.lookupIP, ["ip": .string(address.description)])
         guard let state = result["state"]?.stringValue.flatMap(AddressStatus.State.init) else {
@@ -198,7 +198,7 @@ extension JSONValue {
     fileprivate init(writing write: (inout JSONWriter) -> Void) {
         var writer = JSONWriter()
         write(&writer)
-        // What the writer makes is JSON.
+        // The writer's output is JSON.
         self = (try? JSONValue(parsing: writer.bytes)) ?? .null
     }
 

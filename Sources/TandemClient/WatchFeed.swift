@@ -1,7 +1,7 @@
 import Synchronization
 import TandemAPI
 
-/// What came of one watch and was not taken yet. Thread-safe.
+/// Received events of one watch that were not read yet. Thread-safe.
 final class WatchFeed: Sendable {
     /// Notifications that wait: a reader that is slower goes on later, from where it is.
     static let maximum = 64
@@ -30,7 +30,7 @@ final class WatchFeed: Sendable {
         return isOpen
     }
 
-    /// What has come by now can still be taken.
+    /// Events received by now can still be read.
     func end() {
         let waiter = state.withLock { state in
             state.hasEnded = true

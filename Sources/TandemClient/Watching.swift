@@ -1,28 +1,28 @@
 import NIOCore
 public import TandemAPI
 
-/// What a watch tells.
+/// An event of a watch.
 public enum WatchedChange: Sendable, Hashable {
     case added(JSONValue)
     case modified(JSONValue)
     /// With the object as it was last.
     case deleted(JSONValue)
-    /// All up to the version has been told; the first one ends what there was at the beginning.
+    /// All changes up to the version have been sent; the first one ends the initial objects.
     case bookmark(version: String)
-    /// What was told before is to be forgotten: changes since are no longer known, and what there is follows, up to a bookmark.
+    /// Earlier events are void: changes since are no longer known, and the existing objects follow, up to a bookmark.
     case restarted
 }
 
-/// Changes of objects, without end: first what there is. A connection that is lost is made again, with another server where there are several,
-/// and the watch goes on where it was. Where a server no longer knows what has changed since, it begins anew and says so.
+/// Changes of objects, without end: first the existing objects. A connection that is lost is made again, with another server where there are several,
+/// and the watch goes on where it was. Where a server no longer knows the changes since, it begins anew with an event that says so.
 ///
-/// Memory is bounded: who takes little at a time is told it later, or begins anew.
+/// Memory is bounded: a slow reader gets events later, or begins anew.
 public struct Watching: AsyncSequence, Sendable {
     public typealias Element = WatchedChange
 
     let client: TandemClient
     let params: JSONValue
-    /// Where it begins; nil for with what there is.
+    /// Where it begins; nil for the existing objects.
     let start: String?
 
     public func makeAsyncIterator() -> AsyncIterator {
@@ -38,7 +38,7 @@ public struct Watching: AsyncSequence, Sendable {
         private var version: String?
         private var feed: WatchFeed?
         private var events: [JSONValue] = []
-        /// What there was at the beginning has been told.
+        /// The initial objects have been sent.
         private var isListed = false
         private var hasTold = false
 
@@ -46,7 +46,7 @@ public struct Watching: AsyncSequence, Sendable {
             (self.client, self.params, self.version) = (client, params, version)
         }
 
-        /// nil when the task is cancelled. Throws where the watch can't go on: what is asked for may not be, or a certificate is refused.
+        /// nil when the task is cancelled. Throws where the watch can't go on: the objects may not be watched, or a certificate is refused.
         public mutating func next() async throws -> WatchedChange? {
             while !Task.isCancelled {
                 if let event = events.popLast() {
@@ -95,7 +95,7 @@ public struct Watching: AsyncSequence, Sendable {
             }
         }
 
-        /// False where what was told before is to be forgotten.
+        /// False where earlier events are void.
         private mutating func begin() async throws -> Bool {
             var params = params
             var pause = TimeAmount.milliseconds(50)
@@ -128,7 +128,7 @@ public struct Watching: AsyncSequence, Sendable {
 }
 
 extension TandemClient {
-    /// Watches objects: `params` as `Watch` takes them, without `resourceVersion`. With a version it begins with what changed since, or, where the
+    /// Watches objects: `params` as `Watch` takes them, without `resourceVersion`. With a version it begins with the changes since, or, where the
     /// server does not know that any more, with `restarted`.
     public func watch(_ params: JSONValue = [:], from version: String? = nil) -> Watching {
         Watching(client: self, params: params, start: version)

@@ -35,7 +35,7 @@ struct DocumentText {
         return documents
     }
 
-    /// What follows `---` at a line's start, before which files that were joined have their marks; nil in other lines.
+    /// The text after `---` at a line's start, before which files that were joined have their marks; nil in other lines.
     private static func separated(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         let line = line.withoutMark
         guard line.starts(with: "---".utf8) else { return nil }

@@ -1,6 +1,6 @@
 /// The encodings of texts.
 enum PlainText {
-    /// The text as UTF-8, without a mark in front (U+FEFF): that of UTF-16 says so. What is no Unicode is U+FFFD, for UTF-8 byte by
+    /// The text as UTF-8, without a mark in front (U+FEFF): that of UTF-16 says so. Invalid Unicode is U+FFFD, for UTF-8 byte by
     /// byte. O(length).
     static func utf8(_ bytes: [UInt8]) -> [UInt8] {
         if bytes.starts(with: [0xFF, 0xFE]) { return utf16(bytes) { UInt16($0) | UInt16($1) << 8 } }

@@ -7,7 +7,7 @@ public import TandemAPI
 /// - Anchors, aliases and merge keys are followed: of the mappings of a `<<` the first wins, and of a mapping's keys, merged
 ///   ones among them, the later.
 /// - `y`, `yes`, `on` are true, `n`, `no`, `off` false; `010`, `0o10`, `0x8` and `0b1000` are 8, `1_000` is 1000; `12:30` and
-///   `2001-01-01` are strings. What is no 64-bit integer is a floating-point number.
+///   `2001-01-01` are strings. A number that is no 64-bit integer is a floating-point number.
 /// - A key is the value that it looks like, as text: `yes: 1` has the key `true`, `010: 1` the key `8`. Null is no key.
 ///
 /// It differs from `kubectl` only in what that refuses, `\/` in quotes and flow mappings at the start among them; in `! 1`, a

@@ -2,7 +2,7 @@ import TandemAPI
 
 /// Makes the value of one document of its events.
 struct YAMLReader: ~Copyable {
-    /// What aliases may repeat, for all documents of a text together.
+    /// The bytes that aliases may repeat, for all documents of a text together.
     struct Budget {
         /// The size of all values so far, aliases followed.
         fileprivate var bytes = 0
@@ -51,7 +51,7 @@ struct YAMLReader: ~Copyable {
         let start = try events.next()
         firstLine = events.line
         let value = try value(start, at: 0)
-        // So that what is wrong with the end of the value is seen; what follows the document is not read.
+        // So that a fault at the end of the value is seen; text after the document is not read.
         _ = try events.next()
         return value
     }

@@ -21,7 +21,7 @@ extension YAMLScalar {
         return words
     }()
 
-    /// What a scalar without quotes and tag looks like, to go-yaml's second version.
+    /// The type of a scalar without quotes and tag, by go-yaml's second version.
     init(plain text: String) {
         let bytes = Array(text.utf8.prefix(Self.longestNumber + 1))
         // To hash a string takes the square of the combining marks that it has in a row.
@@ -43,7 +43,7 @@ extension YAMLScalar {
         let plain = bytes.withoutUnderscores
         if let integer = integer(plain) { return integer }
         if let float = float(plain) { return float }
-        // `0b+1`: what go-yaml does beyond Go.
+        // `0b+1`: an extension of go-yaml beyond Go.
         let (sign, rest) = plain.first == UInt8(ascii: "-") ? (plain[..<1], plain[1...]) : (plain[..<0], plain[...])
         guard rest.starts(with: "0b".utf8) else { return nil }
         return Int64(String(decoding: sign + rest.dropFirst(2), as: UTF8.self), radix: 2).map(YAMLScalar.int)

@@ -1,7 +1,7 @@
 import Foundation
 import TandemAPI
 
-/// What a scalar stands for.
+/// The value of a scalar.
 enum YAMLScalar {
     case null
     case bool(Bool)
@@ -11,7 +11,7 @@ enum YAMLScalar {
     case float(Double)
     case string(String)
 
-    /// nil for what JSON has no number for.
+    /// nil for numbers that JSON lacks.
     var value: JSONValue? {
         switch self {
         case .null: .null
@@ -25,7 +25,7 @@ enum YAMLScalar {
         }
     }
 
-    /// The name of a member; nil for what can be none.
+    /// The name of a member; nil for scalars that can't be one.
     var key: String? {
         switch self {
         case .null, .uint: nil

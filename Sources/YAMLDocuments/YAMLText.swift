@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// How scalars are written so that every reader takes them for what they are: YAML 1.1's and 1.2's.
+/// How scalars are written so that every reader gets the same value: YAML 1.1's and 1.2's.
 enum YAMLText {
     /// In bytes; YAML lets a name in front of `:` have 1,024 characters.
     static let longestSimpleName = 512

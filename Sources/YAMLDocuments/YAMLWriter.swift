@@ -4,7 +4,7 @@ import TandemAPI
 struct YAMLWriter {
     private(set) var text = ""
 
-    /// What lies in the mapping or sequence at `indent`, behind its `name:` or `-`.
+    /// The content of the mapping or sequence at `indent`, after its `name:` or `-`.
     private mutating func nested(_ value: JSONValue, at indent: Int, in parent: Parent) {
         switch value {
         case .array(let elements) where !elements.isEmpty:

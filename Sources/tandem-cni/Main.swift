@@ -1,7 +1,7 @@
 import CNI
 import Glibc
 
-/// The plugin's process. It runs once for each pod, so that it is kept free of what it does not need.
+/// The plugin's process. It runs once for each pod, so that it links nothing that it does not need.
 @main
 enum TandemCNI {
     static func main() {
@@ -10,7 +10,7 @@ enum TandemCNI {
         signal(SIGPIPE, SIG_IGN)
         let outcome = Plugin.run(variable: variable, read: readConfiguration)
         if !outcome.output.isEmpty { write(outcome.output + [UInt8(ascii: "\n")], to: STDOUT_FILENO) }
-        // Everything is written: what OpenSSL would tidy up goes with the process, and takes a twentieth of its time.
+        // Everything is written: OpenSSL's clean-up, a twentieth of the process's time, is not needed.
         _exit(outcome.isSuccess ? 0 : 1)
     }
 

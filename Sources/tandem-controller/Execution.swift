@@ -106,7 +106,7 @@ struct Execution {
     func uninstall() async throws {
         let uninstall = Uninstall(classes: settings.classes, kube: kube, tandem: tandem, isDryRun: isDryRun)
         guard leads, !isDryRun else { return try await finish(uninstall) }
-        // None of the controllers may put back what is taken off.
+        // None of the controllers may put a finalizer back.
         let (elections, election) = AsyncStream<Void>.makeStream()
         let elector = LeaderElector(kube, lease: leaseName, identity: Self.identity)
         let leading = Task { [format] in
@@ -169,13 +169,13 @@ private struct ControllerService: ServiceLifecycle.Service {
                 break
             }
         }
-        // What was done as the leader has ended: another one may begin.
+        // All work as the leader has ended: another one may begin.
         leading.cancel()
         await leading.value
     }
 }
 
-/// The lease is lost: another one leads in some seconds. Nothing is waited for, not even whoever reads the log.
+/// The lease is lost: another one leads in some seconds. Nothing is waited for, not even the log's reader.
 private func leave(losing why: String, _ format: LogFormat) -> Never {
     Logs.writeIfPossible(.critical, "lease lost", ["error": "\(why)"], format)
     _exit(Failure.refused)

@@ -11,7 +11,7 @@ import TandemAPI
 struct ClusterOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "How the cluster is reached. (default: as from inside of a pod, by its service account)", valueName: "file"),
+            "The cluster's address and credentials. (default: the pod's service account)", valueName: "file"),
         completion: .file())
     var kubeconfig: String?
 
@@ -41,7 +41,7 @@ struct ClusterOptions: ParsableArguments {
 struct WorkOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What is looked after: node, loadbalancer, pod, with commas between. (default: all three)",
+            "The controllers to run: node, loadbalancer, pod, separated by commas. (default: all three)",
             valueName: "list"))
     var controllers: String?
 
@@ -59,11 +59,12 @@ struct WorkOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a pod or a node must be gone until what it had is released. (default: 300)", valueName: "seconds")
+            "Seconds from the deletion of a pod or node to the release of its addresses. (default: 300)",
+            valueName: "seconds")
     )
     var releaseGracePeriod: Int?
 
-    @Flag(help: "Print what would be done first, and end: nothing is changed, here or there.")
+    @Flag(help: "Print the first steps that would be taken, and exit: nothing is changed on either side.")
     var dryRun = false
 
     /// Throws `UsageError`.
@@ -101,7 +102,7 @@ struct WorkOptions: ParsableArguments {
 struct RunningOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Where /metrics and /healthz are served, over plain HTTP: 127.0.0.1:8444, or :8444 for all addresses. (default: nowhere)",
+            "The address of /metrics and /healthz, over plain HTTP: 127.0.0.1:8444, or :8444 for all addresses. (default: nowhere)",
             valueName: "host:port"))
     var metricsBindAddress: String?
 

@@ -10,23 +10,23 @@ struct TandemController: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandem-controller",
         abstract:
-            "Gives a Kubernetes cluster's nodes, load balancers and pods their addresses from Tandem, and takes them back.",
+            "Assigns addresses from Tandem to a Kubernetes cluster's nodes, load balancers and pods, and releases them.",
         discussion: """
-            What there is already is taken over as it stands; nothing is changed that is another's. Kubernetes is found by --kubeconfig, or \
+            Existing addresses are adopted unchanged, and objects of other controllers are not touched. Kubernetes is found by --kubeconfig, or \
             from inside of a pod; Tandem by --server, --ca-file, --cert-file and --key-file, or by TANDEM_SERVER, TANDEM_CA_FILE, \
             TANDEM_CERT_FILE and TANDEM_KEY_FILE, with a certificate of the groups tandem:services and tandem:pods, or tandem:admin. Of several \
-            processes one leads, by a Lease; one that loses it ends at once.
+            processes one leads, by a Lease; a process that loses it exits at once.
 
-            SIGTERM and SIGINT end it; SIGUSR1 makes its log say more, SIGUSR2 less.
+            SIGTERM and SIGINT end it; SIGUSR1 makes its log more verbose, SIGUSR2 less.
 
-            Exit status: 0 ended as it was told to, 1 refused or the lease was lost, 2 wrong usage, 3 not reached.
+            Exit status: 0 stopped by a signal, 1 refused or the lease was lost, 2 wrong usage, 3 not reached.
             """,
         version: BuildInfo.text,
         subcommands: [UninstallCommand.self])
 
     @OptionGroup(title: "Tandem") var connection: ConnectionOptions
     @OptionGroup(title: "Kubernetes") var cluster: ClusterOptions
-    @OptionGroup(title: "What is done") var work: WorkOptions
+    @OptionGroup(title: "Work") var work: WorkOptions
     @OptionGroup(title: "Running") var running: RunningOptions
     @OptionGroup(title: "Logs") var logs: LogOptions
 
@@ -71,7 +71,7 @@ struct UninstallCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Tandem") var connection: ConnectionOptions
     @OptionGroup(title: "Kubernetes") var cluster: ClusterOptions
-    @OptionGroup(title: "What is done") var work: WorkOptions
+    @OptionGroup(title: "Work") var work: WorkOptions
     @OptionGroup(title: "Logs") var logs: LogOptions
 
     func run() async throws {

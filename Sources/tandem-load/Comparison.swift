@@ -31,7 +31,7 @@ struct Comparison: Sendable {
         return report
     }
 
-    /// Settings that are not the same: what differs may be by them.
+    /// Settings that differ between the runs: they may explain differences in the results.
     var otherSettings: [String] {
         let (old, new) = (old["settings"]?.objectValue, new["settings"]?.objectValue)
         guard let old, let new else { return [] }

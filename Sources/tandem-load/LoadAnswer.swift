@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What the harness reads of one call's answer: which call, whether it went well, and the addresses as they are written.
+/// The parts of one call's answer that the harness reads: its id, its error, and the addresses as they are written.
 struct LoadAnswer: Sendable {
     var id: Int
     /// The reason of a refusal.

@@ -5,7 +5,7 @@ import OpenSSLTLS
 import TandemAPI
 import TandemClient
 
-/// One connection under load: sends what its script says, in a closed or an open loop, and measures. On its event loop
+/// One connection under load: sends the calls of its script, in a closed or an open loop, and measures. On its event loop
 /// alone.
 final class LoadConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
@@ -71,7 +71,7 @@ final class LoadConnection: ChannelInboundHandler {
         }
     }
 
-    /// Sends no more, and is done when everything under way is answered.
+    /// Sends no more, and is done when all requests in flight are answered.
     func drain() -> EventLoopFuture<Void> {
         phase = .draining
         let promise = ready.futureResult.eventLoop.makePromise(of: Void.self)
@@ -95,7 +95,7 @@ final class LoadConnection: ChannelInboundHandler {
 
     private var isSending: Bool { phase == .warmingUp || phase == .measuring }
 
-    /// A closed loop: as many under way as the plan allows, in one write.
+    /// A closed loop: as many in flight as the plan allows, in one write.
     private func pump() {
         guard isSending, let context, failure == nil, plan.rate == nil else { return }
         var buffer: ByteBuffer?
@@ -111,7 +111,7 @@ final class LoadConnection: ChannelInboundHandler {
         guard isSending, let context, failure == nil else { return }
         var buffer: ByteBuffer?
         let now = NIODeadline.now()
-        // The server takes 1,024 calls a connection; what is due beyond waits here, and its wait counts.
+        // The server takes 1,024 calls a connection; further due calls wait here, and their wait counts.
         while due <= now, underWay.count < 1_000 {
             write(start: due, sent: now, into: &buffer, context)
             due = due + interval

@@ -3,7 +3,7 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// What a run does, checked.
+/// The settings of a run, checked.
 struct LoadPlan: Sendable {
     enum Transport: String, CaseIterable, Sendable, ExpressibleByArgument { case stream, http }
 
@@ -15,7 +15,7 @@ struct LoadPlan: Sendable {
     var transport: Transport
     var workload: Workload
     var connections: Int
-    /// Requests under way on a connection, in a closed loop.
+    /// Requests in flight on a connection, in a closed loop.
     var pipeline: Int
     /// Requests a second over all connections, in an open loop; nil for a closed one.
     var rate: Double?

@@ -2,13 +2,13 @@ import Histogram
 import NIOCore
 import TandemAPI
 
-/// What came out of a run.
+/// The result of a run.
 struct LoadResult: Sendable {
     var plan: LoadPlan
     var run: RunDescription
     var elapsed: TimeAmount
     var measurements = Measurements()
-    /// What is wrong with what the server did; empty where all is well.
+    /// Faults of the server that the verification found; empty where there are none.
     var faults: [String] = []
 
     static let percentiles: [Double] = [50, 75, 90, 95, 99, 99.9, 99.99, 100]
@@ -136,7 +136,7 @@ struct LoadResult: Sendable {
         return json
     }
 
-    /// What is told of each second.
+    /// The percentiles reported for each second.
     static let overTime: [Double] = [50, 99, 100]
 
     static func plain(_ percentile: Double) -> String {

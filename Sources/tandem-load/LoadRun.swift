@@ -11,6 +11,8 @@ struct LoadRun {
     /// Shows a line of progress; replaced by the next one.
     let progress: @Sendable (String) -> Void
 
+    /// Throws `LoadFailure`, `ClientError`, `APIError`, and `CancellationError` when the task is cancelled: then no connection
+    /// is open any more, and no request is in flight.
     func run() async throws -> LoadResult {
         let description = try await RunDescription(plan)
         return plan.workload == .handshakes ? try await handshakes(description) : try await calls(description)
@@ -20,6 +22,38 @@ struct LoadRun {
 
     private func calls(_ description: RunDescription) async throws -> LoadResult {
         let connections = try await connect()
+        let elapsed: TimeAmount
+        do {
+            elapsed = try await load(connections)
+        } catch {
+            // An answer that is waited for is of a call that the server has carried out: objects that are removed from here
+            // on stay removed.
+            try? await drain(connections)
+            await close(connections)
+            throw error
+        }
+        try await drain(connections)
+
+        var result = LoadResult(plan: plan, run: description, elapsed: elapsed)
+        var held: [String: [UInt8]] = [:]
+        var unsettled: Set<String> = []
+        for connection in connections {
+            let state = try await connection.result()
+            result.measurements.add(state.measured)
+            if let failure = state.failure { result.faults.append("a connection failed: \(failure)") }
+            held.merge(state.script.held) { first, _ in first }
+            unsettled.formUnion(state.script.unsettled)
+        }
+        await close(connections)
+        if plan.ignoresAnswers { return result }
+        progress("verifying the stored objects")
+        result.faults += try await Verification(plan).faults(held: held, unsettled: unsettled)
+        return result
+    }
+
+    /// Sends calls until the time of the plan is over, and returns how long was measured. Throws `CancellationError` when
+    /// the task is cancelled.
+    private func load(_ connections: [BoundConnection]) async throws -> TimeAmount {
         if plan.workload == .churn { try await fillUp(connections) }
         progress("warming up")
         for connection in connections { connection.begin(.warmingUp) }
@@ -35,36 +69,29 @@ struct LoadRun {
             progress("\(seconds) s: \(calls - before) calls/s")
             before = calls
         }
-        let elapsed = NIODeadline.now() - started
-        // All at once: while one is waited for, none may send more.
+        return NIODeadline.now() - started
+    }
+
+    /// Ends the sending on all connections at once, as none may send more while another one is waited for, and waits for the
+    /// answers of the requests in flight.
+    private func drain(_ connections: [BoundConnection]) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for connection in connections { tasks.addTask { try await connection.drain() } }
             try await tasks.waitForAll()
         }
+    }
 
-        var result = LoadResult(plan: plan, run: description, elapsed: elapsed)
-        var held: [String: [UInt8]] = [:]
-        var unsettled: Set<String> = []
-        for connection in connections {
-            let state = try await connection.result()
-            result.measurements.add(state.measured)
-            if let failure = state.failure { result.faults.append("a connection failed: \(failure)") }
-            held.merge(state.script.held) { first, _ in first }
-            unsettled.formUnion(state.script.unsettled)
-        }
+    private func close(_ connections: [BoundConnection]) async {
         await withTaskGroup(of: Void.self) { tasks in
             for connection in connections { tasks.addTask { await connection.close() } }
         }
-        if plan.ignoresAnswers { return result }
-        progress("checking what is stored")
-        result.faults += try await Verification(plan).faults(held: held, unsettled: unsettled)
-        return result
     }
 
     private func connect() async throws -> [BoundConnection] {
         let tls = try tlsContexts()
         var connections: [BoundConnection] = []
         for number in 0..<plan.connections {
+            try Task.checkCancellation()
             connections.append(try await BoundConnection.connect(plan, number, tls))
             if number % 100 == 99 { progress("\(number + 1) connections") }
         }
@@ -119,6 +146,7 @@ struct LoadRun {
                 tasks.addTask {
                     var measured = Measurements()
                     while NIODeadline.now() < end {
+                        try Task.checkCancellation()
                         let start = NIODeadline.now()
                         let connection = try await BoundConnection.connect(plan, number, tls)
                         let now = NIODeadline.now()

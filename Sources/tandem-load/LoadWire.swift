@@ -30,7 +30,7 @@ final class StreamWire: LoadWire {
 }
 
 /// One message a POST, answered in order. The harness speaks just the HTTP/1.1 that the server answers with: a status, a
-/// length and a body, so that the measuring costs less than what is measured.
+/// length and a body, so that the measuring costs less than the measured work.
 final class HTTPWire: LoadWire {
     private let head: [UInt8]
     private var buffer = ByteBuffer()

@@ -1,7 +1,7 @@
 import Histogram
 import NIOCore
 
-/// What one connection measured; those of all connections are added up at the end.
+/// The measurements of one connection; those of all connections are added up at the end.
 struct Measurements: Sendable {
     /// Of one second since the measuring began.
     struct Second: Sendable {
@@ -12,7 +12,7 @@ struct Measurements: Sendable {
 
     /// Microseconds from a request's start to its answer; in an open loop from the start that was intended.
     var latency = Histogram<UInt64>(highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: .three)
-    /// The same by what a request does, where it is one of several kinds.
+    /// The same by kind of request, where there are several.
     var byMethod: [LoadRequest.Method: Histogram<UInt64>] = [:]
     /// Microseconds from when a request that was refused had been sent to the refusal.
     var refusalLatency = Histogram<UInt64>(highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: .three)

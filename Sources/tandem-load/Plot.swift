@@ -13,7 +13,7 @@ struct Plot {
     }
 
     var title: String
-    /// What stands at each place of the axis.
+    /// The label of each place of the axis.
     var labels: [String]
     var lines: [Line]
     var isLogarithmic = false

@@ -1,7 +1,7 @@
 import TandemAPI
 import TandemClient
 
-/// The very end of a run: what it made goes again.
+/// The very end of a run: its objects are released.
 struct Removal {
     private let plan: LoadPlan
 

@@ -1,13 +1,13 @@
 import ClientOptions
 import Glibc
 
-/// A file that a report goes to. It is opened before the run: what comes of minutes of load is not lost to a folder that is not there.
+/// A file that a report goes to. It is opened before the run, so that minutes of load are not lost to a missing folder.
 struct ReportFile: ~Copyable {
     private let option: String
     private let path: String
     private let descriptor: Int32
 
-    /// What is there already stays until the report is written. Throws `UsageError`. Blocks.
+    /// The old content stays until the report is written. Throws `UsageError`. Blocks.
     init(_ path: String, _ option: String) throws {
         (self.option, self.path) = (option, path)
         descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
@@ -18,7 +18,7 @@ struct ReportFile: ~Copyable {
 
     /// Throws `UsageError`. Blocks.
     func write(_ text: String) throws {
-        // What can't be cut, as a terminal or a pipe, has nothing to be cut.
+        // A file that can't be truncated, such as a terminal or a pipe, has nothing to truncate.
         _ = ftruncate(descriptor, 0)
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -4,7 +4,7 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// When a run was made, where, and of which programs: what makes its figures those of something.
+/// Date, host and program versions of a run, without which its figures mean nothing.
 struct RunDescription: Sendable {
     /// UTC, as in RFC 3339.
     let date = Date().formatted(.iso8601)
@@ -15,7 +15,7 @@ struct RunDescription: Sendable {
     /// Of the server that was asked; nil where that says none.
     var serverVersion: String?
 
-    /// Asks the server for its version, unless what is there need not be a server of Tandem. Throws `ClientError`.
+    /// Asks the server for its version, unless it need not be a server of Tandem. Throws `ClientError`.
     init(_ plan: LoadPlan) async throws {
         guard !plan.ignoresAnswers else { return }
         let client = try await TandemClient.connect(plan.target)

@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// One request that a connection sends, and what is known of it when its answer comes.
+/// One request of a connection, with the facts needed when its answer comes.
 struct LoadRequest: Sendable {
     enum Kind: Sendable {
         /// Allocates these names: one, or one for each call of a batch.
@@ -20,7 +20,7 @@ struct LoadRequest: Sendable {
         }
     }
 
-    /// What latencies are told apart by.
+    /// The kinds for which latencies are measured separately.
     enum Method: CaseIterable, Sendable {
         case allocate, read, release, handshake
 
@@ -42,18 +42,18 @@ struct LoadRequest: Sendable {
     var calls: Int { if case .allocate(let names) = kind { names.count } else { 1 } }
 }
 
-/// What one connection asks for, step by step. Deterministic but for the order in which answers come.
+/// The calls of one connection, step by step. Deterministic but for the order in which answers come.
 struct Script {
     private let plan: LoadPlan
     private let connection: Int
     private var random: SplitMix
     private var counter = 0
     private var lastID = 0
-    /// What this connection allocated and did not release, with the addresses as the server wrote them.
+    /// The objects that this connection allocated and did not release, with the addresses as the server wrote them.
     private(set) var held: [String: [UInt8]] = [:]
     /// The names of `held` in an order that costs nothing to draw from.
     private var names: [String] = []
-    /// Names that a release is under way for, or that had no answer: what became of them is not known.
+    /// Names with a release in flight, or without an answer: their state is not known.
     private(set) var unsettled: Set<String> = []
     /// How many names `churn` keeps.
     var target = 0
@@ -144,7 +144,7 @@ struct Script {
 
     // MARK: Answers
 
-    /// Takes in what was answered to a request; returns how many of its calls were refused, and why the first was.
+    /// Processes the answers of a request; returns how many of its calls were refused, and the reason of the first.
     mutating func finish(_ request: LoadRequest, _ answers: [LoadAnswer]) -> (refused: Int, reason: String?) {
         var refused = 0
         var reason: String?

@@ -10,17 +10,19 @@ import TandemClient
 struct TandemLoad: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandem-load",
-        abstract: "Puts load on a Tandem server, measures it, and checks what it did.",
+        abstract: "Puts load on a Tandem server, measures it, and verifies the result.",
         discussion: """
-            A closed loop (the default) keeps --pipeline requests under way on each of --connections; an open loop \
+            A closed loop (the default) keeps --pipeline requests in flight on each of --connections; an open loop \
             (--rate) sends at a steady rate, and measures from when a request was due, so that a stall is not hidden.
 
             Workloads: services and pods allocate; mixed allocates, reads and releases by --shares; batch allocates \
             --batch-size Services a request; churn keeps the smaller Service range at --fill percent; handshakes \
-            connects and shakes hands. What was allocated, in the namespace load-RUN, is released at the end, unless --keep \
-            is given or the check finds a fault.
+            connects and shakes hands. Allocated objects, in the namespace load-RUN, are released at the end, unless --keep \
+            is given or the check finds a fault. Ctrl-C (SIGINT) and SIGTERM end a run early and release them as well, without \
+            figures; a second one ends the program at once.
 
-            Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached.
+            Exit status: 0 done, 1 the check at the end failed, 2 wrong usage, 3 server not reached, 130 ended by SIGINT, \
+            143 by SIGTERM.
             """,
         version: BuildInfo.text)
 
@@ -35,10 +37,10 @@ struct TandemLoad: AsyncParsableCommand {
     @Option(help: "Connections, 1 to 10,000.")
     var connections = 8
 
-    @Option(help: "Requests under way on each connection, 1 to 1,000.")
+    @Option(help: "Requests in flight on each connection, 1 to 1,000.")
     var pipeline = 16
 
-    @Option(help: "An open loop of so many requests a second, over all connections.")
+    @Option(help: "Requests a second of an open loop, over all connections.")
     var rate: Double?
 
     @Option(help: "Seconds before the measuring.")
@@ -61,17 +63,18 @@ struct TandemLoad: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Be this node's agent, whose certificate the connection shows: pods come and go on it.", valueName: "name"))
+            "Act as this node's agent, with its certificate: pods are allocated and released on it.", valueName: "name")
+    )
     var node: String?
 
-    @Flag(help: "Take any answer for the oldest request: to measure a web server that answers with a constant.")
+    @Flag(help: "Match any answer to the oldest request: to measure a web server with a constant answer.")
     var ignoreAnswers = false
 
-    @Flag(help: "Leave what was allocated where it is.")
+    @Flag(help: "Keep the allocated objects.")
     var keep = false
 
     @Option(
-        help: ArgumentHelp("Also compare with an earlier run, of which --json wrote the result.", valueName: "file"))
+        help: ArgumentHelp("Also compare with an earlier run's report, as written by --json.", valueName: "file"))
     var compare: String?
 
     @Option(help: ArgumentHelp("Also write the result as JSON.", valueName: "file"))
@@ -117,7 +120,14 @@ struct TandemLoad: AsyncParsableCommand {
         let progress: @Sendable (String) -> Void = { line in
             if !isQuiet { FileHandle.standardError.write(Data("\r\u{1B}[K\(line.visible)".utf8)) }
         }
-        let result = try await LoadRun(plan: plan, progress: progress).run()
+        let work = Task { try await LoadRun(plan: plan, progress: progress).run() }
+        let interruption = await Interruption { work.cancel() }
+        let result: LoadResult
+        do {
+            result = try await work.value
+        } catch  where work.isCancelled {
+            try await end(plan, interruption, progress)
+        }
         progress("")
         let comparison = old.map { Comparison(old: $0, new: result.json) }
         print(result.table.visibleLines)
@@ -125,11 +135,30 @@ struct TandemLoad: AsyncParsableCommand {
         try jsonFile?.write(result.json.text.description + "\n")
         try htmlFile?.write(HTMLReport(result: result, comparison: comparison).text)
         if !result.faults.isEmpty { throw ExitCode(1) }
-        guard !keep, !ignoreAnswers, workload != .handshakes else { return }
-        progress("releasing what was allocated")
+        guard isRemoving else { return }
+        progress("releasing the allocated objects")
         let count = try await Removal(plan).run()
         progress("")
         print("removed       \(count) objects")
+        if let status = interruption.status { throw ExitCode(status) }
+    }
+
+    /// Whether there is anything to remove at the end, and it is wanted.
+    private var isRemoving: Bool { !keep && !ignoreAnswers && workload != .handshakes }
+
+    /// The end of a run that a signal ended before its time.
+    private func end(
+        _ plan: LoadPlan, _ interruption: Interruption, _ progress: (String) -> Void
+    ) async throws -> Never {
+        progress("")
+        var outcome = keep ? "objects in namespace \(plan.namespace) are kept" : "nothing was stored"
+        if isRemoving {
+            progress("interrupted: releasing the allocated objects")
+            outcome = "\(try await Removal(plan).run()) objects removed"
+            progress("")
+        }
+        FileHandle.standardError.write(Data("interrupted: \(outcome)\n".utf8))
+        throw ExitCode(interruption.status ?? 1)
     }
 
     private func plan() throws -> LoadPlan {

@@ -1,7 +1,7 @@
 import TandemAPI
 import TandemClient
 
-/// The end of a run: reads everything back, and holds it to what was acknowledged.
+/// The end of a run: reads everything back, and compares it with the acknowledged answers.
 struct Verification {
     private let plan: LoadPlan
 

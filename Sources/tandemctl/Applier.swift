@@ -1,7 +1,7 @@
 import TandemAPI
 import TandemClient
 
-/// Applies manifests in batches: the nodes before what runs on them, and an object that is there twice once after the other.
+/// Applies manifests in batches: nodes before their pods, and an object that occurs twice once after the other.
 struct Applier {
     let client: TandemClient
     let isDryRun: Bool

@@ -4,10 +4,10 @@ import TandemAPI
 
 struct Apply: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Allocates for manifests, or merges them into what is there.",
+        abstract: "Allocates addresses for manifests, or merges them into existing objects.",
         discussion: """
             Services are created, or the manifest is merged into the live object, which is then updated; Nodes are \
-            registered; Pods get their addresses. Objects of other kinds are passed over with a word.
+            registered; Pods get their addresses. Objects of other kinds are skipped with a message.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -19,7 +19,7 @@ struct Apply: AsyncParsableCommand {
     @Option(
         name: .customLong("validate"),
         help: """
-            What members do that no Service, Node or Pod has: strict refuses the object, warn says so, ignore passes them over.
+            Unknown members of an object: strict refuses the object, warn prints a message, ignore skips them.
             """)
     var validation = Validation.warn
 

@@ -6,12 +6,14 @@ import TandemClient
 
 struct Auth: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says who you are to the server.", subcommands: [WhoAmI.self])
+        abstract: "Shows your user and groups as the server sees them.", subcommands: [WhoAmI.self])
 
     struct WhoAmI: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "whoami",
-            abstract: "Shows your user, its groups and what they may do, once the server has taken the certificate.")
+            abstract:
+                "Shows your user, its groups and the methods that they allow, after the server has accepted the certificate."
+        )
 
         @OptionGroup var connection: ConnectionOptions
         @OptionGroup var shown: TableOptions
@@ -47,7 +49,7 @@ struct Auth: AsyncParsableCommand {
             print(Output.lines(lines, widths: Output.widths(lines)), terminator: "")
         }
 
-        /// What groups may do, in the contract's words.
+        /// The rights of groups, in the contract's words.
         private static func abilities(_ user: String, _ groups: [String]) -> [String] {
             var found = groups.compactMap { roles[$0] }
             let node = "system:node:"

@@ -7,13 +7,14 @@ struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
         abstract:
-            "Saves a copy of all that the server, or the servers, hold, from which tandemd --restore starts anew.",
+            "Saves a copy of everything that the server, or the servers, store; tandemd --restore starts from it.",
         discussion:
-            "The server goes on; what it acknowledged before is in the copy. Needs an administrator's certificate.")
+            "The server goes on serving; every change acknowledged before is in the copy. Needs an administrator's certificate."
+    )
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "A file that is not there yet.")
+    @Argument(help: "The file to create.")
     var file: String
 
     func run() async throws {

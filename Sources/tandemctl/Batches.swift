@@ -2,13 +2,13 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// Calls by the thousand: many in a batch, several batches under way.
+/// Calls by the thousand: many in a batch, several batches in flight.
 struct Batches {
     typealias Call = (method: TandemAPI.Method, params: JSONValue)
 
     let client: TandemClient
 
-    /// With `inFlight` batches under way a connection may have 1,024 calls, and the server takes a message of 1 MiB.
+    /// With `inFlight` batches in flight a connection may have 1,024 calls, and the server takes a message of 1 MiB.
     static let maximumCalls = 200
     private static let maximumBytes = 256 << 10
     private static let inFlight = 4
@@ -47,7 +47,7 @@ struct Batches {
         }
     }
 
-    /// Does the work for slices of the elements, some at a time, and tells what came of each slice, on this task.
+    /// Does the work for slices of the elements, some at a time, and reports the result of each slice, on this task.
     static func forEachSlice<Element: Sendable, Value: Sendable>(
         of elements: [Element], bytes: (Element) -> Int,
         _ work: @escaping @Sendable ([Element]) async throws -> [Value],

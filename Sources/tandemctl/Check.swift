@@ -8,8 +8,8 @@ struct Check: AsyncParsableCommand {
         abstract:
             "Compares the stored objects, the pools and single addresses with one another, or all with a cluster.",
         discussion: """
-            With -f it compares what the server holds with the objects of a cluster, as "kubectl get services,nodes,pods -A -o json" \
-            prints them. Exit status 1 and a line for each fault where they do not agree.
+            With -f it compares the stored objects with those of a cluster, as "kubectl get services,nodes,pods -A -o json" \
+            prints them. Exit status 1 and a line for each difference where they do not agree.
             """)
 
     @OptionGroup var connection: ConnectionOptions

@@ -1,7 +1,7 @@
 import Foundation
 import TandemAPI
 
-/// A column of a table: its title, and what it shows of an object.
+/// A column of a table: its title, and its value for an object.
 struct Column: Sendable {
     var title: String
     var text: @Sendable (JSONValue) -> String

@@ -2,7 +2,7 @@ import ArgumentParser
 import ClientOptions
 import TandemAPI
 
-/// A command line as `kubectl`'s users write it, made into what the argument parser reads.
+/// A command line as `kubectl`'s users write it, translated for the argument parser.
 enum CommandLineWords {
     /// Flags with a value that may stand before the verb, as in `tandemctl --server a:8443 get pods`: the parser wants them behind
     /// the verbs.
@@ -13,7 +13,7 @@ enum CommandLineWords {
 
     /// Throws `Failure` for a verb that there is not, with the one that is near.
     static func arranged(_ words: [String], for root: any ParsableCommand.Type) throws -> [String] {
-        // What a shell asks for while a word is completed is the parser's own.
+        // A shell's requests for completions are the parser's own.
         guard words.first != "---completion" else { return words }
         let words = behindVerbs(words.flatMap(apart))
         try check(words[...], root, [root._commandName])

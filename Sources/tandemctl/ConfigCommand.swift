@@ -8,7 +8,7 @@ struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
         abstract: "Shows and sets contexts: a server, a certificate and a namespace under a name.",
-        discussion: "They are in the YAML file that TANDEM_CONFIG names, else in ~/.tandem/config.",
+        discussion: "Contexts are in the YAML file that TANDEM_CONFIG names, else in ~/.tandem/config.",
         subcommands: [
             View.self, GetContexts.self, CurrentContext.self, UseContext.self, SetContext.self, DeleteContext.self,
         ])
@@ -61,8 +61,8 @@ struct ConfigCommand: ParsableCommand {
 
     struct SetContext: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes a context, or changes what is given of one.",
-            discussion: "The first context that is made becomes the current one.")
+            abstract: "Creates a context, or changes the given settings of one.",
+            discussion: "The first context becomes the current one.")
 
         @Flag(help: "The current context.") var current = false
         @Option(help: ArgumentHelp("The server, or several with commas between.", valueName: "host:port,..."))
@@ -103,7 +103,7 @@ struct ConfigCommand: ParsableCommand {
     }
 
     struct DeleteContext: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Forgets a context.")
+        static let configuration = CommandConfiguration(abstract: "Deletes a context.")
 
         @Argument(help: "Its name.", completion: .contexts) var name: String
 

@@ -13,8 +13,8 @@ struct DashboardCommand: AsyncParsableCommand {
         abstract:
             "Serves a page for a browser on this machine: ranges, maps, nodes, changes and health of each server.",
         discussion: """
-            The page is on 127.0.0.1 alone, under an address that nobody can guess, which is the first line that is printed: whoever has it looks \
-            with your certificate until this ends (Ctrl-C). The page only looks; nothing can be changed by it.
+            The page is on 127.0.0.1 only, under a random address, which is the first line of output: a browser with this address reads \
+            with your certificate until this ends (Ctrl-C). The page is read-only.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -28,7 +28,7 @@ struct DashboardCommand: AsyncParsableCommand {
     func run() async throws {
         guard (0...65_535).contains(port) else { throw UsageError("--port: \(port) is not from 0 to 65535") }
         let configuration = try connection.configuration()
-        // What is wrong with the files is said here, and not in a page.
+        // Faults of the files are reported here, and not in a page.
         _ = try configuration.tlsContext(for: configuration.servers[0], "jsonrpc")
         let user = configuration.identity.flatMap { PeerCertificate(inFile: $0.certificateChainFile)?.commonName }
         let server: DashboardServer

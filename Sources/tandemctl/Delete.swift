@@ -5,7 +5,7 @@ import TandemClient
 
 struct Delete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Releases what Services, Nodes or Pods hold, and forgets them.",
+        abstract: "Deletes Services, Nodes or Pods, and releases their addresses.",
         discussion: """
             They are named, or come in manifests with -f, or are all of a namespace with --all: of one kind, or, where \
             --namespace is given, its Services and Pods.
@@ -18,7 +18,7 @@ struct Delete: AsyncParsableCommand {
     @OptionGroup var filters: Filters
     @OptionGroup var dryRun: DryRunOption
 
-    @Flag(help: "All of the namespace; of nodes, all that there are.")
+    @Flag(help: "All of the namespace; of nodes, all.")
     var all = false
 
     @Flag(help: "For nodes: release their pods too.")
@@ -35,7 +35,7 @@ struct Delete: AsyncParsableCommand {
     func validate() throws {
         guard manifests.filename.isEmpty else {
             guard resources.isEmpty, !all, !filters.areGiven else {
-                throw ValidationError("-f says what is deleted: give no kind, no name, no -l, no --all.")
+                throw ValidationError("-f names the objects to delete: give no kind, no name, no -l, no --all.")
             }
             return
         }

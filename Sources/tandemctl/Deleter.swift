@@ -1,7 +1,7 @@
 import TandemAPI
 import TandemClient
 
-/// Deletes objects in batches: what runs on nodes before them.
+/// Deletes objects in batches: pods before their nodes.
 struct Deleter {
     let client: TandemClient
     /// For nodes: their pods too.
@@ -23,7 +23,7 @@ struct Deleter {
     private func delete(_ slice: [(index: Int, manifest: Manifest)]) async throws -> [Applier.Outcome] {
         let batches = Batches(client: client)
         let params = slice.map { $0.manifest.kind.naming($0.manifest.name, in: $0.manifest.namespace) }
-        // A release of what is not there succeeds, but a name that was mistyped must be told.
+        // A release of a missing object succeeds, but a mistyped name must be reported.
         let looks = try await batches.call(zip(slice, params).map { ($0.manifest.kind.getMethod, $1) })
         var outcomes: [Applier.Outcome] = []
         var found: [Int] = []

@@ -5,8 +5,8 @@ import TandemClient
 
 struct Describe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows all of Services, Nodes, Pods or pools, for people.",
-        discussion: "Of a Node also its Pods, and whether one more would get its addresses.")
+        abstract: "Shows all details of Services, Nodes, Pods or pools.",
+        discussion: "Of a Node also its Pods, and whether one more pod would get addresses.")
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var scope: Namespace
@@ -78,7 +78,7 @@ struct Describe: AsyncParsableCommand {
 }
 
 extension Details {
-    /// What every object has, the first and the last of which is said.
+    /// The rows of every object.
     private static func object(_ object: JSONValue, _ middle: (inout Details) -> Void) -> Details {
         let metadata = object["metadata"]
         var details = Details()

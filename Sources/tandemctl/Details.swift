@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What `describe` says of one object: labels, and beside each one value or more, a line each.
+/// The output of `describe` for one object: labels, and beside each one value or more, a line each.
 struct Details {
     private var lines: [(label: String, values: [String])] = []
 

@@ -7,12 +7,12 @@ import YAMLDocuments
 
 struct Diff: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows how apply would change what is there.",
+        abstract: "Shows how apply would change existing objects.",
         discussion: """
-            The server decides everything and keeps nothing. Differences are shown by the program that TANDEM_EXTERNAL_DIFF or \
-            KUBECTL_EXTERNAL_DIFF names, else by "diff -u -N". Addresses that would be drawn may be others when they are.
+            The server decides everything and stores nothing. Differences are shown by the program that TANDEM_EXTERNAL_DIFF or \
+            KUBECTL_EXTERNAL_DIFF names, else by "diff -u -N". Addresses that are drawn at random may differ from those of a later apply.
 
-            Exit status: 0 nothing differs, 1 something does, 2 wrong usage or refused by the server, 3 server not reached.
+            Exit status: 0 no difference, 1 a difference, 2 wrong usage or refused by the server, 3 server not reached.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -64,7 +64,7 @@ struct Diff: AsyncParsableCommand {
         }
     }
 
-    /// Without what differs in every version.
+    /// Without members that differ in every version.
     private static func write(_ object: JSONValue?, _ path: String) throws {
         guard var object else { return }
         object["metadata"]?["resourceVersion"] = nil
@@ -77,7 +77,7 @@ struct Diff: AsyncParsableCommand {
 }
 
 extension Manifest {
-    /// The call that would apply it, and keeps nothing. `live` is the answer of the look at what is there.
+    /// The call that would apply it, and stores nothing. `live` is the stored object.
     fileprivate func trial(live: JSONValue?) -> Batches.Call {
         let method: TandemAPI.Method
         var asked = object

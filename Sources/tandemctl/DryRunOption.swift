@@ -5,7 +5,7 @@ struct DryRunOption: ParsableArguments {
     @Option(
         name: .customLong("dry-run"),
         help: ArgumentHelp(
-            "server: decide and check everything, keep nothing; so also without a value. none: keep it.",
+            "server: decide and check everything, store nothing; the same without a value. none: store it.",
             valueName: "server|none"),
         completion: .list(["server", "none"]),
         transform: { word in

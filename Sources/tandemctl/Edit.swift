@@ -7,10 +7,10 @@ import YAMLDocuments
 
 struct Edit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Opens a Service in an editor, and updates it with what was made of it.",
+        abstract: "Opens a Service in an editor, and updates it with the edited text.",
         discussion: """
             The editor is that of TANDEM_EDITOR, KUBE_EDITOR, VISUAL or EDITOR, else vi. Where the server refuses the update, or \
-            somebody else changed the Service meanwhile, the text is kept in a file.
+            another client changed the Service meanwhile, the text is kept in a file.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -23,7 +23,7 @@ struct Edit: AsyncParsableCommand {
         let selections = try Selection.parse(resources)
         guard selections.allSatisfy({ $0.kind == .object(.service) }) else {
             throw ValidationError(
-                "Services alone can be edited: nodes and pods keep what they have until they are deleted.")
+                "Only Services can be edited: nodes and pods keep their addresses until they are deleted.")
         }
         guard selections.count == 1, selections[0].names.count == 1 else {
             throw ValidationError("Give one Service: service/NAME.")
@@ -79,7 +79,7 @@ struct Edit: AsyncParsableCommand {
         }
     }
 
-    /// Nothing is read as what was there: an empty text cancels.
+    /// An empty text is an unchanged one: it cancels.
     private static func read(_ text: String, as before: JSONValue) throws -> JSONValue {
         let documents: [JSONValue]
         do throws(YAMLFault) {

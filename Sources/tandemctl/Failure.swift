@@ -4,7 +4,7 @@ import TandemAPI
 import TandemClient
 
 extension Failure {
-    /// nil for what the argument parser throws, which it puts into words itself.
+    /// nil for errors of the argument parser, which have texts of their own.
     init?(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure

@@ -52,7 +52,7 @@ struct FieldSelector: Sendable {
         }
     }
 
-    /// The one node whose pods are meant, which the server can pick out by itself.
+    /// The one selected node, by which the server itself can filter pods.
     var nodeName: String? {
         requirements.first { $0.path == ["spec", "nodeName"] && !$0.isNegated }?.value
     }

@@ -7,19 +7,19 @@ struct Filters: ParsableArguments {
     @Option(
         name: [.customShort("l"), .customLong("selector")],
         help: ArgumentHelp(
-            "Those with these labels: app=web,tier!=db,\"env in (a,b)\",app,!app.", valueName: "selector"),
+            "Objects with these labels: app=web,tier!=db,\"env in (a,b)\",app,!app.", valueName: "selector"),
         transform: LabelSelector.init)
     var labels: LabelSelector?
 
     @Option(
         name: .customLong("field-selector"),
-        help: ArgumentHelp("Those whose members have these values: spec.nodeName=n1.", valueName: "selector"),
+        help: ArgumentHelp("Objects whose members have these values: spec.nodeName=n1.", valueName: "selector"),
         transform: FieldSelector.init)
     var fields: FieldSelector?
 
     var areGiven: Bool { labels != nil || fields != nil }
 
-    /// Throws `ValidationError` where they do not go with what is selected.
+    /// Throws `ValidationError` where they do not apply to the selected kinds.
     func check(_ selections: [Selection]) throws {
         guard areGiven else { return }
         if selections.contains(where: { !$0.names.isEmpty }) {

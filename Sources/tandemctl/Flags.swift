@@ -7,10 +7,10 @@ struct Flags: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the flags with which Kubernetes' components agree with this server's ranges.",
         discussion: """
-            For kube-apiserver, kube-controller-manager and kube-proxy; with the name of one its flags alone, one a line.
+            For kube-apiserver, kube-controller-manager and kube-proxy; with a component's name its flags only, one a line.
 
-            kube-proxy takes one CIDR a family: where --cluster-cidr has grown beyond that, give --node, and each node's \
-            kube-proxy its own.
+            kube-proxy takes one CIDR a family: where --cluster-cidr has more, use --node to print the flags of each node's \
+            kube-proxy.
             """)
 
     @OptionGroup var connection: ConnectionOptions

@@ -22,11 +22,11 @@ struct Get: AsyncParsableCommand {
 
     @Option(
         name: .customLong("sort-by"),
-        help: ArgumentHelp("In the order of what a path finds, such as .spec.clusterIP.", valueName: "path"),
+        help: ArgumentHelp("Sort by the value at a path, such as .spec.clusterIP.", valueName: "path"),
         transform: JSONPath.init)
     var order: JSONPath?
 
-    @Flag(name: .shortAndLong, help: "Goes on with what changes, until it is interrupted.")
+    @Flag(name: .shortAndLong, help: "Then show changes as they happen, until interrupted.")
     var watch = false
 
     @Argument(
@@ -43,7 +43,9 @@ struct Get: AsyncParsableCommand {
         if watch, selections.contains(where: { $0.kind == .pool || $0.kind == .server }) {
             throw ValidationError("Services, Nodes and Pods can be watched; pools and servers can't.")
         }
-        if watch, order != nil { throw ValidationError("What changes comes in its own order: leave --sort-by out.") }
+        if watch, order != nil {
+            throw ValidationError("Changes are shown in the order of their time: leave --sort-by out.")
+        }
     }
 
     func run() async throws {

@@ -2,7 +2,7 @@ import Glibc
 import TandemAPI
 import TandemClient
 
-/// `get -w`: what there is, as `get` shows it, and then each object that changes, as it is then.
+/// `get -w`: the existing objects, as `get` shows them, and then each object that changes, in its new state.
 struct GetWatch {
     private let kinds: [ObjectKind]
     private let names: [ObjectKind: Set<String>]

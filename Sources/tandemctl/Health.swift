@@ -5,13 +5,13 @@ import TandemClient
 
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says whether the server serves: for health checks without a shell.",
+        abstract: "Tests whether the server serves calls: for health checks without a shell.",
         discussion:
             "Needs no certificate but the CA's. Exit status 1 where it does not serve, 3 where it does not answer.")
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Whether it lives, rather than whether it serves.")
+    @Flag(help: "Test liveness rather than readiness.")
     var live = false
 
     @Option(help: ArgumentHelp("How long to wait, in seconds, 1 to 60.", valueName: "seconds"))

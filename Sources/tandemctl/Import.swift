@@ -6,12 +6,12 @@ import TandemClient
 
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Takes the objects of a running cluster in, as they stand.",
+        abstract: "Adopts the objects of a running cluster with their addresses.",
         discussion: """
             Reads what "kubectl get services,nodes,pods -A -o json" prints. Each object keeps the addresses that it shows, or is refused \
-            with a word why; none gets another. Importing again takes in what is new and changes nothing else. Objects that show no \
-            address, pods of the host's network and pods that are over hold nothing here. Exit status 1 where any was refused; what was \
-            taken in stays.
+            with a reason; none gets another address. Another import adopts new objects and changes nothing else. Objects without an \
+            address, pods in the host's network and finished pods hold nothing here. Exit status 1 where an object was refused; the adopted \
+            ones stay.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -19,7 +19,7 @@ struct Import: AsyncParsableCommand {
 
     @OptionGroup var dryRun: DryRunOption
 
-    @Flag(help: "Take in pod CIDRs that lie outside of the server's --cluster-cidr.")
+    @Flag(help: "Adopt pod CIDRs outside of the server's --cluster-cidr as well.")
     var outOfRange = false
 
     func validate() throws {
@@ -64,7 +64,7 @@ struct Import: AsyncParsableCommand {
 }
 
 extension Manifest {
-    /// Of what is as it was, or has nothing to hold, nothing is said.
+    /// Unchanged objects and those without addresses are not printed.
     fileprivate func line(_ adopted: Adopter.Adopted) -> String? {
         adopted.kept.isEmpty
             ? nil : "\(path) keeps \(adopted.kept.joined(separator: ", ")), which it does not show"
@@ -81,7 +81,7 @@ struct Adopter {
 
     struct Adopted {
         var end: End
-        /// What it holds and does not show.
+        /// Addresses that it holds and does not show.
         var kept: [String]
     }
 
@@ -93,7 +93,7 @@ struct Adopter {
 
     /// Throws `ClientError` where the server is not reached.
     func adopt(_ objects: [Manifest], told: ([Outcome]) -> Void) async throws {
-        // What a dry run would have taken in, and the server does not know when it looks at the pods.
+        // Nodes that a dry run would have adopted: the server does not know them when it judges the pods.
         var podCIDRs: [String: [CIDR]] = [:]
         for isNode in [true, false] {
             let wave = objects.indices.filter { (objects[$0].kind == .node) == isNode }
@@ -158,7 +158,7 @@ extension Manifest {
         return list.compactMap { $0["ip"]?.stringValue.flatMap { IPAddress(zeroPadded: $0) } }
     }
 
-    /// The object without what the server would pass over: a node lists its images, and a pod its containers.
+    /// The object without members that the server ignores: a node lists its images, and a pod its containers.
     fileprivate var shown: JSONValue {
         var shown = object
         shown["metadata"]?["managedFields"] = nil

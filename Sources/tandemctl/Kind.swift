@@ -1,7 +1,7 @@
 import ArgumentParser
 import TandemAPI
 
-/// What can be got, under every name that `kubectl` knows it by.
+/// The kinds of `get`, under every name of `kubectl`.
 enum Kind: ExpressibleByArgument, Equatable {
     case object(ObjectKind)
     case pool

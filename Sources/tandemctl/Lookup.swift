@@ -6,7 +6,7 @@ import TandemClient
 
 struct Lookup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Says which pool an address is of, and who has it; or which addresses of a CIDR are held.")
+        abstract: "Shows the pool and the owner of an address, or the allocated addresses of a CIDR.")
 
     @OptionGroup var connection: ConnectionOptions
 

@@ -8,7 +8,7 @@ struct Manifest: Sendable {
     var namespace: String
     var name: String
     var object: JSONValue
-    /// nil for what is named on the command line.
+    /// nil for objects named on the command line.
     var place: Manifests.Place?
 
     /// `service/web`
@@ -17,7 +17,7 @@ struct Manifest: Sendable {
     /// The same with its place, for messages.
     var title: String { label + (place.map { " of \($0)" } ?? "") }
 
-    /// What it is known by: of two with one path the later comes after the earlier.
+    /// Its identity: of two with one path the later comes after the earlier.
     var path: String { "\(kind.word)/\(kind.isNamespaced ? namespace : "")/\(name)" }
 
     init(kind: ObjectKind, namespace: String, name: String) {

@@ -7,8 +7,8 @@ struct Masquerade: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints rules with which pods reach off-cluster hosts from their node's own addresses.",
         discussion: """
-            For IPv4 and IPv6. Left alone is what goes to pods and to Services of this cluster, to link-local and multicast \
-            addresses, and to --non-masquerade-cidrs. Applying the rules again replaces those that are there:
+            For IPv4 and IPv6. Traffic to pods and Services of this cluster, to link-local and multicast \
+            addresses, and to --non-masquerade-cidrs is not masqueraded. Applying the rules again replaces the existing ones:
 
               tandemctl masquerade -o nft --node NODE | nft -f -
               tandemctl masquerade -o iptables --node NODE | sh
@@ -24,31 +24,31 @@ struct Masquerade: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "nft, for nft -f; or iptables, a script for sh.")
     var output: Format
 
-    @Option(help: "The node whose pods are meant; without it those of all nodes.")
+    @Option(help: "The node whose pods are masqueraded; by default those of all nodes.")
     var node: String?
 
     @Option(
         name: .customLong("non-masquerade-cidrs"),
-        help: ArgumentHelp("Destinations that see the pod's own address as well.", valueName: "cidr,..."))
+        help: ArgumentHelp("More destinations that see the pod's own address.", valueName: "cidr,..."))
     var nonMasqueradeCIDRs: String?
 
     @Flag(
         name: .customLong("masq-link-local"), inversion: .prefixedNo,
-        help: "Whether what goes to 169.254.0.0/16 is masqueraded. (default: --no-masq-link-local)")
+        help: "Whether traffic to 169.254.0.0/16 is masqueraded. (default: --no-masq-link-local)")
     var masqLinkLocal: Bool?
 
     @Flag(
         name: .customLong("masq-link-local-ipv6"), inversion: .prefixedNo,
-        help: "Whether what goes to fe80::/10 is masqueraded. (default: --no-masq-link-local-ipv6)")
+        help: "Whether traffic to fe80::/10 is masqueraded. (default: --no-masq-link-local-ipv6)")
     var masqLinkLocalIPv6: Bool?
 
     @Option(
         help: ArgumentHelp(
-            "These options as ip-masq-agent's file has them, YAML or JSON: nonMasqueradeCIDRs, masqLinkLocal, masqLinkLocalIPv6.",
+            "A file of these options in ip-masq-agent's format, YAML or JSON: nonMasqueradeCIDRs, masqLinkLocal, masqLinkLocalIPv6.",
             valueName: "file"))
     var config: String?
 
-    @Flag(help: "Print what removes the rules.")
+    @Flag(help: "Print the commands that remove the rules.")
     var delete = false
 
     func run() async throws {

@@ -2,7 +2,7 @@ import Addressing
 import ClientOptions
 import TandemAPI
 
-/// What ip-masq-agent lets its users say.
+/// The settings of ip-masq-agent's file.
 struct MasqueradeOptions {
     var nonMasqueradeCIDRs: [CIDR] = []
     var masqLinkLocal = false
@@ -26,7 +26,7 @@ struct MasqueradeOptions {
                 nonMasqueradeCIDRs = try texts.map { try Self.parse($0 ?? "", "--config: \(file): nonMasqueradeCIDRs") }
             case "masqLinkLocal": masqLinkLocal = try Self.flag(value, name, file)
             case "masqLinkLocalIPv6": masqLinkLocalIPv6 = try Self.flag(value, name, file)
-            // How often the agent looks again; here whoever runs the command decides that.
+            // How often the agent looks again; here the caller of the command decides that.
             case "resyncInterval": break
             default:
                 throw UsageError(
@@ -50,7 +50,7 @@ struct MasqueradeOptions {
     }
 }
 
-/// Whose packets are masqueraded, and where to they are not.
+/// The sources whose packets are masqueraded, and the destinations for which they are not.
 struct MasqueradePlan {
     /// By source.
     var pods: [CIDR]

@@ -1,7 +1,7 @@
 import Addressing
 
 extension Masquerade.Format {
-    /// Replaces what an earlier run has put there.
+    /// Replaces the rules of an earlier run.
     func rules(_ plan: MasqueradePlan) -> String {
         switch self {
         case .nft: NftRules.removal + NftRules.table(plan)

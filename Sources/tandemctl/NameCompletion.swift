@@ -4,13 +4,13 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// What a word of a command line can go on with: kinds, and names from the server.
+/// Completions of a word of a command line: kinds, and names from the server.
 enum NameCompletion {
-    /// A shell waits no longer; what came by then is nothing.
+    /// A shell waits no longer; a later answer is of no use.
     private static let patience = TimeAmount.seconds(2)
     private static let maximumCount = 1_000
 
-    /// `words` are the whole command line; `prefix` is what the word has before the cursor.
+    /// `words` are the whole command line; `prefix` is the part of the word before the cursor.
     @Sendable static func complete(_ words: [String], _ index: Int, _ prefix: String) async -> [String] {
         let line = words.prefix(index).dropFirst().filter { !$0.isEmpty }
         let before = resources(line)
@@ -25,7 +25,7 @@ enum NameCompletion {
         return all.filter { !before.contains($0) }
     }
 
-    /// The words that are neither verb nor flag nor a flag's value: what `kubectl` calls resources.
+    /// The words that are neither verb nor flag nor a flag's value: `kubectl`'s resources.
     private static func resources(_ line: [String]) -> [String] {
         var found: [String] = []
         var isValue = false
@@ -69,7 +69,7 @@ enum NameCompletion {
         @OptionGroup var scope: Namespace
     }
 
-    /// Of the flags those that say which server, who asks, and which namespace.
+    /// The flags for server, identity and namespace.
     private static func flags(_ line: [String]) -> [String] {
         let known = ["--server", "--ca-file", "--cert-file", "--key-file", "--context", "--namespace", "-n"]
         var found: [String] = []

@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// The order of `--sort-by`: addresses by what they are, numbers in texts by their value, and what is not there first.
+/// The order of `--sort-by`: addresses by value, numbers in texts by value, and missing values first.
 enum NaturalOrder {
     static func precedes(_ left: JSONValue?, _ right: JSONValue?) -> Bool {
         guard let right, right != .null else { return false }

@@ -2,7 +2,7 @@ import ClientOptions
 import Foundation
 import TandemAPI
 
-/// Prints what came of many objects, in their order, however they are done; on a terminal also how many are.
+/// Prints the outcomes of many objects in their order, in whatever order they finish; on a terminal also how many are.
 struct Outcomes {
     private var waiting: [Int: Result<String?, APIError>] = [:]
     private var noted = 0
@@ -20,7 +20,7 @@ struct Outcomes {
         showsProgress = labels.count > Batches.maximumCalls && isatty(STDERR_FILENO) == 1
     }
 
-    /// A line for what was done, nil for nothing to be said.
+    /// A line for the outcome, nil for none.
     mutating func note(_ outcomes: [(index: Int, result: Result<String?, APIError>)]) {
         clear()
         for outcome in outcomes { waiting[outcome.index] = outcome.result }

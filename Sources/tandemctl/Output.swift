@@ -1,7 +1,7 @@
 import Foundation
 import TandemAPI
 
-/// All that this program writes on standard output: nothing in it acts on a terminal, whoever wrote it. A value with line breaks
+/// All that this program writes on standard output: nothing in it acts on a terminal, whatever its source. A value with line breaks
 /// that is to be on one line goes through `visible` first. A tab can only be a template's own: values have none by then.
 func print(_ text: String, terminator: String = "\n") {
     let parts = text.split(separator: "\t", omittingEmptySubsequences: false)
@@ -28,7 +28,7 @@ enum Output {
         lines([titles] + rows, widths: widths([titles] + rows))
     }
 
-    /// What the columns of some lines need.
+    /// The widths that the columns of some lines need.
     static func widths(_ lines: [[String]]) -> [Int] {
         (lines.first ?? []).indices.map { column in lines.map { $0[column].visible.count }.max() ?? 0 }
     }

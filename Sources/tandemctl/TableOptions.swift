@@ -1,7 +1,7 @@
 import ArgumentParser
 import TandemAPI
 
-/// What `get` shows of each object, and how.
+/// The columns and format of `get`.
 struct TableOptions: ParsableArguments {
     @Option(
         name: [.customShort("o"), .customLong("output")],

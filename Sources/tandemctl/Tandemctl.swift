@@ -3,12 +3,12 @@ import ClientOptions
 import Foundation
 import TandemAPI
 
-/// `tandemctl`: what people call the server with. It feels like `kubectl`.
+/// `tandemctl`: the command line for the server. It works as `kubectl` does.
 @main
 struct Tandemctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandemctl",
-        abstract: "Asks a Tandem server for addresses, and shows who has which.",
+        abstract: "Requests addresses from a Tandem server, and shows their owners.",
         discussion: """
             The server is found by --server, --ca-file, --cert-file and --key-file; by TANDEM_SERVER, TANDEM_CA_FILE, \
             TANDEM_CERT_FILE and TANDEM_KEY_FILE; or by the current context of the file that TANDEM_CONFIG names, else of \
@@ -46,7 +46,7 @@ struct Tandemctl: AsyncParsableCommand {
             Output.complain(lines: failure.text)
             Foundation.exit(failure.status)
         }
-        // What a command has said all of, but whose status tells something.
+        // The command has printed everything; only its status is left.
         if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
         let text = fullMessage(for: error)
         let isHelp = exitCode(for: error) == .success

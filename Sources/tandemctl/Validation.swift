@@ -1,7 +1,7 @@
 import ArgumentParser
 import TandemAPI
 
-/// What becomes of members that Kubernetes has not: `--validate` of kubectl, with its spellings.
+/// The treatment of members unknown to Kubernetes: `--validate` of kubectl, with its spellings.
 enum Validation: ExpressibleByArgument {
     case strict, warn, ignore
 

@@ -8,7 +8,7 @@ struct Version: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "This program's alone; the server is not asked.")
+    @Flag(help: "Only this program's version; the server is not asked.")
     var client = false
 
     func run() async throws {

@@ -6,14 +6,14 @@ import TandemClient
 
 struct Wait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Waits until Services, Nodes or Pods are there, are gone, or have a value.",
+        abstract: "Waits until Services, Nodes or Pods exist, are deleted, or have a value.",
         discussion: """
               tandemctl wait --for=create pod/a
               tandemctl wait --for=delete svc -l app=web --timeout=2m
               tandemctl wait --for=jsonpath='{.status.podIP}' pod/a
               tandemctl wait --for=jsonpath='{.spec.type}'=LoadBalancer svc/web
 
-            Exit status 1 where it is not so in time.
+            Exit status 1 where the time is over before.
             """)
 
     enum Condition {
@@ -63,7 +63,8 @@ struct Wait: AsyncParsableCommand {
     var condition: Condition
 
     @Option(
-        help: ArgumentHelp("How long, such as 30s or 2m; 0 looks once. (default: 30s)", valueName: "time"),
+        help: ArgumentHelp(
+            "The longest time to wait, such as 30s or 2m; 0 checks once. (default: 30s)", valueName: "time"),
         transform: { text in
             guard let time = TimeAmount(durationText: text) else { throw UsageError("write, for example, 30s or 2m") }
             return time
@@ -78,7 +79,7 @@ struct Wait: AsyncParsableCommand {
         let selections = try Selection.parse(resources)
         try filters.check(selections)
         guard !selections.isEmpty else {
-            throw ValidationError("Give what to wait for: a kind and names, or kind/name.")
+            throw ValidationError("Give the objects to wait for: a kind and names, or kind/name.")
         }
         for selection in selections {
             guard case .object = selection.kind else {
@@ -169,14 +170,14 @@ private struct Wanted: Sendable {
         return left
     }
 
-    /// What has no value yet must be there.
+    /// The object must exist, even without the value.
     private func expectThere(_ labels: [String], _ live: [String: JSONValue]) throws {
         guard case .value = condition, let missing = labels.first(where: { live[$0] == nil }) else { return }
         let parts = missing.split(separator: "/")
         throw APIError(.notFound, reason: "NotFound", "\(parts[0]) \"\(parts[1])\" not found")
     }
 
-    /// nil for what is not waited for.
+    /// nil for an object that is not waited for.
     private func label(_ object: JSONValue) -> String? {
         guard let kind = object["kind"]?.stringValue.flatMap(ObjectKind.init),
             !kind.isNamespaced || object["metadata"]?["namespace"]?.stringValue == namespace

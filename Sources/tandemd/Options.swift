@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The flags as they are written; `TandemServer` reads and checks what they say.
+/// The flags as they are written; `TandemServer` parses and checks their values.
 
 struct RangeOptions: ParsableArguments {
     @Option(
@@ -15,7 +15,7 @@ struct RangeOptions: ParsableArguments {
         name: .customLong("cluster-cidr"),
         help: """
             The ranges that nodes' pod CIDRs are cut from: any number of CIDRs of either family. More may be added over a \
-            restart: nodes that come then take from them once the others are full.
+            restart: new nodes take from them once the others are full.
             """)
     var clusterCIDR: String?
 
@@ -53,7 +53,8 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("service-node-port-range"),
-        help: "The range of node ports, such as 30000-32767; without it they are not handed out, and stay as they come."
+        help:
+            "The range of node ports, such as 30000-32767; without it none are assigned, and those in a request are stored unchanged."
     )
     var serviceNodePortRange: String?
 
@@ -65,7 +66,7 @@ struct RangeOptions: ParsableArguments {
 
     @Option(
         name: .customLong("pod-ip-reuse-delay"),
-        help: "How long an address that a pod gave back is not given out again, in seconds. (default: 60)")
+        help: "Seconds until the address of a released pod is assigned again. (default: 60)")
     var podIPReuseDelay: String?
 
     var settings: [String: String] {
@@ -129,33 +130,33 @@ struct ServingOptions: ParsableArguments {
     var maxConnections: String?
 
     @Option(
-        name: .customLong("handshake-timeout"), help: "How long a TLS handshake may take, in seconds. (default: 10)")
+        name: .customLong("handshake-timeout"), help: "The longest time of a TLS handshake, in seconds. (default: 10)")
     var handshakeTimeout: String?
 
     @Option(
         name: .customLong("idle-timeout"),
-        help: "How long a connection may go without a whole message, in seconds. (default: 300)")
+        help: "The longest time of a connection without a complete message, in seconds. (default: 300)")
     var idleTimeout: String?
 
     @Option(
         name: .customLong("max-buffered-bytes"),
         help: """
-            What is kept for all clients together, beyond 64 KiB for each: of messages that are not whole, calls under way \
-            and answers that are not read. (default: 536870912, or a quarter of --memory-limit if that is less)
+            Bytes buffered for all clients together, beyond 64 KiB for each: incomplete messages, calls in flight \
+            and unread answers. (default: 536870912, or a quarter of --memory-limit if that is less)
             """)
     var maxBufferedBytes: String?
 
     @Option(
         name: .customLong("memory-limit"),
         help: """
-            Memory in use, in bytes, past which nothing more is kept; 0 for no limit. (default: what the container or the machine \
-            has, less an eighth)
+            Memory in use, in bytes, past which no new object is stored; 0 for no limit. (default: the memory of the container or machine \
+            less an eighth)
             """)
     var memoryLimit: String?
 
     @Option(
         name: .customLong("max-pods-per-node"),
-        help: "Pods of one node. (default: what its IPv4 pod CIDR holds; 4096 where it has none)")
+        help: "Pods of one node. (default: the addresses of its IPv4 pod CIDR; 4096 where it has none)")
     var maxPodsPerNode: String?
 
     @Option(
@@ -170,7 +171,7 @@ struct ServingOptions: ParsableArguments {
 
     @Option(
         name: .customLong("watch-history-bytes"),
-        help: "What is kept of the last changes for those who watch, in bytes. (default: 67108864)")
+        help: "Bytes of recent changes kept for watches. (default: 67108864)")
     var watchHistoryBytes: String?
 
     var settings: [String: String] {
@@ -222,20 +223,20 @@ struct StorageOptions: ParsableArguments {
 
     @Option(
         name: .customLong("etcd-prefix"),
-        help: "What the names of all keys begin with: servers of one prefix share one range. (default: /tandem)")
+        help: "The prefix of all keys: servers with the same prefix share their ranges. (default: /tandem)")
     var etcdPrefix: String?
 
     @Option(
         name: .customLong("etcd-compaction-interval"),
         help: """
-            How old etcd's revisions may become before they are dropped, such as 5m0s; 0 leaves that to etcd. (default: \
-            30s where nobody else uses this etcd, else 0)
+            The age at which etcd's revisions are compacted, such as 5m0s; 0 leaves that to etcd. (default: \
+            30s where etcd holds only Tandem's keys, else 0)
             """)
     var etcdCompactionInterval: String?
 
     @Option(
         name: .customLong("etcd-healthcheck-timeout"),
-        help: "How long etcd may be silent until this server is not ready. (default: 3s)")
+        help: "The time without an answer from etcd after which this server is not ready. (default: 3s)")
     var etcdHealthcheckTimeout: String?
 
     @Option(
@@ -264,7 +265,8 @@ struct StorageOptions: ParsableArguments {
 
 struct RunningOptions: ParsableArguments {
     @Option(
-        name: .customLong("data-dir"), help: "The directory that holds tandem.db and its journal; made if need be.",
+        name: .customLong("data-dir"),
+        help: "The directory of tandem.db and its journal; created if it does not exist.",
         completion: .directory)
     var dataDir: String?
 
@@ -282,7 +284,7 @@ struct RunningOptions: ParsableArguments {
 
     @Flag(
         name: .customLong("check-config"),
-        help: "Check every setting and the files they name, show what is in force and where it is set, and end.")
+        help: "Check every setting and the files they name, show the effective values and where each is set, and exit.")
     var checkConfig = false
 
     @Option(name: .customLong("event-loops"), help: "Threads that serve connections. (default: one per core)")
@@ -290,14 +292,14 @@ struct RunningOptions: ParsableArguments {
 
     @Option(
         name: .customLong("shutdown-timeout"),
-        help: "How long connections may take to close at the end, in seconds. (default: 20)")
+        help: "The time that connections may take to close at shutdown, in seconds. (default: 20)")
     var shutdownTimeout: String?
 
     @Option(
         name: .customLong("shutdown-delay"),
         help: """
-            How long calls are still served once the server was told to stop and /readyz says so, in seconds: for \
-            load balancers to look away. (default: 0)
+            Seconds during which calls are still served after the signal to stop, while /readyz is unready: for \
+            load balancers to stop sending. (default: 0)
             """)
     var shutdownDelay: String?
 
@@ -323,7 +325,7 @@ struct LogOptions: ParsableArguments {
     @Option(
         name: .customLong("audit-log-path"),
         help: """
-            A file that gets a JSON line for each call that changes something: who, what, which addresses, when. \
+            A file that gets a JSON line for each call that changes something: user, method, object, addresses and time. \
             (default: none)
             """, completion: .file())
     var auditLogPath: String?
@@ -334,14 +336,14 @@ struct LogOptions: ParsableArguments {
     var auditLogMaxSize: String?
 
     @Option(
-        name: .customLong("audit-log-maxbackup"), help: "How many older audit log files are kept. (default: 10)")
+        name: .customLong("audit-log-maxbackup"), help: "Number of older audit log files that are kept. (default: 10)")
     var auditLogMaxBackup: String?
 
     @Option(
         name: .customLong("audit-policy"),
         help: """
-            changes: calls that change something are in the audit log; all: reads and dry runs as well, but never those of who \
-            shows no certificate. (default: changes)
+            changes: calls that change something are in the audit log; all: reads and dry runs as well, but never those of \
+            clients without a certificate. (default: changes)
             """, completion: .list(["changes", "all"]))
     var auditPolicy: String?
 

@@ -9,14 +9,14 @@ import TandemServer
 struct TandemDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tandemd",
-        abstract: "Hands out IPv4 and IPv6 addresses that ride together: to Services, nodes and pods.",
+        abstract: "Assigns IPv4 and IPv6 addresses to Services, nodes and pods.",
         discussion: """
             Flags are named as kube-apiserver, kube-controller-manager and kube-proxy name them. Each can be set in \
-            three places, with one meaning: on the command line, in the environment (--secure-port as \
+            three places, with the same meaning: on the command line, in the environment (--secure-port as \
             TANDEM_SECURE_PORT), and in a YAML file (secure-port: 8443) that --config or TANDEM_CONFIG names. The \
-            command line wins over the environment, and both over the file. --check-config says whether all is well.
+            command line wins over the environment, and both over the file. --check-config checks them all.
 
-            SIGTERM and SIGINT drain and end the server; SIGUSR1 makes its log say more, SIGUSR2 less.
+            SIGTERM and SIGINT drain and end the server; SIGUSR1 makes its log more verbose, SIGUSR2 less.
 
             Exit status: 0 after a graceful shutdown, 1 when the server can't start or storage fails, 64 for a command \
             line that can't be read.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What `tandemctl apply` of many Services takes, by the clock and of the server's processor, when all are new and when all are there.
+# The time of `tandemctl apply` of many Services, by the clock and of the server's processor, when all are new and when all are there.
 #
 #   Tests/Benchmarks/apply.sh [SERVICES]
 set -eu

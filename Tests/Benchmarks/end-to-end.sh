@@ -32,7 +32,7 @@ measure() {
     load "$port" --warm-up 0 --duration "$seconds" --quiet --ignore-answers --json "$work/result.json" "$@"
     loop=$(($(loops "$pid") - loop)) other=$(($(others "$pid") - other)) commits=$(($(commits "$port") - commits))
     calls=$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/result.json")
-    # What was journalled is folded into the tables when nothing else is to be done; that is a cost of its own.
+    # The journal is folded into the tables when the server is idle; that is a cost of its own.
     [ "$pid" = "$nginx" ] || wait_idle "$pid"
     echo "$round $name $loop $other $calls $commits"
 }

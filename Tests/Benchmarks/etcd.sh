@@ -1,7 +1,7 @@
 #!/bin/bash
 # Calls that servers commit through one log on etcd, in one run with etcd's own single puts at 64 clients: calls a second, processor
 # time of etcd and of the servers a call, and the median and the 99th percentile. Rounds are interleaved; the table has the medians.
-# Folding goes on meanwhile: SECONDS=600 shows what is sustained.
+# Folding goes on meanwhile: SECONDS=600 shows the sustained rate.
 #
 #   Tests/Benchmarks/etcd.sh [SECONDS [ROUNDS [MEMBERS [SERVERS]]]]
 #

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What one client costs another: the agent of node n2, with one call under way on one connection, alone and beside 24 connections of node
+# The cost of one client for another: the agent of node n2, with one call in flight on one connection, alone and beside 24 connections of node
 # n1's agent that ask for all there is; and beside a client of Services that sends batches. One table; fails where beside the other agent its median
 # is more than twice the undisturbed one and a commit, as the journal has them under that load.
 #
@@ -17,7 +17,7 @@ as() {
     shift
     TANDEM_CERT_FILE=$certs/$name.crt TANDEM_KEY_FILE=$certs/$name.key load $port --quiet "$@" || true
 }
-# The same for those who ask for all there is. The clients share a core: these leave it to the other as soon as that has something to do.
+# The same for the greedy clients. The clients share a core: these leave it to the other as soon as that has something to do.
 greedily() { renice -n 19 $BASHPID >/dev/null; as "$@"; }
 value() { sed -E 's/.*"'"$1"'":([0-9.]+).*/\1/' "$2"; }
 latency() { sed -E 's/.*"latencyMicroseconds":\{[^}]*"'"$1"'":([0-9]+).*/\1/' "$work/modest.json"; }

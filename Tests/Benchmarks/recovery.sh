@@ -4,7 +4,7 @@
 #
 #   Tests/Benchmarks/recovery.sh [PODS [JOURNALLED [ROUNDS]]]
 #
-# DATA=directory keeps what was filled there for another run.
+# DATA=directory keeps the filled database there for another run.
 set -eu
 cd "$(dirname "$0")/../.."
 pods=${1:-1000000}

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The tail of latency at half of what a closed loop gets done, checkpoints included, beside the disk's own fsync: one table.
+# The tail of latency at half the rate of a closed loop, checkpoints included, beside the disk's own fsync: one table.
 #
 #   Tests/Benchmarks/tail.sh [SECONDS]
 set -eu

@@ -28,7 +28,7 @@ def used():
 
 
 class Counter:
-    """What came of a kind of connections."""
+    """The results of a kind of connections."""
 
     def __init__(self):
         self.begun = self.events = self.notifications = 0
@@ -44,7 +44,7 @@ async def watch(query, slots, counter):
         writer.write(b'{"jsonrpc":"2.0","id":1,"method":"Watch","params":' + query + b"}\n")
         answer = await reader.readline()
         assert b'"result"' in answer, answer
-        # What there is has been told with this.
+        # The existing objects have been sent with this.
         while b"BOOKMARK" not in await reader.readline():
             pass
     counter.begun += 1

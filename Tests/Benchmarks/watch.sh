@@ -1,5 +1,5 @@
 #!/bin/bash
-# What clients that watch cost the server: its processor time a change, with nobody, with 1,000 watches of a node each, and with 100 of
+# The cost of watches for the server: its processor time a change, without a watch, with 1,000 watches of a node each, and with 100 of
 # everything, in turns. One table.
 #
 #   Tests/Benchmarks/watch.sh [SECONDS [ROUNDS]]

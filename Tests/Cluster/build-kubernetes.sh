@@ -44,7 +44,7 @@ cd "$work"
     mv kubernetes.part kubernetes
 }
 [ -d reflect2 ] || {
-    # The one that the source has panics in what newer Go's maps are.
+    # The version in the source panics with the maps of newer Go.
     apt download golang-github-modern-go-reflect2-dev || lacks "Debian's mirror gives no golang-github-modern-go-reflect2-dev"
     dpkg-deb -x golang-github-modern-go-reflect2-dev_*.deb reflect2
     rm -rf kubernetes/vendor/github.com/modern-go/reflect2

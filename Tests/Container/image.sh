@@ -70,7 +70,7 @@ SWIFT
 build -t "docker.io/library/swift:$swift_version-bookworm" "$work/swift" >"$work/log" 2>&1 ||
     { tail -n 20 "$work/log"; fail "the builder's base"; }
 
-# What is committed, as from a new clone.
+# The committed files, as from a new clone.
 mkdir "$work/source"
 git archive HEAD | tar -x -C "$work/source"
 for target in server node; do
@@ -80,13 +80,16 @@ for target in server node; do
         -t "localhost/tandem-$target" "$work/source" >"$work/log" 2>&1 || { tail -n 40 "$work/log"; fail "target $target"; }
     podman image inspect --format "size of $target: {{.Size}} bytes" "localhost/tandem-$target"
 done
+# Programs, their libraries and nothing else.
+size=$(podman image inspect --format '{{.Size}}' localhost/tandem-server)
+[ "$size" -lt 140000000 ] || fail "the server's image has $size bytes, 140 MB at most are wanted"
 
-echo "== what the image says of itself"
+echo "== the image's metadata"
 inspect() { podman image inspect --format "$1" localhost/tandem-server; }
 [ "$(inspect '{{.User}}')" = 65532:65532 ] || fail "it runs as $(inspect '{{.User}}')"
 [ "$(inspect '{{range $k, $v := .Config.Volumes}}{{$k}} {{end}}')" = "/var/lib/tandem " ] || fail "its volumes"
 [ "$(inspect '{{index .Labels "org.opencontainers.image.revision"}}')" = test ] || fail "its labels"
-for program in tandemd tandemctl tandem-cni tandem-controller tandem-load; do
+for program in tandemd tandemctl tandem-controller tandem-load; do
     podman run --rm "${run[@]}" --entrypoint /usr/local/bin/$program localhost/tandem-server --help >"$work/log" 2>&1 ||
         { cat "$work/log"; fail "$program does not run"; }
 done
@@ -130,8 +133,12 @@ probe first
 [ "$(podman image inspect --format '{{json .HealthCheck.Test}}' localhost/tandem-server)" = \
     '["CMD","/usr/local/bin/tandemctl","health","--server","127.0.0.1:8443"]' ] || fail "its health check"
 given=$(addresses)
-[ "${given##* }" = False ] || fail "an address before it was asked for: $given"
-podman exec first /bin/true && podman exec first touch /etc/x 2>/dev/null && fail "the root file system can be written"
+[ "${given##* }" = False ] || fail "an address before its allocation: $given"
+podman exec first /usr/local/bin/tandemctl --version
+! podman exec first /usr/local/bin/tandemctl backup /etc/x --server "127.0.0.1:$port" --cert-file /certs/admin.crt \
+    --key-file /certs/admin.key >"$work/log" 2>&1 || fail "the root file system can be written"
+grep -q 'Read-only file system' "$work/log" || { cat "$work/log"; fail "a backup into the root file system"; }
+! podman exec first /bin/sh -c true 2>/dev/null || fail "there is a shell"
 stop first
 # An upgrade: another image, the same volume. (A new REVISION would do, but buildah then takes its layer of before.)
 build --layers "${lent[@]}" -f "$work/source/docker/Dockerfile" --ignorefile "$work/source/docker/Dockerfile.dockerignore" \
@@ -154,6 +161,8 @@ mkdir "$work/bin"
 podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only --volume "$work/bin:/host/opt/cni/bin" \
     localhost/tandem-node /usr/local/bin/install-cni
 "$work/bin/tandem-cni" --version
+podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only \
+    localhost/tandem-node tandemctl --version
 podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only localhost/tandem-node nft --version
 
 echo "image test passed"

@@ -26,7 +26,7 @@ class Chromium:
         in_read, in_write = os.pipe()
 
         def arrange():
-            # Chromium reads from 3 and writes to 4. What is at these numbers already is moved out of the way first.
+            # Chromium reads from 3 and writes to 4. Files at these numbers are moved out of the way first.
             low = os.dup2(in_read, 100), os.dup2(out_write, 101)
             os.dup2(low[0], 3)
             os.dup2(low[1], 4)
@@ -113,7 +113,7 @@ class Page:
         self.browser.call("Target.closeTarget", {"targetId": self.target})
 
     def run(self, expression):
-        """The value of an expression of JavaScript, of a promise what it is kept with."""
+        """The value of an expression of JavaScript, of a promise its result."""
         answer = self.call("Runtime.evaluate",
                            {"expression": expression, "awaitPromise": True, "returnByValue": True, "userGesture": True})
         if "exceptionDetails" in answer:

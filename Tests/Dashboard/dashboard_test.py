@@ -1,4 +1,4 @@
-"""The dashboard in a headless Chromium, over real servers: values, clicks, keys, live updates, and what it must not do.
+"""The dashboard in a headless Chromium, over real servers: values, clicks, keys, live updates, and its protection.
 
 dashboard_test.py BIN [-v] [TEST…], where BIN has tandemd and tandemctl. TANDEM_SCREENSHOTS names a folder for pictures.
 """
@@ -343,7 +343,7 @@ class DashboardTest(unittest.TestCase):
         cidr = json.loads(self.first.ctl("get", "node", "n7", "-o", "json"))["spec"]["podCIDR"]
         self.assertIn(f"120 of {cidr} are held", self.find(page, cidr))
         self.assertEqual(page.run("document.querySelectorAll('#found tbody tr').length"), 50)
-        # From what was found on into the map.
+        # From the search result into the map.
         self.find(page, address)
         page.click(button("services-ipv6", "#found"))
         page.wait(f"{CRUMBS}[0] === 'Services fd00:10:96::/112' && {CRUMBS}.length > 1 && {self.cell(address)}")
@@ -449,11 +449,11 @@ class DashboardTest(unittest.TestCase):
             self.assertTrue(page.run(f"document.querySelector('#{section}').contains(document.activeElement)"), section)
         page.press("/")
         self.assertEqual(page.run("document.activeElement.id"), "query")
-        # What is typed there is text.
+        # Input there is text.
         page.press("3")
         self.assertEqual(page.run("document.activeElement.id"), "query")
 
-    # What it must not do
+    # Protection
 
     def test_asks_nobody_else_and_lists_no_pods(self):
         page = self.open()

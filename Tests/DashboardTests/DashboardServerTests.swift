@@ -31,7 +31,7 @@ struct DashboardServerTests {
         }
     }
 
-    @Test("every answer forbids what the page does not need: other origins, frames, caches, referrers")
+    @Test("every answer forbids other origins, frames, caches and referrers")
     func guards() async throws {
         try await withDashboard { address in
             for path in ["", "main.js", "servers", "nothing"] {
@@ -105,7 +105,7 @@ struct DashboardServerTests {
         }
     }
 
-    @Test("a server that is not reached is told as 502, for calls and for what is looked at")
+    @Test("an unreachable server is answered with 502, for calls and for reads")
     func tellsLoss() async throws {
         try await withDashboard { address in
             let call = try await curl(
@@ -144,7 +144,7 @@ struct DashboardServerTests {
         }
     }
 
-    @Test("changes come as they are made, those of before first; what there was at the start is not listed")
+    @Test("changes come as they are made, earlier ones first; the objects of the start are not listed")
     func tellsChanges() async throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)

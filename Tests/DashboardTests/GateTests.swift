@@ -4,7 +4,7 @@ import Testing
 
 @testable import Dashboard
 
-@Suite("Who may ask the dashboard")
+@Suite("Access to the dashboard")
 struct GateTests {
     private static let token = "0123456789abcdef0123456789abcdef"
     private let gate = Gate(token: Token(text: token), port: 4000, servers: 2)
@@ -138,7 +138,7 @@ struct GateTests {
     }
 }
 
-@Suite("What the dashboard asks of servers")
+@Suite("The dashboard's calls to servers")
 struct CallsTests {
     private func refusal(_ text: String) -> HTTPResponseStatus? {
         do throws(Refusal) {
@@ -157,7 +157,7 @@ struct CallsTests {
         #expect((refusal(#"[{"id":2,"method":"GetPools"},\#(call)]"#) == nil) == mayBe)
     }
 
-    @Test("what is no call is refused, and so are more than a batch has")
+    @Test("an invalid call is refused, and so is a batch that is too long")
     func refuses() {
         for text in [
             "", "{", "[]", "1", "{}", #"{"id":1}"#, #"{"method":"GetPools"}"#, #"{"id":1,"method":"getpools"}"#, "[[]]",

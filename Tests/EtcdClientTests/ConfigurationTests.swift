@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Where etcd is, and who this client is")
+@Suite("The addresses of etcd, and the client's identity")
 struct ConfigurationTests {
     private static let certificates = Certificates.shared
 
@@ -21,7 +21,7 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "what is no member is refused with its flag",
+        "an invalid member is refused with its flag",
         arguments: [
             "", "etcd:2379", "ftp://etcd", "https://", "https://:2379", "https://etcd:", "https://etcd:0",
             "https://etcd:65536",

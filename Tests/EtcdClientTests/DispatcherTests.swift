@@ -133,7 +133,7 @@ struct DispatcherTests {
         #expect(second.all.count == 1)
     }
 
-    @Test("a member that says it is unavailable is left; pauses grow until one does what it is asked for")
+    @Test("a member that says it is unavailable is left; pauses grow until one answers a request")
     func unavailable() throws {
         let cluster = try EmbeddedCluster { call in
             if call.connection <= 3 { call.refuse(14, "etcdserver: no leader") } else { call.refuse(3, "nonsense") }

@@ -99,7 +99,7 @@ struct GRPCStreamTests {
         }
     }
 
-    @Test("what is no gRPC is an error")
+    @Test("an answer other than gRPC is an error")
     func others() throws {
         let cases: [(String, EtcdError.Code, (inout GRPCStream) -> Void)] = [
             (

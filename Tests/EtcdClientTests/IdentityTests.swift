@@ -8,7 +8,7 @@ import Testing
 @testable import EtcdClient
 
 /// Certificates and passwords, both ways, as files have them.
-@Suite("Who a client and a member are")
+@Suite("The identities of client and member")
 struct IdentityTests {
     private let range = RangeRequest(.of("k"))
     private let certificates = Certificates.shared

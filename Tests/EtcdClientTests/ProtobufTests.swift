@@ -17,7 +17,7 @@ struct ProtobufTests {
 
     // Worked out by hand from the fields' numbers.
 
-    @Test("a range is written field by field, without what is 0")
+    @Test("a range is written field by field, without zeros")
     func range() {
         #expect(bytes(RangeRequest(.of("a")).encode) == [0x0a, 1, 0x61])
         let request = RangeRequest(

@@ -125,7 +125,7 @@ struct RealEtcdTests {
         #expect(try await client.error(CompactionRequest(revision: revisions[3])).code == .outOfRange)
     }
 
-    @Test("a lease is kept, and what is under it goes with it")
+    @Test("a lease is kept, and its keys go with it")
     func lease() async throws {
         let cluster = try await EtcdCluster()
         let client = try client(of: cluster)
@@ -163,7 +163,7 @@ struct RealEtcdTests {
         #expect(status.version.hasPrefix("3."))
     }
 
-    @Test("certificates are shown both ways; who shows none is refused")
+    @Test("certificates are shown both ways; a client without one is refused")
     func tls() async throws {
         let cluster = try await EtcdCluster(isSecure: true)
         let client = try client(of: cluster, certificate: "admin")
@@ -176,7 +176,7 @@ struct RealEtcdTests {
         #expect(error.code == .unavailable)
     }
 
-    @Test("a user by password has a token, also when the last one is no longer good; what is not theirs is refused")
+    @Test("a user by password has a token, also when the last one is no longer good; keys without rights are refused")
     func password() async throws {
         let cluster = try await EtcdCluster(arguments: ["--auth-token-ttl=1"])
         let admin = try client(of: cluster)

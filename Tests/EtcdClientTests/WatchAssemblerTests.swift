@@ -4,7 +4,7 @@ import Testing
 
 @testable import EtcdClient
 
-@Suite("What a watch tells of revisions")
+@Suite("A watch's changes by revision")
 struct WatchAssemblerTests {
     private func response(_ revisions: [Int64], isFragment: Bool = false, bytes: Int = 1) -> WatchResponse {
         var response = WatchResponse()

@@ -187,7 +187,7 @@ struct CertificateTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("what ends within a week is warned about at the start: the server's certificate, an authority, a list")
+    @Test("a start warns of an expiry within a week: the server's certificate, an authority, a list")
     func warnsInTime() throws {
         let directory = ScratchDirectory()
         let authority = CertificateAuthority(directory)

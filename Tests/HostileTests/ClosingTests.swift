@@ -97,7 +97,7 @@ struct ClosingTests {
         withExtendedLifetime((first, second)) {}
     }
 
-    @Test("who is refused while he still sends gets the answer")
+    @Test("a client refused while it still sends gets the answer")
     func refusedMidway() throws {
         let server = try ServerProcess(directory.path)
         // Ten messages of a megabyte, the first of which is too long by what it announces.

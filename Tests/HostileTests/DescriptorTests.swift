@@ -155,7 +155,7 @@ struct DescriptorLoadTests {
 
     /// `known`: of the 33 places, those that clients with certificates have.
     @Test(
-        "backups, folds, certificates and the audit log have descriptors left, whoever has the connections",
+        "backups, folds, certificates and the audit log have descriptors left, whichever clients have the connections",
         arguments: [33, 10])
     func leavesReserve(_ known: Int) throws {
         let directory = ScratchDirectory()

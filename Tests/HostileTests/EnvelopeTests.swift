@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Messages that cost more than they are worth, from those who may send them and from those who may not.
-@Suite("What is decoded, and for whom", .serialized)
+@Suite("Decoding, by caller", .serialized)
 struct EnvelopeTests {
     private func members(_ count: Int) -> String { (0..<count).map { "\"k\($0)\":1" }.joined(separator: ",") }
 

@@ -28,7 +28,7 @@ struct HTTPRuleTests {
         "POST /rpc HTTP/\(version)\r\nHost: a\r\nContent-Type: application/json\r\n\(headers)\r\n\(body)"
     }
 
-    @Test("targets of each form; what is no target, and a host that is missing, double or none, is 400")
+    @Test("targets of each form; an invalid target, and a host that is missing, double or invalid, is 400")
     func targets() throws {
         let good = [
             "GET https://a:1/livez HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -56,7 +56,7 @@ struct HTTPRuleTests {
         #expect(connect.statuses == [405] && connect.text.contains("allow: GET, HEAD, POST\r\n"), "\(connect)")
     }
 
-    @Test("Expect: heard over 1.1, passed over in 1.0; what else is expected is 417")
+    @Test("Expect: honoured over 1.1, ignored in 1.0; other expectations are 417")
     func expectations() throws {
         let body = "Content-Length: \(list.utf8.count)\r\n"
         #expect(try answers(post("Expect: 100-continue\r\n" + body, list)).statuses == [100, 200])

@@ -136,7 +136,7 @@ struct LimitTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("a fault in each of 40,000 elements, and names of 300 KB: the answer and what is logged of it are short")
+    @Test("a fault in each of 40,000 elements, and names of 300 KB: the answer and its log line are short")
     func boundsRefusals() throws {
         let directory = ScratchDirectory()
         let audit = "\(directory.path)/audit.log"
@@ -183,7 +183,7 @@ struct LimitTests {
     }
 
     @Test(
-        "what all clients leave unfinished is bounded; those who send little are served meanwhile, others when it is given back",
+        "incomplete messages of all clients are bounded; clients that send little are served meanwhile, others when it is freed",
         arguments: [["jsonrpc"], ["http/1.1"]])
     func boundsUnfinishedMessages(_ protocols: [String]) throws {
         let (limit, clients, bytes) = (64 << 20, 300, 1_000_000)
@@ -233,7 +233,7 @@ struct LimitTests {
     }
 
     @Test(
-        "what all clients leave unread is bounded; who asks for little is served meanwhile",
+        "unread answers of all clients are bounded; a client with small calls is served meanwhile",
         arguments: [["jsonrpc"], ["http/1.1"]])
     func boundsUnreadAnswers(_ protocols: [String]) throws {
         let directory = ScratchDirectory()
@@ -304,7 +304,7 @@ struct LimitTests {
         (0..<400).contains { _ in metric(name, server) == 0 }
     }
 
-    @Test("headers of more than 16 KiB are refused, also from who shows no certificate")
+    @Test("headers of more than 16 KiB are refused, also without a client certificate")
     func limitsHeaders() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -318,7 +318,7 @@ struct LimitTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("who shows no certificate sends short messages only")
+    @Test("a client without a certificate can send only short messages")
     func limitsStrangers() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -333,7 +333,7 @@ struct LimitTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("who shows no certificate has few answers kept for him, and takes no room from the others")
+    @Test("few answers are kept for a client without a certificate, and it takes no room from the others")
     func limitsStrangersAnswers() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Clients that have the server keep all they can.
-@Suite("What is kept for one client", .serialized)
+@Suite("Memory kept for one client", .serialized)
 struct QuotaProcessTests {
     private func service(_ name: String, bytes: Int) -> String {
         let text = String(repeating: "x", count: bytes)
@@ -19,7 +19,7 @@ struct QuotaProcessTests {
     }
 
     @Test(
-        "memory in use stops at its limit, whoever fills it; what is there is served, and there is room once some is released"
+        "memory in use stops at its limit, whichever client fills it; existing objects are served, and there is room once some are released"
     )
     func stopsAtMemoryLimit() throws {
         let directory = ScratchDirectory()

@@ -116,7 +116,7 @@ struct RetryTests {
     }
 
     @Test(
-        "who goes away before the commit, or before the answer is read, and asks again gets the whole allocation once",
+        "a client that disconnects before the commit, or before it read the answer, and retries gets the whole allocation once",
         .enabled(if: StalledStorage.isAllowed), arguments: Transport.allCases)
     func survivesDrops(_ transport: Transport) throws {
         let directory = ScratchDirectory()
@@ -163,7 +163,7 @@ struct RetryTests {
     }
 
     @Test(
-        "a call whose time runs out while storage stands still is told so; its retry finds what was committed, or nothing",
+        "a call whose time runs out while storage stands still gets an answer; its retry finds the committed result, or nothing",
         .enabled(if: StalledStorage.isAllowed), arguments: Transport.allCases)
     func keepsDeadlines(_ transport: Transport) throws {
         let directory = ScratchDirectory()
@@ -210,7 +210,7 @@ struct RetryTests {
     }
 
     @Test(
-        "calls whose time ran out still count among those under way: who gives up and asks on is refused in the end",
+        "calls whose time ran out still count as in flight: a client that gives up and goes on calling is refused in the end",
         .enabled(if: StalledStorage.isAllowed))
     func limitsWhoGivesUp() throws {
         let directory = ScratchDirectory()
@@ -235,7 +235,7 @@ struct RetryTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("two clients that race for one name: one wins; who asked the same gets the same, who did not is told")
+    @Test("two clients that race for one name: one wins; the same request gets the same answer, another one a refusal")
     func racesForOneName() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)

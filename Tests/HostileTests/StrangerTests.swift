@@ -132,7 +132,9 @@ struct StrangerTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("of those who are through their handshake a quarter of the places is the most, though there are others left")
+    @Test(
+        "clients without a certificate after their handshake have a quarter of the places at most, though there are others left"
+    )
     func haveOwnCap() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--max-connections=40"])

@@ -103,7 +103,7 @@ struct ClientTests {
         #expect(server.connectionCount == 1)
     }
 
-    @Test("what is no Status, such as a proxy's page, is a refusal all the same")
+    @Test("an answer other than a Status, such as a proxy's page, is a refusal all the same")
     func otherRefusals() {
         let error = Status.error(502, body: Array("<html>Bad Gateway</html>".utf8), retryAfter: nil)
         #expect(error.code == KubeError.Code(rawValue: 502) && error.message == "<html>Bad Gateway</html>")
@@ -114,7 +114,7 @@ struct ClientTests {
         #expect(Status.retryAfter("9999999999") == .seconds(300))
     }
 
-    @Test("who is told to come back later does, as long as there is time")
+    @Test("a call told to retry later does so, as long as there is time")
     func tooMany() async throws {
         let server = try await FakeAPIServer()
         let time = ManualClock()
@@ -234,7 +234,7 @@ struct ClientTests {
         for task in stuck { #expect((await task.result.failureError as? KubeError)?.code == .cancelled) }
     }
 
-    @Test("who is cancelled gets no answer, and who asks a client that is shut down neither")
+    @Test("a cancelled call gets no answer, and neither does a call of a client that is shut down")
     func cancelling() async throws {
         let server = try await FakeAPIServer()
         let client = KubeClient(try server.configuration)

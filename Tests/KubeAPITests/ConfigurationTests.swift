@@ -6,7 +6,7 @@ import Testing
 
 @testable import KubeAPI
 
-@Suite("Where an API server is, and who asks")
+@Suite("The address of an API server, and the client's identity")
 struct ConfigurationTests {
     private func read(_ text: String, context: String? = nil) throws -> KubeConfiguration {
         try Kubeconfig.read(Array(text.utf8), "/etc/kube/config", context: context)
@@ -66,11 +66,11 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "what this client would have to leave out is refused in words",
+        "settings that this client can't honour are refused with a reason",
         arguments: [
             ("{exec: {command: aws}}", "runs a program"), ("{auth-provider: {name: gcp}}", "auth-provider"),
             ("{username: u, password: p}", "password"), ("{token: t, as: root}", "as, which"),
-            ("{token: 'a b'}", "a token that is none"),
+            ("{token: 'a b'}", "an invalid token"),
             ("{client-certificate: c.pem}", "both of client-certificate and client-key"),
             ("{client-certificate-data: '***', client-key: k}", "no base64"),
         ])
@@ -81,7 +81,7 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "what is not there, or is none, is said",
+        "missing and invalid files are reported",
         arguments: [
             ("{server: 'http://api'}", "https://HOST:PORT"), ("{}", "https://HOST:PORT"),
             ("{server: 'https://api', proxy-url: 'http://p'}", "proxy-url"),

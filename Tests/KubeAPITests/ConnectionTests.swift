@@ -32,7 +32,7 @@ struct ConnectionTests {
         #expect(begun == [false])
     }
 
-    @Test("what nobody asked for ends it")
+    @Test("an unsolicited answer ends it")
     func unasked() {
         for part in [head(), .body(ByteBuffer()), .end(nil)] {
             var state = ConnectionState()

@@ -109,7 +109,7 @@ struct FollowTests {
     }
 
     @Test(
-        "what was forgotten is listed again: told by a line, by a status, by nothing at all",
+        "a forgotten version leads to a new list: by a line, by a status, by silence",
         arguments: ["line", "status", "hang", "silence"])
     func relists(kind: String) async throws {
         let server = try await FakeAPIServer(FakeRules(isModern: kind != "silence"))
@@ -149,7 +149,7 @@ struct FollowTests {
         while follower.told.all != ["all: a", "+b"] { await Task.yield() }
     }
 
-    @Test("what can't be read is listed again, a torn line is watched again")
+    @Test("an unreadable event leads to a new list, a torn line to a new watch")
     func faultyLines() async throws {
         let server = try await FakeAPIServer()
         let follower = try await Follower(server)
@@ -235,7 +235,7 @@ struct FollowTests {
     }
 
     @Test(
-        "what makes a watch begin from its version again, and what does not",
+        "the faults after which a watch begins from its version again, and the others",
         arguments: [
             (KubeError.Code.connectionLost, true, true), (.notReached, false, true), (.timedOut, true, true),
             (.timedOut, false, false),

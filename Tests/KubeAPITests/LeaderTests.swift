@@ -6,7 +6,7 @@ import Testing
 
 @testable import KubeAPI
 
-@Suite("Who leads")
+@Suite("Leader election")
 struct LeaderTests {
     private static let name = KubeObjectName.lease("tandem", "controller")
 
@@ -161,7 +161,7 @@ struct LeaderTests {
         }
     }
 
-    @Test("who gets the lease too late begins with a renewal")
+    @Test("a process that gets the lease too late begins with a renewal")
     func lateElection() {
         var (one, stored) = (election("one"), Stored())
         Self.tell(&one, one.step(now: .zero, time: ""), .success(nil), now: .zero)
@@ -192,7 +192,7 @@ struct LeaderTests {
         #expect(three.isLeader && other.lease != nil)
     }
 
-    @Test("who gives the lease back is followed at once")
+    @Test("a released lease is taken at once")
     func resigns() throws {
         var (one, two, stored) = (election("one"), election("two"), Stored())
         go(&one, &stored, at: .zero)

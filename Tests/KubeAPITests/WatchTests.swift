@@ -77,7 +77,7 @@ struct WatchTests {
         return (client, try await client.watch(collection, from: String(server.version)).makeAsyncIterator())
     }
 
-    @Test("a watch tells of what changes, and ends in an orderly way")
+    @Test("a watch sends changes, and ends in an orderly way")
     func changes() async throws {
         let server = try await FakeAPIServer()
         var (_, events) = try await watch(server)
@@ -147,7 +147,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a line of some megabytes is read, a longer one is not, and what is of a later release is passed over")
+    @Test("a line of some megabytes is read, a longer one is not, and events of a later release are skipped")
     func lines() async throws {
         let server = try await FakeAPIServer()
         var (client, events) = try await watch(server, .nodes) { $0.maximumLineBytes = 3 << 20 }
@@ -179,7 +179,7 @@ struct WatchTests {
         }
     }
 
-    @Test("who cancels a watch ends its connection")
+    @Test("cancelling a watch ends its connection")
     func cancelled() async throws {
         let server = try await FakeAPIServer()
         let client = KubeClient(try server.configuration)

@@ -6,12 +6,12 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failed=0
 
-# model, options, mutation, -On: prints what spin found
+# model, options, mutation, -On: prints the findings of spin
 verify() {
     local sources=$PWD
     (
         cd "$folder" || exit 1
-        # Without partial-order reduction: what is held looks at every variable at every moment.
+        # Without partial-order reduction: the invariant reads every variable at every moment.
         spin -a $2 -DMUTATION="$3" "$sources/$1" >log 2>&1 &&
             gcc -w "$4" -DSAFETY -DNOREDUCE -DCOLLAPSE -DMEMLIM=4000 -o verifier pan.c &&
             ./verifier -m4000000 >log 2>&1

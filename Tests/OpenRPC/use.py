@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Uses the client that generate.py made: use.py PORT CA CERTIFICATE KEY, with tandem.py on PYTHONPATH and the document on the standard input.
 
-Makes each example's call by the generated function, and looks whether the answer has what its type asks for."""
+Makes each example's call by the generated function, and checks that the answer has the members of its type."""
 import json
 import sys
 import typing

@@ -41,7 +41,7 @@ struct ClientLanguageTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("a client that is generated from the OpenRPC document makes each call, and gets what its types say")
+    @Test("a client that is generated from the OpenRPC document makes each call, and gets results of its types")
     func generated() throws {
         let server = try ServerProcess(directory.path)
         let document = Curl(port: server.port, role: nil).request("/openrpc.json").body

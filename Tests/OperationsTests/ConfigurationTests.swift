@@ -142,7 +142,7 @@ struct ConfigurationTests {
         #expect(missing.errors == "tandemd: --config: /nowhere.yaml can't be read: No such file or directory\n")
     }
 
-    @Test("the line that says that a server is ready tells what it is, what it serves, what it found and how fast")
+    @Test("the line of a ready server has its version, its ranges, the results of its start and their times")
     func tellsItsStart() throws {
         let directory = ScratchDirectory()
         let flags = ServerProcess.ranges + ["--service-node-port-range=30000-30100"]
@@ -183,7 +183,7 @@ struct ConfigurationTests {
         #expect(result.output.contains("event-loops: \"1\"  # \(file)\n"))
     }
 
-    @Test("what no setting is called is refused with the near one; what is another program's is left alone")
+    @Test("an unknown setting is refused with a suggestion; variables of other programs are ignored")
     func refusesUnknown() throws {
         let directory = ScratchDirectory()
         let base = ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)/data"]

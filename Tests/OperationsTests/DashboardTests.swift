@@ -5,23 +5,29 @@ import TestSupport
 import Testing
 import Yams
 
-/// The dashboard and the alert rules, held to what a real server shows.
+/// The dashboard and the alert rules, tested against the metrics of real servers. Grafana itself draws nothing here: the panels'
+/// places, legends and variables are tested as data.
 @Suite("Dashboard and alert rules", .serialized)
 struct DashboardTests {
-    /// Every query of the dashboard, with its variables filled in as Grafana does.
+    private func dashboard() throws -> JSONValue {
+        try JSONValue(parsing: try Project.text("docker/grafana/tandem.json"))
+    }
+
+    private func panels() throws -> [JSONValue] { try dashboard()["panels"]?.arrayValue ?? [] }
+
+    /// A query with its variables filled in as Grafana does.
+    private func filledIn(_ query: String) -> String {
+        query.replacing("$job", with: ".*").replacing("$instance", with: ".*")
+            .replacing("$__rate_interval", with: "10s")
+    }
+
+    /// Every query of the dashboard.
     private func queries() throws -> [String] {
-        let dashboard = try JSONValue(parsing: try Project.text("docker/grafana/tandem.json"))
-        let panels = dashboard["panels"]?.arrayValue ?? []
-        let queries = panels.flatMap { $0["targets"]?.arrayValue ?? [] }.compactMap { $0["expr"]?.stringValue }
-        return queries.map {
-            $0.replacing("$job", with: ".*").replacing("$instance", with: ".*").replacing(
-                "$__rate_interval", with: "10s")
-        }
+        try panels().flatMap { $0["targets"]?.arrayValue ?? [] }.compactMap { $0["expr"]?.stringValue }.map(filledIn)
     }
 
     private func variables() throws -> [String] {
-        let dashboard = try JSONValue(parsing: try Project.text("docker/grafana/tandem.json"))
-        return (dashboard["templating"]?["list"]?.arrayValue ?? []).compactMap { $0["query"]?.stringValue }
+        (try dashboard()["templating"]?["list"]?.arrayValue ?? []).compactMap { $0["query"]?.stringValue }
     }
 
     private func rules() throws -> [String] {
@@ -64,6 +70,101 @@ struct DashboardTests {
         #expect(scrape.status == 0, "\(scrape.errors)")
     }
 
+    @Test("panels lie side by side on the grid, each with a title of its own, a unit and the chosen data source")
+    func panelsHaveTheirPlaces() throws {
+        let panels = try panels()
+        var taken: [[Int]: String] = [:]
+        for panel in panels {
+            let title = panel["title"]?.stringValue ?? ""
+            let place = ["x", "y", "w", "h"].map { panel["gridPos"]?[$0]?.intValue ?? -1 }
+            try #require(place.allSatisfy { $0 >= 0 } && place[2] > 0 && place[3] > 0, "\(title)")
+            #expect(place[0] + place[2] <= 24, "\(title) is past the right edge")
+            for x in place[0]..<place[0] + place[2] {
+                for y in place[1]..<place[1] + place[3] {
+                    let other = taken.updateValue(title, forKey: [x, y])
+                    #expect(other == nil, "\(title) lies on \(other ?? "")")
+                }
+            }
+            guard panel["type"]?.stringValue != "row" else { continue }
+            #expect(panel["fieldConfig"]?["defaults"]?["unit"]?.stringValue?.isEmpty == false, "\(title)")
+            let targets = panel["targets"]?.arrayValue ?? []
+            #expect(!targets.isEmpty && Set(targets.map { $0["refId"]?.stringValue ?? "" }).count == targets.count)
+            for source in [panel["datasource"]] + targets.map({ $0["datasource"] }) {
+                #expect(source?["uid"]?.stringValue == "${datasource}", "\(title)")
+            }
+        }
+        #expect(Set(panels.compactMap { $0["id"]?.intValue }).count == panels.count)
+        // No row of panels hangs below a gap.
+        let rows = Set(taken.keys.map { $0[1] })
+        #expect(rows.count == (rows.max() ?? 0) + 1)
+        // A title occurs once in its row of the dashboard.
+        var titles: Set<String> = []
+        for panel in panels {
+            if panel["type"]?.stringValue == "row" { titles = [] }
+            let title = panel["title"]?.stringValue ?? ""
+            #expect(!title.isEmpty && titles.insert(title).inserted, "\(title)")
+        }
+    }
+
+    /// What Grafana writes beside a line; nil where the series lacks a label that it names.
+    private func legend(_ format: String, _ series: JSONValue) -> String? {
+        var text = format
+        for part in format.matches(of: /\{\{ *(\w+) *\}\}/) {
+            // "ports" is a label of ranges of node ports alone, and "cidr" of the others.
+            let isEither = ["ports", "cidr", "family"].contains(part.output.1)
+            guard let value = series["metric"]?[String(part.output.1)]?.stringValue ?? (isEither ? "" : nil) else {
+                return nil
+            }
+            text = text.replacing(part.output.0, with: value)
+        }
+        return text
+    }
+
+    @Test(
+        "with two servers each line of a panel has a legend of its own, and each variable values",
+        .enabled(if: Project.tool("prometheus") != nil))
+    func legendsTellLinesApart() throws {
+        let (one, other) = (try BusyServer(), try BusyServer())
+        let prometheus = try PrometheusProcess(scraping: one.server.port, other.server.port)
+        let targets = try panels().flatMap { panel in
+            (panel["targets"]?.arrayValue ?? []).map {
+                (panel["title"]?.stringValue ?? "", panel["id"]?.intValue ?? 0, $0)
+            }
+        }
+        let deadline = Date(timeIntervalSinceNow: 60)
+        var answers: [Int: [JSONValue]] = [:]
+        repeat {
+            try one.work()
+            try other.work()
+            for (index, target) in targets.enumerated() where answers[index, default: []].isEmpty {
+                answers[index] = prometheus.series(filledIn(target.2["expr"]?.stringValue ?? ""))
+            }
+        } while answers.values.contains { $0.isEmpty } && Date() < deadline
+        // Those that were asked for before the second server was scraped.
+        for (index, target) in targets.enumerated() {
+            answers[index] = prometheus.series(filledIn(target.2["expr"]?.stringValue ?? ""))
+        }
+        #expect(prometheus.series("tandem_ready").count == 2)
+        var legends: [Int: Set<String>] = [:]
+        for (index, (title, panel, target)) in targets.enumerated() {
+            for series in answers[index] ?? [] {
+                guard let legend = legend(target["legendFormat"]?.stringValue ?? "", series) else {
+                    Issue.record("\(title): \(target["legendFormat"]?.stringValue ?? "") has no label in \(series)")
+                    continue
+                }
+                #expect(
+                    !legend.isEmpty && legends[panel, default: []].insert(legend).inserted,
+                    "\(title): two lines are called \"\(legend)\"")
+            }
+        }
+        for variable in try variables() where variable.hasPrefix("label_values(") {
+            let parts = variable.dropFirst("label_values(".count).dropLast().split(separator: ",")
+            let label = try #require(parts.last).trimmingCharacters(in: .whitespaces)
+            let series = prometheus.series(filledIn(parts.dropLast().joined(separator: ",")))
+            #expect(series.contains { $0["metric"]?[label]?.stringValue?.isEmpty == false }, "\(variable)")
+        }
+    }
+
     @Test("a real Prometheus answers every query of the dashboard", .enabled(if: Project.tool("prometheus") != nil))
     func prometheusAnswers() throws {
         let busy = try BusyServer()
@@ -83,13 +184,14 @@ struct DashboardTests {
     }
 }
 
-/// Debian's Prometheus on a port of loopback, scraping one server every half second.
+/// Debian's Prometheus on a port of loopback, scraping servers every half second.
 private final class PrometheusProcess {
     private let directory = ScratchDirectory()
     private let process = Process()
     private let port: Int
 
-    init(scraping target: Int) throws {
+    init(scraping servers: Int...) throws {
+        let targets = servers.map { "\"127.0.0.1:\($0)\"" }.joined(separator: ",")
         let certificates = Certificates.shared
         try """
         global: {scrape_interval: 500ms, evaluation_interval: 1s}
@@ -101,7 +203,7 @@ private final class PrometheusProcess {
               ca_file: \(certificates.ca)
               cert_file: \(certificates.certificate("viewer"))
               key_file: \(certificates.key("viewer"))
-            static_configs: [{targets: ["127.0.0.1:\(target)"]}]
+            static_configs: [{targets: [\(targets)]}]
         """.write(toFile: "\(directory.path)/prometheus.yaml", atomically: true, encoding: .utf8)
         port = Self.freePort()
         process.executableURL = URL(fileURLWithPath: Project.tool("prometheus")!)
@@ -138,4 +240,7 @@ private final class PrometheusProcess {
     func query(_ text: String) -> JSONValue? {
         get("/api/v1/query", ["--data-urlencode", "query=\(text)"])
     }
+
+    /// The series that a query has now.
+    func series(_ text: String) -> [JSONValue] { query(text)?["data"]?["result"]?.arrayValue ?? [] }
 }

@@ -20,7 +20,7 @@ struct EtcdServersTests {
     }
 
     @Test(
-        "what one server was asked for any other shows; servers and a member are killed, and nothing is lost or given twice"
+        "every server shows the allocations of each; servers and a member are killed, and nothing is lost or assigned twice"
     )
     func survives() async throws {
         let cluster = try await EtcdCluster(members: 3)
@@ -61,7 +61,7 @@ struct EtcdServersTests {
         }
     }
 
-    @Test("tandemctl get servers: who shares the range, as any of them knows it; one that has stopped is gone")
+    @Test("tandemctl get servers: the servers of the range, as any of them knows it; a stopped one is gone")
     func lists() async throws {
         let cluster = try await EtcdCluster()
         let servers = [try ServerProcess(etcd: cluster.servers), try ServerProcess(etcd: cluster.servers)]
@@ -169,7 +169,7 @@ struct EtcdServersTests {
     }
 
     @Test(
-        "/readyz names what a server needs of etcd: it is not ready while etcd says nothing, is again by itself, and ends when told to"
+        "/readyz names a server's needs of etcd: it is not ready while etcd is silent, recovers by itself, and stops on a signal"
     )
     func readiness() async throws {
         let cluster = try await EtcdCluster()

@@ -77,7 +77,7 @@ struct LifeCycleTests {
         server.crash()
     }
 
-    @Test("a drain answers what is under way, ends idle connections, checkpoints, and ends with 0 in time")
+    @Test("a drain answers calls in flight, closes idle connections, checkpoints, and exits with 0 in time")
     func drains() throws {
         let directory = ScratchDirectory()
         var server = try ServerProcess(directory.path, ServerProcess.ranges + ["--shutdown-timeout=30"])

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Logs", .serialized)
 struct LogTests {
-    @Test("a refused call is one line, with its id and who asked; what was answered well is none")
+    @Test("a refused call is one line, with its id and user; a successful one has none")
     func tellsRefusals() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -59,7 +59,7 @@ struct LogTests {
         #expect(!server.log.text.contains("one"))
     }
 
-    @Test("text: what a client sent can't make a line of its own")
+    @Test("text: a client's input can't make a line of its own")
     func quotesText() throws {
         let directory = ScratchDirectory()
         // The port comes from a free one: text has no JSON to read it from.
@@ -89,7 +89,7 @@ struct LogTests {
         process.waitUntilExit()
     }
 
-    @Test("the audit log has who, what, which addresses and when of every change, and rotates")
+    @Test("the audit log has user, method, object, addresses and time of every change, and rotates")
     func audits() throws {
         let directory = ScratchDirectory()
         let path = "\(directory.path)/audit.log"

@@ -232,7 +232,7 @@ struct ManifestTests {
     }
 
     @Test(
-        "kustomize builds the manifests, and what they refer to is among them",
+        "kustomize builds the manifests, and every object that they refer to is among them",
         .enabled(if: Project.tool("kubectl") != nil))
     func kustomizes() throws {
         let built = try kustomize("single-server")
@@ -263,7 +263,7 @@ struct ManifestTests {
     }
 
     @Test(
-        "what Prometheus Operator is given stands by itself: a cluster without it takes all the rest",
+        "the objects for Prometheus Operator are separate: a cluster without it takes all the rest",
         .enabled(if: Project.tool("kubectl") != nil))
     func kustomizesMonitoring() throws {
         let built = try kustomize("monitoring")
@@ -284,7 +284,7 @@ struct ManifestTests {
     }
 
     @Test(
-        "the controllers take the flags and variables of their manifest, and may do what they need and no more",
+        "the controllers take the flags and variables of their manifest, and have exactly the rights that they need",
         .enabled(if: Project.tool("kubectl") != nil))
     func controllers() throws {
         let all = try objects(try kustomize("single-server"))
@@ -367,7 +367,7 @@ struct ManifestTests {
         #expect(text("controller.crt").contains("O = tandem:services, O = tandem:pods, CN = tandem-controller"))
     }
 
-    @Test("the compose file mounts what is there, and shows the dashboard and the rules of this project")
+    @Test("the compose file mounts existing files, with the dashboard and the rules of this project")
     func compose() throws {
         let compose = try #require(try objects(try Project.text("docker/compose.yaml")).first)
         let services = try #require(compose["services"] as? [String: Object])

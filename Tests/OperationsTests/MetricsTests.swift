@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Metrics", .serialized)
 struct MetricsTests {
-    @Test("a histogram counts what a slow, obvious twin counts")
+    @Test("a histogram counts as a slow, obvious twin does")
     func histogram() {
         for seed in seeds {
             var generator = SeededGenerator(seed: seed)

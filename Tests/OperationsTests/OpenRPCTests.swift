@@ -19,7 +19,7 @@ struct OpenRPCTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("what the meta-schema forbids is found")
+    @Test("violations of the meta-schema are found")
     func findsFaults() {
         func faults(_ change: (inout [(String, JSONValue)]) -> Void) -> [String] {
             var method: [(String, JSONValue)] = [

@@ -34,7 +34,7 @@ struct WatchTests {
     }
 
     @Test(
-        "a watch begins with what there is, and goes on with what changes; another goes on from a version; Unwatch ends one"
+        "a watch begins with the existing objects, and goes on with changes; another goes on from a version; Unwatch ends one"
     )
     func watchesStream() throws {
         let directory = ScratchDirectory()
@@ -123,7 +123,7 @@ struct WatchTests {
         #expect(sent.line() == "id: 2")
     }
 
-    @Test("what can't be watched is refused before anything is answered")
+    @Test("objects that can't be watched are refused before any answer")
     func refuses() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -167,7 +167,7 @@ struct WatchTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("each role watches what it may")
+    @Test("each role watches the objects of its rights")
     func authorises() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -227,7 +227,7 @@ struct WatchTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("tandemctl get -w shows what there is, and then each object as it changes")
+    @Test("tandemctl get -w shows the existing objects, and then each object as it changes")
     func showsChanges() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path)
@@ -316,7 +316,7 @@ struct WatchTests {
             let rest = events(21 - first.count - 1, of: stream)
             #expect((first + rest) == (0..<20).map { "ADDED Pod/p\($0) \($0 + 2)" })
         } else {
-            #expect(answer?["error"]?["data"]?["reason"] == "Expired", "what was folded is gone")
+            #expect(answer?["error"]?["data"]?["reason"] == "Expired", "folded changes are gone")
         }
         #expect(server.stop() == 0)
     }

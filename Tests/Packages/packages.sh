@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the packages of `make deb` into a clean root and uses them there: who runs the server, what it hands out, what is left when
-# they go. The root is Debian's own by debootstrap; where that can't be had, an empty one for dpkg, and only what is in the packages is
+# Installs the packages of `make deb` into a clean root and uses them there: the server's user, its addresses, a node's pod, and the files left when
+# the packages go. The root is Debian's own by debootstrap; where that can't be had, an empty one for dpkg, and only the packages' files are
 # looked at. Skipped, with a word why, where it can't be done.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -66,12 +66,28 @@ if command -v debootstrap >/dev/null &&
     in_root tandemctl apply -f - <docker/examples/services.yaml
     in_root tandemctl get services
     in_root tandemctl auth whoami | grep -q 'Username *admin' || fail "root is not the administrator"
+    # A node's agent, with a certificate of its own.
+    in_root /usr/lib/tandem/generate-certificates --client system:node:n1 system:nodes node /etc/tandem >/dev/null
+    in_root tandemctl apply -f - <<<'{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"}}'
+    plugin() {
+        in_root CNI_COMMAND="$1" CNI_CONTAINERID=c1 CNI_NETNS=/proc/1/ns/net CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni \
+            CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1' /usr/lib/cni/tandem-cni <<END
+{"cniVersion":"1.0.0","name":"pods","type":"tandem-cni","ipam":{"type":"tandem-cni","server":"127.0.0.1:$port",
+ "caFile":"/etc/tandem/ca.crt","certFile":"/etc/tandem/node.crt","keyFile":"/etc/tandem/node.key","node":"n1"}}
+END
+    }
+    plugin ADD | tee "$work/pod"
+    grep -q '"10\.244\.' "$work/pod" && grep -q '"fd00:10:244:' "$work/pod" || fail "the plugin has no addresses for a pod"
+    in_root tandemctl get pods -n shop
+    plugin DEL
+    [ -z "$(in_root tandemctl get pods -n shop --output name)" ] || fail "the plugin did not give a pod's addresses back"
+    in_root tandemctl masquerade --output nft --node n1 | in_root nft --check --file - || fail "nft refuses the rules"
     in_root tandemctl check
     kill -TERM $server && wait $server || fail "the server did not end well"
     server=
     [ "$(stat -c %a "$root/etc/tandem/admin.key")" = 600 ] || fail "others may read the administrator's key"
     in_root dpkg --remove tandem-node tandem-controller tandem-client tandem-server >/dev/null
-    [ -e "$root/var/lib/tandem/tandem.db" ] || fail "what was handed out is gone with the package"
+    [ -e "$root/var/lib/tandem/tandem.db" ] || fail "the allocated addresses are gone with the package"
     in_root dpkg --purge tandem-server >/dev/null
     [ ! -e "$root/var/lib/tandem" ] && [ ! -e "$root/etc/tandem" ] || fail "something is left behind a purge"
     umount "$root/proc"

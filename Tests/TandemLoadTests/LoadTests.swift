@@ -96,7 +96,7 @@ struct LoadTests {
         }
     }
 
-    @Test("with --keep what was allocated stays; without it that alone goes")
+    @Test("with --keep the allocated objects stay; without it exactly they are released")
     func keeps() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)
@@ -112,7 +112,74 @@ struct LoadTests {
         #expect(held(by: server.port) ?? 0 > (other ?? 0) + 3)
     }
 
-    @Test("an earlier run is set beside this one, with what differs in the settings")
+    /// Runs for an hour, until a signal ends it.
+    private func endlessLoad(_ port: Int, _ words: String) throws -> (process: Process, errors: Pipe) {
+        let certificates = Certificates.shared
+        let (process, errors) = (Process(), Pipe())
+        process.executableURL = URL(fileURLWithPath: ServerProcess.program("tandem-load"))
+        process.arguments =
+            words.split(separator: " ").map(String.init) + [
+                "--connections", "2", "--duration", "3600", "--quiet", "--server", "127.0.0.1:\(port)", "--ca-file",
+                certificates.ca, "--cert-file", certificates.certificate("admin"), "--key-file",
+                certificates.key("admin"),
+            ]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = errors
+        try process.run()
+        // Until it is in the middle of it.
+        while (held(by: port) ?? 0) < 100, process.isRunning { sched_yield() }
+        return (process, errors)
+    }
+
+    @Test(
+        "Ctrl-C and SIGTERM remove all objects of the run, in any phase",
+        arguments: [
+            ("--workload services --warm-up 0", SIGINT), ("--workload pods --warm-up 3600", SIGINT),
+            ("--workload mixed --warm-up 0", SIGTERM), ("--workload churn --fill 100 --warm-up 0", SIGINT),
+            ("--workload batch --transport http --warm-up 0", SIGINT),
+        ])
+    func cleansUpWhenInterrupted(_ words: String, _ signal: Int32) throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let (process, errors) = try endlessLoad(server.port, words)
+        kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(process.terminationStatus == 128 + signal, "\(text)")
+        #expect(text.hasPrefix("interrupted: ") && text.hasSuffix(" objects removed\n"), "\(text)")
+        #expect(held(by: server.port) == 0)
+    }
+
+    @Test("with --keep Ctrl-C leaves the allocated objects")
+    func keepsWhenInterrupted() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let (process, errors) = try endlessLoad(server.port, "--workload services --warm-up 0 --keep")
+        kill(process.processIdentifier, SIGINT)
+        process.waitUntilExit()
+        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(process.terminationStatus == 130)
+        #expect(text.hasPrefix("interrupted: objects in namespace load-") && text.hasSuffix(" are kept\n"), "\(text)")
+        #expect(held(by: server.port) ?? 0 >= 100)
+    }
+
+    @Test("a second signal ends the program at once, where the server answers nothing any more")
+    func endsAtTheSecondSignal() throws {
+        let directory = ScratchDirectory()
+        let server = try ServerProcess(directory.path, Self.flags)
+        let (process, errors) = try endlessLoad(server.port, "--workload services --warm-up 0")
+        server.send(SIGSTOP)
+        // Two of a kind may be delivered as one.
+        kill(process.processIdentifier, SIGINT)
+        kill(process.processIdentifier, SIGTERM)
+        process.waitUntilExit()
+        server.send(SIGCONT)
+        #expect([128 + SIGINT, 128 + SIGTERM].contains(process.terminationStatus))
+        #expect(errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
+        #expect(held(by: server.port) ?? 0 >= 100)
+    }
+
+    @Test("an earlier run is compared with this one, with the differences in the settings")
     func compares() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)

@@ -101,7 +101,7 @@ struct CheckTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("where two objects hold one address, the server does not start, and says who")
+    @Test("where two objects hold one address, the server does not start, and names them")
     func refusesTwoOwners() throws {
         let directory = ScratchDirectory()
         try makeStopped(directory.path)

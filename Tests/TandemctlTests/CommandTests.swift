@@ -8,7 +8,7 @@ import Testing
 struct CommandTests {
     private static let flags = ServerProcess.ranges + ["--load-balancer-ip-range=192.0.2.0/24"]
 
-    @Test("what is applied can be got as a table, wide, YAML and JSON, looked up, checked and deleted")
+    @Test("applied objects can be shown as a table, wide, YAML and JSON, looked up, checked and deleted")
     func worksThroughAll() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)
@@ -177,7 +177,7 @@ struct CommandTests {
         #expect(ctl("get svc good").status == 0)
     }
 
-    @Test("the exit status tells who is at fault, and the message what to do")
+    @Test("the exit status names the side at fault, and the message the remedy")
     func tellsFaults() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)

@@ -72,7 +72,7 @@ struct ContextTests {
         #expect(named.output == "service/web\n", "\(named.errors)")
     }
 
-    @Test("files are found beside the file of contexts; what is misspelt in it is named with the near one")
+    @Test("files are found beside the file of contexts; a misspelt name in it gets a suggestion")
     func filesAreRead() throws {
         let server = try ServerProcess("\(directory.path)/data")
         let certificates = Certificates.shared

@@ -64,7 +64,7 @@ struct GetTests {
         #expect(names(["svc"]) == ["service/bare", "service/web"])
     }
 
-    @Test("in order, addresses by what they are; with labels, without titles, with columns of one's own")
+    @Test("in order, addresses by value; with labels, without titles, with custom columns")
     func shows() throws {
         let (server, ctl) = try filled()
         defer { withExtendedLifetime(server) {} }

@@ -115,7 +115,7 @@ struct ImportTests {
         }
     }
 
-    @Test("what can't be taken is said, and everything else is taken")
+    @Test("refused objects are reported, and all others are adopted")
     func saysWhatItRefuses() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, Self.flags)

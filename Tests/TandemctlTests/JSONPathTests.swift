@@ -24,7 +24,7 @@ struct JSONPathTests {
     ]
 
     @Test(
-        "what kubectl makes of an object by a template tandemctl makes of it too",
+        "tandemctl applies a template to an object as kubectl does",
         .enabled(if: Command.find("kubectl") != nil, "docker/deps.sh --tests fetches kubectl"))
     func readsAsKubectl() throws {
         let directory = ScratchDirectory()

@@ -46,7 +46,7 @@ struct RangeCommandTests {
     }
 
     @Test(
-        "masquerade keeps the cluster's ranges, link-local, multicast, and what is configured, by flags or ip-masq-agent's file"
+        "masquerade excludes the cluster's ranges, link-local, multicast, and those of flags or ip-masq-agent's file"
     )
     func printsRules() throws {
         let server = try ServerProcess(directory.path)
@@ -95,7 +95,7 @@ struct RangeCommandTests {
     }
 
     @Test(
-        "what can't be is told with the place",
+        "an invalid value is reported with its place",
         arguments: [
             ("masquerade", "-o"), ("masquerade -o pf", "pf"),
             ("masquerade -o nft --non-masquerade-cidrs 10.0.0.1/8", "--non-masquerade-cidrs: \"10.0.0.1/8\""),

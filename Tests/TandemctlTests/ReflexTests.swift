@@ -74,7 +74,7 @@ struct ReflexTests {
         #expect(ctl("describe svc/none").status == 1)
     }
 
-    @Test("diff shows what apply would change, changes nothing, and says by its status whether something would")
+    @Test("diff shows the changes of an apply, changes nothing, and has a status of 1 where there are some")
     func showsDifferences() throws {
         let (server, ctl) = try start()
         defer { withExtendedLifetime(server) {} }
@@ -97,7 +97,7 @@ struct ReflexTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["data"])
     }
 
-    @Test("edit updates a Service with what an editor makes of it; what is refused is kept in a file")
+    @Test("edit updates a Service with the text of an editor; a refused text is kept in a file")
     func edits() throws {
         let (server, ctl) = try start()
         defer { withExtendedLifetime(server) {} }
@@ -118,7 +118,7 @@ struct ReflexTests {
             "f() { \(ServerProcess.program("tandemctl")) delete svc/web >/dev/null; sed -i s/http/https/ \"$1\"; }; f"
         let raced = edit(racing)
         #expect(raced.status == 1 && raced.errors.contains("NotFound"), "\(raced.errors)")
-        #expect(edit("true", ["pod/p"]).errors.contains("Services alone can be edited"))
+        #expect(edit("true", ["pod/p"]).errors.contains("Only Services can be edited"))
     }
 
     @Test("wait ends when objects are there, are gone or have a value, and else in time")
@@ -140,7 +140,7 @@ struct ReflexTests {
         #expect(try await waiting.value.output == "service/web condition met\n")
     }
 
-    @Test("-v=6 shows what is sent and comes, --request-timeout how long is waited, and neither verb nor value is far")
+    @Test("-v=6 shows messages sent and received, --request-timeout limits the wait, and neither verb nor value is far")
     func showsTheWire() throws {
         let (server, ctl) = try start()
         #expect(ctl("apply -f -", input: Self.web).status == 0)
@@ -163,7 +163,7 @@ struct ReflexTests {
         #expect(ctl("get svc --request-timeout=soon").status == 2)
     }
 
-    @Test("--dry-run as kubectl has it; what the server says to programs is said in flags here")
+    @Test("--dry-run as kubectl has it; the server's messages name flags here")
     func dryRuns() throws {
         let (server, ctl) = try start()
         defer { withExtendedLifetime(server) {} }
@@ -183,7 +183,7 @@ struct ReflexTests {
             outside.errors.contains("--out-of-range") && !outside.errors.contains("outOfRange"), "\(outside.errors)")
     }
 
-    @Test("what is wrong with a file is told with its line, document and object, in plain words")
+    @Test("a fault of a file is reported with its line, document and object, in plain words")
     func namesPlaces() throws {
         let (server, ctl) = try start()
         defer { withExtendedLifetime(server) {} }

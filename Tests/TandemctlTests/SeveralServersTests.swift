@@ -38,7 +38,7 @@ struct SeveralServersTests {
         #expect(refused.status == 1 && refused.errors.contains("\"nope\" not found"), "\(refused.errors)")
     }
 
-    @Test("where none is reached, the error says what each did; the exit status is 3")
+    @Test("where none is reached, the error has the failure of each; the exit status is 3")
     func none() throws {
         let (first, second) = (try start("a"), try start("b"))
         first.crash()
@@ -54,7 +54,7 @@ struct SeveralServersTests {
         }
     }
 
-    @Test("health is that of the first that serves, else what the last one said")
+    @Test("health is that of the first that serves, else the answer of the last one")
     func health() throws {
         let (first, second) = (try start("a"), try start("b"))
         first.send(SIGSTOP)

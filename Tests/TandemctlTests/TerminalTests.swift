@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-@Suite("What tenants wrote on an administrator's terminal", .serialized)
+@Suite("Tenants' texts on an administrator's terminal", .serialized)
 struct TerminalTests {
     /// Sets a window's title, returns to the line's start, begins a line, clears the screen by a C1 control, and turns what follows
     /// round.

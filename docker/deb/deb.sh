@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes packages for Debian of what `make static` built, into .build/deb: tandem-server, tandem-client and tandem-node.
+# Makes packages for Debian of the programs of `make static`, in .build/deb: tandem-server, -client, -controller and -node.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(.build-static/bin/tandemd --version | cut -d ' ' -f 1)
@@ -20,7 +20,7 @@ depends() {
     done | sort -u | paste -sd , | sed 's/,/, /g'
 }
 
-# package NAME PROGRAM DEPENDS DESCRIPTION TEXT PATH...: the paths leave what is left for the next one
+# package NAME PROGRAM DEPENDS DESCRIPTION TEXT PATH...: the paths are moved, so that the rest is for the next one
 package() {
     local name=$1 program=$2 more=$3 title=$4 text=$5 root=$work/$1 path
     shift 5
@@ -67,22 +67,22 @@ rm -rf "$out"
 mkdir -p "$out"
 package tandem-controller /usr/bin/tandem-controller "" \
     "controller of Tandem, a dual-stack IP address manager, beside a kube-apiserver" \
-    "tandem-controller gives a cluster's nodes, load balancers and pods their addresses, and takes back what is gone." \
+    "tandem-controller assigns addresses to a cluster's nodes, load balancers and pods, and releases those of deleted ones." \
     /usr/bin/tandem-controller /usr/share/man/man1/tandem-controller.1 \
     /usr/share/bash-completion/completions/tandem-controller /usr/share/zsh/vendor-completions/_tandem-controller \
     /usr/share/fish/vendor_completions.d/tandem-controller.fish
 package tandem-client /usr/bin/tandemctl "" "command line of Tandem, a dual-stack IP address manager" \
-    "tandemctl looks at a server and changes what it holds, as kubectl does; tandem-load measures one." \
+    "tandemctl reads and changes the objects of a server, as kubectl does; tandem-load measures one." \
     /usr/bin/tandemctl /usr/bin/tandem-load /usr/share/man/man1/tandemctl.1 /usr/share/man/man1/tandem-load.1 \
     '/usr/share/bash-completion/completions/tandem[c-]*' '/usr/share/zsh/vendor-completions/_tandem[c-]*' \
     '/usr/share/fish/vendor_completions.d/tandem[c-]*'
 package tandem-node /usr/lib/cni/tandem-cni "tandem-client (= $version-1), nftables" \
     "CNI IPAM plugin of Tandem, a dual-stack IP address manager" \
-    "tandem-cni gives pods the addresses that a server hands out; masquerade keeps a node's rules of nftables." \
+    "tandem-cni gives pods addresses from a server; masquerade keeps a node's rules of nftables." \
     /usr/lib/cni/tandem-cni /usr/lib/tandem/masquerade /usr/share/man/man1/tandem-cni.1
 package tandem-server /usr/bin/tandemd "openssl, systemd | systemd-standalone-sysusers | adduser" \
     "server of Tandem, a dual-stack IP address manager" \
-    "tandemd hands out IPv4 and IPv6 addresses by the same rules as Kubernetes dual-stack." \
+    "tandemd assigns IPv4 and IPv6 addresses by the same rules as Kubernetes dual-stack." \
     /usr/bin/tandemd /usr/lib/tandem/generate-certificates /usr/share/man/man1/tandemd.1 \
     /usr/share/bash-completion/completions/tandemd /usr/share/zsh/vendor-completions/_tandemd \
     /usr/share/fish/vendor_completions.d/tandemd.fish /usr/lib/systemd/system/tandemd.service \

@@ -1,4 +1,4 @@
-// What changed lately.
+// The latest changes.
 
 import { byID, count, make, setText } from "./elements.js";
 
@@ -28,7 +28,7 @@ export class Changes {
       this.#state = "not connected";
       this.#tell();
     });
-    // What comes over a new connection begins with the last ones again.
+    // A new connection begins with the last changes again.
     this.#source.onopen = () => byID("changes-list").replaceChildren();
   }
 

@@ -1,4 +1,4 @@
-// Elements, made of text alone: what tenants wrote is never read as HTML.
+// Elements, made of text alone: tenants' texts are never read as HTML.
 
 export const byID = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Changes a text only where it is another one, so that what is selected stays selected, and nothing is read out twice. */
+/** Changes a text only where it differs, so that a selection stays, and a screen reader reads nothing twice. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -50,7 +50,7 @@ export function makeBar() {
 
 export function updateBar(bar, allocated, cooling, capacity) {
   const share = (part) => capacity > 0n ? Number(part * 10_000n / capacity) / 100 : 0;
-  // What is in use shows, however little it is.
+  // Any use shows, however little it is.
   const width = (part) => part > 0n ? Math.max(0.6, Math.min(100, share(part))) : 0;
   bar.children[0].style.width = `${width(allocated)}%`;
   bar.children[1].style.width = `${width(cooling)}%`;
@@ -61,7 +61,7 @@ export function updateBar(bar, allocated, cooling, capacity) {
 
 const GROUPS = new Intl.NumberFormat("en-GB");
 
-/** 1,234,567; of what is longer than nine digits its power of two, or of ten. */
+/** 1,234,567; of a number longer than nine digits its power of two, or of ten. */
 export function count(value) {
   const number = BigInt(value);
   if (number < 1_000_000_000n) return GROUPS.format(number);

@@ -1,18 +1,18 @@
-// Whether a server serves, what is wrong, and the servers of its range.
+// A server's readiness, warnings, and the servers of its range.
 
 import { byID, count, duration, make, setAttribute } from "./elements.js";
 
 /** Seconds before its end at which a certificate is named a fault. */
 const CERTIFICATE_WARNING = 30 * 86_400;
 
-/** {ready, checks: [{name, isGood, note}]} of what /readyz tells. */
+/** {ready, checks: [{name, isGood, note}]} of the answer of /readyz. */
 export function checksOf(health) {
   const checks = health.text.split("\n").map((line) => /^\[([+-])\]\s*(\S+)\s*(.*)$/.exec(line)).filter(Boolean)
     .map(([, sign, name, note]) => ({ name, isGood: sign === "+", note: note === "ok" ? "" : note }));
   return { ready: health.ready, checks };
 }
 
-/** What is to be looked at, worst first: [{level: "high" | "raised", text}]. */
+/** The warnings, worst first: [{level: "high" | "raised", text}]. */
 export function faultsOf(health, metrics, ranges) {
   const faults = [];
   const add = (level, text) => faults.push({ level, text });

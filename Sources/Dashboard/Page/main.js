@@ -1,4 +1,4 @@
-// What is shown when: the server that was chosen, the place in its map, and how often each is asked.
+// The state of the page: the chosen server, the place in its map, and the rate of the calls.
 
 import { formatRange, parseRange } from "./addresses.js";
 import { Changes } from "./changes.js";
@@ -16,7 +16,7 @@ import { loadNodes, namespacesOf, showNamespaces, showNodes } from "./use.js";
 const FEW_NODES = 200;
 const SECONDS = { ranges: 3, map: 4, health: 10, metrics: 10, nodes: 15 };
 
-/** What is known of one server. */
+/** The known facts of one server. */
 class Shown {
   constructor(server) {
     this.server = server;
@@ -182,7 +182,7 @@ const tasks = {
 const asked = new Map();
 const failures = new Map();
 
-/** One question of a kind at a time; who comes meanwhile is answered by one more behind it. */
+/** One request of a kind at a time; callers in between are answered by one more after it. */
 async function ask(name, shown) {
   const key = `${name} ${shown.server.number}`;
   if (asked.has(key)) return asked.set(key, "again");
@@ -204,7 +204,7 @@ function refresh(...names) { for (const name of names) ask(name, current); }
 
 let isSoon = false;
 
-/** Something has changed: once a second at most, and not before what is under way. */
+/** Something has changed: once a second at most, and not before the request in flight. */
 function soon() {
   if (isSoon || document.hidden) return;
   isSoon = true;
@@ -288,7 +288,7 @@ async function begin() {
   }
   all = answer.servers.map((name, number) => new Shown(new Server(number, name)));
   setText(byID("who"), answer.user);
-  setAttribute(byID("who"), "title", `the servers are asked as ${answer.user || "nobody"}, by tandemctl ${answer.version}`);
+  setAttribute(byID("who"), "title", `the servers are called as ${answer.user || "nobody"}, by tandemctl ${answer.version}`);
   makeTabs();
   document.addEventListener("keydown", key);
   byID("theme").addEventListener("click", nextTheme);

@@ -36,7 +36,7 @@ export class PoolMap {
     const isSame = server === this.#server && sameText(place) === sameText(this.#place);
     let view;
     try {
-      // Straight into where something is. Whoever comes out again has seen that.
+      // Straight into where something is. A user who leaves it again has seen that.
       view = await loadView(server, place, !isSame && !place.stays);
     } catch (error) {
       if (load !== this.#loads) return;
@@ -181,7 +181,7 @@ const sameText = (place) => place && JSON.stringify([place.pool, place.inside]);
 /** Shares from which on a cell has the next colour: most pools are sparse. */
 const STEPS = [0, 10, 35, 65];
 
-/** What a cell is coloured by: how much of it is allocated, in steps, else what else there is. */
+/** The colour of a cell: by its allocated share, in steps, else by its other state. */
 export function useOf(cell) {
   const [allocated, size] = cell.use ? [cell.use.allocated, cell.use.capacity] : [cell.allocated, cell.size];
   if (allocated >= size) return "5";

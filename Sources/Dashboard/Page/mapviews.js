@@ -1,10 +1,10 @@
-// What a map shows: a pool by blocks, a block of it by smaller ones, and at last single addresses.
+// The views of a map: a pool by blocks, a block of it by smaller ones, and at last single addresses.
 
 import { contains, coveringCIDR, formatAddress, formatRange, parseRange } from "./addresses.js";
 
 /** A pool of no more addresses is shown by single ones at once. */
 const SINGLES = 1024n;
-/** Rows of one answer, and how many of those are asked for: what lies beyond is not shown, and the page says so. */
+/** Rows of one answer, and how many of those are asked for: later rows are not shown, and the page says so. */
 const PAGE = 5000;
 const PAGES = 4;
 
@@ -47,7 +47,7 @@ function around(items, range) {
   return contains(range, inner) && 16n << shift <= range.last - range.first + 1n ? inner : null;
 }
 
-/** What a pool is, which does not change while its server runs. */
+/** The fixed facts of a pool, which do not change while its server runs. */
 async function poolOf(server, name) {
   server.pools ??= new Map();
   if (!server.pools.has(name)) server.pools.set(name, await server.call("GetPoolMap", { pool: name, blocks: 1 }));
@@ -192,12 +192,12 @@ async function subnets(server, pool, range) {
   return { cells, total: sum(cells), note: "" };
 }
 
-/** The node whose pool it is: `pods-NODE-ipv4`; null of another one. */
+/** The node of the pool: `pods-NODE-ipv4`; null of another one. */
 export function nodeOfPool(name) {
   return /^pods-(.+)-ipv[46]$/.exec(name ?? "")?.[1] ?? null;
 }
 
-/** Of a cell of one address who has it, and of a subnet which node; asked when somebody looks at it. */
+/** The owner of a cell of one address, or the node of a subnet; asked for when it is shown. */
 export async function lookAt(server, cell) {
   if (!cell.span) return;
   if (cell.subnet && cell.node === undefined) {

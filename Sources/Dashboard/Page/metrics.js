@@ -21,7 +21,7 @@ export function parseMetrics(text, wanted) {
   return found;
 }
 
-/** What this page shows of them. */
+/** The metrics that this page shows. */
 const WANTED = new Set([
   "tandem_pool_capacity", "tandem_pool_allocated", "tandem_pod_pools_full", "tandem_held_outside_ranges",
   "tandem_overlapping_pod_cidrs", "tandem_audit_faults", "tandem_books_differ", "tandem_configuration_changed",

@@ -20,7 +20,7 @@ export async function loadRanges(server, metrics) {
   return ranges.concat(podRanges(ranges, metrics));
 }
 
-/** What the pods of all nodes of a cluster CIDR have together, which the server counts. */
+/** The sums of the pods of all nodes of a cluster CIDR, which the server counts. */
 export function podRanges(ranges, metrics) {
   if (!metrics) return [];
   const isPods = (metric) => metric.labels.kind === "Pod";

@@ -1,4 +1,4 @@
-// How fast ranges fill, by what this page has seen of them since it was opened.
+// How fast ranges fill, by the samples of this page since it was opened.
 
 /** A rate of fewer samples, or of a shorter time, says nothing. */
 export const MINIMUM_SAMPLES = 4;

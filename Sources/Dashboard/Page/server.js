@@ -1,4 +1,4 @@
-// What is asked of the servers, all of it by way of the program that serves this page.
+// The calls to the servers, all of them by way of the program that serves this page.
 
 export class Refused extends Error {
   constructor(error) {

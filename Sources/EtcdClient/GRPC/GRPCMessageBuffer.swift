@@ -6,7 +6,7 @@ struct GRPCMessageBuffer {
     enum Next {
         /// No whole message is here yet.
         case none
-        /// A slice of what was received.
+        /// A slice of the received bytes.
         case message(ByteBuffer)
         case tooLong(bytes: UInt32)
         /// Nothing that this client asked for can be compressed.
@@ -42,7 +42,7 @@ struct GRPCMessageBuffer {
         guard buffer.readableBytes - Self.prefixBytes >= Int(length) else { return .none }
         buffer.moveReaderIndex(forwardBy: Self.prefixBytes)
         guard let message = buffer.readSlice(length: Int(length)) else { return .none }
-        // A slice, so that what comes next is not written behind messages that are still in use, which would copy them.
+        // A slice, so that the next bytes are not written after messages that are still in use, which would copy them.
         buffer = buffer.readableBytes == 0 ? ByteBuffer() : buffer.slice()
         return .message(message)
     }

@@ -1,6 +1,6 @@
 import NIOHPACK
 
-/// What headers say of how a stream ended.
+/// The status of a stream's end, from its headers.
 enum GRPCStatus {
     /// Of etcd's words, the most that is kept.
     private static let maximumMessageBytes = 4_096
@@ -20,7 +20,7 @@ enum GRPCStatus {
             code, message.isEmpty ? "the member gave no reason" : message, mayHaveBeenApplied: !code.isRefusal)
     }
 
-    /// What is wrong with a stream's first headers; nil where nothing is.
+    /// The fault of a stream's first headers; nil where there is none.
     static func error(inHeaders headers: HPACKHeaders) -> EtcdError? {
         guard let status = headers.first(name: ":status").flatMap({ Int($0) }) else {
             return EtcdError(.internal, "the member's answer has no HTTP status", mayHaveBeenApplied: true)
@@ -48,7 +48,7 @@ enum GRPCStatus {
         }
     }
 
-    /// `%41` is `A`; what only looks so stays as it is, what is no UTF-8 is replaced.
+    /// `%41` is `A`; malformed escapes stay as they are, invalid UTF-8 is replaced.
     static func decodingPercents(_ text: String) -> String {
         let bytes = Array(text.utf8.prefix(maximumMessageBytes))
         var decoded: [UInt8] = []

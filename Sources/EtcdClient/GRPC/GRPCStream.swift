@@ -1,7 +1,7 @@
 package import NIOCore
 package import NIOHPACK
 
-/// What a member sends on one stream: headers, messages, trailers. It knows no channel and no clock.
+/// A member's side of one stream: headers, messages, trailers. It knows no channel and no clock.
 package struct GRPCStream {
     package enum Output {
         case message(ByteBuffer)
@@ -12,7 +12,7 @@ package struct GRPCStream {
     private enum State {
         case awaitingHeaders
         case open
-        /// What is whole in the buffer is still to be given out.
+        /// Complete messages in the buffer are still to be delivered.
         case ending(EtcdError?)
         case ended
     }
@@ -69,7 +69,7 @@ package struct GRPCStream {
         }
     }
 
-    /// What there is to be done; nil until more is received, and behind the end.
+    /// The next action; nil until more is received, and after the end.
     package mutating func next() -> Output? {
         if case .ended = state { return nil }
         switch messages.next() {

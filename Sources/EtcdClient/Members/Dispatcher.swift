@@ -7,7 +7,7 @@ import OpenSSLTLS
 ///
 /// A connection is made when there is something to send. One that is lost, or whose member says that it is unavailable or is
 /// silent, gives way to one to the next member, in a pause that grows from 0 to half a second until a member does again what
-/// it is asked for. What was under way on it is done with, as its outcome is its caller's to find out; what waits goes on
+/// it is asked for. Requests in flight on it have failed, as only their caller can find out their outcome; waiting ones go on
 /// waiting until its deadline.
 final class Dispatcher {
     private enum State {
@@ -92,7 +92,7 @@ final class Dispatcher {
         guard !exchange.isDone else { return }
         let now = eventLoop.now
         let reads = connection.reads
-        // What comes before there is a stream waits for it.
+        // Requests from before there is a stream wait for it.
         var early: [GRPCStream.Output]? = []
         let stream = connection.begin(
             exchange.path, exchange.message, token: token.flatMap { $0.isEmpty ? nil : $0 },
@@ -268,7 +268,7 @@ final class Dispatcher {
 
     func leave(_ id: EtcdConnectionID) {
         guard case .ready(let connection) = state, connection.id == id else { return }
-        leave(connection, "its answers are not what they should be")
+        leave(connection, "its answers violate the protocol")
     }
 
     private func lost(_ connection: MemberConnection, _ why: String) {
@@ -352,7 +352,7 @@ final class Dispatcher {
         guard case .authenticating(let current, let timer) = state, current === connection else { return }
         switch result {
         case .success(let response): token = response.token
-        // As etcd's own clients have it: who can't ask for a token needs none.
+        // As etcd's own clients have it: a client that can't ask for a token needs none.
         case .failure(let error) where error.code == .failedPrecondition: token = ""
         case .failure(let error): return refuse(connection, error)
         }

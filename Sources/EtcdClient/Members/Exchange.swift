@@ -8,7 +8,7 @@ final class Exchange {
     let isWatch: Bool
     /// A watch has one until it has begun.
     let deadline: NIODeadline
-    /// What is wrong with a message, which then ends it; nil where nothing is.
+    /// The fault of a message, which then ends it; nil where there is none.
     let onMessage: (ByteBuffer) -> EtcdError?
     /// nil where the member was done well. Called once.
     let onEnd: (EtcdError?) -> Void
@@ -50,7 +50,7 @@ final class Exchange {
         course?.stream.setReading(isReading)
     }
 
-    /// A call with one answer. `check` says what is wrong with where an answer is from.
+    /// A call with one answer. `check` returns the fault of an answer's origin.
     static func call<Request: EtcdRequest>(
         _ request: Request.Type, _ message: ByteBuffer, _ deadline: NIODeadline,
         check: @escaping (ResponseHeader) -> EtcdError?,

@@ -66,7 +66,7 @@ final class MemberConnection: ChannelInboundHandler {
             HTTP2Setting(parameter: .maxHeaderListSize, value: 16 << 10),
         ]
         settings.targetWindowSize = 2 * streamWindowBytes
-        // In the clear a member pings with what it sends, to learn how much is under way; 200 in 30 seconds would be the end.
+        // Without TLS a member sends pings with its data, to measure the bytes in flight; 200 in 30 seconds would be the end.
         settings.controlFrameRateLimit.maximumCount = 1_000_000
         return settings
     }()

@@ -8,7 +8,7 @@ struct MemberRotation {
     private let count: Int
     /// The member that is in use, or is to be tried.
     private(set) var current: Int
-    /// Since a member last did what it was asked for.
+    /// Since a member last answered a request.
     private var failures = 0
 
     init(count: Int, first: Int = 0) {

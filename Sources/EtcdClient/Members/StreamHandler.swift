@@ -2,14 +2,14 @@ import NIOCore
 import NIOHPACK
 import NIOHTTP2
 
-/// One stream of a connection: sends the request, hands up what comes back. Everything is `GRPCStream`'s to decide.
+/// One stream of a connection: sends the request, passes answers up. `GRPCStream` decides everything.
 final class GRPCStreamHandler: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame.FramePayload
     typealias OutboundOut = HTTP2Frame.FramePayload
 
     private var stream: GRPCStream
     private let onOutput: (GRPCStream.Output) -> Void
-    /// What is handed up may end the stream by a call back into this handler, which then must not begin again.
+    /// The receiver of an answer may end the stream by a call back into this handler, which then must not begin again.
     private var isHandingUp = false
     private var context: ChannelHandlerContext?
     private var hasEnded = false

@@ -1,6 +1,6 @@
 import OpenSSLTLS
 
-/// The files by which a member is trusted, and this client shows who it is.
+/// The files of the trusted authorities and of this client's certificate.
 struct TLSFiles: Sendable {
     let caFile: String
     /// Both or none.

@@ -2,7 +2,7 @@
 public struct LeaseGrantRequest: EtcdRequest, Hashable {
     public static let method = GRPCMethod<LeaseGrantResponse>("/etcdserverpb.Lease/LeaseGrant")
 
-    /// In seconds. etcd takes no less than a few of its election timeouts; the answer says what it made of it.
+    /// In seconds. etcd takes no less than a few of its election timeouts; the answer has the effective time.
     public var timeToLive: Int64
     /// 0 lets etcd choose.
     public var id: Int64

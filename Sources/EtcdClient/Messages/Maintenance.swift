@@ -1,4 +1,4 @@
-/// Forgets what was before a revision, for all users of the cluster.
+/// Compacts the revisions before one, for all users of the cluster.
 public struct CompactionRequest: EtcdRequest, Hashable {
     public static let method = GRPCMethod<CompactionResponse>("/etcdserverpb.KV/Compact")
 
@@ -37,7 +37,7 @@ public struct StatusResponse: EtcdResponse, Hashable {
     /// The leader's member ID; 0 where the member knows of none.
     public var leader: UInt64 = 0
     public var errors: [String] = []
-    /// What of the file is not free for further use.
+    /// The part of the file that is in use.
     public var databaseBytesInUse: Int64 = 0
 
     /// Errors past these are left out.

@@ -24,7 +24,7 @@ public struct TxnRequest: EtcdRequest, Hashable {
     }
 }
 
-/// What must hold of a key, or of all keys of a range; of one that is not there revisions and version are 0.
+/// A condition on a key, or on all keys of a range; revisions and version of a missing key are 0.
 public struct Compare: Sendable, Hashable {
     public enum Result: Int64, Sendable {
         case equal = 0

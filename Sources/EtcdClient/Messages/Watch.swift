@@ -21,7 +21,7 @@ public struct WatchRequest: Sendable, Hashable {
             create.bytes(1, key)
             create.bytes(2, rangeEnd)
             create.integer(3, startRevision)
-            // A member cuts what is larger than a request may be; without, one message could be larger than we take.
+            // A member splits an answer that is larger than a request may be; without this, one message could exceed our limit.
             create.bool(8, true)
         }
     }

@@ -10,7 +10,7 @@ public struct ProtobufError: Error, Sendable, Hashable, CustomStringConvertible 
 
 /// Reads the fields of a message, in the order in which they were sent; whatever the bytes are, it ends or throws.
 ///
-/// Each byte is looked at once. What is read are slices of `bytes`, so that they keep the message in memory.
+/// Each byte is read once. Values are slices of `bytes`, so that they keep the message in memory.
 public struct ProtobufReader {
     public struct Field {
         public let number: Int
@@ -131,7 +131,7 @@ extension ProtobufReader.Field {
         }
     }
 
-    /// What is no UTF-8 is replaced.
+    /// Invalid UTF-8 is replaced.
     public var string: String {
         get throws(ProtobufError) { String(buffer: try bytes) }
     }

@@ -5,7 +5,7 @@ public import NIOCore
 public struct ProtobufWriter {
     public private(set) var bytes: ByteBuffer
 
-    /// Goes on behind what `bytes` holds.
+    /// Appends to `bytes`.
     public init(_ bytes: ByteBuffer = ByteBuffer()) {
         self.bytes = bytes
     }

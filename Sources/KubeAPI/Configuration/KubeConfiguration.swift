@@ -1,4 +1,4 @@
-/// Where the API server is, whom to trust, and who this client is.
+/// The API server's address, the trusted authorities, and this client's identity.
 public struct KubeConfiguration: Sendable {
     /// As `https://HOST:PORT`, for people to read.
     public var server: String { address.description }
@@ -17,7 +17,7 @@ public struct KubeConfiguration: Sendable {
     /// Until the head of a watch's answer: of a version that is still to come there never is one.
     public var watchHeadTimeout = Duration.seconds(10)
     /// A watch that tells nothing for so long is ended, and it is looked whether the server is behind what it has told: old ones begin a
-    /// watch of a version that is still to come, and tell nothing of what changes meanwhile. They say how far they are each minute.
+    /// watch of a version that is still to come, and send no changes meanwhile. They say how far they are each minute.
     public var watchSilence = Duration.seconds(90)
     /// Connections that requests use at once; watches have their own.
     public var maximumConnections = 32

@@ -52,7 +52,7 @@ struct Kubeconfig {
         }
         // It goes into a header.
         if let token = text(user["token"]), !TokenSource.isToken(token) {
-            throw fault("\(who) has a token that is none")
+            throw fault("\(who) has an invalid token")
         }
         let certificate = try pem(user, "client-certificate", who)
         let key = try pem(user, "client-key", who)
@@ -76,7 +76,7 @@ struct Kubeconfig {
             token: TokenSource(token(user)))
     }
 
-    /// What this client would have to leave out, and be somebody else.
+    /// Settings without which this client would be another user.
     private static let refused = [
         (
             "exec",
@@ -121,7 +121,7 @@ struct Kubeconfig {
         URL(fileURLWithPath: path, relativeTo: URL(fileURLWithPath: file).deletingLastPathComponent()).path
     }
 
-    /// nil where it is empty, as kubectl writes what is not set.
+    /// nil where it is empty, as kubectl writes unset members.
     private func text(_ value: JSONValue?) -> String? {
         switch value {
         case .string(let text): text.isEmpty ? nil : text

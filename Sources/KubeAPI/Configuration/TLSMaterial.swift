@@ -1,7 +1,7 @@
 import Foundation
 import OpenSSLTLS
 
-/// The certificates by which the server is believed, and this client shows who it is.
+/// The trusted certificates for the server, and this client's own.
 struct TLSMaterial: Sendable, Hashable {
     /// PEM: in a file, which is read again for each connection, or as bytes.
     enum PEM: Sendable, Hashable {
@@ -10,7 +10,7 @@ struct TLSMaterial: Sendable, Hashable {
         case bytes([UInt8], name: String)
     }
 
-    /// Who signs the server's certificate.
+    /// The authorities of the server's certificate.
     enum Authority: Sendable, Hashable {
         case given(PEM)
         /// Those that the machine trusts.
@@ -23,7 +23,7 @@ struct TLSMaterial: Sendable, Hashable {
     /// Both or none.
     var certificate: PEM?
     var key: PEM?
-    /// What the server's certificate is made out to, where that is not the host.
+    /// The name in the server's certificate, where that is not the host.
     var serverName: String?
 
     /// Reads the files; blocks.
@@ -60,7 +60,7 @@ struct TLSMaterial: Sendable, Hashable {
         }
     }
 
-    /// A message that speaks of what the configuration has in itself by its name there.
+    /// A message that names embedded material by its name in the configuration.
     private func named(_ message: String, _ paths: [String]) -> String {
         var message = message
         var pems = [certificate, key]

@@ -2,7 +2,7 @@ import Foundation
 import NIOPosix
 import Synchronization
 
-/// The bearer token: none, one for good, or what a file has at the time. Thread-safe.
+/// The bearer token: none, a fixed one, or the current content of a file. Thread-safe.
 final class TokenSource: Sendable {
     enum Kind: Sendable, Hashable {
         case none
@@ -11,7 +11,7 @@ final class TokenSource: Sendable {
     }
 
     let kind: Kind
-    /// What the file had, and when that was.
+    /// The file's content when it was last read, and that time.
     private let last = Mutex<(token: String, at: Duration)?>(nil)
 
     /// A token in a pod lives for an hour, and is replaced long before.
@@ -21,7 +21,7 @@ final class TokenSource: Sendable {
 
     init(_ kind: Kind) { self.kind = kind }
 
-    /// The one to send now. A file is read where what is known is older than a minute; where it can't be, what was there before goes on.
+    /// The one to send now. A file is read again after a minute; where it can't be read, the old token is used on.
     func token(now: Duration) async throws(KubeError) -> String? {
         guard case .file = kind else {
             if case .fixed(let token) = kind { return token }
@@ -39,7 +39,7 @@ final class TokenSource: Sendable {
         }
     }
 
-    /// The server did not take it: what the file has is read again the next time. False where that can't help.
+    /// The server refused it: the file is read again the next time. False where that can't help.
     func refused(_ token: String?) -> Bool {
         guard case .file = kind else { return false }
         return last.withLock { last in

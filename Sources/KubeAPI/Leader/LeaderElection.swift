@@ -1,6 +1,6 @@
 public import TandemAPI
 
-/// Who of several leads, by a lease that one of them holds; without I/O, by one's own clock alone: what stands in the lease of other
+/// The leader among several processes, by a lease that one of them holds; without I/O, by one's own clock alone: what stands in the lease of other
 /// clocks counts for nothing.
 ///
 /// The caller does what `step` says and tells what came of it. A leader stops `giveUp` behind its last renewal, and another one begins
@@ -41,17 +41,17 @@ public struct LeaderElection: Sendable {
     private let identity: String
     private let timing: Timing
     private var phase = Phase.follower
-    /// What the server has, as far as it is known.
+    /// The server's state, as far as it is known.
     private var lease: JSONValue?
     /// Since when, by one's own clock, the lease is as it is, or is not there.
     private var seenSince = Duration.zero
     private var isKnown = false
-    /// What was written last may be there, or not.
+    /// The last write may have been stored, or not.
     private var needsLook = false
     /// There was one: its holder may lead though it is not there any more.
     private var hasSeenLease = false
     private var nextStep = Duration.zero
-    /// When the request was sent that is under way, and what it writes.
+    /// The time of the request in flight, and its content.
     private var sentAt = Duration.zero
     /// When the last renewal that was successful was sent.
     private var renewedAt = Duration.zero
@@ -69,7 +69,7 @@ public struct LeaderElection: Sendable {
     /// One must have stopped by then; nil while another one leads.
     public var deadline: Duration? { isLeader ? renewedAt + timing.giveUp : nil }
 
-    /// What is to be done. `time` is the moment by the time of day, in RFC 3339 with six digits.
+    /// The next step. `time` is the moment by the time of day, in RFC 3339 with six digits.
     public mutating func step(now: Duration, time: String) -> Step {
         if case .lost(let why) = phase { return .lost(why) }
         if let deadline, now >= deadline {
@@ -113,7 +113,7 @@ public struct LeaderElection: Sendable {
         nextStep = sentAt + timing.interval
     }
 
-    /// The request under way failed.
+    /// The request in flight failed.
     public mutating func failed(_ error: KubeError, now: Duration) {
         if error.code == .notFound {
             // Somebody has deleted it.
@@ -164,7 +164,7 @@ public struct LeaderElection: Sendable {
         return object
     }
 
-    /// What to write in place of a lease so that another one can lead at once; nil where it is not this one's.
+    /// The lease to write so that another process can lead at once; nil where it is not this one's.
     public func resignation(of lease: JSONValue, time: String) -> JSONValue? {
         guard Self.holder(lease) == identity else { return nil }
         var lease = lease

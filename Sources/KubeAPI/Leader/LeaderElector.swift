@@ -2,7 +2,7 @@ import NIOCore
 import Synchronization
 import TandemAPI
 
-/// Leads where no other process does: carries out what `LeaderElection` says.
+/// Leads where no other process does: carries out the steps of `LeaderElection`.
 public struct LeaderElector: Sendable {
     private let client: KubeClient
     private let lease: KubeObjectName

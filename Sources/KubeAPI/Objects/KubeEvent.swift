@@ -12,9 +12,9 @@ public struct KubeEvent: Sendable, Hashable {
     public let severity: Severity
     /// In UpperCamelCase; at most 128 bytes.
     public let reason: String
-    /// At most 1,024 bytes; what is longer is cut.
+    /// At most 1,024 bytes; a longer text is cut.
     public let message: String
-    /// Who says it.
+    /// The reporting component.
     public let component: String
 
     /// Of an object as the server sent it.
@@ -34,7 +34,7 @@ public struct KubeEvent: Sendable, Hashable {
 
     private static let maximumMessageBytes = 1_024
 
-    /// Of what has no namespace events are in `default`.
+    /// Events of objects without a namespace are in `default`.
     var namespace: String { involvedObject["namespace"]?.stringValue ?? "default" }
 
     /// The object to create; `now` to the second.

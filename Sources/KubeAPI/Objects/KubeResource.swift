@@ -30,7 +30,7 @@ public struct KubeResource: Sendable, Hashable {
 /// Objects of one kind: those of one namespace, or all.
 public struct KubeCollection: Sendable, Hashable, CustomStringConvertible {
     public var resource: KubeResource
-    /// nil for all namespaces, and for what has none.
+    /// nil for all namespaces, and for kinds without one.
     public var namespace: String?
     /// As `status.phase!=Failed`; the server knows few fields.
     public var fieldSelector: String?

@@ -14,7 +14,7 @@ enum Status {
         return error(of: status, code: code, retryAfter: retryAfter)
     }
 
-    /// Of the object itself, whose own code counts where no other is known.
+    /// Of the object itself: its code counts where no other is known.
     static func error(of status: JSONValue, code: Int? = nil, retryAfter: Duration? = nil) -> KubeError {
         let seconds = status["details"]?["retryAfterSeconds"]?.intValue.flatMap { $0 > 0 ? $0 : nil }
         return error(
@@ -28,7 +28,7 @@ enum Status {
             KubeError.Code(rawValue: code), reason: reason,
             String(decoding: message.utf8.prefix(maximumMessageBytes), as: UTF8.self),
             retryAfter: retryAfter,
-            // What is at fault within may have happened behind the change.
+            // An internal error may have happened after the change.
             mayHaveBeenApplied: code >= 500 && code != KubeError.Code.unavailable.rawValue)
     }
 

@@ -9,14 +9,14 @@ final class ConnectionPool {
     private let configuration: KubeConfiguration
     private let loop: any EventLoop
     private var idle: [KubeConnection] = []
-    /// What each connection is at work for, or is made for.
+    /// The purpose of each connection.
     private var served: [ObjectIdentifier: (connection: KubeConnection, exchange: Exchange)] = [:]
     private var waiting: [Exchange] = []
     /// Requests, without watches, that are being served.
     private var busy = 0
     private var isClosed = false
 
-    /// Servers, and what lies between, close what is silent; in place of what has been longer than this another one is made.
+    /// Servers and middleboxes close silent connections; one that was silent for longer than this is replaced.
     private static let maximumIdle = TimeAmount.seconds(30)
 
     init(_ configuration: KubeConfiguration, _ loop: any EventLoop) {

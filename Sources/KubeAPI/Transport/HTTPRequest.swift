@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// What is asked of the server: everything but who asks.
+/// A request to the server, without credentials.
 struct HTTPRequest: Sendable {
     var method: HTTPMethod
     /// With its query.

@@ -8,7 +8,7 @@ final class KubeConnection: ChannelDuplexHandler, ResponseSource {
     typealias OutboundIn = Never
     typealias OutboundOut = HTTPClientRequestPart
 
-    /// Who is told of its life.
+    /// The receiver of its events.
     struct Owner {
         /// The handshake is done.
         var onReady: (KubeConnection) -> Void
@@ -26,7 +26,7 @@ final class KubeConnection: ChannelDuplexHandler, ResponseSource {
     private var bodyDeadline: Scheduled<Void>?
     private var silence: Scheduled<Void>?
     private var lastHeard = NIODeadline.now()
-    /// Of the request that is under way.
+    /// Of the request in flight.
     private var number = 0
     /// The reader has enough for now.
     private var isPaused = false
@@ -36,10 +36,10 @@ final class KubeConnection: ChannelDuplexHandler, ResponseSource {
     /// When it was used last.
     private(set) var idleSince = NIODeadline.now()
 
-    /// What the reader has not taken yet: each at most one read of the socket.
+    /// Unread bytes: each at most one read of the socket.
     private static let maximumChunks = 8
 
-    /// Of several attempts to connect one gets an owner, who is told of what happened before.
+    /// Of several attempts to connect one gets an owner, which is told of earlier events.
     func attach(_ owner: Owner) {
         self.owner = owner
         if let loss { owner.onLost(self, loss) } else if isReady { owner.onReady(self) }

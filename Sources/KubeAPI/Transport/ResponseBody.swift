@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The bytes of an answer as they come. What is not taken stays with the server but for `maximumChunks` reads of the socket.
+/// The bytes of an answer as they come. Unread bytes stay with the server but for `maximumChunks` reads of the socket.
 typealias ResponseBody = NIOThrowingAsyncSequenceProducer<
     ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ResponseBodyDelegate
 >
@@ -13,7 +13,7 @@ protocol ResponseSource: AnyObject {
     func abandon(_ number: Int)
 }
 
-/// Carries what the reader of an answer wishes to its connection.
+/// Carries the demand of an answer's reader to its connection.
 final class ResponseBodyDelegate: NIOAsyncSequenceProducerDelegate {
     private let connection: NIOLoopBound<any ResponseSource>
     private let loop: any EventLoop

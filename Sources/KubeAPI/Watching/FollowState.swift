@@ -1,8 +1,8 @@
-/// What is to be done next by whoever wants to know a collection and all its changes; without I/O.
+/// The next step of a client that follows a collection and all its changes; without I/O.
 package struct FollowState {
     package enum Step: Hashable {
         case list
-        /// At what the server's version is, and then `looked`.
+        /// Read the server's version, and then `looked`.
         case look
         case watch(from: String)
     }
@@ -31,7 +31,7 @@ package struct FollowState {
 
     package mutating func listed(_ version: String) { (self.version, pause, isSuspect) = (version, .zero, false) }
 
-    /// The server is at `found`. False where that is before what it has told: its store is another one than it was.
+    /// The server is at `found`. False where that is older than a version that it has sent: its store has been replaced.
     package mutating func looked(_ found: String) -> Bool {
         isSuspect = false
         guard let mine = version.flatMap({ UInt64($0) }), let found = UInt64(found), found >= mine else {
@@ -60,10 +60,10 @@ package struct FollowState {
     package mutating func failed(_ error: KubeError, hasBegun: Bool) {
         failures += 1
         switch error.code {
-        // What has changed since is not known: it was too long ago, or is still to come.
+        // The changes since are not known: the version is too old, or still to come.
         case .gone: version = nil
         case .timedOut where !hasBegun: version = nil
-        // What can't be read would come again.
+        // An unreadable event would come again.
         case .malformedAnswer, .tooLarge, .badRequest, .notFound, .invalid: version = nil
         default: break
         }

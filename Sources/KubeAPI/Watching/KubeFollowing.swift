@@ -1,8 +1,8 @@
 public import TandemAPI
 
-/// What becomes of a collection; objects are without `metadata.managedFields`.
+/// A change of a collection; objects are without `metadata.managedFields`.
 public enum KubeChange: Sendable, Hashable {
-    /// All that there is, at first and whenever changes were missed: what was told before is to be forgotten.
+    /// All that there is, at first and whenever changes were missed: earlier events are void.
     case replaced([JSONValue], version: String)
     /// New, or not as it was.
     case changed(JSONValue)
@@ -25,7 +25,7 @@ public struct KubeTrouble: Sendable, Hashable {
 /// A collection and all its changes, without end: a list, and watches one behind the other. Where one fails it goes on from the last version,
 /// or lists again, after a pause that grows from 0.8 to 30 s.
 ///
-/// What is not taken yet stays with the server: memory is bounded by the list, and one object. It ends when its task is cancelled.
+/// Unread events stay with the server: memory is bounded by the list, and one object. It ends when its task is cancelled.
 public struct KubeFollowing: AsyncSequence, Sendable {
     let client: KubeClient
     let collection: KubeCollection
@@ -92,7 +92,7 @@ public struct KubeFollowing: AsyncSequence, Sendable {
             case .look:
                 let found = try await client.version(of: collection)
                 if !state.looked(found) {
-                    throw KubeError(.gone, "the server is at version \(found), behind what it has told")
+                    throw KubeError(.gone, "the server is at version \(found), older than one that it has sent")
                 }
                 return nil
             case .watch(let version):

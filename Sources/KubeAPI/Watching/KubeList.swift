@@ -31,7 +31,7 @@ struct ListPages {
         self.pageSize = pageSize
     }
 
-    /// For the page that is next. Without a `resourceVersion` the server asks its store, and not what it remembers.
+    /// For the page that is next. Without a `resourceVersion` the server asks its store, not its cache.
     var request: HTTPRequest {
         var query = [("limit", String(pageSize))]
         if let `continue` { query.append(("continue", `continue`)) }
@@ -57,12 +57,12 @@ struct ListPages {
         return `continue` == nil ? KubeList(items: items, version: version) : nil
     }
 
-    /// What is behind the pages so far is not known any more: the list begins anew.
+    /// The pages after those so far are no longer known: the list begins anew.
     mutating func restart() { self = ListPages(collection, pageSize: pageSize) }
 }
 
 extension KubeClient {
-    /// What the server's version is now, or later.
+    /// The server's current version, or a later one.
     func version(of collection: KubeCollection) async throws(KubeError) -> String {
         let page = try await object(ListPages(collection, pageSize: 1).request, configuration.pageTimeout)
         guard let version = page["metadata"]?["resourceVersion"]?.stringValue else {

@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 public import TandemAPI
 
-/// What a watch tells; objects are without `metadata.managedFields`.
+/// An event of a watch; objects are without `metadata.managedFields`.
 public enum KubeWatchEvent: Sendable, Hashable {
     case added(JSONValue)
     case modified(JSONValue)
@@ -12,7 +12,7 @@ public enum KubeWatchEvent: Sendable, Hashable {
     /// All up to the version has been told.
     case bookmark(version: String)
 
-    /// One line. Throws the error that the server has put into it: `gone` where it no longer knows what changed.
+    /// One line. Throws the error that the server has put into it: `gone` where it no longer knows the changes.
     package init?(_ line: JSONValue) throws(KubeError) {
         guard let object = line["object"], let type = line["type"]?.stringValue else {
             throw .malformed("a line of a watch has no type or no object")
@@ -31,11 +31,11 @@ public enum KubeWatchEvent: Sendable, Hashable {
     }
 }
 
-/// Changes from one version on, over one connection, until the server ends it. What is not taken yet stays with the server, but for
+/// Changes from one version on, over one connection, until the server ends it. Unread events stay with the server, but for
 /// one line and some 100 KB. One iterator.
 public struct KubeWatch: AsyncSequence, Sendable {
     let body: ResponseBody
-    /// Whose end would be the watch's.
+    /// The connection: its end is the watch's.
     let client: KubeClient
 
     public func makeAsyncIterator() -> AsyncIterator {
@@ -89,7 +89,7 @@ public struct KubeWatch: AsyncSequence, Sendable {
 }
 
 extension KubeClient {
-    /// Begins a watch of what changes behind `version`, which the server ends after `timeout`. Throws where the server does not take it up:
+    /// Begins a watch of the changes after `version`, which the server ends after `timeout`. Throws where the server does not take it up:
     /// `gone` where it no longer knows, `timedOut` where the version is still to come (its store is an older one than it was); old servers
     /// tell nothing then.
     public func watch(
@@ -115,7 +115,7 @@ extension KubeClient {
 }
 
 extension KubeWatchEvent {
-    /// Without what is only said of who changed what, most of an object's bytes.
+    /// Without `managedFields`, most of an object's bytes.
     static func slim(_ object: JSONValue) -> JSONValue {
         var object = object
         if object["metadata"]?["managedFields"] != nil { object["metadata"]?["managedFields"] = nil }

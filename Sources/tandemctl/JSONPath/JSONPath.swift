@@ -2,7 +2,7 @@ import TandemAPI
 
 /// A template as `kubectl -o jsonpath` takes it: text, and in braces paths, quoted strings and `range … end`.
 ///
-/// What a path does not find is no text. Bounded: a template has `maximumBytes` at most, and looks at `maximumValues` values.
+/// A path without a result gives no text. Bounded: a template has `maximumBytes` at most, and looks at `maximumValues` values.
 struct JSONPath: Sendable {
     static let maximumBytes = 4_096
     static let maximumValues = 1_000_000
@@ -50,14 +50,14 @@ struct JSONPath: Sendable {
 
     let parts: [Part]
 
-    /// What it makes of a document.
+    /// The text for a document.
     func text(of document: JSONValue) throws(TooMuch) -> String {
         var evaluation = Evaluation(root: document)
         try evaluation.write(parts, at: document)
         return evaluation.text
     }
 
-    /// What its paths find, without the text between.
+    /// The values of its paths, without the text between.
     func values(in document: JSONValue) throws(TooMuch) -> [JSONValue] {
         var evaluation = Evaluation(root: document)
         var found: [JSONValue] = []
