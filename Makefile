@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 # Tests under way at a time: with all of them begun at once each waits for minutes between two of its steps.
 WIDTH = --experimental-maximum-parallelization-width 4
 
-.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,9 @@ etcd-test: ## Run the tests over etcd with etcd 3.5 as well, where the Python pa
 
 cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluster/build-kubernetes.sh has built one
 	Tests/Cluster/cluster-test.sh
+
+node-test: ## Run a whole Kubernetes node over Tandem, and what goes wrong on it (root; containerd; a few minutes)
+	Tests/Cluster/node-test.sh
 
 dashboard-test: ## Use the dashboard in a headless Chromium, where there is one
 	Tests/Dashboard/dashboard-test.sh
