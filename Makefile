@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 # Tests run at a time: when all are started at once, each waits for minutes between two of its steps.
 WIDTH = --experimental-maximum-parallelization-width 4
 
-.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test foreign-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,9 @@ cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluste
 
 foreign-test: ## Build a package that uses the product TandemClient, as the page on clients has it, and run it
 	Tests/ForeignPackage/foreign-test.sh
+
+node-test: ## Run a whole Kubernetes node over Tandem, and what goes wrong on it (root; containerd; a few minutes)
+	Tests/Cluster/node-test.sh
 
 dashboard-test: ## Use the dashboard in a headless Chromium, where there is one
 	Tests/Dashboard/dashboard-test.sh

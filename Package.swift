@@ -160,7 +160,9 @@ let package = Package(
                 "TestSupport", "ServerSupport", "KubeSupport", "KubeAPI", "TandemAPI", "YAMLDocuments",
                 "tandem-controller", "tandemctl", "tandemd",
             ],
-            path: "Tests/Cluster", exclude: ["build-kubernetes.sh", "cluster-test.sh"], swiftSettings: settings),
+            path: "Tests/Cluster",
+            exclude: ["build-kubernetes.sh", "cluster-test.sh", "node.py", "node_test.py", "node-test.sh"],
+            swiftSettings: settings),
         .target(
             name: "EngineSupport", dependencies: ["IPAM", "TandemAPI"], path: "Tests/EngineSupport",
             swiftSettings: settings),

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
-# the needs of the tests as well, with --bench those of the benchmarks, with --etcd those of `make run-etcd`.
+# the needs of the tests as well, with --bench those of the benchmarks, with --etcd those of
+# `make run-etcd`, with --node those of `make node-test`.
 set -eu
 
 missing=
@@ -39,6 +40,18 @@ command -v openssl >/dev/null || missing="$missing openssl"
 }
 [ "${1:-}" != --etcd ] || {
     command -v etcd >/dev/null || [ -x "$tools/usr/bin/etcd" ] || files="$files etcd-server"
+}
+[ "${1:-}" != --node ] || {
+    # Wherever Debian's packages put it, or theirs are unpacked.
+    PATH=$PATH:/usr/sbin:/sbin:$tools/usr/bin:$tools/usr/sbin:$tools/bin
+    command -v containerd >/dev/null || files="$files containerd"
+    command -v runc >/dev/null || files="$files runc"
+    command -v busybox >/dev/null || files="$files busybox-static"
+    command -v etcd >/dev/null || files="$files etcd-server"
+    command -v kubectl >/dev/null || files="$files kubernetes-client"
+    [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || [ -x "$tools/usr/lib/cni/bridge" ] || files="$files containernetworking-plugins"
+    command -v ip >/dev/null || wanted="$wanted iproute2"
+    command -v python3 >/dev/null || wanted="$wanted python3"
 }
 [ "${1:-}" != --bench ] || {
     command -v nginx >/dev/null || missing="$missing nginx-light"

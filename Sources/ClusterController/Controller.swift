@@ -310,8 +310,13 @@ public actor Controller {
     private func sweep() async {
         do {
             if settings.parts.contains(.node) {
-                for (name, _) in try await tandem.nodes() where nodes[name] == nil {
-                    if goneSince[name] == nil { goneSince[name] = now }
+                for (name, held) in try await tandem.nodes() {
+                    if let shown = nodes[name] {
+                        // A node grows in Tandem with its next pod, of which nobody tells here.
+                        guard grown[name] == nil, !held.cidrs(beyond: shown).isEmpty else { continue }
+                    } else if goneSince[name] == nil {
+                        goneSince[name] = now
+                    }
                     queue.add(.node(name), rank: ObjectKey.lastRank)
                 }
             }

@@ -23,6 +23,12 @@ public struct HeldNode: Sendable, Hashable {
         var seen: Set<Bool> = []
         return podCIDRs.filter { seen.insert($0.contains(":")).inserted }
     }
+
+    /// Of families of which the cluster shows none, though it shows the node's CIDRs: it lets them not grow.
+    public func cidrs(beyond shown: ShownNode) -> [String] {
+        guard !shown.podCIDRs.isEmpty else { return [] }
+        return shownCIDRs.filter { cidr in !shown.podCIDRs.contains { $0.contains(":") == cidr.contains(":") } }
+    }
 }
 
 /// A Service as Tandem has it.

@@ -32,10 +32,8 @@ public struct NodePass: Sendable {
         guard !shown.podCIDRs.isEmpty else { return nextWithoutCIDRs(shown) }
         let holdsAll = shown.podCIDRs.allSatisfy { held?.podCIDRs.contains($0) == true }
         if !isAdopted, held?.uid != shown.uid || !holdsAll { return .call(adoption(of: shown)) }
-        let more = held?.shownCIDRs.filter { cidr in
-            !shown.podCIDRs.contains { $0.contains(":") == cidr.contains(":") }
-        }
-        return .finished(more.map { $0.isEmpty ? .settled : .grown($0) } ?? .settled)
+        let more = held?.cidrs(beyond: shown) ?? []
+        return .finished(more.isEmpty ? .settled : .grown(more))
     }
 
     private func nextWithoutNode() -> Step {

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds kube-apiserver and kube-controller-manager 1.20 from Debian's source, for `make cluster-test`, into
+# Builds Kubernetes' programs, 1.20, from Debian's source, for `make cluster-test` and `make node-test`, into
 # ${XDG_CACHE_HOME:-~/.cache}/tandem-tests. Takes some ten minutes of one core, 5 GB in WORK while it runs (a directory; one of
 # its own under /tmp when not given), and Debian's and PyPI's mirrors. A step that is done is not done again.
 # Usage: Tests/Cluster/build-kubernetes.sh [WORK]
 set -eu
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tandem-tests
-programs="kube-apiserver kube-controller-manager"
+programs="kube-apiserver kube-controller-manager kubelet kube-scheduler"
 mkdir -p "$cache"
 done=yes
 for program in $programs; do [ -x "$cache/$program" ] || done=no; done

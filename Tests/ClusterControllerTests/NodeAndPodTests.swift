@@ -88,7 +88,7 @@ struct NodeAndPodTests {
         ]
         _ = try await world.call(.allocatePodIPs, asked)
         world.put("pods", "p", uid: "p1", ["spec": ["nodeName": "n1"], "status": ["phase": "Running"]])
-        await controller.controller.resync()
+        // Nothing of the node changes in the cluster: the next look at what Tandem has finds it.
         await controller.idle()
         #expect(controller.metrics.text.contains("tandem_controller_grown_nodes 1\n"))
         #expect(Fixture.addresses(world.kube.object("nodes", "n1")) == ["10.244.1.0/24"])

@@ -110,4 +110,31 @@ struct TrustChangeTests {
         #expect(sessions.takeUp() == (false, false))
         #expect(server.stop() == 0)
     }
+
+    @Test("a connection of one that is revoked stays, and so do its calls and its watches; a new one does not get in")
+    func keepsConnectionsOfRevoked() throws {
+        let directory = ScratchDirectory()
+        let authority = CertificateAuthority(directory)
+        authority.issue("gone")
+        let list = "\(directory.path)/revoked.pem"
+        authority.writeRevocations(list)
+        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--client-crl-file=\(list)"])
+        let open = try LineStream(port: server.port, role: "gone")
+        let watch = try LineStream(port: server.port, role: "gone")
+        #expect(watch.call(.watch, ["kinds": ["Node"]])?["result"] != nil)
+        #expect(watch.receive()?["params"]?["events"]?.arrayValue?.count == 1)
+        authority.revoke("gone")
+        authority.writeRevocations(list)
+        server.send(SIGHUP)
+        #expect(server.log.entry { $0["message"] == "certificates are read again" } != nil)
+        #expect(!isServed("gone", server))
+        #expect(open.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]])?["result"] != nil)
+        let told = watch.receive()?["params"]?["events"]?.arrayValue
+        #expect(told?.first?["object"]?["metadata"]?["name"] == "n1")
+        // What is open is asked for no certificate: it ends with the process.
+        #expect(server.stop() == 0)
+        let last = watch.receive()
+        #expect(last == nil || last?["params"]?["events"]?.arrayValue?.first?["type"] == "BOOKMARK")
+        #expect(watch.receive() == nil)
+    }
 }

@@ -63,7 +63,8 @@ final class Cluster {
     /// What the page says of ptp, for the other node.
     func pointToPoint() throws -> JSONValue {
         try bridge().merging([
-            "type": "ptp", "bridge": .null, "isGateway": .null, "hairpinMode": .null, "cniVersion": "0.4.0",
+            "type": "ptp", "bridge": .null, "isGateway": .null, "hairpinMode": .null, "forceAddress": .null,
+            "cniVersion": "0.4.0",
             "ipam": ["certFile": .string("\(directory.path)/n2.crt"), "keyFile": .string("\(directory.path)/n2.key")],
         ])
     }

@@ -61,6 +61,61 @@ struct EtcdServersTests {
         }
     }
 
+    @Test(
+        "a watch at one server goes on at another from the version that it came to: nothing is missed, nothing told twice"
+    )
+    func watchGoesOnElsewhere() async throws {
+        let cluster = try await EtcdCluster()
+        let servers = [try ServerProcess(etcd: cluster.servers), try ServerProcess(etcd: cluster.servers)]
+        let changes = try servers.map { try LineStream(port: $0.port) }
+        // Each change is made at the server that the watch is not at: it is told once etcd has brought it there.
+        func allocateSome(_ names: ClosedRange<Int>, through stream: LineStream) {
+            for number in names { #expect(addresses(allocate(stream, "s\(number)")).count == 2) }
+        }
+        /// What is told until the object of the name is; each event must have the version that follows.
+        func follow(_ watch: LineStream, from version: inout UInt64, until last: String) -> [String] {
+            var told: [String] = []
+            while told.last != last, let line = watch.receive() {
+                for event in line["params"]?["events"]?.arrayValue ?? [] {
+                    let here = event["resourceVersion"]?.stringValue.flatMap { UInt64($0) } ?? 0
+                    guard event["type"] != "BOOKMARK" else {
+                        #expect(here == version)
+                        continue
+                    }
+                    #expect(here == version + 1)
+                    version = here
+                    told.append(event["object"]?["metadata"]?["name"]?.stringValue ?? "")
+                }
+            }
+            return told
+        }
+        // From "0" on it would begin with what there is.
+        #expect(addresses(allocate(changes[0], "first")).count == 2)
+        var version: UInt64 = 1
+        var told: [String] = []
+        for round in 0..<6 {
+            let (here, there) = (round % 2, 1 - round % 2)
+            let first = round * 20
+            // Some changes come while nobody watches, and some at a watch.
+            allocateSome(first...first + 9, through: changes[here])
+            let watch = try LineStream(port: servers[here].port)
+            let begun = watch.call(.watch, ["resourceVersion": .string("\(version)"), "kinds": ["Service"]])
+            #expect(begun?["result"]?["resourceVersion"] == .string("\(version)"))
+            allocateSome(first + 10...first + 19, through: changes[there])
+            told += follow(watch, from: &version, until: "s\(first + 19)")
+        }
+        #expect(told == (0..<120).map { "s\($0)" })
+        // The one where it was last is killed: at the other it goes on as well.
+        let (rest, other) = (servers[0], servers[1])
+        allocateSome(120...124, through: changes[1])
+        other.crash()
+        allocateSome(125...129, through: changes[0])
+        let watch = try LineStream(port: rest.port)
+        _ = watch.call(.watch, ["resourceVersion": .string("\(version)"), "kinds": ["Service"]])
+        #expect(follow(watch, from: &version, until: "s129") == (120..<130).map { "s\($0)" })
+        #expect(rest.stop() == 0)
+    }
+
     @Test("tandemctl get servers: the servers of the range, as any of them knows it; a stopped one is gone")
     func lists() async throws {
         let cluster = try await EtcdCluster()
