@@ -56,7 +56,7 @@ struct Answer {
     }
 
     /// On every answer: the page runs only its own scripts, connects to no other host, is shown in no frame, is kept in no cache, and its address, which has
-    /// the token, is told to nobody.
+    /// the token, is sent to no other site.
     private static let headers: HTTPHeaders = [
         "content-security-policy":
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "

@@ -5,7 +5,7 @@ import Synchronization
 public import TandemClient
 
 /// The dashboard's page on this machine's loopback, and the user's certificate behind it: a browser needs none. Requests go on to
-/// the servers where it only looks.
+/// the servers where they only read.
 public struct DashboardServer: Sendable {
     typealias Listener = NIOAsyncChannel<Visit.Connection, Never>
 

@@ -184,7 +184,7 @@ struct NodePortPlan: Sendable {
 
     // MARK: Once they are claimed
 
-    /// Puts the ports in their places: `ports[i]` answers `claims[i]`. Ports without a use in the type are removed, unless the client changed it in
+    /// Puts the ports in their places: `ports[i]` answers `claims[i]`. Ports without a use in the type are removed, unless the client changed them in
     /// the same write: it cannot have meant both.
     func complete(_ draft: inout ServiceDraft, with ports: [UInt16]) {
         guard isHandedOut else { return }

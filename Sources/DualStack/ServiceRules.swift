@@ -28,7 +28,7 @@ public struct ServiceRules: Sendable {
     }
 
     /// The plan for the replacement of a Service by `asked`, as PUT does: members that the new one leaves out and kube-apiserver carries
-    /// over is taken from the stored one. Both lie under one namespace and name.
+    /// over are taken from the stored one. Both lie under one namespace and name.
     public func update(_ stored: Service, to asked: Service) throws(APIError) -> ServicePlan {
         var asked = asked
         // A status is the server's to write; the one of a PUT is passed over.

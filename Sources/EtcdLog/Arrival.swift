@@ -1,6 +1,6 @@
 import NIOCore
 
-/// What one revision brought.
+/// The changes of one revision.
 struct Arrival {
     var revision: Int64
     /// The head's count; nil where the revision brought neither entry nor fold.

@@ -26,7 +26,7 @@ extension EtcdClient {
 }
 
 enum Waiting {
-    /// What `begin` hands over, once.
+    /// The result of `begin`, once.
     static func result<Value: Sendable>(
         _ begin: (@escaping @Sendable (Result<Value, EtcdError>) -> Void) -> Void
     ) -> Result<Value, EtcdError> {

@@ -3,7 +3,7 @@ import NIOCore
 
 /// The names of the keys below a prefix.
 ///
-///     journal/configuration           what all servers must agree on
+///     journal/configuration           the settings that all servers share
 ///     journal/servers/ID              a server that is there, for as long as its lease; its version counts the server's entries
 ///     journal/progress/ID             how far that server has come
 ///     journal/head                    written by every entry and every fold: its version counts them without a gap
@@ -54,7 +54,7 @@ struct EtcdKeys: Sendable {
         }
     }
 
-    /// What stands behind the name of the range that a key lies in.
+    /// The part of a key after the name of its range.
     func name(of key: ByteBuffer, in range: KeyRange) -> String? {
         let start = range.start.readableBytesView
         guard key.readableBytesView.starts(with: start) else { return nil }

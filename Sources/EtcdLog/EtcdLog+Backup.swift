@@ -4,7 +4,7 @@ import Synchronization
 extension EtcdLog: BackedUpLog {
     /// Records that are written at once.
     private static let backupRecords = 1_024
-    /// etcd drops what is older than a compaction, which may come while a copy is made: then it is made anew.
+    /// etcd drops revisions older than a compaction, which may come while a copy is made: then it is made anew.
     private static let backupAttempts = 3
 
     /// Writes everything that this server has applied by now into a new file, in the form that `Backup.restore` takes. Blocks, for as

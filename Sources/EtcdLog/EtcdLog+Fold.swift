@@ -87,7 +87,7 @@ extension EtcdLog {
         var entries: [UnfoldedEntries.Entry] = []
         for entry in oldest where step.count < Self.foldObjects {
             let proposals = entry.judged
-            // An inner transaction for each sixty of what changes and what goes.
+            // An inner transaction for each sixty changes and removals.
             let operations = entries.count + step.count + proposals.reduce(1) { $0 + $1.proposal.changes.count }
             guard operations <= Self.foldOperations * Self.foldOperations || entries.isEmpty else { break }
             for (proposal, isKept) in proposals where isKept { step.add(proposal) }
@@ -98,7 +98,7 @@ extension EtcdLog {
 
     private func fold(_ step: FoldStep, _ entries: [UnfoldedEntries.Entry]) {
         let records = step.records
-        // What a node's row says and a change of it does not: since when it is there, and whether it goes.
+        // Facts in a node's row and not in its change: its creation, and whether it is being released.
         let stays = records.filter { $0.key.kind == .node && !$0.row.isReplaced }.map(\.key)
         guard !stays.isEmpty else { return fold(records, version: step.version, entries, [:]) }
         let request = TxnRequest(success: Self.parts(stays.map { .range(RangeRequest(keys.object($0))) }))

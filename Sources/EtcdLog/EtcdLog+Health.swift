@@ -4,12 +4,12 @@ import NIOCore
 import Synchronization
 
 extension EtcdLog {
-    /// A part of what a server needs to serve over etcd.
+    /// One of a server's needs over etcd.
     public struct Check: Sendable {
         public var name: String
         /// Why it can't; nil where all is well.
         public var fault: String?
-        /// What is worth knowing though it can.
+        /// A note, though it can serve.
         public var note: String?
     }
 
@@ -50,7 +50,7 @@ extension EtcdLog {
 
     private func isLate(_ since: NIODeadline) -> Bool { .now() - since > .seconds(Int64(settings.healthSeconds)) }
 
-    /// A fence of nobody's, so that it is known whether etcd answers, and whether the watch brings what it has, while no call asks.
+    /// A fence without a call, so that it is known whether etcd answers, and whether the watch brings its changes, in idle times.
     func askHead() {
         client.call(RangeRequest(keys.head, isKeysOnly: true), deadline: .now() + .seconds(1)) { result in
             switch result {
@@ -60,7 +60,7 @@ extension EtcdLog {
         }
     }
 
-    /// What etcd has now.
+    /// The current state of etcd.
     func noteHead(_ revision: Int64) {
         noteAnswer()
         state.withLock { state in

@@ -7,10 +7,10 @@ extension EtcdLog {
     /// Seconds for which a server is there after its last sign.
     static let leaseSeconds: Int64 = 10
 
-    /// What became of an attempt to register.
+    /// The outcome of an attempt to register.
     enum Registering: Sendable {
         case done(Registration)
-        /// The name is taken, by who knows whom: another is to be tried.
+        /// The name is taken by an unknown server: another is to be tried.
         case taken
         /// A restore fills the prefix.
         case restoring
@@ -59,7 +59,7 @@ extension EtcdLog {
         }
     }
 
-    /// Registers anew, as the lease is over; then sends what waits for it.
+    /// Registers anew, as the lease is over; then sends the waiting entries.
     func registerAgain() {
         let begins = state.withLock { state in
             guard !state.isRegistering, !state.isClosed, state.end == nil else { return false }
@@ -93,7 +93,7 @@ extension EtcdLog {
 
     // MARK: Upkeep
 
-    /// What is done all the time: signs of life, the progress that others wait for, and a look at what should have come by now.
+    /// Periodic work: signs of life, the progress that others wait for, and a check for overdue events.
     func beginUpkeep() {
         askStatus()
         after(.seconds(1)) { $0.upkeep(1) }
@@ -123,7 +123,7 @@ extension EtcdLog {
         }
     }
 
-    /// Where a group is in flight, what becomes of it is to be found out first.
+    /// Where a group is in flight, its outcome must be known first.
     func leaseIsOver(_ id: String) {
         let begins = state.withLock { state in
             guard state.registration?.id == id, state.flight == nil else { return false }
@@ -156,7 +156,7 @@ extension EtcdLog {
         try client.ask(request, within: time)
     }
 
-    /// Asks until there is an answer or ten seconds are over; for what may be asked twice. Blocks.
+    /// Asks until there is an answer or ten seconds are over; for requests that may be repeated. Blocks.
     func askPersistently<Request: EtcdRequest>(_ request: Request) throws(LedgerError) -> Request.Response {
         try client.askPersistently(request)
     }
@@ -175,7 +175,7 @@ extension ResponseOperation {
         if case .txn(let response) = self { response.responses } else { [] }
     }
 
-    /// Of a range that is one key: what it holds, nil where it is not there.
+    /// Of a range that is one key: its value, nil where it is missing.
     var onlyKeyValue: KeyValue? {
         if case .range(let range) = self { range.keyValues.first } else { nil }
     }

@@ -3,9 +3,9 @@ import Ledger
 import NIOCore
 import Synchronization
 
-/// What all servers append and fold, as etcd tells it.
+/// The entries and folds of all servers, as etcd sends them.
 extension EtcdLog {
-    /// For what waits for something to come, until another member is asked.
+    /// The time to wait for an event until another member is asked.
     private static let silenceLimit = TimeAmount.seconds(2)
 
     func beginWatch() {

@@ -10,20 +10,20 @@ import TandemAPI
 /// etcd's revision is its place. Each server watches the groups and takes them in this order, its own among them.
 ///
 /// No server leads, and etcd compares nothing but a server's own count: which proposals are kept is said by the books, which every
-/// server has. Whoever folds brings the oldest groups into readable keys.
+/// server has. A folding server brings the oldest groups into readable keys.
 ///
 /// Calls come as `Log` says; `init`, `load` and `replay` block while they ask etcd, all others do not. What etcd says comes on the
 /// client's event loop, and waits in `State` until `next` takes it.
 public final class EtcdLog: Log {
     public struct Settings: Sendable {
         public var client: EtcdConfiguration
-        /// What all keys begin with: a slash, and none at the end.
+        /// The prefix of all keys: begins with a slash, and does not end with one.
         public var prefix: String
         /// Flags, with their values, that all servers must have the same of.
         public var shared: [String: String]
         /// Makes this server's flags those of all.
         public var acceptsConfiguration = false
-        /// How clients reach this server, and what it is: for people who list the servers.
+        /// This server's address and version: for the list of servers.
         public var address: String
         public var program: String
         /// When it started, RFC 3339.
@@ -51,13 +51,13 @@ public final class EtcdLog: Log {
     static let entryLimits = GroupLimits(proposals: 512, bytes: 256 << 10)
     /// A single proposal, which has an entry of its own past those bytes; etcd takes 1.5 MiB.
     static let maximumEntryBytes = 1 << 20
-    /// What waits for the journal's thread; more stays with the member.
+    /// The limit of events waiting for the journal's thread; more stay with the member.
     static let maximumArrivalBytes = 16 << 20
     /// Places whose digests are known: some seconds' worth.
     static let keptDigests = 65_536
 
     let settings: Settings
-    /// The value of this server's key, for people who list the servers.
+    /// The value of this server's key, for the list of servers.
     let serverRecord: ByteBuffer
     let keys: EtcdKeys
     let client: EtcdClient
@@ -65,7 +65,7 @@ public final class EtcdLog: Log {
     let state: Mutex<State>
     // Relaxed: a hint, which every change asks for.
     let isNearlyFull = Atomic<Bool>(false)
-    /// How long etcd took to say what it holds.
+    /// The times of etcd's answers to fences.
     let fenceTimes = Histogram.times()
 
     struct State {
@@ -84,7 +84,7 @@ public final class EtcdLog: Log {
         var arrived: Int64 = 0
         var arrivals = CircularBuffer<Arrival>()
         var arrivalBytes = 0
-        /// What `next` gave last, until it is called again.
+        /// The last result of `next`, until it is called again.
         var judging: Arrival?
         var refused: [Int] = []
         /// Everything up to it is judged.
@@ -101,7 +101,7 @@ public final class EtcdLog: Log {
         var tidying = Tidying()
         var flight: Flight?
         var fence = Fence.none
-        /// What `next` gives before anything else.
+        /// The next results of `next`, before all others.
         var notices = CircularBuffer<LogEvent>()
 
         var watch: EtcdWatch?
@@ -111,7 +111,7 @@ public final class EtcdLog: Log {
         var heard = NIODeadline.distantPast
         /// Since when etcd has not answered, and how it failed last; nil where it answers.
         var silence: (since: NIODeadline, error: EtcdError)?
-        /// What etcd had at some moment, and is not handled yet as far as is known.
+        /// A state of etcd at some moment that may not be handled yet.
         var ahead: (since: NIODeadline, revision: Int64)?
         var servers: [String: ByteBuffer] = [:]
         var progress: [String: ProgressMark] = [:]
@@ -132,7 +132,7 @@ public final class EtcdLog: Log {
     }
 
     /// Connects, registers the server and makes sure that the flags are those of all. Blocks for some seconds where etcd can't be
-    /// reached; then, or where etcd or the other servers' flags refuse this one, it throws what a person can act on.
+    /// reached; then, or where etcd or the other servers' flags refuse this one, it throws an error with a remedy.
     public init(_ settings: Settings) throws(LedgerError) {
         self.settings = settings
         serverRecord = settings.serverRecord
@@ -159,7 +159,7 @@ public final class EtcdLog: Log {
         beginUpkeep()
     }
 
-    // MARK: What comes next
+    // MARK: The next event
 
     public func next() -> LogEvent? {
         let (event, foreign) = state.withLock { $0.next() }
@@ -252,7 +252,7 @@ extension EtcdLog.State {
         if digests.count > EtcdLog.keptDigests { digests.removeFirst() }
     }
 
-    /// What was given last is judged by now.
+    /// The last result is judged by now.
     private mutating func finishJudging() {
         guard let arrival = judging.take() else { return }
         handled = arrival.revision

@@ -14,11 +14,11 @@ public struct EtcdLogStatistics: Sendable {
     public var landedBefore: UInt64 = 0
     /// Watches that ended and were begun again.
     public var watchRestarts: UInt64 = 0
-    /// Questions for what etcd holds, each for all calls that waited, and how long the answers took, in nanoseconds.
+    /// Fences, each for all waiting calls, and the times of the answers, in nanoseconds.
     public var fenceTimes = Histogram.times().snapshot
     /// Entries that the tables do not have yet, in bytes.
     public var unfoldedBytes = 0
-    /// etcd's database, and what it may become at most, in bytes; 0 where there is none.
+    /// The size of etcd's database, and its quota, in bytes; 0 where there is none.
     public var databaseBytes: Int64 = 0
     public var quotaBytes: Int64 = 0
     /// Whether servers that applied the same have other books.

@@ -4,11 +4,11 @@ import NIOCore
 import Synchronization
 import TandemAPI
 
-/// Fills an empty prefix of etcd with what another log holds.
+/// Fills an empty prefix of etcd with the content of another log.
 ///
 /// The key `journal/restoring` is made first, in a transaction that finds no key below the prefix, and goes last, with the transaction that
 /// writes the configuration; each one between compares it. While it is there no server starts, and one that would begins nothing here. A restore
-/// that did not come to its end is begun anew by the next one, which takes the key over and clears what there is.
+/// that did not come to its end is begun anew by the next one, which takes the key over and clears the prefix.
 public final class EtcdRestore: Sendable {
     /// Puts of one transaction, of which etcd takes 128, and their bytes.
     private static let batchCount = 100
@@ -40,7 +40,7 @@ public final class EtcdRestore: Sendable {
     }
 
     /// Everything that is in `source`'s folded form; nothing may be behind it. Blocks, O(objects). Throws where the prefix is not
-    /// empty, which is then left as it is; where another restore is begun meanwhile; and what `source` and etcd throw. Then the prefix takes
+    /// empty, which is then left as it is; where another restore is begun meanwhile; and the errors of `source` and etcd. Then the prefix takes
     /// no server until it is restored or cleared.
     public static func run(_ settings: EtcdLog.Settings, from source: any Log) throws {
         let restore = EtcdRestore(settings)
@@ -84,7 +84,7 @@ public final class EtcdRestore: Sendable {
         return claim
     }
 
-    /// Deletes what an unfinished restore put: a table's part at a time, since etcd does nothing else meanwhile.
+    /// Deletes the keys of an unfinished restore: a table's part at a time, since etcd does nothing else meanwhile.
     private func clear(_ claim: Int64) throws(LedgerError) {
         for range in RecordKind.allCases.flatMap(keys.table) {
             try carryOut([.delete(DeleteRangeRequest(range.start, to: range.end))], claim)
@@ -98,7 +98,7 @@ public final class EtcdRestore: Sendable {
             ], claim)
     }
 
-    // MARK: What is put there
+    // MARK: The new keys
 
     /// From several threads; the one that fills a batch sends it.
     private func add(_ record: StoredRecord, _ claim: Int64) throws(LedgerError) {
@@ -118,7 +118,7 @@ public final class EtcdRestore: Sendable {
         if !operations.isEmpty { try carryOut(operations, claim) }
     }
 
-    /// What does the same when it is done twice.
+    /// Operations that may be repeated.
     private func carryOut(_ operations: [RequestOperation], _ claim: Int64) throws(LedgerError) {
         let response = try client.askPersistently(
             TxnRequest(compare: [Compare(keys.restoring, .modRevision(claim))], success: operations))

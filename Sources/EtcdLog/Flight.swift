@@ -12,7 +12,7 @@ struct Flight {
     }
 
     let value: ByteBuffer
-    /// What it was sent under.
+    /// The registration under which it was sent.
     var id = ""
     var number: Int64 = 0
     var phase = Phase.asking

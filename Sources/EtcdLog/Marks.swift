@@ -27,7 +27,7 @@ struct FoldedMark: Sendable, Equatable {
     }
 }
 
-/// How far a server has come, and what its books are there.
+/// A server's place in the log, and the digest of its books there.
 struct ProgressMark: Sendable, Equatable {
     /// Everything up to it is applied.
     var revision: Int64

@@ -11,7 +11,7 @@ struct Tidying {
     /// etcd's, of the member that was asked last.
     var databaseBytes: Int64 = 0
     var isCompacting = false
-    /// When more than twice what may wait waited first.
+    /// Since when more than twice the allowed entries have waited.
     var overdueSince: NIODeadline?
 
     func use(of quota: Int64) -> Double { Double(databaseBytes) / Double(quota) }

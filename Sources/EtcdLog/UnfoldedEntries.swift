@@ -1,7 +1,7 @@
 import Ledger
 import NIOCore
 
-/// The entries that the tables do not have yet, as bytes, with the proposals of them that are not kept: what a fold is made of.
+/// The entries that the tables do not have yet, as bytes, with the proposals of them that are not kept: the input of a fold.
 struct UnfoldedEntries {
     struct Entry {
         let revision: Int64

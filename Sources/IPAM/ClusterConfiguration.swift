@@ -45,7 +45,7 @@ public struct ClusterConfiguration: Sendable, Equatable {
         self.podIPReuseDelaySeconds = podIPReuseDelaySeconds
     }
 
-    /// The families of `clusterCIDRs`, each once, in their order: what a node and a pod get.
+    /// The families of `clusterCIDRs`, each once, in their order: the families of a node and a pod.
     public var podFamilies: [IPFamily] {
         var families: [IPFamily] = []
         for range in clusterCIDRs where !families.contains(range.family) { families.append(range.family) }
@@ -78,7 +78,7 @@ public struct ConfigurationFault: Error, Sendable, Equatable, CustomStringConver
 }
 
 extension ClusterConfiguration {
-    /// What is wrong with the ranges, one entry for each fault; empty where they can be served.
+    /// The faults of the ranges, one entry each; empty where they can be served.
     public var faults: [ConfigurationFault] {
         var faults: [ConfigurationFault] = []
         if serviceRanges.isEmpty, clusterCIDRs.isEmpty, loadBalancerRanges.isEmpty {

@@ -3,12 +3,12 @@ public import Ledger
 public import Measures
 import Synchronization
 
-/// What the server asks of the log's thread, and sees of it.
+/// The server's access to the log's thread.
 extension Engine {
     /// Any thread; O(1).
     public var storage: Journal.Statistics { journal.statistics }
 
-    /// How long the stages of a call took, in nanoseconds, by name: from rules to what a call needs, taking that from the pools, and from the
+    /// How long the stages of a call took, in nanoseconds, by name: from the rules, the claims in the pools, and from the
     /// journal's queue to the disk, until readers see the change. About one change in eight is timed.
     public var stageTimes: [(name: String, times: Histogram.Snapshot)] {
         StageTimes.Stage.allCases.map { ("\($0)", stages[$0]) }
@@ -45,7 +45,7 @@ extension Engine {
     @discardableResult
     public func step() -> Bool { journal.step() }
 
-    /// Keeps what was proposed, tidies up and lets go of the log. Blocks for as long as that takes, or, with a deadline, for two
+    /// Commits pending proposals, tidies up and closes the log. Blocks for as long as that takes, or, with a deadline, for two
     /// seconds more than until then; false where storage has not answered by then. Call it once, and not on the journal's thread.
     @discardableResult
     public func stop(by deadline: ContinuousClock.Instant? = nil) -> Bool { journal.stop(by: deadline) }

@@ -17,7 +17,7 @@ public final class Engine: Sendable {
     let environment: Environment
     let stages = StageTimes()
     public let allocations: AllocationCounts
-    /// What one piece of a large release may change.
+    /// The changes of one piece of a large release.
     let recordsPerPiece: Int
     let serviceTurns = Turns()
     let nodeTurns = Turns()
@@ -40,8 +40,8 @@ public final class Engine: Sendable {
     /// stored, and where the log can't be read or contradicts itself.
     ///
     /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
-    /// is how many changes of a large release go into one proposal. `watchHistoryBytes` is what is kept of the last changes for those who
-    /// watch.
+    /// is how many changes of a large release go into one proposal. `watchHistoryBytes` are the bytes of recent changes kept for
+    /// watches.
     public init(
         cluster: ClusterConfiguration, log: any Log, quotas: Quotas = Quotas(), environment: Environment = .system,
         stepsByHand: Bool = false, recordsPerPiece: Int = 512, watchHistoryBytes: Int = 64 << 20
@@ -61,7 +61,7 @@ public final class Engine: Sendable {
             history: ChangeHistory(maximumBytes: watchHistoryBytes),
             coolingEnd: { environment.uptime() + delay })
         try BooksLoad(books, environment: environment, reuseDelay: delay).run(log)
-        // What only the start needed: some 45 bytes a pod.
+        // Memory that only the start needed: some 45 bytes a pod.
         releaseFreeMemory()
         log.noteDigest(books.digest)
         isShared = log.isShared
@@ -125,7 +125,7 @@ public final class Engine: Sendable {
         }
     }
 
-    /// What is stored and lies in no range of today. Any thread; O(1).
+    /// Stored addresses that lie in no current range. Any thread; O(1).
     public var outsideRanges: OutsideRanges { books.outsideRanges }
 
     /// The digest of the books: equal for servers that applied the same of one log. Any thread; O(1).

@@ -2,7 +2,7 @@ import Glibc
 public import Measures
 import Synchronization
 
-/// What the engine takes from the world beside its calls, so that a test can decide it: chance and the time of day.
+/// The engine's inputs beside its calls, so that a test can decide them: randomness and the time of day.
 public struct Environment: Sendable {
     /// 64 random bits; thread-safe.
     public var random: @Sendable () -> UInt64

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Gives memory that was freed back to the system: the C library keeps it, in pieces between what is in use. Thread-safe; takes some
+/// Gives memory that was freed back to the system: the C library keeps it, in pieces between memory in use. Thread-safe; takes some
 /// milliseconds for a gigabyte. Nothing is done where the C library has no such call.
 public func releaseFreeMemory() {
     // Looked up by name, since Glibc's module leaves the header out that declares it.

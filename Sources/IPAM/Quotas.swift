@@ -1,10 +1,10 @@
-/// What clients may have a server keep beside what its ranges hold. Judged by the server that a call comes to, before anything is
-/// proposed; what is stored already is kept, whatever the quotas are by now. Thread-safe as a value.
+/// Limits of clients' objects beside the ranges. Judged by the server that gets the call, before anything is
+/// proposed; stored objects are kept, whatever the quotas are now. Thread-safe as a value.
 public struct Quotas: Sendable, Equatable {
     /// `--max-pods-per-node`, 1 to `maximumPodsPerNode`; nil for as many as the node's IPv4 pod CIDRs hold, or
     /// `podsWithoutIPv4` where it has none.
     public var podsPerNode: Int?
-    /// `--max-object-bytes`, up to `maximumObjectBytes`: of an object as it is stored, without what it holds. A stored one that is larger may
+    /// `--max-object-bytes`, up to `maximumObjectBytes`: of an object as it is stored, without its addresses. A stored one that is larger may
     /// only shrink.
     public var objectBytes: Int
     /// `--max-objects-per-namespace`: Services of one namespace; 0 for no limit.

@@ -85,7 +85,7 @@ public final class BlockingTLSStream {
         }
     }
 
-    /// Goes on with the connection and its handshake as far as it comes: what to wait for then; nil once it is done.
+    /// Continues the connection and its handshake as far as possible: returns the event to wait for; nil once it is done.
     private func advance() throws(TLSStreamFailure) -> Int32? {
         if !isConnected {
             try Socket.checkConnected(socket)

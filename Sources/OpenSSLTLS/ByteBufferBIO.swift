@@ -1,7 +1,7 @@
 import COpenSSL
 import NIOCore
 
-/// OpenSSL's view of a connection: what came and is not read yet, what was written and is not sent yet.
+/// OpenSSL's view of a connection: unread input and unsent output.
 ///
 /// OpenSSL reads from the buffer that came from the socket and writes into the one that goes to it, with no BIO pair
 /// and no copy between. Not thread-safe: it belongs to its connection's event loop.
@@ -30,14 +30,14 @@ final class ByteBufferBIO {
 
     var hasOutbound: Bool { outbound.readableBytes > 0 }
 
-    /// What is to be sent; nothing is left behind.
+    /// The output to send; nothing remains.
     func takeOutbound() -> ByteBuffer {
         let bytes = outbound
         outbound = ByteBuffer()
         return bytes
     }
 
-    /// Room for what is about to be written, so that it is made once.
+    /// Space for the coming output, so that it is allocated once.
     func reserveOutbound(_ bytes: Int) {
         if outbound.capacity == 0 {
             outbound = allocator.buffer(capacity: bytes)
@@ -48,7 +48,7 @@ final class ByteBufferBIO {
 
     // MARK: OpenSSL's side
 
-    /// A BIO over this object, which must outlive it; whoever gets it must free it.
+    /// A BIO over this object, which must outlive it; the receiver must free it.
     func makeBIO() throws(TLSError) -> OpaquePointer {
         guard let method = Self.method, let bio = BIO_new(method) else {
             throw OpenSSLErrorQueue.internalError("BIO_new")

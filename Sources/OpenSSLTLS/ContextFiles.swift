@@ -10,7 +10,7 @@ struct ContextFiles {
         try checkReadable(certificate)
         OpenSSLErrorQueue.clear()
         guard SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {
-            // Of a level of security that is too low OpenSSL says what is too small or too weak.
+            // For a security level that is too low OpenSSL names the part that is too small or too weak.
             let weakness = OpenSSLErrorQueue.take().first {
                 $0.library == ERR_LIB_SSL && Self.weaknesses.contains($0.reason)
             }

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// What of a file ends first, and when.
+/// The first expiry in a file.
 public struct Expiry: Sendable, Hashable {
     /// Whose certificate or list it is.
     public let name: String

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a file has in it instead of what was looked for.
+/// The actual content of a file, instead of the expected one.
 enum PEMFile {
     enum Kind: String {
         case certificate

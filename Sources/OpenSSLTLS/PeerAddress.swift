@@ -1,7 +1,7 @@
 import Glibc
 public import NIOCore
 
-/// One of the addresses of a host, with the name that the certificate of what answers there must have.
+/// One of the addresses of a host, with the name that the certificate of its server must have.
 public struct PeerAddress: Sendable, Hashable, CustomStringConvertible {
     /// As it was given: a name, or an IP address.
     public let host: String

@@ -1,7 +1,7 @@
 import COpenSSL
 import Glibc
 
-/// What a verified certificate says of whom it is made out to.
+/// The identity in a verified certificate.
 public struct PeerCertificate: Sendable, Hashable {
     /// The subject's CN; nil where that names nobody, which `nameFault` explains.
     public let commonName: String?

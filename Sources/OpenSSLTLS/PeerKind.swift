@@ -1,2 +1,2 @@
-/// What is asked of peers' certificates.
+/// The requirements on peers' certificates.
 enum PeerKind { case clients, servers }

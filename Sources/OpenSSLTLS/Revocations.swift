@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// Lists of revocations, as etcd and other programs of Go take them: who is on the list of the authority that signed him is refused,
+/// Lists of revocations, as etcd and other programs of Go take them: a certificate on the list of the authority that signed it is refused,
 /// himself or an authority on the way to him, and nobody else. A list speaks for its own authority alone, and goes on to do so when
 /// it has run out; an authority without one revokes nobody.
 enum Revocations {
@@ -76,7 +76,7 @@ enum Revocations {
     }
 }
 
-/// What a store holds; of one that nobody changes.
+/// The content of a store that is no longer changed.
 enum StoredTrust {
     static func certificates(_ store: OpaquePointer?) -> [OpaquePointer] {
         objects(store).compactMap { X509_OBJECT_get0_X509($0) }

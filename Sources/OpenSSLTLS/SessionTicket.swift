@@ -21,7 +21,7 @@ enum SessionTicket {
     private static func verifies(_ certificate: OpaquePointer, on ssl: OpaquePointer) -> Bool {
         guard let verification = X509_STORE_CTX_new() else { return false }
         defer { X509_STORE_CTX_free(verification) }
-        // What is found here is no error of the handshake that it is part of.
+        // A fault found here is no error of the handshake that it is part of.
         ERR_set_mark()
         defer { ERR_pop_to_mark() }
         guard

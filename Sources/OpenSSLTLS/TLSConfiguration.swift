@@ -1,6 +1,6 @@
-/// Who this side is: PEM files.
+/// This side's identity: PEM files.
 public struct TLSIdentity: Sendable, Hashable {
-    /// The certificate first, then what leads from it to a root that the peer trusts.
+    /// The certificate first, then the chain from it to a root that the peer trusts.
     public var certificateChainFile: String
     /// Without a pass phrase: a server has nobody to ask.
     public var privateKeyFile: String
@@ -46,9 +46,9 @@ public struct TLSServerConfiguration: Sendable {
 public struct TLSClientConfiguration: Sendable {
     /// Signs the server's certificate.
     public var caFile: String
-    /// Whoever answers is believed to be the server, and `caFile` is not read: for where somebody has chosen to go without safety.
+    /// The server is not verified, and `caFile` is not read: for users who have chosen to go without.
     public var believesAnyServer = false
-    /// What to show a server that asks; nil for nothing.
+    /// The certificate for a server that asks; nil for none.
     public var identity: TLSIdentity?
     /// The host name or IP address that the server's certificate must be made out to.
     public var serverName: String

@@ -55,7 +55,7 @@ final class TLSConnection {
         return result == 1 ? .done : try step(after: result, in: .handshake)
     }
 
-    /// What the handshake agreed on; meaningful once it is done.
+    /// The result of the handshake; meaningful once it is done.
     var agreement: TLSHandshakeCompleted {
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0

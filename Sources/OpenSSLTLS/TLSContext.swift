@@ -1,7 +1,7 @@
 import COpenSSL
 import Glibc
 
-/// What all connections of one server, or to one server, share: keys, trust and session tickets.
+/// The shared state of all connections of one server, or to one server: keys, trust and session tickets.
 ///
 /// Files are read once, when it is made; that blocks. Proof of `@unchecked Sendable`: nothing changes after `init`, and
 /// OpenSSL lets threads share an `SSL_CTX` that nobody changes.
@@ -39,7 +39,7 @@ public final class TLSContext: @unchecked Sendable {
         try setMinimumVersion(configuration.minimumVersion)
         try CipherSuites.set(configuration.cipherSuites, on: pointer)
         try ContextFiles(context: pointer).load(configuration.identity)
-        // Asked for, not insisted on: who may do what without one is not for TLS to say.
+        // Asked for, not insisted on: the rights of clients without one are not for TLS to decide.
         if configuration.clientCAFile != nil { SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil) }
         enableTickets()
         if !protocols.wireFormat.isEmpty {
@@ -104,13 +104,13 @@ public final class TLSContext: @unchecked Sendable {
 
     // MARK: Own certificate
 
-    /// Whom this side's own certificate is made out to; nil where it shows none.
+    /// The name in this side's own certificate; nil where it shows none.
     public var ownCertificate: PeerCertificate? {
         // The certificate stays the context's.
         SSL_CTX_get0_certificate(pointer).map(PeerCertificate.init)
     }
 
-    /// What the peer may have meant that ended the connection by the alert: words for whoever has to do something about it.
+    /// The likely meaning of the alert by which the peer ended the connection: a text for the operator.
     func explain(alert: Int32) -> String {
         let name = String(cString: SSL_alert_desc_string_long(alert))
         switch role {
@@ -157,7 +157,7 @@ public final class TLSContext: @unchecked Sendable {
     /// the server keeps nothing for clients that are away, and a restart or a new CA forgets them all.
     private func enableTickets() {
         tandem_SSL_CTX_set_session_cache_mode(pointer, Int(SSL_SESS_CACHE_OFF))
-        // OpenSSL takes up no session of a client with a certificate unless it knows what service it was for.
+        // OpenSSL takes up no session of a client with a certificate unless it knows the service that it was for.
         let service = Array("tandem".utf8)
         SSL_CTX_set_session_id_context(pointer, service, UInt32(service.count))
         SSL_CTX_set_timeout(pointer, Self.ticketLifetimeSeconds)

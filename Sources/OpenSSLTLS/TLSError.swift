@@ -1,4 +1,4 @@
-/// What went wrong in setting TLS up, or on a connection.
+/// A failure in setting TLS up, or on a connection.
 public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of a failure. The set is open: later versions may add to it.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -33,7 +33,7 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let handshakeTimedOut = Code("handshakeTimedOut")
         /// The connection closed before the handshake was done.
         public static let closedInHandshake = Code("closedInHandshake")
-        /// The connection closed without the peer having said that it is done: what came may be cut off.
+        /// The connection closed without the peer having said that it is done: the input may be cut off.
         public static let truncated = Code("truncated")
         /// The peer broke the protocol after the handshake.
         public static let protocolViolation = Code("protocolViolation")

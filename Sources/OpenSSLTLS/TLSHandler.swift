@@ -4,8 +4,8 @@ public import NIOCore
 ///
 /// Put it next to the socket. It fires `TLSHandshakeCompleted` before any data, `ChannelEvent.inputClosed` when the peer has
 /// said that it sends no more, be it in TLS's words or TCP's, and `TLSError` when the connection failed, which it then closes.
-/// What is written before the handshake is done waits for it; what is written between two flushes leaves in as few records as
-/// hold it. Closing says so to the peer; that it, or the alert of a failure, gets there is for whoever closes the socket.
+/// Writes before the end of the handshake wait for it; writes between two flushes leave in as few records as
+/// hold it. Closing says so to the peer; that it, or the alert of a failure, gets there is the responsibility of the socket's owner.
 ///
 /// One instance a channel; it runs on the channel's event loop and never blocks.
 public final class TLSHandler: ChannelDuplexHandler {
@@ -130,7 +130,7 @@ public final class TLSHandler: ChannelDuplexHandler {
 
     public func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        // What OpenSSL says of its own accord, such as the answer to a key update.
+        // Output of OpenSSL's own, such as the answer to a key update.
         if let connection { send(context, connection) }
     }
 
@@ -167,7 +167,7 @@ public final class TLSHandler: ChannelDuplexHandler {
     }
 
     public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // Where a socket may be closed on one side. Whether a message was cut off is for those to see who know its length.
+        // Where a socket may be closed on one side. Whether a message was cut off is for handlers that know its length.
         if case ChannelEvent.inputClosed = event {
             inputClosed(context)
         } else {

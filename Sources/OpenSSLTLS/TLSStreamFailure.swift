@@ -14,7 +14,7 @@ public struct TLSStreamFailure: Error, Sendable, Hashable, CustomStringConvertib
 
     public let kind: Kind
     public let message: String
-    /// What TLS says, where it refused.
+    /// The error of TLS, where it refused.
     public let cause: TLSError?
 
     public var description: String { message }

@@ -37,7 +37,7 @@ final class Trust: Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Whether what OpenSSL has found is no fault here; 1 or 0.
+    /// Whether OpenSSL's finding is no fault here; 1 or 0.
     private static func pardons(_ verification: OpaquePointer?, _ usage: UInt32) -> Int32 {
         // Where there is no such extension all of its bits are set.
         guard X509_STORE_CTX_get_error(verification) == X509_V_ERR_INVALID_PURPOSE,
@@ -49,7 +49,7 @@ final class Trust: Sendable {
     }
 }
 
-/// What was found to be wrong with the certificate of one connection's peer. It belongs to its connection.
+/// The fault found in the certificate of one connection's peer. It belongs to its connection.
 final class PeerVerdict {
     var fault: String?
 
@@ -61,7 +61,7 @@ final class PeerVerdict {
     /// That of the connection whose peer is verified.
     static func of(_ verification: OpaquePointer) -> PeerVerdict? {
         let ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx())
-        // Proof: whoever attached it keeps it for as long as the connection.
+        // Proof: its owner keeps it for as long as the connection.
         return SSL_get_ex_data(ssl.map { OpaquePointer($0) }, place)
             .map { Unmanaged<PeerVerdict>.fromOpaque($0).takeUnretainedValue() }
     }

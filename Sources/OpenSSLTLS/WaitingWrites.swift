@@ -1,6 +1,6 @@
 import NIOCore
 
-/// What was written and is not encrypted yet: one run of bytes, and one promise for all of it.
+/// Output that is not encrypted yet: one run of bytes, and one promise for all of it.
 struct WaitingWrites {
     private var bytes = ByteBuffer()
     private var promise: EventLoopPromise<Void>?
@@ -34,7 +34,7 @@ struct WaitingWrites {
 }
 
 extension Optional where Wrapped == EventLoopPromise<Void> {
-    /// Has one promise stand for several: what becomes of it becomes of all that joined it.
+    /// Has one promise stand for several: its outcome is that of all that joined it.
     mutating func setOrCascade(to promise: EventLoopPromise<Void>?) {
         guard let promise else { return }
         if let first = self {

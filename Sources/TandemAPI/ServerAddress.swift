@@ -44,7 +44,7 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
 
 /// Several servers of one range, of which any answers any call.
 extension ServerAddress {
-    /// What is wrong with a list, and what would be right; a sentence without a full stop.
+    /// The fault of a list, and its correction; a sentence without a full stop.
     public struct ListFault: Error, Sendable, CustomStringConvertible {
         public let description: String
     }

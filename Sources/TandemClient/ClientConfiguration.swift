@@ -41,8 +41,8 @@ public struct ClientConfiguration: Sendable {
     /// Each server's part of the time for all of them.
     func share(of time: TimeAmount) -> TimeAmount { .nanoseconds(time.nanoseconds / Int64(servers.count)) }
 
-    /// The answer of the first reachable server; a `ClientError` leads to the next one, and the last error has the failure of each
-    /// of them said.
+    /// The answer of the first reachable server; a `ClientError` leads to the next one, and the last error has the failures of all
+    /// of them.
     func first<Answer>(_ ask: (ServerAddress) async throws -> Answer) async throws -> Answer {
         var failures = Failures()
         for server in servers {

@@ -8,7 +8,7 @@ import UnixSignals
 
 /// A server as a process runs it: started, served until SIGTERM or SIGINT, drained.
 public enum Daemon {
-    /// Returns after a graceful shutdown; throws what kept the server from starting, or made it stop.
+    /// Returns after a graceful shutdown; throws the error that prevented the start, or stopped the server.
     public static func run(_ settings: Settings) async throws {
         let configuration = try ServerConfiguration(settings)
         let logger = Logs.logger("tandemd", configuration.logFormat, configuration.logLevel)
@@ -28,7 +28,7 @@ public enum Daemon {
         try await group.run()
     }
 
-    /// Checks what can be checked without serving: every setting, and the files that they name. Blocks.
+    /// Checks everything that needs no running server: every setting, and the files that they name. Blocks.
     public static func check(_ settings: Settings) throws -> ServerConfiguration {
         let configuration = try ServerConfiguration(settings)
         _ = try Startup.tlsContext(configuration)

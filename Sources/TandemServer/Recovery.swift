@@ -2,12 +2,12 @@ import IPAM
 import Logging
 import TandemAPI
 
-/// What a start found, and in what time: told in the line that says that the server is ready.
+/// The findings and times of a start, for the line of the ready server.
 struct Recovery {
     let counts: ObjectCounts
     let duration: Duration
 
-    /// Runs what reads all that is stored. Blocks.
+    /// Runs the reading of the store. Blocks.
     static func measure<Found>(
         _ read: () throws -> Found, _ counts: (Found) -> ObjectCounts
     ) rethrows -> (Found, Recovery) {

@@ -6,7 +6,7 @@ import LineLogs
 import Measures
 
 extension Daemon {
-    /// Makes the data directory's database, or what is below the prefix of etcd, out of a backup. Blocks, O(objects). Throws
+    /// Makes the data directory's database, or the keys below the prefix of etcd, from a backup. Blocks, O(objects). Throws
     /// `ConfigurationFault`.
     public static func restore(_ backup: String, _ settings: Settings) throws {
         let configuration = try ServerConfiguration(settings)
@@ -25,7 +25,7 @@ extension Daemon {
         }
     }
 
-    /// What is in the backup's journal is judged as a start judges it, so that all is in its tables.
+    /// The backup's journal is judged as by a start, so that everything is in its tables.
     private static func restore(_ backup: String, into directory: String, _ cluster: ClusterConfiguration) throws {
         try Backup.restore(from: backup, into: directory) { directory in
             let log = try SQLiteLog(directory: directory)

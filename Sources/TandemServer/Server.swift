@@ -30,9 +30,9 @@ public final class Server: Service {
     /// The port that is listened on; the one that was picked where the configuration says 0.
     public let port: Int
 
-    /// Opens files, storage and the port. Blocks until what is stored has been read.
+    /// Opens files, storage and the port. Blocks until the store has been read.
     ///
-    /// Throws `ConfigurationFault` where a flag must change; other errors say themselves what to do.
+    /// Throws `ConfigurationFault` where a flag must change; other errors name the remedy themselves.
     public static func start(_ configuration: ServerConfiguration, logger: Logger) async throws -> Server {
         ProcessStatistics.begin()
         let lines = LineLimits()
@@ -132,7 +132,7 @@ public final class Server: Service {
     /// Serves until a graceful shutdown is asked for, then drains: no new connection, calls under way are finished,
     /// storage is checkpointed and closed.
     ///
-    /// Throws if storage fails for good while serving: what was acknowledged is safe, and a restart reads it again.
+    /// Throws if storage fails for good while serving: acknowledged changes are safe, and a restart reads them again.
     public func run() async throws {
         // Trapped before anybody can know that the server is there: the signal's own effect is to end it.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
@@ -165,7 +165,7 @@ public final class Server: Service {
         return engine.fault
     }
 
-    /// Turns unready, and stops listening once those who send clients here have had time to see it.
+    /// Becomes unready, and stops listening once load balancers have had time to see it.
     private func leave() {
         health.enter(.leaving)
         notify?.send("STOPPING=1", "STATUS=draining")
@@ -199,7 +199,7 @@ public final class Server: Service {
         answers.cancel()
         let isWhole = engine.stop(by: max(deadline, .now + .seconds(1)))
         if isWhole {
-            // Answers of what was committed last are on their way to the event loops.
+            // Answers of the last commits are on their way to the event loops.
             let end = ContinuousClock.now + .seconds(1)
             while service.inFlight > 0, .now < end { try? await Task.sleep(for: .milliseconds(5)) }
             try? await group.shutdownGracefully()
@@ -209,7 +209,7 @@ public final class Server: Service {
     }
 }
 
-/// Storage did not answer when the server was to stop. What was acknowledged is safe.
+/// Storage did not answer when the server was to stop. Acknowledged changes are safe.
 struct ShutdownFault: Error, CustomStringConvertible {
     var seconds: Int
 

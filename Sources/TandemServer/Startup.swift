@@ -11,7 +11,7 @@ import NIOCore
 import NIOPosix
 import OpenSSLTLS
 
-/// The steps of a start, each turning what can go wrong into one line that names the flag and the cure.
+/// The steps of a start, each turning a fault into one line that names the flag and the remedy.
 enum Startup {
     static func tlsContext(_ configuration: ServerConfiguration) throws -> TLSContext {
         do throws(TLSError) {
@@ -129,7 +129,7 @@ enum Startup {
             .serverChannelOption(.maxMessagesPerRead, value: UInt(OpenFiles.acceptedAtOnce))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // Who has said all he wants to say still gets his answers.
+            // A client that has ended its side still gets its answers.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // A peer that is gone without a word is noticed after two and a half minutes, as Go's servers notice it.
             .childChannelOption(.socketOption(.so_keepalive), value: 1)

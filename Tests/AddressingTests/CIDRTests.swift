@@ -49,7 +49,7 @@ import Testing
         #expect("\(fault)".hasSuffix("write \(cure)"))
     }
 
-    /// What is said to be wrong with a text.
+    /// The reported fault of a text.
     private func faultFound(in text: String) -> CIDR.ParseError? {
         #expect(throws: CIDR.ParseError.self) { try CIDR(parsing: text) }
     }
@@ -91,7 +91,7 @@ import Testing
         #expect(cluster.indexOfSubnet(try CIDR(parsing: "fd00:10:245::/64")) == nil)
     }
 
-    /// Small ranges, every address listed: what `contains`, `overlaps` and the subnets say must follow from the lists.
+    /// Small ranges, every address listed: the results of `contains`, `overlaps` and the subnets must follow from the lists.
     @Test func agreesWithListsOfAddresses() throws {
         for seed in UInt64(1)...200 {
             var random = SeededGenerator(seed: seed)

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-/// The micro-benchmarks: a package of its own, so that what they need is not fetched and built with the server.
+/// The micro-benchmarks: a package of its own, so that their dependencies are not fetched and built with the server.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -9,7 +9,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// The engine and its parts, with what they are given to do.
+/// The engine and its parts, with their workloads.
 let workloads: Target.Dependency = .product(name: "Workloads", package: "tandem")
 
 let package = Package(

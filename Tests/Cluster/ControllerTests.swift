@@ -99,7 +99,7 @@ struct ControllerTests {
             }.value
         }
 
-        /// What a pod's `status` has after its node's plugin asked Tandem; nil where that had no answer.
+        /// A pod's `status` after its node's plugin asked Tandem; nil where that had no answer.
         func addPod(_ name: String, _ uid: String, node: String) async throws -> JSONValue? {
             let pod: JSONValue = [
                 "apiVersion": "v1", "kind": "Pod",
@@ -213,7 +213,7 @@ struct ControllerTests {
             all += addresses
         }
         #expect(Set(all).count == 24)
-        // Away with it: what there is stays as it is, and can be deleted.
+        // Removal: existing objects stay as they are, and can be deleted.
         try await world.kill9(controller)
         let arguments = ["uninstall", "--leader-elect=false"] + world.arguments
         let result = try await onOwnThread { Command.run(ServerProcess.program("tandem-controller"), arguments) }

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// What the tests of the client take for granted of a server, seen on a real one.
+/// The assumptions of the client's tests about a server, tested against a real one.
 @Suite("A real kube-apiserver", .enabled(if: KubeCluster.folder != nil, "by make cluster-test"), .serialized)
 struct RealServerTests {
     private func node(_ name: String) -> JSONValue { ["kind": "Node", "metadata": ["name": .string(name)]] }
@@ -67,7 +67,7 @@ struct RealServerTests {
         #expect(await code { () throws(KubeError) in try await client.get(name) } == .notFound)
         #expect(await code { () throws(KubeError) in try await client.create(node("n2"), in: .nodes) } == .conflict)
 
-        // Who has no right, and who is nobody.
+        // A client without the right, and one without an identity.
         let stranger = KubeClient(try cluster.configuration(KubeCluster.controller))
         #expect(await code { () throws(KubeError) in try await stranger.list(.nodes) } == .forbidden)
         let nobody = KubeClient(try cluster.configuration("nobody"))
@@ -144,7 +144,7 @@ struct RealServerTests {
         var short = try await client.watch(.nodes, from: list.version, timeout: .seconds(1)).makeAsyncIterator()
         #expect(try await short.next() == nil)
 
-        // HTTP 200, and a line: what was before its start it does not know.
+        // HTTP 200, and a line: it does not know versions from before its start.
         cluster.crash()
         try await cluster.start()
         var old = try await client.watch(.livingPods, from: "1").makeAsyncIterator()

@@ -68,7 +68,7 @@ final class Fixture: Sendable {
         return answer
     }
 
-    /// By name, what Tandem's objects hold.
+    /// The addresses of Tandem's objects, by name.
     func held(_ method: TandemAPI.Method) async throws -> [String: [String]] {
         var held: [String: [String]] = [:]
         for object in try await call(method)["items"]?.arrayValue ?? [] {
@@ -177,13 +177,13 @@ final class RunningController: Sendable {
 
     deinit { task.cancel() }
 
-    /// Everything has been looked at, and what is gone has been looked for.
+    /// Every object has had its turn, and there has been a sweep.
     func idle() async {
         let rounds = await controller.sweeps + 3
         while await !controller.isIdle(since: rounds) { await Task.yield() }
     }
 
-    /// As a kill: what is under way is broken off.
+    /// As by a kill: turns in progress are broken off.
     func stop() async {
         task.cancel()
         await task.value
@@ -192,7 +192,7 @@ final class RunningController: Sendable {
 }
 
 extension Controller {
-    /// Nothing waits for its turn after so many sweeps; what waits for a pause does not count.
+    /// Nothing waits for its turn after so many sweeps; objects that wait for a pause do not count.
     fileprivate func isIdle(since rounds: Int) -> Bool {
         let counts = queue.counts
         return isSynced && sweeps >= rounds && counts.waiting == 0 && counts.running == 0

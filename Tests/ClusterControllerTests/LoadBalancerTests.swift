@@ -58,7 +58,7 @@ struct LoadBalancerTests {
         try await until { try await world.held(.listServices)["b-holder"] == ["192.0.2.7"] }
         await next.idle()
         #expect(Fixture.addresses(world.service("a-pending")) == [])
-        // What is given back goes to who waits, without that its pause is waited for.
+        // A released address goes to a waiting object before its pause is over.
         world.kube.delete("services", "b-holder", in: "default")
         try await until { Fixture.addresses(world.service("a-pending")) == ["192.0.2.7"] }
         await next.stop()

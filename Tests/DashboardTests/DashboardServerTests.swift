@@ -197,7 +197,7 @@ private final class PlainSocket {
 
     deinit { close(descriptor) }
 
-    /// What comes first.
+    /// The first bytes.
     func exchange(_ request: String) -> String {
         _ = request.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
         var bytes = [UInt8](repeating: 0, count: 4096)

@@ -100,7 +100,7 @@ struct GateTests {
         for site in ["cross-site", "same-site", "?"] {
             #expect(status(head(["Sec-Fetch-Site": site])) == 403, "\(site)")
         }
-        // A link to the page itself may stand anywhere; what is embedded there may not be it.
+        // A link to the page itself may stand anywhere; an embedded resource may not be it.
         let page = "/\(Self.token)/"
         #expect(status(head(page, ["Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"])) == 200)
         #expect(status(head(page, ["Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"])) == 403)

@@ -3,7 +3,7 @@ import DualStack
 import TandemAPI
 import Testing
 
-/// What a LoadBalancer Service claims, keeps and gives back of the load-balancer ranges, by the rules alone.
+/// A LoadBalancer Service's claims, kept and released addresses of the load-balancer ranges, by the rules alone.
 @Suite("Load-balancer addresses")
 struct LoadBalancerTests {
     private let rules = ServiceRules(clusterFamilies: [.ipv4, .ipv6], loadBalancers: .init(families: [.ipv4, .ipv6]))
@@ -16,7 +16,7 @@ struct LoadBalancerTests {
         return service
     }
 
-    /// The plan with an address in each place: what was asked for, or one that its index tells apart.
+    /// The plan with an address in each place: the requested one, or one by its index.
     private func decide(_ plan: ServicePlan) throws -> ServiceDecision {
         let addresses = try plan.claims.enumerated().map { index, claim in
             let text = claim.family == .ipv4 ? "192.0.2.\(10 + index)" : "2001:db8::\(10 + index)"

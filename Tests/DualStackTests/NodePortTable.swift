@@ -1,4 +1,4 @@
-// A slow, plain statement of what Kubernetes does with node ports, in the order in which it does it. Written to be compared with another
+// A slow, plain statement of Kubernetes' treatment of node ports, in the order in which it does it. Written to be compared with another
 // implementation, so it shares no code with one and imports nothing. Every name is there once among the ports of an object.
 
 /// A port of a Service; 0 stands for no node port.
@@ -9,7 +9,7 @@ struct TablePort: Hashable, Sendable {
     var nodePort: Int
 }
 
-/// What of a Service bears on node ports.
+/// The members of a Service that bear on node ports.
 struct TablePortSpec: Hashable, Sendable {
     var type = "ClusterIP"
     var ports: [TablePort] = []
@@ -130,7 +130,7 @@ struct NodePortTable {
         }
     }
 
-    /// What the client left out, and the old object has.
+    /// Members that the client left out, and the old object has.
     private func patch(_ new: inout TablePortSpec, _ old: TablePortSpec) {
         if old.isFilled, new.isFilled {
             let used = Set(old.numbers).intersection(new.numbers)
@@ -143,7 +143,7 @@ struct NodePortTable {
         if old.isChecked, new.isChecked, new.healthCheck == 0 { new.healthCheck = old.healthCheck }
     }
 
-    /// A changed object: only what the old one has not is taken.
+    /// A changed object: only ports that the old one lacks are taken.
     private mutating func fillUpdated(_ new: inout TablePortSpec, _ old: TablePortSpec) throws {
         let had = old.hasNodePorts ? old.numbers : []
         var fresh: [Int] = []
@@ -166,7 +166,7 @@ struct NodePortTable {
         }
     }
 
-    /// What the new type has no use for, where the client left it as it was.
+    /// Members without a use in the new type, where the client left them as they were.
     private func drop(_ new: inout TablePortSpec, _ old: TablePortSpec) {
         if old.hasNodePorts, !new.hasNodePorts, Set(new.numbers).isSubset(of: old.numbers) {
             for index in new.ports.indices { new.ports[index].nodePort = 0 }

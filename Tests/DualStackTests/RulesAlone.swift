@@ -164,7 +164,7 @@ final class RulesAlone: ServiceDecider {
     }
 }
 
-/// A range and the set of what is taken of it; draws the lowest that is free.
+/// A range and the set of its taken addresses; draws the lowest that is free.
 struct SetPool {
     let range: CIDR
     private(set) var taken: Set<IPAddress> = []

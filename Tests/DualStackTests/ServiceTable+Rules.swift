@@ -190,7 +190,7 @@ struct ServiceTable {
             }),
     ]
 
-    // MARK: What the cluster has to say
+    // MARK: The cluster's settings
 
     static let trimFills: [Fill] = [
         // SingleStack releases the secondary cluster IP, if the list was left alone.
@@ -456,7 +456,7 @@ struct ServiceTable {
         return nil
     }
 
-    /// Claims the addresses the new object needs and writes them into it; `claimed` tells what was claimed before a
+    /// Claims the addresses the new object needs and writes them into it; `claimed` has the claims before a
     /// failure.
     private static func claim(
         _ work: AddressWork, _ facts: inout Facts, _ claimed: inout [String], _ pools: inout some TablePools

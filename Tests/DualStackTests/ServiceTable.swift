@@ -59,7 +59,7 @@ protocol TablePools {
 
 enum TableTake { case taken, inUse, outOfRange }
 
-/// What the rows look at: the stored object (nil on create), the object asked for, and the cluster's families in order.
+/// The inputs of the rows: the stored object (nil on create), the object asked for, and the cluster's families in order.
 struct Facts: Sendable {
     let old: TableSpec?
     var new: TableSpec
@@ -151,7 +151,7 @@ struct Fill: Sendable {
     }
 }
 
-/// What a request does to the pools.
+/// A request's changes of the pools.
 enum AddressWork { case none, claimAll, releaseAll, claimSecond, releaseSecond }
 
 /// A row of the table of address work; the first row that applies decides.
@@ -167,7 +167,7 @@ struct WorkRow: Sendable {
 
 /// IP addresses as text.
 enum AddressText {
-    /// "IPv4", "IPv6", or nil for what is no address. An IPv4-mapped IPv6 address counts as IPv4.
+    /// "IPv4", "IPv6", or nil for an invalid address. An IPv4-mapped IPv6 address counts as IPv4.
     static func family(of text: String) -> String? {
         if octets(text) != nil { return "IPv4" }
         guard let groups = groups(text) else { return nil }

@@ -22,7 +22,7 @@ struct DispatcherTests {
             }
             let result = cluster.call(range)
             #expect(result.all.count == 1, "\(length)")
-            // What was not sent goes to the next member at once.
+            // Unsent requests go to the next member at once.
             if cluster.links.count == 1, result.errors().isEmpty { break }
             if let error = result.errors().first {
                 sent += 1

@@ -12,7 +12,7 @@ final class EmbeddedCluster {
         let member: String
         let client: EmbeddedChannel
         let server: EmbeddedChannel
-        /// What the member may still say before the connection is closed.
+        /// The last messages of the member before the connection is closed.
         var bytesLeft = Int.max
         /// Bytes are carried.
         var isAlive = true
@@ -27,7 +27,7 @@ final class EmbeddedCluster {
     let loop = EmbeddedEventLoop()
     private(set) var links: [Link] = []
     private(set) var dispatcher: Dispatcher!
-    /// What a new connection is to be like; an error refuses it.
+    /// The behaviour of a new connection; an error refuses it.
     var onConnect: (Link) -> String? = { _ in nil }
     private let configuration: EtcdConfiguration
 
@@ -57,7 +57,7 @@ final class EmbeddedCluster {
         loop.run()
     }
 
-    /// Carries what is said until nobody has anything more to say.
+    /// Carries messages until neither side has any more.
     func carry() {
         var isMoving = true
         while isMoving {
@@ -93,7 +93,7 @@ final class EmbeddedCluster {
         carry()
     }
 
-    /// Sends a call; what comes of it is noted there.
+    /// Sends a call; its result is noted there.
     func call<Request: EtcdRequest>(
         _ request: Request, within timeout: TimeAmount = .seconds(5)
     ) -> Noted<Result<Request.Response, EtcdError>> {
@@ -119,7 +119,7 @@ final class EmbeddedCluster {
 }
 
 extension Noted {
-    /// Of what came in, the errors.
+    /// The errors among the events.
     func errors<Response>() -> [EtcdError] where Entry == Result<Response, EtcdError> {
         all.compactMap { if case .failure(let error) = $0 { error } else { nil } }
     }

@@ -7,7 +7,7 @@ import TestSupport
 
 @testable import EtcdClient
 
-/// A member of the test's own: HTTP/2 on a free port of loopback, which does with each call what the test says.
+/// A member of the test's own: HTTP/2 on a free port of loopback, which treats each call as the test says.
 final class FakeMember: Sendable {
     typealias Answer = @Sendable (Call) -> Void
 
@@ -155,7 +155,7 @@ private final class CallHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {}
 }
 
-/// The end of a server's pipeline: what goes wrong there is the test's purpose.
+/// The end of a server's pipeline: failures there are the test's purpose.
 private final class Ignoring: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
 

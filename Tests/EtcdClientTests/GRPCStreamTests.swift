@@ -5,7 +5,7 @@ import Testing
 
 @testable import EtcdClient
 
-/// What a member sends on one stream, and what comes out of it.
+/// A member's side of one stream, and the results.
 @Suite("A stream of gRPC")
 struct GRPCStreamTests {
     private static let limit = 100

@@ -36,7 +36,7 @@ struct IdentityTests {
         return EtcdClient(configuration)
     }
 
-    /// What is said of the member that can't be used, once it is said.
+    /// The fault reported for the unusable member, once it is.
     private func failure(of member: FakeMember, ca: String? = nil) async throws -> String {
         let notices = AsyncStream<String>.makeStream()
         let client = try client(of: member, ca: ca) { notices.continuation.yield($0) }

@@ -10,7 +10,7 @@ import Testing
 struct MemberConnectionTests {
     private static let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
 
-    /// What a connection did.
+    /// The events of a connection.
     private final class Notes {
         var ready = 0
         var lost: [String] = []
@@ -39,7 +39,7 @@ struct MemberConnectionTests {
     }
 
     private func receive(_ bytes: [UInt8]) {
-        // What is wrong with them goes through the pipeline.
+        // Their faults go through the pipeline.
         _ = try? channel.writeInbound(ByteBuffer(bytes: bytes))
     }
 

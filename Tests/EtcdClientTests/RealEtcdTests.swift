@@ -223,7 +223,7 @@ struct RealEtcdTests {
     func members() async throws {
         let cluster = try await EtcdCluster(members: 3)
         let client = try client(of: cluster) { $0.connectTimeout = .seconds(2) }
-        /// Again until it is done, as a caller does where it may: what it puts is the same each time.
+        /// Again until it is done, as a caller does where it may: its puts are the same each time.
         func put(_ value: String) async throws -> Int64 {
             for _ in 0..<60 {
                 let result = await client.result(PutRequest(.of("k"), .of(value)), within: .seconds(1))
@@ -251,7 +251,7 @@ struct RealEtcdTests {
     }
 }
 
-// What a test needs to set rights up, which the client itself does not.
+// Calls with which a test sets rights up; the client itself does not need them.
 
 private struct UserAdd: EtcdRequest {
     static let method = GRPCMethod<PutResponse>("/etcdserverpb.Auth/UserAdd")

@@ -210,7 +210,7 @@ struct EtcdLogTests {
         }
         #expect(error.status == .resourceExhausted && error.reason == "StorageNearlyFull")
         #expect(error.message.contains("\(bytes * 10 / 8)") && error.message.contains("etcdctl defrag"))
-        // What is there already needs no room.
+        // Existing objects need no room.
         #expect(await second.allocateService("a").clusterIPs.count == 2)
         #expect(second.engine.impairment == nil)
         let released = await second.call(.release, ["service": ["metadata": ["name": "a"]]])
@@ -300,7 +300,7 @@ struct EtcdLogTests {
         }
         #expect(error.reason == "ConfigurationChanged")
         #expect((try? await first.call(.listNodes).get()) != nil)
-        // It serves on, and says what it is about.
+        // It goes on serving, and logs its state.
         #expect(first.engine.impairment == nil)
         #expect(first.log.checks.allSatisfy { $0.fault == nil })
         #expect(first.log.checks.first { $0.name == "configuration" }?.note?.contains("10.96.0.0/25") == true)

@@ -12,12 +12,12 @@ import Testing
 
 @testable import EtcdLog
 
-/// An empty prefix is filled with what a database holds: whole, or not at all for those who would start there.
+/// An empty prefix is filled with the content of a database: completely, or not at all for a server that would start there.
 @Suite("Restores into etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
 struct RestoreTests {
     private static let count = 240
 
-    /// What a database holds, with a look at what happens while it is read.
+    /// The content of a database, with a hook during its reading.
     private final class Source: Log {
         let database: SQLiteLog
         private let seen = Atomic<Int>(0)
@@ -93,7 +93,7 @@ struct RestoreTests {
         for refusal in refusals.all {
             #expect(refusal.contains("--restore FILE again") && refusal.contains("etcdctl del --prefix /tandem/"))
         }
-        // What the first one put and the second one does not: a restore begins anew.
+        // Keys of the first one that the second one does not have: a restore begins anew.
         let client = EtcdClient(settings.client)
         let stray = PutRequest(EtcdKeys(prefix: "/tandem").object(ObjectKey(.service, "default/stray")), ByteBuffer())
         _ = try client.askPersistently(stray)

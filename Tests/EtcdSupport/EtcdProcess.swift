@@ -4,7 +4,7 @@ import TestSupport
 
 /// A real etcd of one or several members on free ports of loopback, which goes away with the test.
 public final class EtcdCluster: Sendable {
-    /// Where the program is: what `TANDEM_ETCD` names, on the path, or where `docker/deps.sh --tests` put it; nil where it is
+    /// Where the program is: the value of `TANDEM_ETCD`, on the path, or where `docker/deps.sh --tests` put it; nil where it is
     /// not to be had.
     public static let program: String? = {
         let environment = ProcessInfo.processInfo.environment
@@ -145,7 +145,7 @@ public final class EtcdProcess: Sendable {
     }
 }
 
-/// What a member logs, read all the time so that its pipe is never full.
+/// A member's log, read all the time so that its pipe is never full.
 private final class EtcdLog: Sendable {
     private struct State {
         var lines: [String] = []

@@ -12,7 +12,7 @@ public struct FreePorts {
             address.sin_family = sa_family_t(AF_INET)
             address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
             var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            // Proof: the pointers live as long as the calls, and the sizes are those of what they point to.
+            // Proof: the pointers live as long as the calls, and the sizes are those of their targets.
             withUnsafeMutablePointer(to: &address) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
                     _ = bind(descriptor, generic, length)

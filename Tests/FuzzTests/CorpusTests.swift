@@ -3,7 +3,7 @@ import FuzzTargets
 import TestSupport
 import Testing
 
-/// What `make fuzz` found worth keeping, and the same with a few bytes changed. A breach ends the test process.
+/// Inputs kept from `make fuzz`, and the same with a few bytes changed. A breach ends the test process.
 @Suite("The corpus of strangers' bytes")
 struct CorpusTests {
     private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Certificates", .serialized)
 struct CertificateTests {
-    /// What a client of a role meets: over HTTP and over the stream.
+    /// The answers for a client of a role: over HTTP and over the stream.
     private func isServed(_ role: String, _ server: ServerProcess) throws -> [Bool] {
         let call = #"{"jsonrpc":"2.0","id":1,"method":"ListServices"}"#
         let http = Curl(port: server.port, role: role).rpc(call).json?["result"] != nil
@@ -27,7 +27,7 @@ struct CertificateTests {
         #expect(try isServed("good", server) == [true, true])
         for role in ["expired", "early", "serving", "foreign"] {
             #expect(try isServed(role, server) == [false, false], "\(role)")
-            // Not even what needs no certificate: one that is shown must be good.
+            // Not even calls without a need for a certificate: one that is shown must be good.
             #expect(Curl(port: server.port, role: role).request("/livez").status == 0, "\(role)")
         }
         #expect(server.stop() == 0)
@@ -351,7 +351,7 @@ struct CertificateTests {
         kill(server.processID, SIGHUP)
         #expect(server.nextLogLine(with: "certificates are read again") != nil)
         kill(server.processID, SIGTERM)
-        // To its end; and then all of it, not what was waited for alone.
+        // To its end; and then all of it, not only the part waited for.
         while server.nextLogLine(with: "") != nil {}
         let text = server.log.text
         #expect(text.contains("certificates are read again") && text.contains("stopped"))

@@ -29,7 +29,7 @@ struct ClosingTests {
         }
     }
 
-    /// What Python sees, which sends `request` with or behind the end of its handshake, and then reads: how often what.
+    /// The results of a Python client, which sends `request` with or after the end of its handshake, and then reads: counts by result.
     private func meets(
         _ port: Int, _ role: String?, times: Int = 30,
         request: String = String(repeating: "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", count: 200), pieces: Int = 3
@@ -100,7 +100,7 @@ struct ClosingTests {
     @Test("a client refused while it still sends gets the answer")
     func refusedMidway() throws {
         let server = try ServerProcess(directory.path)
-        // Ten messages of a megabyte, the first of which is too long by what it announces.
+        // Ten messages of a megabyte, the first of which announces a length that is too large.
         let request =
             "POST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
             + String(repeating: " ", count: 1_000_000)

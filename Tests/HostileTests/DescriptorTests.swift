@@ -41,7 +41,7 @@ struct DescriptorTests {
         let message = refused.description
         #expect(message.contains("15 connections") && message.contains("99 files"), "\(message)")
         for cure in ["ulimit -n", "LimitNOFILE", "--event-loops"] { #expect(message.contains(cure), "\(message)") }
-        // Less than what is kept from connections: room for none, not for fewer.
+        // Less than the reserve: room for none, not for fewer.
         let bare = try #require(
             #expect(throws: ServerProcess.NotReady.self) { try server(directory, openFiles: 50, []) })
         #expect(bare.description.contains("room for 0 connections"), "\(bare.description)")
@@ -71,7 +71,7 @@ struct DescriptorTests {
             client.begin(#"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n")
             return client.receiveAnswer()?["result"] != nil
         }
-        // What a start does beside serving is done: the journal has its first file.
+        // The start's background work is done: the journal has its first file.
         client.begin(
             #"{"jsonrpc":"2.0","id":2,"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"a"}}}}"#
                 + "\n")
@@ -121,7 +121,7 @@ struct DescriptorTests {
     }
 }
 
-/// What a server does beside serving, while connections take every descriptor that they may have.
+/// A server's background work, while connections take every descriptor that they may have.
 @Suite("Descriptors under load", .serialized)
 struct DescriptorLoadTests {
     /// Connections that come without a pause, each to be refused or in another's place, and stay as long as they may.

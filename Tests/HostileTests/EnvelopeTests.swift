@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Messages that cost more than they are worth, from those who may send them and from those who may not.
+/// Messages that cost more than they are worth, from clients with and without the right to send them.
 @Suite("Decoding, by caller", .serialized)
 struct EnvelopeTests {
     private func members(_ count: Int) -> String { (0..<count).map { "\"k\($0)\":1" }.joined(separator: ",") }
@@ -70,7 +70,7 @@ struct EnvelopeTests {
         }
         #expect(server.processorSeconds < 30)
         #expect(server.stop() == 0)
-        // What a stranger sent is not written down.
+        // A stranger's input is not logged.
         #expect(server.log.text.utf8.count < 300_000)
     }
 

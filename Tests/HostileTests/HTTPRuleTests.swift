@@ -62,7 +62,7 @@ struct HTTPRuleTests {
         #expect(try answers(post("Expect: 100-continue\r\n" + body, list)).statuses == [100, 200])
         #expect(try answers(post("Expect: 100-continue\r\n" + body, list, version: "1.0")).statuses == [200])
         #expect(try answers(post("Expect: the-best\r\n" + body, list) + end).statuses == [417])
-        // Who waits to be let go on learns at once that he is not.
+        // A client that waits for permission to go on is refused at once.
         let encoded = try answers(post("Expect: 100-continue\r\nContent-Encoding: gzip\r\n" + body, ""))
         #expect(encoded.statuses == [415])
     }

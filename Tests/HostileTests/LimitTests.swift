@@ -39,7 +39,7 @@ struct LimitTests {
                 for _ in 0..<(protocols == ["jsonrpc"] ? 1 : 4) { #expect(busy.receive() != nil) }
             }
             makeCall()
-            // Whoever came later has a time-out that ends later.
+            // A later connection has a later time-out.
             let silent = try WireClient(port: server.port, protocols: protocols)
             let trickling = try WireClient(port: server.port, protocols: protocols)
             trickling.begin(start)
@@ -51,7 +51,7 @@ struct LimitTests {
             while !(silent.isClosed && trickling.isClosed || busy.isClosed), Date() < deadline { makeCall() }
             #expect(silent.isClosed && trickling.isClosed && !busy.isClosed)
             isDone.signal()
-            // Not for what was wrong with it.
+            // Not for its fault.
             #expect(trickling.receive() == nil)
         }
         #expect(server.stop() == 0)
@@ -248,7 +248,7 @@ struct LimitTests {
             deaf.append(try WireClient(port: server.port, protocols: protocols, reads: false))
             deaf.last?.begin(request)
         }
-        // Pages of 8 MiB: one fits into half of what there is, and each event loop may make one more before it sees that there is no room.
+        // Pages of 8 MiB: one fits into half of the buffer, and each event loop may make one more before it sees that there is no room.
         func lists(_ status: String) -> Int {
             metric("tandem_calls_total{method=\"ListServices\",status=\"\(status)\"}", server)
         }
@@ -345,7 +345,7 @@ struct LimitTests {
         #expect((1...30).contains(answer.occurrences(of: #""openrpc":"1.3.2""#)))
         let refused = answer.occurrences(of: #""reason":"TooMuchUnread","retryable":true"#)
         #expect(refused > 900)
-        // One that does not read holds them, but nothing of what the others share.
+        // One that does not read holds them, but nothing of the shared buffer.
         let deaf = try WireClient(port: server.port, role: nil, reads: false)
         deaf.begin(String(repeating: batch, count: 5))
         for _ in 0..<10 {

@@ -33,7 +33,7 @@ struct QuotaProcessTests {
             if error == nil { kept += 1 }
         }
         #expect(error?["data"]?["reason"] == "MemoryLimit", "\(kept) kept: \(error?.text.description ?? "")")
-        // What came between two looks, and what is no object.
+        // Events between two reads, and those without an object.
         #expect(server.residentBytes.highest < limit + (48 << 20), "\(server.residentBytes.highest >> 20) MiB")
         let get =
             #"{"jsonrpc":"2.0","id":1,"method":"GetService","params":{"service":{"metadata":{"name":"s0"}}}}"# + "\n"

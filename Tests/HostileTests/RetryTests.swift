@@ -12,7 +12,7 @@ struct RetryTests {
         case http = "http/1.1"
     }
 
-    /// What a client asks for.
+    /// The request of a client.
     struct Change: Equatable {
         enum Kind: String, CaseIterable { case service, pod }
 
@@ -122,7 +122,7 @@ struct RetryTests {
         let directory = ScratchDirectory()
         var server = try ServerProcess(directory.path)
         var given: [(change: Change, addresses: [JSONValue])] = []
-        /// nil where it may be either: who has left before the journal takes the change has it dropped.
+        /// nil where it may be either: the change of a client that has left before the journal takes it is dropped.
         func retry(_ change: Change, isReplayed: Bool?) throws {
             let result = try ask(change.message(), server, over: transport)?["result"]
             if let isReplayed { #expect((result?["replayed"] == true) == isReplayed, "\(change)") }

@@ -23,7 +23,7 @@ struct StrangerTests {
 
     /// Forty of a kind, until it goes.
     private final class Crowd: @unchecked Sendable {
-        // Proof: what changes is used by the crowd's own thread, once it is there.
+        // Proof: mutable state is used by the crowd's own thread, once it exists.
         private var clients: [WireClient] = []
         private var sockets: [TCPSocket] = []
         private let isDone = DispatchSemaphore(value: 0)
@@ -92,7 +92,7 @@ struct StrangerTests {
             let stranger = Curl(port: server.port, role: nil)
             for path in ["/livez", "/readyz"] { #expect(stranger.request(path).status == 200) }
         }
-        // Nobody who is known was closed for any of that.
+        // No connection with a certificate was closed for any of that.
         for client in held + [first] {
             client.begin(list)
             #expect(client.receiveAnswer()?["result"] != nil)
@@ -201,7 +201,7 @@ struct StrangerTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: audit)).isEmpty)
         #expect(60 * count > 20_000)
         #expect(server.log.text.utf8.count < 20_000, "\(server.log.text.utf8.count) bytes")
-        // What had no line of its own is told of by the next one, or at least counted.
+        // Events without a line of their own are in the next one, or at least counted.
         #expect(server.log.text.contains(/"calls":"\d\d\d/))
     }
 

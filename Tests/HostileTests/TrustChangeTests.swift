@@ -13,7 +13,7 @@ struct TrustChangeTests {
         var port: Int
         var file: String
 
-        /// Whether the call is answered with what only a known client may see, and whether the session was taken up.
+        /// Whether the call gets an answer for known clients only, and whether the session was resumed.
         func call(_ role: String?, _ session: String) -> (isServed: Bool, isResumed: Bool) {
             let certificates = Certificates.shared
             let body = #"{"jsonrpc":"2.0","id":1,"method":"ListServices"}"#
@@ -67,7 +67,7 @@ struct TrustChangeTests {
         let sessions = Sessions(port: server.port, file: "\(directory.path)/session")
         #expect(sessions.keep("veteran") == (true, false))
         #expect(sessions.takeUp() == (true, true))
-        // What is no authority changes nothing.
+        // A certificate that is no authority changes nothing.
         try self.install(Data("nobody\n".utf8), at: file)
         if cause == "SIGHUP" { server.send(SIGHUP) }
         let refusal = server.log.entry {

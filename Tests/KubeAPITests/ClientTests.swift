@@ -26,7 +26,7 @@ struct ClientTests {
         #expect(try await client.patch(name, patch) == patched)
         #expect(server.requests.last?.contentType == "application/merge-patch+json")
 
-        // Over what was there before the patch.
+        // Over the state before the patch.
         #expect(await failure { () throws(KubeError) in try await client.replace(name, with: made) }?.code == .conflict)
         #expect(try await client.replace(name, with: patched) == patched)
         #expect(try await client.list(.nodes).items == [patched])

@@ -70,7 +70,7 @@ struct ConfigurationTests {
         arguments: [
             ("{exec: {command: aws}}", "runs a program"), ("{auth-provider: {name: gcp}}", "auth-provider"),
             ("{username: u, password: p}", "password"), ("{token: t, as: root}", "as, which"),
-            ("{token: 'a b'}", "an invalid token"),
+            ("{token: 'a b'}", "a token that is none"),
             ("{client-certificate: c.pem}", "both of client-certificate and client-key"),
             ("{client-certificate-data: '***', client-key: k}", "no base64"),
         ])

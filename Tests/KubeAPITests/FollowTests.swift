@@ -10,7 +10,7 @@ import Testing
 struct FollowTests {
     private func node(_ name: String) -> JSONValue { ["metadata": ["name": .string(name)]] }
 
-    /// What a follower has been told, in short.
+    /// The events of a follower, in short.
     private final class Follower: Sendable {
         let server: FakeAPIServer
         let told = Noted<String>()
@@ -54,7 +54,7 @@ struct FollowTests {
             #expect(told.all == wanted)
         }
 
-        /// What there is by all that was told.
+        /// The objects by all events.
         var known: [String] {
             var names: Set<String> = []
             for text in told.all {

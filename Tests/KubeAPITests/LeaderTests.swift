@@ -23,7 +23,7 @@ struct LeaderTests {
             return object
         }
 
-        /// What a server makes of a request.
+        /// A server's treatment of a request.
         mutating func serve(_ step: LeaderElection.Step) -> Result<JSONValue?, KubeError> {
             switch step {
             case .read: return .success(lease)
@@ -262,7 +262,7 @@ struct LeaderTests {
 
     // MARK: Over the wire
 
-    /// Short, for tests: what is waited for is another one's end.
+    /// Short, for tests: they wait for another lease's end.
     private static let brief = {
         var timing = LeaderElection.Timing()
         timing.duration = .milliseconds(600)

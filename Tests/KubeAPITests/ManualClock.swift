@@ -2,7 +2,7 @@ import Synchronization
 
 @testable import KubeAPI
 
-/// A clock that stands still but for who sleeps by it: a pause is over at once, and noted. Thread-safe.
+/// A clock that stands still except for sleepers: a pause is over at once, and noted. Thread-safe.
 final class ManualClock: Sendable {
     private let state = Mutex<(now: Duration, pauses: [Duration])>((.seconds(1_000), []))
 
@@ -24,7 +24,7 @@ final class ManualClock: Sendable {
     }
 }
 
-/// What a request throws; nil where it does not.
+/// The error of a request; nil where there is none.
 func failure<Value>(_ request: () async throws(KubeError) -> Value) async -> KubeError? {
     do throws(KubeError) {
         _ = try await request()

@@ -174,10 +174,10 @@ public final class FakeAPIServer: Sendable {
 
     public var version: Int { state.withLock { $0.store.version } }
 
-    /// What has changed so far is forgotten: watches of older versions are answered with `gone`.
+    /// Changes so far are forgotten: watches of older versions are answered with `gone`.
     public func compact() { state.withLock { $0.store.compact() } }
 
-    /// As if etcd were restored from an older copy: what clients have seen is still to come.
+    /// As if etcd were restored from an older copy: versions that clients have seen are still to come.
     public func rewind(to version: Int) { state.withLock { $0.store.rewind(to: version) } }
 
     /// Says to all watches how far they are.

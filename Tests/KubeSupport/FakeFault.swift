@@ -1,15 +1,15 @@
-/// What a fake API server does instead of what it was asked.
+/// A fault of a fake API server.
 public struct FakeFault: Sendable {
     public enum Effect: Sendable {
         /// Does nothing and answers so.
         case refuse(Int, reason: String, message: String = "as the test wishes", retryAfter: Int? = nil)
         /// Does nothing and never answers, as a watch of a version that is still to come.
         case hang
-        /// Ends the connection; before that does what was asked, or not.
+        /// Ends the connection; before that carries the request out, or not.
         case lose(applied: Bool)
         /// A watch: HTTP 200 and one line, an `ERROR` of code 410.
         case goneLine
-        /// A watch: what there is to tell, and then half a line; the answer ends there, or the connection does.
+        /// A watch: its events, and then half a line; the answer ends there, or the connection does.
         case tornLine(cutsConnection: Bool)
         /// A watch: this line as it stands.
         case line(String)

@@ -118,7 +118,7 @@ final class FakeHandler: ChannelInboundHandler {
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
     }
 
-    /// As a server that dies: what was written before is still sent.
+    /// As a server that dies: earlier output is still sent.
     private func cut(_ context: ChannelHandlerContext) {
         forget()
         context.close(promise: nil)

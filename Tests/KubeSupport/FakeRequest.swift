@@ -33,7 +33,7 @@ public struct FakeRequest: Sendable, Hashable {
 
     public var isWatch: Bool { method == "GET" && uri.contains("watch=true") }
 
-    /// The parts of the path: what it is about.
+    /// The parts of the path.
     struct Target: Hashable {
         var plural: String
         var namespace: String?

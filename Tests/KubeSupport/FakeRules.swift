@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What kube-apiserver lets through, as far as a controller of addresses meets it.
+/// kube-apiserver's validation, as far as a controller of addresses meets it.
 public struct FakeRules: Sendable {
     /// Knows `loadBalancerClass` and `ipMode`, refuses or clears a status that does not fit, and does not begin a watch of a version that is
     /// still to come, as 1.36 does; else as 1.20, where such a watch begins and is silent.
@@ -10,7 +10,7 @@ public struct FakeRules: Sendable {
 
     func hasStatus(_ plural: String) -> Bool { ["nodes", "services", "pods"].contains(plural) }
 
-    /// Changes what the server itself sets. Why the new object may not be; nil where it may.
+    /// Fills in the server's own members. Returns the fault of the new object; nil where there is none.
     func check(_ key: FakeStore.Key, _ old: JSONValue?, _ new: inout JSONValue) -> FakeAnswer? {
         let fault: String?
         switch key.plural {

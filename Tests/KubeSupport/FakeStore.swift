@@ -1,7 +1,7 @@
 import Foundation
 import TandemAPI
 
-/// The objects of a fake API server, as kube-apiserver keeps them: versions, finalizers, what may change and what may not. Not thread-safe.
+/// The objects of a fake API server, as kube-apiserver keeps them: versions, finalizers, immutable members. Not thread-safe.
 struct FakeStore {
     struct Key: Hashable, Comparable {
         var plural: String
@@ -26,7 +26,7 @@ struct FakeStore {
     private(set) var objects: [Key: JSONValue] = [:]
     private(set) var version = 100
     private(set) var changes: [Change] = []
-    /// What changed up to here is not known any more.
+    /// Changes up to here are no longer known.
     private(set) var compacted = 0
     /// Pages of lists as they were when the first one was asked for.
     private var snapshots: [Int: [JSONValue]] = [:]

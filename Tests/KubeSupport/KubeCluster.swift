@@ -32,9 +32,9 @@ public final class KubeCluster: Sendable {
     }
 
     public static let serviceRanges = "10.96.0.0/20,fd00:10:96::/112"
-    /// Who may do everything.
+    /// The administrator's certificate.
     public static let administrator = "administrator"
-    /// The service account `tandem-controller` of the namespace `tandem`, which may do what roles give it.
+    /// The service account `tandem-controller` of the namespace `tandem`, with the rights of its roles.
     public static let controller = "controller"
 
     /// Returns once it is ready; some seconds. `arguments` are further flags of kube-apiserver's.
@@ -105,7 +105,7 @@ public final class KubeCluster: Sendable {
     public func start() async throws {
         try run("kube-apiserver", arguments, server)
         let client = KubeClient(try configuration())
-        // The namespace is made last of what it makes for itself.
+        // The namespace is the last of the objects that it makes for itself.
         let name = KubeObjectName(KubeResource(plural: "namespaces"), "default")
         let end = ContinuousClock.now + .seconds(120)
         while true {
@@ -136,7 +136,7 @@ public final class KubeCluster: Sendable {
 
     public func stopControllerManager() { stop(manager) }
 
-    /// The end of what a program has written.
+    /// The end of a program's output.
     public func log(_ program: String) -> String {
         let text = (try? String(contentsOfFile: "\(scratch.path)/\(program).log", encoding: .utf8)) ?? ""
         return String(text.suffix(4_000))

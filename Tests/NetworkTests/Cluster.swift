@@ -60,7 +60,7 @@ final class Cluster {
         return plugin
     }
 
-    /// What the page says of ptp, for the other node.
+    /// The page's configuration for ptp, for the other node.
     func pointToPoint() throws -> JSONValue {
         try bridge().merging([
             "type": "ptp", "bridge": .null, "isGateway": .null, "hairpinMode": .null, "forceAddress": .null,

@@ -16,7 +16,7 @@ final class Hosts {
     private let programs = URL(fileURLWithPath: ServerProcess.program).deletingLastPathComponent().path
     private var names: [String] = []
 
-    /// What a machine lacks for this; nil where it can be done.
+    /// The missing tool or right of a machine for this; nil where it can be done.
     static let obstacle: String? = {
         guard getuid() == 0 else { return "network namespaces need root" }
         for program in ["/usr/lib/cni/bridge", "/usr/lib/cni/ptp"]
@@ -111,7 +111,7 @@ final class Hosts {
     }
 }
 
-/// Answers each connection to port 7000 of a host, IPv4 or IPv6, with the address that it came from and what was sent.
+/// Answers each connection to port 7000 of a host, IPv4 or IPv6, with the address that it came from and the input.
 final class Echo {
     private let process = Process()
 

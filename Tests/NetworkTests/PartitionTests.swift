@@ -82,7 +82,7 @@ struct PartitionTests {
     }
 }
 
-/// What is asked of it runs on a thread of its own.
+/// Its work runs on a thread of its own.
 ///
 /// Proof of `@unchecked Sendable`: nothing changes once it is made.
 private final class Partition: @unchecked Sendable {

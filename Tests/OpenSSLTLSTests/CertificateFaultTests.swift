@@ -4,7 +4,7 @@ import Testing
 
 @testable import OpenSSLTLS
 
-/// What either side says of the other one's certificate, and what a side is told whose own was refused.
+/// Each side's fault report on the other one's certificate, and the error for the side with the refused one.
 @Suite("What is wrong with a certificate, in words", .serialized)
 struct CertificateFaultTests {
     private let directory = ScratchDirectory()
@@ -21,7 +21,7 @@ struct CertificateFaultTests {
                 applicationProtocols: ["jsonrpc"]))
     }
 
-    /// What the server logs, and what the client is told.
+    /// The server's log, and the client's error.
     private func refusal(of role: String, list: String? = nil) throws -> (server: String, client: String) {
         let pair = try TLSPair(client: .client(role: role), server: server(list: list))
         pair.connect()

@@ -103,7 +103,7 @@ struct InteroperationTests {
     }
 }
 
-/// Answers the first line with who asked and whether a ticket was taken up, and ends.
+/// Answers the first line with the client's identity and whether a ticket was used, and ends.
 final class EchoServer {
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let channel: any Channel

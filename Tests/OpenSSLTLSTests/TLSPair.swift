@@ -38,7 +38,7 @@ final class TLSPair {
         }
     }
 
-    /// Carries what is written, in pieces of `size` bytes, until neither side has anything more to say.
+    /// Carries output, in pieces of `size` bytes, until neither side has anything more to say.
     func carry(inPiecesOf size: Int = .max) {
         var isMoving = true
         while isMoving {
@@ -62,7 +62,7 @@ final class TLSPair {
     }
 }
 
-/// What came up the pipeline.
+/// The events that came up the pipeline.
 final class Recorder: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 

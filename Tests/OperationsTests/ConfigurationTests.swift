@@ -109,7 +109,7 @@ struct ConfigurationTests {
             values[String(match.output.1)] = String(match.output.2)
         }
         #expect(Set(values.keys) == Set(Self.flags))
-        // What the help says of a default is in force.
+        // The defaults of the help text are effective.
         var compared = 0
         let help = Command.run(ServerProcess.program, ["--help"]).output.replacing(/\n +/, with: " ")
         for match in help.matches(of: /--([a-z0-9-]+) <[^>]*>[^<]*?\(default: ([A-Za-z0-9.]+)\)/) {

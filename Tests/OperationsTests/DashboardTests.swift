@@ -106,7 +106,7 @@ struct DashboardTests {
         }
     }
 
-    /// What Grafana writes beside a line; nil where the series lacks a label that it names.
+    /// Grafana's legend of a line; nil where the series lacks a label that it names.
     private func legend(_ format: String, _ series: JSONValue) -> String? {
         var text = format
         for part in format.matches(of: /\{\{ *(\w+) *\}\}/) {

@@ -208,7 +208,7 @@ struct DocumentationTests {
         #expect(targets > 8)
         // Two screens.
         #expect(readme.split(separator: "\n", omittingEmptySubsequences: false).count < 80)
-        // What the installation asks for is what the packages have: Tests/Packages/packages.sh uses them.
+        // The installation names the packages that exist: Tests/Packages/packages.sh uses them.
         let install = blocks.first { $0.hasPrefix("make deb") } ?? ""
         let package = try Project.text("docker/deb/deb.sh")
         for match in install.matches(of: /\.build\/deb\/([a-z-]+)_/) {
@@ -295,7 +295,7 @@ struct DocumentationTests {
             }
         }
         #expect(found.targets > 10 && found.files > 5 && found.suites > 20, "\(found)")
-        // The image test builds as the first does; `compose` and `kustomizes` have the other two read what they are given.
+        // The image test builds as the first does; `compose` and `kustomizes` test the input of the other two.
         let consoles = try Project.text("\(Self.folder)/Operating.md").components(separatedBy: "\n```console\n")
         #expect(consoles.count == 2)
         #expect(

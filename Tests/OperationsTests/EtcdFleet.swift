@@ -13,7 +13,7 @@ import TestSupport
 actor EtcdFleet {
     enum Blow: CaseIterable { case kill, stop }
 
-    /// What happens to one of the servers and to one of the members.
+    /// The fault of one of the servers and of one of the members.
     struct Fault: Sendable, CustomStringConvertible {
         var server: (index: Int, blow: Blow)
         var member: (index: Int, blow: Blow)
@@ -82,7 +82,7 @@ actor EtcdFleet {
     /// The logs of servers that ended though nobody killed them.
     func stop() -> [String] { servers.filter { $0.stop() != 0 }.map(\.log.text) }
 
-    /// What each server shows, and one that starts now and reads everything anew; first of all what each finds wrong.
+    /// The state of each server, and of one that starts now and reads everything anew; first the faults that each finds.
     func books() async throws -> (faults: [String], lists: Set<String>) {
         let late = try await start(0)
         defer { _ = late.stop() }

@@ -6,8 +6,8 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Real servers over real members, killed and stopped while clients ask: what they answer looks as if each call had happened at
-/// one moment, nobody who asks again is left without an answer, and in the end all servers have the same books.
+/// Real servers over real members, killed and stopped while clients call: the answers look as if each call had happened at
+/// one moment, no client that retries is left without an answer, and in the end all servers have the same books.
 @Suite("Histories of servers over etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
 struct EtcdHistoryTests {
     /// `make soak` has more.

@@ -50,7 +50,7 @@ final class EtcdRecorder: Sendable {
         for _ in 0..<Self.callsPerClient {
             let act = RecordedCall.Act.allCases.randomElement(using: &generator)!
             let name = Int.random(in: 0..<Self.names, using: &generator)
-            // Any server, so that what one was told the next must know.
+            // Any server, so that the next one must know the changes of another.
             try await ask(
                 act, name, isNodePort: Bool.random(using: &generator), connections,
                 from: Int.random(in: 0..<fleet.ports.count, using: &generator))

@@ -5,7 +5,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Real servers over a real etcd: any of them answers, and the death of one, or of a member, is noticed by nobody who asks again.
+/// Real servers over a real etcd: any of them answers, and no client that retries notices the death of one, or of a member.
 @Suite("Servers over etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
 struct EtcdServersTests {
     private func allocate(_ stream: LineStream, _ name: String) -> JSONValue? {
@@ -217,7 +217,7 @@ struct EtcdServersTests {
         #expect(objects(again.port) == after)
         #expect(Ctl(port: again.port)("check").output.hasPrefix("ok:"))
         #expect((2_000_000_000..<2_000_001_000).contains(try version(again.port, "last")))
-        // What cools still does.
+        // Cooling addresses still cool.
         let taken = Ctl(port: again.port)("lookup 10.244.0.3")
         #expect(taken.output.contains("<none>"), "\(taken.output)")
         #expect(again.stop() == 0)

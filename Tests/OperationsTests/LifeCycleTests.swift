@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Life cycle", .serialized)
 struct LifeCycleTests {
-    /// What systemd would hear: datagrams on a socket of one's own.
+    /// The notifications for systemd: datagrams on a socket of the test's own.
     private final class NotifyListener {
         let path: String
         private let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

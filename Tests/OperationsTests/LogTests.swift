@@ -14,7 +14,7 @@ struct LogTests {
         #expect(curl.rpc(#"{"jsonrpc":"2.0","id":"ok-1","method":"GetPools"}"#).json?["result"] != nil)
         let named = #""params":{"service":{"metadata":{"name":"s"}}}}"#
         _ = curl.rpc(#"{"jsonrpc":"2.0","id":"no-1","method":"UpdateServiceIPs",\#(named)"#)
-        // Whoever looks whether something is there is refused nothing.
+        // A read of a missing object is no refusal.
         #expect(curl.rpc(#"{"jsonrpc":"2.0","id":"look-1","method":"GetService",\#(named)"#).json?["error"] != nil)
         _ = curl.rpc(#"{"jsonrpc":"2.0","id":7,"method":"GetPod","params":{"pod":{"metadata":{"name":"p"}}}}"#)
         _ = curl.rpc("neither JSON\nor one line")
@@ -126,7 +126,7 @@ struct LogTests {
         }
         #expect(lines > 8000)
 
-        // What the entries say.
+        // The content of the entries.
         let second = try ServerProcess(
             "\(directory.path)/data2",
             ServerProcess.ranges + ["--load-balancer-ip-range=192.0.2.0/24", "--audit-log-path=\(path)2"])
@@ -175,7 +175,7 @@ struct LogTests {
         _ = Curl(port: server.port).rpc(#"{"jsonrpc":"2.0","id":2,\#(release)"#)
         _ = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":3,"method":"GetPools"}"#)
         _ = Curl(port: server.port, role: nil).rpc(#"{"jsonrpc":"2.0","id":4,\#(release)"#)
-        // Of what a client may not do there is no end: an entry a second stands for all of it.
+        // Forbidden calls may come without end: an entry a second stands for all of them.
         let refused = Array(repeating: #"{"jsonrpc":"2.0","id":5,\#(release)"#, count: 1_000).joined(separator: ",")
         _ = Curl(port: server.port, role: "viewer").rpc("[\(refused)]")
         #expect(server.stop() == 0)

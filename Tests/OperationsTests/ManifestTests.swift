@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Yams
 
-/// What runs the programs elsewhere - manifests, compose file, image, systemd unit - held to what the programs accept.
+/// Manifests, compose file, image and systemd unit, tested against the programs' flags and variables.
 @Suite("Manifests", .serialized)
 struct ManifestTests {
     private typealias Object = [String: Any]
@@ -45,7 +45,7 @@ struct ManifestTests {
             }
         }
 
-        /// The same words, with what stands for the root's files here.
+        /// The same words, with the paths here in place of the root's files.
         func here(_ words: [String]) -> [String] {
             words.map { word in
                 word.replacing("=/etc/tandem", with: "=\(directory.path)/etc/tandem")
@@ -178,7 +178,7 @@ struct ManifestTests {
         return spec?["containers"] as? [Object] ?? []
     }
 
-    /// What kustomize makes of a folder of `docker/kubernetes`, with certificates where they are said to be.
+    /// The output of kustomize for a folder of `docker/kubernetes`, with certificates in their places.
     private func kustomize(_ folder: String) throws -> String {
         let directory = ScratchDirectory()
         let root = "\(directory.path)/kubernetes"
@@ -316,7 +316,7 @@ struct ManifestTests {
             "/usr/bin/env",
             ["-u", "KUBERNETES_SERVICE_HOST"] + variables + [ServerProcess.program("tandem-controller")] + arguments)
         #expect(result.status == 2 && result.errors.contains("no --kubeconfig"), "\(result.errors)")
-        // Its secret has what it mounts.
+        // Its secret has the files that it mounts.
         let secret = try #require(
             all.first {
                 $0["kind"] as? String == "Secret"

@@ -99,7 +99,7 @@ struct OpenRPCTests {
     }
 }
 
-/// What OpenRPC's meta-schema (1.3) asks of a document, as far as this project's documents could break it; and what JSON
+/// The rules of OpenRPC's meta-schema (1.3) for a document, as far as this project's documents could break it; and what JSON
 /// Schema asks of a value, for the words that they use.
 enum MetaSchema {
     private struct Form {

@@ -9,7 +9,7 @@ import Testing
 @Suite("Upgrade, backup and restore", .serialized)
 struct UpgradeTests {
     /// A data directory of version 1 as `kill -9` left it: most objects in the tables, the last changes in the journal alone.
-    /// Beside it, what that version answered.
+    /// Beside it, the answers of that version.
     private static let fixture = "\(Project.root)/Tests/OperationsTests/Fixtures/version-1"
     private static let flags = ServerProcess.ranges + ["--load-balancer-ip-range=192.0.2.0/24,2001:db8::/112"]
 

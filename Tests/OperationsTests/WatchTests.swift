@@ -197,7 +197,7 @@ struct WatchTests {
         _ = changes.call(.allocateNodeCIDRs, Self.node("n1"))
         let slow = try WireClient(port: server.port, reads: false)
         slow.send(#"{"jsonrpc":"2.0","id":1,"method":"Watch","params":{"resourceVersion":"1"}}"# + "\n")
-        // Past what the sockets, and a notification, take.
+        // More than the sockets, and a notification, take.
         let text = String(repeating: "x", count: 48 << 10)
         for number in 0..<400 {
             let service: JSONValue = [
@@ -267,7 +267,7 @@ struct WatchTests {
         _ = try await other.call(.release, Self.pod("p1", on: "n1"))
         var told = [name(try await changes.next())]
         if told == ["restarted"] {
-            // Folded before the server was gone: then what there is.
+            // Folded before the server was gone: then the existing objects.
             while told.last?.hasPrefix("bookmark") == false { told.append(name(try await changes.next())) }
             #expect(told.count <= 3)
         } else {

@@ -27,7 +27,7 @@ struct LoadBalancerPassTests {
             givesNothing: givesNothing)
     }
 
-    /// A word for a step, with what it says.
+    /// A word for a step, with its content.
     private func word(_ step: Step) -> String {
         switch step {
         case .look: return "look"
@@ -85,7 +85,7 @@ struct LoadBalancerPassTests {
             (pass(shown(showing: [a]), nil, strict), "nothing"),
             (pass(shown(type: "ClusterIP", finalizers: ours), nil, strict), "nothing"),
             (pass(shown(className: "tandem"), nil, strict), "allocate"),
-            // Ours once, another's now: what it shows by now is not touched.
+            // Ours once, another's now: its present addresses are not touched.
             (
                 pass(
                     shown(className: "theirs", finalizers: ours, showing: [b]), HeldService(uid: "u1", addresses: []),

@@ -25,7 +25,7 @@ struct NodePassTests {
         #expect(purpose(step(dual, HeldNode(uid: "u0", podCIDRs: [v4, v6]))) == .adopt)
         #expect(purpose(step(dual, HeldNode(uid: "u1", podCIDRs: [v4]))) == .adopt)
         #expect(step(dual, HeldNode(uid: "u1", podCIDRs: [v4, v6])) == .finished(.settled))
-        // What Tandem has besides is of the same family, and no growth.
+        // Tandem's further CIDR is of the same family, and no growth.
         #expect(step(dual, HeldNode(uid: "u1", podCIDRs: [v4, v6, Self.other])) == .finished(.settled))
         // Grown in Tandem: said, not forced.
         let single = ShownNode(name: "n1", uid: "u1", podCIDRs: [v4])
@@ -33,7 +33,7 @@ struct NodePassTests {
         // A new one.
         #expect(purpose(step(bare, nil)) == .allocate)
         #expect(purpose(step(bare, HeldNode(uid: "u1", podCIDRs: [v4]))) == .allocate)
-        // One that came back keeps what its machine's pods have.
+        // One that came back keeps the addresses of its machine's pods.
         #expect(purpose(step(bare, HeldNode(uid: "u0", podCIDRs: [v4]))) == .adopt)
         #expect(step(ShownNode(name: "n1", uid: "u1", isDeleting: true), nil) == .finished(.nothing))
     }

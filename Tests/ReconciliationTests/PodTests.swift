@@ -121,7 +121,7 @@ struct PodTests {
 
     @Test("no living pod is ever released, and none that is gone stays", arguments: seeds)
     func property(_ seed: UInt64) {
-        /// Pods of a cluster, and what Tandem has of them, which knows each before its cluster lists it no more.
+        /// Pods of a cluster, and those in Tandem, which knows each before its cluster lists it no more.
         var random = SeededGenerator(seed: seed)
         var living: [ShownPod] = []
         var records: [HeldPod] = []

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A cluster's Services and a Tandem with one range, both as slow and as obvious as can be, and passes between them that are broken off
-/// anywhere: what comes of it is held to what the cluster's objects say alone.
+/// anywhere: the result is compared with the cluster's objects alone.
 @Suite("Load balancers, broken off anywhere")
 struct WorldTests {
     @Test("no address twice, none leaked, others' untouched, whatever was broken off", arguments: seeds)
@@ -36,7 +36,7 @@ private struct World {
 
     var random: SeededGenerator
     var shown: [String: ShownService] = [:]
-    /// What a controller last saw, which may be old.
+    /// The last state that a controller saw, which may be old.
     var seen: [String: ShownService] = [:]
     var held: [String: HeldService] = [:]
     let classes: LoadBalancerClasses
@@ -207,7 +207,7 @@ private struct World {
     }
 
     mutating func settle() {
-        // As after a start: what is shown is taken in first.
+        // As after a start: shown addresses are adopted first.
         for name in Self.names { pass(name, steps: 20, isSeenNow: true, givesNothing: true) }
         for _ in 0..<6 {
             for name in Self.names { pass(name, steps: 20, isSeenNow: true) }
@@ -241,7 +241,7 @@ private struct World {
                 #expect(held[name] == nil, "\(name) is not served and holds something")
                 continue
             }
-            // It shows what it holds; or it shows nothing since the range is full, or what another has got.
+            // It shows its addresses; or none since the range is full, or those of another object.
             if let stored = held[name] {
                 #expect(stored.uid == service.uid)
                 #expect(service.addresses == stored.addresses || stored.addresses.isEmpty)

@@ -94,7 +94,7 @@ public final class LineStream {
         return receiveLine()
     }
 
-    /// What comes next, as it came; empty when the connection has ended.
+    /// The next bytes; empty when the connection has ended.
     public func receiveLine() -> String { output.next() ?? "" }
 
     /// One call and its answer; nil when the connection ended before it.

@@ -32,7 +32,7 @@ public class ScriptedServer {
 
 /// Gives every call the same answer, over the stream.
 public final class AnsweringServer: ScriptedServer {
-    /// `answer` is what stands beside the id, as `"result":{}`; MEMBERS in it stands for so many members. With -1 of them the answer
+    /// `answer` are the members beside the id, as `"result":{}`; MEMBERS in it stands for so many members. With -1 of them the answer
     /// has no end.
     public init(_ answer: String, members: Int = 0, shiftingIDs: Bool = false) throws {
         let certificates = Certificates.shared
@@ -73,7 +73,7 @@ public final class AnsweringServer: ScriptedServer {
         """
 }
 
-/// Passes bytes between a client and the server; of the first connection it keeps what the server sends after the
+/// Passes bytes between a client and the server; of the first connection it keeps the server's bytes after the
 /// handshake, until that connection is cut.
 public final class Relay: ScriptedServer {
     public init(to port: Int) throws {

@@ -7,7 +7,7 @@ public final class ServerProcess {
     public let port: Int
     private let process: Process
     public let log: ServerLog
-    /// What the server logged until it was ready.
+    /// The server's log until it was ready.
     public let startLog: [String]
 
     public struct NotReady: Error, CustomStringConvertible {
@@ -132,7 +132,7 @@ public final class ServerProcess {
     }
 }
 
-/// What a server logs, read all the time so that its pipe is never full. Thread-safe.
+/// A server's log, read all the time so that its pipe is never full. Thread-safe.
 public final class ServerLog: @unchecked Sendable {
     // Proof: everything is read and written under the condition's lock alone.
     private let condition = NSCondition()

@@ -13,7 +13,7 @@ public final class WireClient: Sendable {
 
     private final class Received: ChannelInboundHandler, Sendable {
         typealias InboundIn = ByteBuffer
-        /// What came, and how much of it is known to have no line break.
+        /// The received bytes, and how many of them are known to have no line break.
         private let state = Mutex((bytes: ByteBuffer(), searched: 0))
         let isClosed = Atomic<Bool>(false)
         let changed = DispatchSemaphore(value: 0)
@@ -63,7 +63,7 @@ public final class WireClient: Sendable {
         }
     }
 
-    /// `reads` says whether it takes what the server sends; else hardly more than the handshake.
+    /// `reads`: whether it reads the server's answers; else hardly more than the handshake.
     public init(port: Int, role: String? = "admin", protocols: [String] = ["jsonrpc"], reads: Bool = true) throws {
         let certificates = Certificates.shared
         let tls = try TLSContext(

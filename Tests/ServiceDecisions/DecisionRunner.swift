@@ -1,7 +1,7 @@
 import Addressing
 public import TandemAPI
 
-/// What answers a case: the rules alone, or a server.
+/// The answerer of a case: the rules alone, or a server.
 public protocol ServiceDecider {
     func create(_ service: JSONValue) throws -> DecisionAnswer
     func replace(_ service: JSONValue) throws -> DecisionAnswer
@@ -76,7 +76,7 @@ public struct DecisionRunner<Decider: ServiceDecider> {
         }
     }
 
-    /// What is sent, with the addresses that it speaks of.
+    /// The request, with its addresses.
     private func filled(_ value: JSONValue, _ name: String) -> JSONValue {
         switch value {
         case .array(let elements): return .array(elements.map { filled($0, name) })

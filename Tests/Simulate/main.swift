@@ -7,7 +7,7 @@ import Simulator
 //     simulate --seconds N [--servers 1|2|3]
 //
 // Without `--servers` the seed decides how many there are.
-// Prints what was done; the first broken promise ends it with status 1 and the command that shows it again.
+// Prints its steps; the first broken promise ends it with status 1 and the command that shows it again.
 
 func argument(_ name: String) -> UInt64? {
     let arguments = CommandLine.arguments

@@ -1,7 +1,7 @@
 import TandemAPI
 import Testing
 
-/// Who may not make a call is told so before anything of its params is decoded.
+/// A call without the right to make it is refused before its params are decoded.
 @Suite("Calls that are not admitted")
 struct AdmissionTests {
     private static let refusal = APIError(.unauthenticated, reason: "Unauthorized", "no")
@@ -60,7 +60,7 @@ struct AdmissionTests {
                 == -32602)
     }
 
-    /// What is scanned before decoding, and what is decoded, each as text.
+    /// The scanned and the decoded member, each as text.
     private func targets(_ method: String, _ params: String) -> (scanned: CallTarget?, decoded: CallTarget?) {
         var scanned: [CallTarget] = []
         var decoded: [CallTarget?] = []

@@ -53,7 +53,7 @@ struct EnvelopeTests {
                 case .failure(let error): outcome += "\(error.code) \(error.message)"
                 }
             case .batch: outcome = "a batch"
-            // Where a text breaks off depends on what is before it.
+            // The place where a text breaks off depends on the text before it.
             case .invalid(let error): outcome = "\(error.code)"
             }
             return outcome

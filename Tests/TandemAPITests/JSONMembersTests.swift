@@ -138,7 +138,7 @@ struct JSONMembersTests {
             }
             // So many are as good as any.
             #expect(fault(#"{"service":{"metadata":{"name":"a\#(marks.unicodeScalars.prefix(30))"}}}"#) == nil)
-            // What is kept as text is not looked into.
+            // Members kept as text are not parsed.
             #expect(fault(#"{"service":{"metadata":{"name":"a","labels":{"a\#(marks)":"\#(other)"}}}}"#) == nil)
             let object = try JSONValue(parsing: #"{"a\#(marks)":1,"a\#(other)":"\#(other)"}"#)
             #expect(object.objectValue?.members.count == 2)

@@ -8,14 +8,14 @@ import Testing
 
 /// Servers whose connections and answers are made by the test, on its own clock.
 final class EmbeddedServers {
-    /// What a server's address does with a connection.
+    /// The treatment of a connection by a server's address.
     enum Behaviour {
         case accepts
         case refuses
         case isSilent
     }
 
-    /// A connection that was opened, with what is sent over it.
+    /// An open connection, with the bytes sent over it.
     final class Connection: CallConnection {
         func subscribe(_ name: String, _ feed: WatchFeed) {}
         var isOpen: Bool { true }
@@ -23,7 +23,7 @@ final class EmbeddedServers {
         let peer: PeerAddress
         private let loop: EmbeddedEventLoop
         private(set) var calls: [(method: TandemAPI.Method, answer: (Result<JSONValue, any Error>) -> Void)] = []
-        /// What was sent in one piece counts once.
+        /// Bytes sent in one piece count once.
         private(set) var pieces = 0
         private(set) var isRetired = false
         private(set) var isClosed = false
@@ -70,9 +70,9 @@ final class EmbeddedServers {
 
     private let loop = EmbeddedEventLoop()
     private(set) var failover: Failover!
-    /// By IP address; what is not here accepts.
+    /// By IP address; all others accept.
     var behaviours: [String: Behaviour] = [:]
-    /// What a name stands for.
+    /// The addresses of a name.
     var names: [String: [String]] = [:]
     private(set) var connections: [Connection] = []
     /// Addresses in the order in which they were tried.

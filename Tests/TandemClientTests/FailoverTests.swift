@@ -24,7 +24,7 @@ struct FailoverTests {
         #expect(calls.map { $0.result != nil } == [false, true, false])
         for call in try servers.connection(1).calls { call.answer(done) }
         #expect(calls.allSatisfy { $0.value == 1 })
-        // What comes next stays where the last one was answered.
+        // Later calls stay where the last one was answered.
         let next = servers.call(.listServices)
         try servers.connection(1).calls.last?.answer(done)
         #expect(next.value == 1)

@@ -6,7 +6,7 @@ import TandemClient
 import TestSupport
 import Testing
 
-/// A real server, spoken to as a program of somebody else's does: by what the modules show everybody.
+/// A real server, called as by a foreign program: through the public interface of the modules.
 @Suite("Typed calls")
 struct TypedCallTests {
     private let directory = ScratchDirectory()

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Every workload for a moment against a real server: what is measured adds up, and the check at the end is a real one.
+/// Every workload for a moment against a real server: the figures add up, and the verification at the end is a real one.
 @Suite("tandem-load", .serialized)
 struct LoadTests {
     private static let flags = [
@@ -47,7 +47,7 @@ struct LoadTests {
         #expect(json["perSecond"]?.arrayValue?.compactMap(\.intValue).reduce(0, +) == calls)
         let html = try String(contentsOfFile: "\(report).html", encoding: .utf8)
         #expect(html.contains("<svg") && !html.contains("http://") && !html.contains("https://"))
-        // What it made is gone again.
+        // Its objects are released.
         #expect(held(by: server.port) == 0)
         #expect(server.stop() == 0)
     }
@@ -85,7 +85,7 @@ struct LoadTests {
             let values = ["50", "90", "99", "99.9", "99.99", "100"].compactMap { latency[$0]?.intValue }
             #expect(values.count == 6 && values == values.sorted() && values[0] > 0, "\(name)")
         }
-        // What waits for a commit takes longer than what is in memory.
+        // A call that waits for a commit takes longer than one in memory.
         #expect(methods[0].value["50"]?.intValue ?? 0 > methods[1].value["50"]?.intValue ?? .max)
         let seconds = json["secondMicroseconds"]?.arrayValue ?? []
         #expect(seconds.count == json["perSecond"]?.arrayValue?.count && seconds.count >= 2)

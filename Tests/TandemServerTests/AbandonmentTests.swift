@@ -43,7 +43,7 @@ struct AbandonmentTests {
         }
     }
 
-    /// Of the Services that were asked for, those that there are once the journal has done what waited.
+    /// Of the requested Services, those that exist once the journal has processed its queue.
     private func stored() -> [String] {
         engine.step()
         loop.run()

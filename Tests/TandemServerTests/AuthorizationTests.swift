@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// The contract's table of who may do what, every row over both protocols.
+/// The contract's table of rights, every row over both protocols.
 @Suite("Who may do what", .serialized)
 struct AuthorizationTests {
     private static let calls: [(name: String, method: TandemAPI.Method, params: JSONValue)] = [
@@ -104,7 +104,7 @@ struct AuthorizationTests {
         }
     ).text.description
 
-    /// Who may read a path; nil for everybody, certificate or not.
+    /// The roles that may read a path; nil for all clients, certificate or not.
     private static let paths: [(path: String, readers: Set<String>?)] = [
         ("/livez", nil), ("/readyz", nil), ("/healthz", nil), ("/openrpc.json", nil),
         ("/metrics", ["admin", "masters", "viewer"]), ("/backup", ["admin", "masters"]),

@@ -118,7 +118,7 @@ struct CallTests {
         let bodies = answers.components(separatedBy: "HTTP/1.1 200 OK\r\n").dropFirst().map {
             $0.components(separatedBy: "\r\n\r\n").dropFirst().joined()
         }
-        // A check is answered at once, a call once it is committed: only who waits keeps them in order.
+        // A check is answered at once, a call once it is committed: only waiting keeps them in order.
         let order = bodies.map { $0 == "ok" ? "check" : (try? JSONValue(parsing: $0))?["id"]?.text.description ?? $0 }
         #expect(order == (0..<300).flatMap { ["check", "\($0)"] })
         #expect(answers.components(separatedBy: "connection: close").count == 2)
@@ -137,7 +137,7 @@ struct CallTests {
         #expect(server.stop() == 0)
     }
 
-    /// Sends bytes over TLS, and takes what comes until the server ends the connection.
+    /// Sends bytes over TLS, and reads until the server ends the connection.
     private func exchange(_ bytes: String, with server: ServerProcess) -> String {
         let certificates = Certificates.shared
         return Command.run(

@@ -8,7 +8,7 @@ import Testing
 /// `kill -9` at any moment loses nothing that was acknowledged, and gives nothing out twice.
 @Suite("Crashes", .serialized)
 struct CrashTests {
-    /// What was acknowledged: name and addresses. Thread-safe.
+    /// The acknowledged allocations: name and addresses. Thread-safe.
     private final class Acknowledged: Sendable {
         private let objects = Mutex<[String: [String]]>([:])
         var all: [String: [String]] { objects.withLock { $0 } }

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// What happens to a server's files behind its back, what it leaves in its directory, and who may read that.
+/// Changes to a server's files from outside, the files it leaves in its directory, and their modes.
 @Suite("The data directory of a server", .serialized)
 struct DataDirectoryTests {
     private let files = FileManager.default

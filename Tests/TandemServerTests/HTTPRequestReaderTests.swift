@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Requests of HTTP/1.1, as RFC 9112 has them")
 struct HTTPRequestReaderTests {
-    /// What came out: each request's method and target, its body in braces, and the status of a fault.
+    /// The result: each request's method and target, its body in braces, and the status of a fault.
     private func read(_ text: String, inPiecesOf size: Int = .max) -> String {
         var reader = HTTPRequestReader()
         var bytes = ByteBuffer(string: text)
@@ -55,7 +55,7 @@ struct HTTPRequestReaderTests {
         ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * {} "),
         ("CONNECT ipam:443 HTTP/1.1\r\nHost: ipam:443\r\n\r\n", "CONNECT ipam:443 {} "),
         ("BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /pot {} "),
-        // Bodies, and what stands behind them.
+        // Bodies, and the text after them.
         (
             "POST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: 0004\r\n\r\nbodyGET / HTTP/1.0\r\n\r\n",
             "POST /rpc {body} GET / {} "

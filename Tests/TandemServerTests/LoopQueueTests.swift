@@ -7,10 +7,10 @@ import Testing
 
 @testable import TandemServer
 
-/// One event loop's time and those who want it, on a clock of the test's own.
+/// One event loop's time and its users, on a clock of the test's own.
 @Suite("Turns on an event loop")
 struct LoopQueueTests {
-    /// A clock that goes on by what each piece of work takes.
+    /// A clock that advances by the time of each piece of work.
     private final class Clock: Sendable {
         private let nanoseconds = Atomic<UInt64>(1)
         var now: Moment { Moment(nanoseconds: nanoseconds.load(ordering: .relaxed)) }
@@ -72,7 +72,7 @@ struct LoopQueueTests {
             loop.advanceTime(by: LoopQueue.pause)
         }
         let shares = times.withLock { $0 }
-        // One piece of the largest size, and a turn, is what they may be apart.
+        // They may be apart by one piece of the largest size, and a turn.
         #expect((shares.max() ?? 0) - (shares.min() ?? 0) <= 2_500, "\(shares)")
     }
 

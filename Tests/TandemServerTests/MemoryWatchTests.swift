@@ -57,7 +57,7 @@ struct MemoryTests {
             for (folder, limit) in limits { files["/sys/fs/cgroup\(folder)/memory.max"] = limit + "\n" }
             return try self.limit(files)
         }
-        // In a container its own group is the root of what it sees.
+        // In a container its own group is the root.
         #expect(try second("/", ["": "\(2 * gibibyte)"]) == 1_792 * mebibyte)
         #expect(try second("/a/b", ["/a": "\(2 * gibibyte)", "/a/b": "max"]) == 1_792 * mebibyte)
         #expect(try second("/a/b", ["/a": "\(2 * gibibyte)", "/a/b": "\(256 * mebibyte)"]) == 192 * mebibyte)

@@ -11,7 +11,7 @@ import Testing
 
 @testable import TandemServer
 
-/// What the contract promises of a node's agent: it neither changes nor learns anything of other nodes.
+/// The contract for a node's agent: it neither changes nor learns anything of other nodes.
 ///
 /// Two agents do all that they may, and much that they may not, with the same names, uids, containers and addresses. Each one's answers are
 /// then what they are where the other does nothing, byte for byte but for versions: so no answer, list or message tells of the other,
@@ -20,7 +20,7 @@ import Testing
 struct NodesApartTests {
     private static let nodes = ["alpha", "bravo"]
 
-    // MARK: What agents ask for
+    // MARK: Calls of agents
 
     /// Params of one call, as text, so that members may come twice. Of each kind several, at random.
     private typealias Row = @Sendable (_ own: String, _ other: String, inout SeededGenerator) -> String
@@ -144,7 +144,7 @@ struct NodesApartTests {
     /// A message: mostly one call, at times a batch.
     static func message(_ own: String, _ other: String, _ random: inout SeededGenerator) -> String {
         func call(_ id: Int) -> String {
-            // Of what changes most: the others are refused, or look.
+            // The calls that change most: the others are refused, or read.
             let weighed: [TandemAPI.Method] = [
                 .allocatePodIPs, .allocatePodIPs, .allocatePodIPs, .release, .getPod, .listPods,
             ]
@@ -155,11 +155,11 @@ struct NodesApartTests {
             return #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method.rawValue)","params":\#(params)}"#
         }
         guard Int.random(in: 0..<8, using: &random) == 0 else { return call(0) }
-        // The order of calls on one name in a batch is that of the batch, but what they see of one another is not said.
+        // The order of calls on one name in a batch is that of the batch, but their view of one another is not specified.
         return "[\(call(0))]"
     }
 
-    /// What a client of Services does meanwhile, with addresses of nodes' among others.
+    /// The calls of a client of Services meanwhile, with addresses of nodes' among others.
     private static func serviceMessage(_ random: inout SeededGenerator) -> String {
         let address = pick(["", "", "10.244.1.9", "10.96.0.7"], &random)
         let spec = address.isEmpty ? "{}" : #"{"clusterIP":"\#(address)"}"#
@@ -242,7 +242,7 @@ struct NodesApartTests {
     /// Runs the messages of some clients, each of which waits for its answer before it sends again, but not for the others'.
     private static func run(_ script: [(client: Int, message: String)], of clients: Set<Int>) throws -> [[String]] {
         let served = try Served(Self.clients)
-        // Each node has its CIDRs before: who registers first gets the first.
+        // Each node has its CIDRs before: the first to register gets the first.
         for name in nodes {
             let params = #"{"node":{"metadata":{"name":"\#(name)"}}}"#
             served.send(#"{"jsonrpc":"2.0","id":0,"method":"AllocateNodeCIDRs","params":\#(params)}"#, from: 3)
@@ -295,7 +295,7 @@ struct NodesApartTests {
                 }
             }
         }
-        // The calls meet what they are to meet.
+        // The calls meet the intended states.
         for kind in ["AllocatePodIPs", "Release", "GetPod", "ListPods", "AllocateNodeCIDRs", "GetNode", "CheckNode"] {
             #expect(kinds.contains("\(kind) ok") && kinds.contains("\(kind) PERMISSION_DENIED"), "\(kind)")
         }
@@ -315,7 +315,7 @@ extension String {
             /"continue":"[0-9]+(-[0-9]+)?\./, with: "place")
     }
 
-    /// Nor what a real server draws, and its time of day.
+    /// Nor the random numbers of a real server, and its time of day.
     fileprivate var withoutChance: String {
         withoutVersions.replacing(/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/, with: "uid")
             .replacing(/"creationTimestamp":"[^"]*"/, with: "time")
@@ -338,7 +338,7 @@ struct NodesApartOverSocketsTests {
         func answer(_ message: String, overHTTP: Bool) -> String {
             if overHTTP { return http.rpc(message).body.withoutChance }
             var answer = stream.exchange(message)
-            // What a watch tells comes when it comes.
+            // Events of a watch come at any time.
             while answer.contains(#""method":"watch""#) { answer = stream.receiveLine() }
             return answer.withoutChance
         }

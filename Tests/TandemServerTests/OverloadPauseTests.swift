@@ -8,7 +8,7 @@ import Testing
 
 @Suite("A pause behind refusals")
 struct OverloadPauseTests {
-    /// Counts what asks the socket for more.
+    /// Counts reads of the socket.
     private final class Reads: ChannelOutboundHandler {
         typealias OutboundIn = NIOAny
         var count = 0

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// What keeps a server from starting is said in one line that names the flag and the cure.
+/// The obstacle to a start is reported in one line that names the flag and the remedy.
 @Suite("Starting and stopping", .serialized)
 struct StartTests {
     private func start(_ arguments: [String], tls: [String] = ServerProcess.tls) -> Command.Result {

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Real faults of storage under a real server: what its clients are answered, what `/readyz` says, what is kept, and how
+/// Real faults of storage under a real server: the answers to its clients, the answer of `/readyz`, the state kept, and how
 /// it comes back.
 @Suite("Storage faults under a server", .serialized)
 struct StorageFaultTests {
@@ -74,7 +74,7 @@ struct StorageFaultTests {
         var kept: [String: JSONValue] = [:]
         kept["before"] = allocate(server, "before")?["result"]?["service"]
         disk.fill()
-        // What the journal has room for in files that it has already is still kept.
+        // Changes that fit into the journal's existing files are still kept.
         var refused: JSONValue?
         for step in 0..<600 where refused == nil {
             let answer = allocate(server, "full-\(step)")

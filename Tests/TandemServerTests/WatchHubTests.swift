@@ -30,7 +30,7 @@ struct WatchHubTests {
     private final class Client {
         var lines: [ByteBuffer] = []
         var isWritable = true
-        /// What a line costs the loop.
+        /// The cost of a line for the loop.
         var cost = TimeAmount.nanoseconds(0)
         private var connection: WatchConnection?
 

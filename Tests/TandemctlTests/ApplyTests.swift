@@ -118,7 +118,7 @@ struct ApplyTests {
                 == faults.map { "Warning: service/web of standard input, line 2 (document 1): \($0)\n" }.joined())
         #expect(ctl("apply --validate=ignore -f -", input: text).errors.isEmpty)
         #expect(ctl("apply --validate=perhaps -f -", input: text).status == 2)
-        // What a cluster gives has none that is unknown.
+        // A cluster's objects have no unknown members.
         let whole = ctl("get svc right -o yaml").output
         let back = ctl("apply --validate=strict -f -", input: whole)
         #expect(back.output == "service/right unchanged\n", "\(back.errors)")
@@ -156,7 +156,7 @@ struct ApplyTests {
         #expect(deleted.status == 0, "\(deleted.errors)")
         #expect(deleted.output.split(separator: "\n").count == 1_002)
         #expect(ctl("check").output.hasPrefix("ok: 0 addresses"))
-        // It looks before it writes, and what is not there yet is no fault.
+        // It looks before it writes, and a missing object is no fault.
         #expect(server.stop() == 0)
         #expect(!server.log.text.contains("\"refused\""))
     }

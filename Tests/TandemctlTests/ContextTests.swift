@@ -3,7 +3,7 @@ import ServerSupport
 import TestSupport
 import Testing
 
-/// Contexts: the file that says where servers are and who asks.
+/// Contexts: the file of servers' addresses and clients' identities.
 @Suite("tandemctl config", .serialized)
 struct ContextTests {
     private let directory = ScratchDirectory()

@@ -3,7 +3,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// What `get` shows, of which objects, in which order: as kubectl's users ask for it.
+/// Selection, order and output of `get`, as users of kubectl know them.
 @Suite("tandemctl get", .serialized)
 struct GetTests {
     private let directory = ScratchDirectory()
@@ -81,7 +81,7 @@ struct GetTests {
         #expect(lines(own) == ["NAME   APP      IPS", "web    web      10.96.0.20", "bare   <none>   10.96.0.100"])
         #expect(ctl("get svc -o custom-columns=A").errors.contains("no TITLE:PATH"))
         #expect(ctl("get svc -o jsonpth={.a}").errors.contains("there are table, wide, name"))
-        // A terminal is not acted on by what somebody wrote into an object.
+        // Texts in objects do not act on a terminal.
         let nasty = "{kind: Service, metadata: {name: odd, annotations: {a: \"x\\e[2Jy\\tz\"}}}"
         #expect(ctl("apply -f -", input: nasty).status == 0)
         #expect(ctl("get svc odd -o jsonpath={.metadata.annotations.a}").output == #"x\u001b[2Jy\tz"#)

@@ -28,7 +28,7 @@ struct PageTests {
         """
     }
 
-    /// What `get -o yaml` shows, with `ADDRESS4` and `ADDRESS6` for what was drawn.
+    /// The output of `get -o yaml`, with `ADDRESS4` and `ADDRESS6` for drawn addresses.
     private func shown(_ ctl: Ctl, _ name: String = "my-service") -> String {
         var text = ctl("get service \(name) -o yaml").output
         for (pattern, word) in [

@@ -6,11 +6,11 @@ import Testing
 
 @Suite("Tenants' texts on an administrator's terminal", .serialized)
 struct TerminalTests {
-    /// Sets a window's title, returns to the line's start, begins a line, clears the screen by a C1 control, and turns what follows
+    /// Sets a window's title, returns to the line's start, begins a line, clears the screen by a C1 control, and turns the text after it
     /// round.
     private static let hostile = "a\u{1B}]0;gone\u{7}\rb\nservice/fake created\u{9B}2J\u{7F}\u{202E}c\u{2066}\u{2028}d"
 
-    /// What a terminal acts on, but for line feeds.
+    /// Characters that a terminal acts on, but for line feeds.
     private func hidden(in text: String) -> [String] {
         let ranges: [ClosedRange<UInt32>] = [0...9, 0xB...0x1F, 0x7F...0x9F, 0x2028...0x202E, 0x2066...0x2069]
         return text.unicodeScalars.filter { scalar in ranges.contains { $0.contains(scalar.value) } }

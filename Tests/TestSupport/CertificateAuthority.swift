@@ -1,7 +1,7 @@
 import Foundation
 
 /// The authority of the tests' certificates, for such as `certs/generate.sh` does not make: expired, revoked, for another
-/// purpose. By `openssl ca`; what it issues lies beside the others, so that clients find it as a role.
+/// purpose. By `openssl ca`; its certificates lie beside the others, so that clients find it as a role.
 public struct CertificateAuthority {
     private let directory: String
     public let certificate: String

@@ -4,7 +4,7 @@ import Foundation
 public final class DatabaseHolder {
     public struct NotHeld: Error {}
 
-    /// What it keeps others from.
+    /// The lock that it holds.
     public enum Hold: String {
         /// The log can't be copied whole.
         case reading = "BEGIN; SELECT count(*) FROM journal"

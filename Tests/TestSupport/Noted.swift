@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What came in, in its order. Thread-safe.
+/// Received items, in order. Thread-safe.
 public final class Noted<Entry: Sendable>: Sendable {
     private let entries = Mutex<[Entry]>([])
     public var all: [Entry] { entries.withLock { $0 } }

@@ -1,6 +1,6 @@
 public import Synchronization
 
-/// What an allocator cannot do without: a bit set and cleared by one atomic instruction each, and nothing else.
+/// The least work of an allocator: a bit set and cleared by one atomic instruction each, and nothing else.
 public final class BareBitmap: Sendable {
     // The memory is initialised in `init`, holds atomics only, and is freed in `deinit` alone.
     @usableFromInline nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>

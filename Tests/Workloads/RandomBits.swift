@@ -1,4 +1,4 @@
-/// SplitMix64: cheap enough not to be what is measured, and the same sequence in every run.
+/// SplitMix64: cheap enough not to distort measurements, and the same sequence in every run.
 @frozen
 public struct RandomBits: RandomNumberGenerator, Sendable {
     @usableFromInline var state: UInt64

@@ -1,7 +1,7 @@
 import Addressing
 public import Ledger
 
-/// What the engine proposes: one new dual-stack Service each.
+/// Proposals of the engine: one new dual-stack Service each.
 public enum SampleProposals {
     public static func make(_ numbers: Range<Int>) -> [Proposal] {
         let document = SampleService.encode(SampleService.decided)

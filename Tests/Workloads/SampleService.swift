@@ -25,7 +25,7 @@ public enum SampleService {
 
     private static let claimed: [IPAddress?] = addresses
 
-    /// The rules' part of a call: what is to be claimed, and the Service that it becomes.
+    /// The rules' part of a call: the claims, and the resulting Service.
     public static func decide(_ asked: Service) -> Service {
         do throws(APIError) {
             let plan = try rules.create(asked)

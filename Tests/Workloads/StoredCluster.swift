@@ -10,7 +10,7 @@ public enum StoredCluster {
         serviceRanges: [CIDR("172.16.0.0/12")!, CIDR("fd00:172::/108")!],
         clusterCIDRs: [CIDR("10.0.0.0/8")!, CIDR("fd00:10::/48")!])
 
-    /// An engine on what a directory holds.
+    /// An engine on a data directory.
     public static func open(_ directory: String) throws -> Engine {
         try Engine(cluster: configuration, log: SQLiteLog(directory: directory))
     }

@@ -30,7 +30,7 @@ struct Kubectl {
         return Reading(objects: try YAMLDocuments.read(result.output), problem: result.errors)
     }
 
-    /// What it reads of each document of its own, nil for one that it can't. Many in one process, as long as it can.
+    /// Its value of each document, nil for an unreadable one. Many in one process, as long as it can.
     func specs(_ documents: [String]) throws -> [JSONValue?] {
         var specs: [JSONValue?] = []
         while specs.count < documents.count {

@@ -21,7 +21,7 @@ struct RandomYAML {
 
     // MARK: Values
 
-    /// What follows `name:` or `-`, its line end included.
+    /// The text after `name:` or `-`, its line end included.
     private mutating func block(_ depth: Int, _ indent: Int) -> String {
         let margin = String(repeating: " ", count: indent)
         switch depth == 0 ? 9 : pick(10) {

@@ -3,7 +3,7 @@ import TandemAPI
 import Testing
 import YAMLDocuments
 
-/// What `kubectl` made of texts (Recorded/record.py asked it), on machines that have none as well.
+/// The values that `kubectl` read in texts (Recorded/record.py asked it), also on machines without it.
 @Suite("Texts that kubectl was asked about")
 struct RecordedTests {
     private static let cases: [JSONValue] = {

@@ -43,11 +43,11 @@ struct YAMLDocumentsTests {
         ("\u{FEFF}a: 1\nb: 2\n", [["a": 1, "b": 2]]),
         ("\u{FEFF}# nothing\n", []),
         ("a: \"\u{FEFF}\"\n", [["a": "\u{FEFF}"]]),
-        // What kubectl refuses.
+        // Texts that kubectl refuses.
         ("{a: \"x\\/y\"}\n---\n{b: 2}\n", [["a": "x/y"], ["b": 2]]),
         ("[a?b, {a?: 1}]", [["a?b", ["a?": 1]]]),
         ("a: 1\n\u{FEFF}---\n\u{FEFF}b: 2\n", [["a": 1], ["b": 2]]),
-        // Documents of JSON one after another; what follows one of YAML has no line of its own.
+        // Documents of JSON one after another; text after one of YAML has no line of its own.
         ("{\"a\":1}{\"b\":1.50}\n\n {\"a\":1,\"a\":2}\n", [["a": 1], ["b": .number("1.50")], ["a": 2]]),
         ("a: 1\n...\nb: 2\n---\nc: 3\n", [["a": 1], ["c": 3]]),
         ("a: |\r\n  x\r\n  y", [["a": "x\ny\n"]]),

@@ -8,7 +8,7 @@ import OpenSSLTLS
 /// A connection is made when there is something to send. One that is lost, or whose member says that it is unavailable or is
 /// silent, gives way to one to the next member, in a pause that grows from 0 to half a second until a member does again what
 /// it is asked for. Requests in flight on it have failed, as only their caller can find out their outcome; waiting ones go on
-/// waiting until its deadline.
+/// waiting until their deadlines.
 final class Dispatcher {
     private enum State {
         case idle

@@ -5,14 +5,14 @@ import Ledger
 import Synchronization
 
 /// Holds the committed objects, their indexes and the pools to one another while calls go on: each address and node port that an object
-/// has must be marked in its pool and lead back to the object, no two objects may have one, and what is marked must belong to
+/// has must be marked in its pool and lead back to the object, no two objects may have one, and each mark must belong to
 /// an object or cool.
 ///
 /// It looks without anybody's turn, since nearly always all is well. An object that does not fit is looked at again under its
 /// turn, when no call can be half-way through; a mark without an object is a fault only if it stays. One thread at a time may
 /// use it.
 public final class Audit {
-    /// What one step did.
+    /// The result of one step.
     public struct Step: Sendable {
         /// Objects looked at.
         public var objects = 0
@@ -62,7 +62,7 @@ public final class Audit {
     private var current: Set<String> = []
     private var lines = 0
 
-    /// What others found for the audit.
+    /// Findings of other parts for the audit.
     private final class Found: Sendable {
         private struct State {
             var faults: [String] = []
@@ -253,7 +253,7 @@ extension Engine {
                     guard let pod = node.holder(of: address) else { continue }
                     faults.append("\(address) has two owners: Service \(service.key) and Pod \(pod.key)")
                 }
-                // What is held of a range that is no longer configured is in no pool.
+                // A holding of a range that is no longer configured is in no pool.
                 if pools.addressPools.contains(where: { $0.state(of: address) == .free }) {
                     faults.append("\(address) of Service \(service.key) is not marked as taken")
                 }
@@ -279,7 +279,7 @@ extension Engine {
         return faults
     }
 
-    /// How what a Service shows contradicts what it holds.
+    /// The contradiction between the addresses that a Service shows and holds.
     private func shownFaults(of service: StoredService) -> [String] {
         guard let shown = service.shown else { return [] }
         let held = service.addresses
@@ -321,7 +321,7 @@ extension Engine {
                     ? "\(address) of Pod \(pod.key): Node \(node.name) has no pod CIDR"
                     : "\(address) of Pod \(pod.key) lies in no pod CIDR of Node \(node.name)"
             }
-            // What no pool gives out, such as a gateway's address, has no mark.
+            // An address that no pool assigns, such as a gateway's, has no mark.
             if pool.state(of: address) == .free { return "\(address) of Pod \(pod.key) is not marked as taken" }
             return node.cooling.isCooling(address) ? "\(address) of Pod \(pod.key) cools, but the pod holds it" : nil
         }
@@ -398,7 +398,7 @@ extension StoredNode {
     }
 
     fileprivate func isMarkWithoutPod(_ address: IPAddress, _ books: Books) -> Bool {
-        // The mark first, then what may stand for it, in the order in which a release hands it on.
+        // The mark first, then its possible owners, in the order in which a release hands it on.
         pool(containing: address)?.state(of: address) == .allocated && holder(of: address) == nil
             && !cooling.isCooling(address) && !books.isTaken(address)
     }

@@ -206,7 +206,7 @@ extension Books.Held {
     }
 }
 
-// MARK: What a draft asks
+// MARK: Lookups of a draft
 
 extension Books {
     /// nil where the object is not there.

@@ -3,7 +3,7 @@ import Allocation
 import Ledger
 import TandemAPI
 
-/// Objects of their stored forms: of what other servers propose, and of what a start reads. nil where the form is not one that a
+/// Objects of their stored forms: of other servers' proposals, and of the store at a start. nil where the form is not one that a
 /// server writes; nothing is assumed of it.
 extension StoredService {
     convenience init?(_ key: ObjectKey, _ form: StoredForm) {

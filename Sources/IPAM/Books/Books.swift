@@ -8,7 +8,7 @@ import TandemAPI
 /// the truth while the server runs.
 ///
 /// One function changes them, `apply`, on the log's thread alone: all that is kept goes through it in the log's order, so that servers
-/// that applied the same are equal. Looks are for any thread: they see what is kept, each index behind a lock of its own.
+/// that applied the same are equal. Reads are for any thread: they see kept changes, each index behind a lock of its own.
 final class Books: Sendable {
     /// By `namespace/name`.
     let services = NamedObjects<StoredService>()
@@ -18,12 +18,12 @@ final class Books: Sendable {
     private let podsByOrigin = PodIndex<UInt32>()
     let podsByName = PodIndex<UInt64>()
     private let held: Mutex<Held>
-    /// A cache for finding candidates: what is marked there decides nothing here.
+    /// A cache for finding candidates: its marks decide nothing here.
     let pools: Pools
     let outside: OutsideTally
-    /// What changed last, for those who watch.
+    /// The latest changes, for watches.
     let history: ChangeHistory
-    /// When what begins to cool now will be ready, in seconds of this server's uptime. No part of the books: nothing is decided by it.
+    /// When addresses that begin to cool now will be ready, in seconds of this server's uptime. No part of the books: it decides nothing.
     let coolingEnd: @Sendable () -> Int
 
     // Relaxed: each is one number for readers; the log's thread alone changes them.
@@ -42,7 +42,7 @@ final class Books: Sendable {
         self.coolingEnd = coolingEnd
     }
 
-    /// What is held beside the pods' addresses, which their nodes know.
+    /// Holdings other than the pods' addresses, which their nodes know.
     struct Held: Sendable {
         var addresses = HeldAddresses<StoredService>()
         /// The Services that an address is recorded of, where they are several, by their keys: the first one is among `addresses`.
@@ -106,7 +106,7 @@ final class Books: Sendable {
     /// Whether a port may not be given out, since a Service holds it, or shows it.
     func isTaken(port: UInt16) -> Bool { held.withLock { $0.ports[port] != nil || $0.shownPorts[port] != nil } }
 
-    /// What lies in no range of today, and which CIDRs overlap.
+    /// Holdings outside of the current ranges, and overlapping CIDRs.
     var outsideRanges: OutsideRanges {
         var ranges = outside.ranges
         ranges.overlaps = withHeld { $0.overlaps }

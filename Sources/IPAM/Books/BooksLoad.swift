@@ -5,10 +5,10 @@ import Ledger
 import Synchronization
 import TandemAPI
 
-/// Fills empty books at a start: the log's folded form in bulk and from several threads, then what is behind it by `apply`. What comes
-/// out is what `apply` would have made of the whole log.
+/// Fills empty books at a start: the log's folded form in bulk and from several threads, then the later changes by `apply`. The
+/// result is that of `apply` over the whole log.
 ///
-/// What is stored is held, whatever ranges are configured today. Two objects that hold one address refuse the start; node CIDRs that
+/// Stored addresses are held, whatever ranges are configured now. Two objects that hold one address refuse the start; node CIDRs that
 /// overlap, as releases before 1.1 gave them out, do not.
 final class BooksLoad: Sendable {
     private let books: Books
@@ -24,7 +24,7 @@ final class BooksLoad: Sendable {
         self.reuseDelay = reuseDelay
     }
 
-    /// O(objects + what is not folded); blocks while the log is read. Throws a `StartFault` where what is stored can't be served.
+    /// O(objects + unfolded changes); blocks while the log is read. Throws a `StartFault` where the store can't be served.
     func run(_ log: any Log) throws {
         // The kinds come in this order, so that a pod finds its node; objects of one kind come from several threads.
         let version = try log.load { object in

@@ -1,7 +1,7 @@
 import Addressing
 import Ledger
 
-/// Hashes of what the books hold, whose sum is their digest: the same on every server, so that servers can compare what they have.
+/// Hashes of the books' entries, whose sum is their digest: the same on every server, so that servers can compare their books.
 struct DigestHash {
     private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
 

@@ -39,7 +39,7 @@ enum Documents {
         return document.dropLast() + #","\#(name)":"#.utf8 + encode(write) + [UInt8(ascii: "}")]
     }
 
-    /// What releases before 1.1 stored, in today's form: the version is cut out. O(length).
+    /// The form of releases before 1.1, in today's form: the version is cut out. O(length).
     static func withoutVersion(_ document: UnsafeRawBufferPointer) -> [UInt8] {
         guard let place = VersionPlace(document), place.end < place.next else { return Array(document) }
         return Array(document[..<place.end]) + Array(document[place.next...])

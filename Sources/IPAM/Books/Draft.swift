@@ -6,12 +6,12 @@ import TandemAPI
 /// been judged.
 ///
 /// The five rules, each in one place:
-/// 1. what is expected holds: `check`;
-/// 2. what a Service is newly given: `judge(service:)`;
-/// 3. what a Node is newly given: `judge(node:)`;
-/// 4. what a Pod is newly given: `judge(pod:)`;
+/// 1. the expectations hold: `check`;
+/// 2. new addresses of a Service: `judge(service:)`;
+/// 3. new CIDRs of a Node: `judge(node:)`;
+/// 4. new addresses of a Pod: `judge(pod:)`;
 /// 5. Pods and their Nodes: `put(pod:)`, `delete(node:)`.
-/// What an object holds already is not judged again.
+/// Addresses that an object holds already are not judged again.
 ///
 /// Judged of the books and the proposal alone: no clock, flag or order of a dictionary has a say. Total: whatever a proposal contains, it
 /// is judged and nothing traps. O(changes log objects).
@@ -44,7 +44,7 @@ struct Draft {
     private let isLong: Bool
     /// The Service that was looked up last for an expectation: the change behind it is of the same one nearly always.
     private var found: (key: String, service: StoredService?)?
-    // What the changes so far have done, by name; looked up and never walked.
+    // The effects of the changes so far, by name; looked up and never walked.
     private var services: [String: StoredService?] = [:]
     private var nodes: [String: NodeState?] = [:]
     private var pods: [ObjectKey: StoredPod?] = [:]
@@ -151,7 +151,7 @@ struct Draft {
                     && books.recorderCount(of: address) < Books.maximumRecorders
                 guard isShared else { throw .taken(range) }
             }
-            // What a pod holds, or what cools of a node, lies in a CIDR of it.
+            // A pod's addresses, and cooling ones of a node, lie in a CIDR of the node.
             guard isLong || books.isForPods(address) else { return }
             if isCooling(range) { throw .taken(range) }
             if books.isInNodeCIDR(address) || newCIDRs.contains(where: { $0.cidr.contains(address) }) {
@@ -210,8 +210,8 @@ struct Draft {
         effects.append(.putNode(node, record, replacing: old?.record))
     }
 
-    /// Rule 3: a CIDR newly given to a node overlaps no node's CIDR, does not cool but for what this proposal takes out, and contains no
-    /// address that a Service holds. What its own pods hold lies in CIDRs that it has.
+    /// Rule 3: a CIDR newly given to a node overlaps no node's CIDR, does not cool except where this proposal takes it out, and contains no
+    /// address of a Service. Its own pods' addresses lie in CIDRs that it has.
     private func judge(node cidr: CIDR) throws(Refusal) {
         if let other = books.overlapping(cidr) { throw .taken(other) }
         if let other = newCIDRs.first(where: { $0.cidr.overlaps(cidr) }) { throw .taken(other.cidr) }
@@ -285,9 +285,9 @@ struct Draft {
 
     // MARK: Cooling
 
-    /// What is given back may cool: an address of a node that is there, or the CIDR of a node that is gone, where nothing in it is held.
+    /// A released holding may cool: an address of a node that is there, or the CIDR of a node that is gone, where nothing in it is held.
     private mutating func cool(_ range: CIDR, _ name: String) throws(Refusal) {
-        // By itself: what is around it may cool as well, where CIDRs overlapped.
+        // By itself: a range around it may cool as well, where CIDRs overlapped.
         guard !(noted(cooling: range) ?? (books.cooling(range) != nil)) else { throw .taken(range) }
         if range.hostBits == 0 {
             guard var state = node(name), state.record.podCIDRs.contains(where: { $0.contains(range) }) else {
@@ -340,7 +340,7 @@ struct Draft {
     /// Whether it cools, where this proposal has said so.
     private func noted(cooling range: CIDR) -> Bool? { isLong ? cooling[range] : nil }
 
-    /// By itself or in a CIDR that does: as the books have it, but for what the proposal took out and put in.
+    /// By itself or in a CIDR that does: as the books have it, with the changes of the proposal.
     private func isCooling(_ range: CIDR) -> Bool {
         if noted(cooling: range) ?? (books.cooling(range) != nil) { return true }
         let around = books.coolingOverlapping(range) { $0.contains(range) && noted(cooling: $0) ?? true }
@@ -363,7 +363,7 @@ extension Draft.Effect {
         return cidr.hostBits > 0 && cidr.overlaps(range)
     }
 
-    /// What a Service of the same proposal was given is not in the books yet.
+    /// New addresses of a Service of the same proposal are not in the books yet.
     fileprivate func givesServiceAddress(in cidr: CIDR) -> Bool {
         guard case .putService(let service, _) = self else { return false }
         return service.addresses.contains(where: cidr.contains)
@@ -385,7 +385,7 @@ extension Holding {
     }
 }
 
-/// What an object holds, to be asked for one after the other: of the usual few without memory, of many hashed. A port is there whatever its
+/// An object's holdings, for lookups one after the other: of the usual few without memory, of many hashed. A port is there whatever its
 /// protocol.
 private struct HoldingSet {
     private let few: [Holding]
@@ -415,7 +415,7 @@ extension [Holding] {
 }
 
 extension CIDR {
-    /// What a node may hold: it has an address for a pod.
+    /// A CIDR that a node may hold: it has an address for a pod.
     var isNodeCIDR: Bool { (8...network.family.addressBits - 2).contains(prefixLength) }
 
     /// An address without its length.

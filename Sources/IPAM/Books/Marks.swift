@@ -1,7 +1,7 @@
 import Addressing
 import Allocation
 
-/// The pools follow the books: a mark is set by a claim, by what an object holds, and by what cools, and is cleared only where the
+/// The pools follow the books: a mark is set by a claim, by a holding, and by a cooling address, and is cleared only where the
 /// books know no holder, whatever range or role the pool is of. On the log's thread, but for `giveBack`.
 extension Books {
     /// An address that a Service holds: in every pool that it lies in.
@@ -92,7 +92,7 @@ extension Books {
         }
     }
 
-    // What keeps a mark is no wider than what is marked: pools pass over wider CIDRs, and clearing those looks for no marks in them.
+    // A holding that keeps a mark is no wider than the mark: pools pass over wider CIDRs, and clearing those looks for no marks in them.
 
     /// Whether a subnet of a pool is marked, once no call claims it.
     private func hasMark(_ subnet: CIDR) -> Bool {

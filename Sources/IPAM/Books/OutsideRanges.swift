@@ -2,7 +2,7 @@ import Addressing
 import Allocation
 import Synchronization
 
-/// What is held that lies in no range of today: it is served as before, and given to nobody else; but a flag may have been changed by
+/// Holdings outside of the current ranges: they are served as before, and assigned to no other object; but a flag may have been changed by
 /// mistake.
 public struct OutsideRanges: Sendable, Equatable {
     /// Addresses of Services.

@@ -2,7 +2,7 @@ import Addressing
 import Allocation
 import DualStack
 
-/// The cluster's ranges, as they are configured today: where new claims are looked for, never what is held.
+/// The cluster's ranges, as they are configured today: where new claims are made, never the holdings.
 struct Pools: Sendable {
     let clusterIP: [AddressPool]
     let loadBalancer: [LoadBalancerPool]

@@ -1,7 +1,7 @@
 import Addressing
 import Ledger
 
-/// Why a proposal is not kept: what stands in its way.
+/// Why a proposal is not kept: its obstacle.
 enum Refusal: Error, Sendable, Equatable {
     /// An object is there that should not be, is not there that should, or has changed.
     case changed(ObjectKey)

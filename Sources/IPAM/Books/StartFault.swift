@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// Why a server can't start on what is stored: said in one line, with what to do.
+/// Why a server can't start on the store: one line, with the remedy.
 public struct StartFault: Error, Sendable, CustomStringConvertible {
     public let description: String
 

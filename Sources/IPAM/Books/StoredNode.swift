@@ -13,7 +13,7 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
     private let current: Mutex<NodeRecord>
     // Relaxed: set by `Books.apply` before the node is shown to anybody else.
     private let createdVersion = Atomic<UInt64>(0)
-    // Relaxed: it only ever turns true, and what is refused for it is judged on the log's thread, which sets it.
+    // Relaxed: it only ever turns true, and refusals for it are decided on the log's thread, which sets it.
     private let releasing = Atomic<Bool>(false)
 
     init(_ record: NodeRecord, created: UInt64 = 0) {
@@ -171,7 +171,7 @@ final class NodeRecord: @unchecked Sendable {
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.
     var gateways: [IPAddress] { pools.compactMap(\.gateway) }
 
-    /// What is kept beside the document: nothing where Tandem made the uid.
+    /// The text kept beside the document: empty where Tandem made the uid.
     var context: [UInt8] { UIDOrigin.text(isGiven: isUIDGiven) }
 }
 

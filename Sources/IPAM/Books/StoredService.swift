@@ -16,7 +16,7 @@ final class StoredService: @unchecked Sendable {
     /// As it is stored: without its version.
     let document: [UInt8]
     let context: ServiceContext
-    /// What it holds.
+    /// Its holdings.
     let holdings: [Holding]
     /// By address, where they are more than a few: a Service that was adopted may show as many as its object has room for.
     private let byAddress: [IPAddress: Holding]
@@ -69,7 +69,7 @@ final class StoredService: @unchecked Sendable {
 
     func holds(_ address: IPAddress) -> Bool { holding(of: address) != nil }
 
-    /// As what it holds an address. O(1).
+    /// The kind of its holding of an address. O(1).
     func holding(of address: IPAddress) -> Holding? {
         holdings.count <= Self.few ? holdings.first { $0.address == address } : byAddress[address]
     }
@@ -103,14 +103,14 @@ final class StoredService: @unchecked Sendable {
 
     static func key(_ namespace: String, _ name: String) -> String { "\(namespace)/\(name)" }
 
-    /// What the keys of a namespace's Services begin with.
+    /// The prefix of the keys of a namespace's Services.
     static func prefix(of namespace: String) -> String { key(namespace, "") }
 
     static func key(_ metadata: ObjectMeta) -> String { key(metadata.namespace, metadata.name) }
 
     var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }
 
-    /// As it is served: with what it holds and does not show, where an adoption left that. O(length).
+    /// As it is served: with held addresses that it does not show, where an adoption left some. O(length).
     var served: [UInt8] {
         let text = Documents.served(document, version)
         guard !context.kept.isEmpty || !keptPorts.isEmpty else { return text }

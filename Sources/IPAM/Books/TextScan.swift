@@ -1,6 +1,6 @@
 import Glibc
 
-/// Walks over a text from its front. Each step is O(what it walks over).
+/// Walks over a text from its front. Each step is O(length passed).
 struct TextScan {
     var rest: UnsafeRawBufferPointer
 

@@ -101,7 +101,7 @@ extension Engine {
     }
 }
 
-/// What a page's token of `listHolders` is among.
+/// The kind of a page's token of `listHolders`.
 private enum HolderPhase {
     static let services: UInt64 = 0
     static let pods: UInt64 = 1

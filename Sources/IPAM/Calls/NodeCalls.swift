@@ -41,7 +41,7 @@ extension Engine {
         }
     }
 
-    /// What the Node shows is claimed, its labels are replaced, it takes the uid, and what it no longer shows is kept, behind what it
+    /// The CIDRs that the Node shows are claimed, its labels are replaced, it takes the uid, and CIDRs no longer shown are kept, after those it
     /// shows: pods get addresses of the first CIDR of a family.
     private func adopt(_ asked: Node, _ adoption: Adoption, attempts: Int, for caller: Caller) {
         do throws(APIError) {
@@ -266,7 +266,7 @@ struct NodeChange: Sendable {
 }
 
 extension Node {
-    /// Of a node that is taken in only what bears on addresses is kept, and its labels.
+    /// Of an adopted node only members that bear on addresses are kept, and its labels.
     fileprivate var adopted: Node {
         var node = Node(metadata: ObjectMeta(name: metadata.name))
         node.metadata.others["labels"] = metadata.others["labels"]
@@ -275,7 +275,7 @@ extension Node {
 }
 
 extension Books {
-    /// What stands in the way of a pod CIDR, as the end of a sentence.
+    /// The obstacle to a pod CIDR, as the end of a sentence.
     fileprivate func holderText(of cidr: CIDR) -> String {
         if node(holding: cidr) != nil { return "held by another node" }
         if let other = overlapping(cidr) { return "not free: another node holds \(other)" }

@@ -33,7 +33,7 @@ struct NodeCheck {
 }
 
 extension Engine {
-    /// Nothing is claimed: it looks at what an `AllocatePodIPs` would look at. A node that would be registered, or would grow, with its
+    /// Nothing is claimed: it reads what an `AllocatePodIPs` would read. A node that would be registered, or would grow, with its
     /// next pod counts with the CIDR that it would get. O(cluster CIDRs).
     func checkNode(_ name: String) -> NodeCheck {
         let node = books.nodes[name]

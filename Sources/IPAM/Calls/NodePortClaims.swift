@@ -3,9 +3,9 @@ import DualStack
 import Ledger
 import TandemAPI
 
-/// Node ports on their way from what a Service needs to what it holds.
+/// Node ports on their way from a Service's needs to its holdings.
 extension Engine {
-    /// Claims what the plan needs; what was claimed is appended also where the rest can't be had.
+    /// Claims the ports of the plan; claims are appended also where the rest is not available.
     func claimNodePorts(
         _ plan: borrowing ServicePlan, _ claims: inout [Claim], isDryRun: Bool
     ) throws(APIError) -> [UInt16] {
@@ -69,7 +69,7 @@ extension NodePort {
         }
     }
 
-    /// Among what an object keeps.
+    /// Among the addresses that an object keeps.
     var keptText: String { "nodePort/\(number)" }
 
     var ledgerHolding: Holding {

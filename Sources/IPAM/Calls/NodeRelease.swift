@@ -17,8 +17,8 @@ extension Engine {
     }
 }
 
-/// The release of a node with all of its pods, in pieces, under the node's turn alone: its pods, then what cools, then the node
-/// with what is left of both. A small node goes in one; a larger one is first marked, so that it gets no pods meanwhile, at any server,
+/// The release of a node with all of its pods, in pieces, under the node's turn alone: its pods, then the cooling addresses, then the node
+/// with the rest of both. A small node goes in one; a larger one is first marked, so that it gets no pods meanwhile, at any server,
 /// and a release that was cut short is finished by the next.
 private final class NodeRelease: Sendable {
     private struct State {

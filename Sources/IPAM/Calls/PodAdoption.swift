@@ -4,7 +4,7 @@ import DualStack
 import Ledger
 import TandemAPI
 
-/// `AllocatePodIPs` with `adopt`: a Pod is taken in as it stands in a cluster. It holds what it shows, and nothing else is given.
+/// `AllocatePodIPs` with `adopt`: a Pod is adopted as it is in a cluster. It holds the addresses that it shows, and gets no others.
 extension Engine {
     func adopt(_ asked: Pod, for caller: Caller) throws(APIError) {
         let shown = try podRules.addresses(shownBy: asked)
@@ -69,7 +69,7 @@ extension Engine {
         }
     }
 
-    /// What the Pod is already: the allocation of its uid; one that was made without a uid; or the one by attachment that has its
+    /// The Pod's existing allocation: that of its uid; one that was made without a uid; or the one by attachment that has its
     /// name, its uid, if that is not one of Tandem's making, and its addresses.
     private func stored(_ asked: Pod, _ shown: [IPAddress], on node: StoredNode) -> StoredPod? {
         func isSame(_ pod: StoredPod) -> Bool {
@@ -86,7 +86,7 @@ extension Engine {
         return pod
     }
 
-    /// What it shows and does not hold, all or none.
+    /// The addresses that it shows and does not hold, all or none.
     private func claim(
         _ shown: [IPAddress], besides held: [IPAddress], of pod: Pod, on node: StoredNode
     ) throws(APIError) -> [Claim] {
@@ -118,7 +118,7 @@ extension Engine {
 }
 
 extension Pod {
-    /// Of a Pod that is taken in only what bears on addresses is kept, and its labels.
+    /// Of an adopted Pod only members that bear on addresses are kept, and its labels.
     /// An allocation by attachment stays as its run-time made it, but for a uid of Tandem's making.
     fileprivate func adopted(over stored: StoredPod?, _ environment: Environment) throws(APIError) -> Pod {
         let old = try stored.map { stored throws(APIError) in
@@ -141,7 +141,7 @@ extension Pod {
         return pod
     }
 
-    /// Annotations of a Pod that bear on its addresses: which of a static pod's uids its runtime was given, and what was asked for.
+    /// Annotations of a Pod that bear on its addresses: which of a static pod's uids its runtime was given, and the requested addresses.
     private static let addressAnnotations = [
         "kubernetes.io/config.hash", "cni.projectcalico.org/ipAddrs", "cni.projectcalico.org/ipv4pools",
         "cni.projectcalico.org/ipv6pools", "k8s.v1.cni.cncf.io/networks",

@@ -98,7 +98,7 @@ extension Engine {
         }
     }
 
-    /// Under the turns of the pod and of its node. `change` is what this call does to the node.
+    /// Under the turns of the pod and of its node. `change` is this call's change of the node.
     private func allocate(
         _ asked: AskedPod, on node: StoredNode, with change: NodeChange?, attempts: Int = Engine.attempts,
         for caller: Caller
@@ -173,7 +173,7 @@ extension Engine {
         return intent
     }
 
-    /// What answers a request that comes again: the allocation of its identity; or, of a pod without attachment that was made without
+    /// The allocation for a repeated request: the allocation of its identity; or, of a pod without attachment that was made without
     /// uid, the one that has the uid by which it is named now.
     private func stored(_ asked: AskedPod, on node: StoredNode) -> StoredPod? {
         if let pod = books.pod(asked.identity, on: node.name) { return pod }

@@ -50,7 +50,7 @@ private final class PodRelease: Sendable {
         /// The last pod that was looked at, and whether there is none behind it.
         var last: StoredPod?
         var hasSeenAll = false
-        /// What was looked at and is not released yet: each of one node.
+        /// Allocations that were read and are not released yet: each of one node.
         var pieces: ArraySlice<[StoredPod]> = []
         var released = ReleasedSoFar()
     }

@@ -144,7 +144,7 @@ extension AddressPool {
 }
 
 extension PoolMap.Block {
-    /// What cools is taken in its pool. A change meanwhile may be in one figure and not in the other: none goes below 0.
+    /// A cooling address is taken in its pool. A change meanwhile may be in one figure and not in the other: none goes below 0.
     fileprivate init(first: String, _ counts: BlockCounts, cooling: UInt128, of size: UInt128) {
         let taken = min(counts.taken, size)
         let cooling = min(cooling, taken)
@@ -156,7 +156,7 @@ extension PoolMap.Block {
 }
 
 extension String {
-    /// What stands between a beginning and an end.
+    /// The indices between a beginning and an end.
     fileprivate func between(_ start: String, _ end: String) -> String? {
         guard hasPrefix(start), hasSuffix(end), utf8.count > start.utf8.count + end.utf8.count else { return nil }
         return String(dropFirst(start.count).dropLast(end.count))

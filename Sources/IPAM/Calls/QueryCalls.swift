@@ -3,7 +3,7 @@ import Allocation
 import DualStack
 public import TandemAPI
 
-/// The calls that only look: they read what is committed and never wait for a commit.
+/// The read calls: they read committed state and never wait for a commit.
 extension Engine {
     func getService(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {
         guard let stored = books.services[StoredService.key(metadata)],
@@ -80,7 +80,7 @@ extension Engine {
         }
     }
 
-    /// All pages of a list have one version: whoever watches from it misses nothing of what they do not show.
+    /// All pages of a list have one version: a watch from it misses no change that they do not show.
     private func listed(
         _ query: ListQuery, _ page: (PageToken?, _ version: UInt64) -> CallResult
     ) -> Result<CallResult, APIError> {
@@ -100,7 +100,7 @@ extension Engine {
 
     // MARK: Addresses and pools
 
-    /// By the books: what is held is held, whatever range it is of; the ranges of today say only what is free.
+    /// By the books: an allocated address is held, whatever its range; the current ranges decide only about free ones.
     func lookup(_ address: IPAddress) -> AddressStatus {
         let (pool, inPool) = poolState(of: address)
         if let holder = books.holder(of: address) {
@@ -110,7 +110,7 @@ extension Engine {
         return AddressStatus(address, pool: pool, state: inPool)
     }
 
-    /// The pool that an address would be given out of, and what it is there while nobody holds it.
+    /// The pool that would assign an address, and its state there while it has no owner.
     func poolState(of address: IPAddress) -> (name: String?, state: AddressStatus.State) {
         // Inside of a node's CIDR it is for pods alone, of the node with the narrowest one.
         if let node = books.nodes(containing: address).last, let pool = node.pool(containing: address) {
@@ -199,7 +199,7 @@ extension Engine {
         }
     }
 
-    /// What all pods hold, by cluster CIDR. O(cluster CIDRs).
+    /// The addresses of all pods, by cluster CIDR. O(cluster CIDRs).
     public var podUsage: [PodRangeUsage] { books.podUsage.ranges }
 
     /// Nodes whose pod CIDR of the family has no address that no pod holds. O(1).

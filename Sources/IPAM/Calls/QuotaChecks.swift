@@ -2,7 +2,7 @@ import Addressing
 import Allocation
 import TandemAPI
 
-/// The one place in which it is judged whether there is room for an object. What is refused changes nothing.
+/// The one place in which it is judged whether there is room for an object. A refusal changes nothing.
 extension Engine {
     /// Throws RESOURCE_EXHAUSTED where an object of `bytes` bytes as stored is not kept in place of one of `stored` bytes, or of none: past
     /// `--max-object-bytes`, or while memory is short. One that takes no more than before is always kept. O(1).
@@ -46,7 +46,7 @@ extension Engine {
                 + "release those that are gone, or give another --max-pods-per-node", isRetryable: true)
     }
 
-    /// The same for a new Service of a namespace, by `--max-objects-per-namespace`. Returns what ends it; nil where there is no limit.
+    /// The same for a new Service of a namespace, by `--max-objects-per-namespace`. Returns the end of the reservation; nil where there is no limit.
     func enterNamespace(_ namespace: String) throws(APIError) -> (@Sendable () -> Void)? {
         let limit = quotas.servicesPerNamespace
         guard limit > 0 else { return nil }

@@ -4,7 +4,7 @@ import Ledger
 import Synchronization
 import TandemAPI
 
-/// `Release`: gives back what one object holds. Releasing what is not there succeeds with an empty list.
+/// `Release`: frees the addresses of one object. The release of a missing object succeeds with an empty list.
 extension Engine {
     func release(_ target: Release, for caller: Caller) {
         switch target {

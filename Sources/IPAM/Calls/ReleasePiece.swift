@@ -1,7 +1,7 @@
 import Addressing
 import TandemAPI
 
-/// What one piece of a large release may change: no commit beside it waits for long. A call is carried through all of its
+/// The limits of one piece of a large release: no commit beside it waits for long. A call is carried through all of its
 /// pieces, and where one fails a retry goes on with the others.
 struct ReleasePiece {
     static let maximumBytes = 64 << 10
@@ -24,7 +24,7 @@ struct ReleasePiece {
     }
 }
 
-/// What a release has given back so far. The answer names the first of it alone, and counts the rest.
+/// The addresses that a release has freed so far. The answer names only the first of them, and counts the rest.
 struct ReleasedSoFar: Sendable {
     /// Addresses and CIDRs that one answer names.
     static let maximumNamed = 10_000
@@ -45,7 +45,7 @@ struct ReleasedSoFar: Sendable {
         for address in pod.addresses { add(.address(address), of: owner) }
     }
 
-    /// O(what is named).
+    /// O(named addresses).
     var result: CallResult { .released(named, more: more) }
 }
 

@@ -105,7 +105,7 @@ extension Engine {
         }
     }
 
-    /// What the Service shows is claimed, its members are replaced, and what it no longer shows is kept.
+    /// The addresses that the Service shows are claimed, its members are replaced, and addresses no longer shown are kept.
     private func adopt(
         _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
     ) {
@@ -122,11 +122,11 @@ extension Engine {
             claimed.decision.service.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             claimed.decision.service.metadata.resourceVersion = nil
-            // What it shows by `clusterIP` alone is among the decided ones.
+            // An address that it shows only in `clusterIP` is among the decided ones.
             let clusterIPs = claimed.decision.held.filter { $0.pool != .loadBalancer }
             let shown = Set((holdings(of: asked) + clusterIPs).map(\.address))
             let unshown = (stored?.addresses ?? []).filter { !shown.contains($0) }
-            // What the load balancer keeps stands in the object.
+            // The addresses that the load balancer keeps are in the object.
             let held = claimed.addresses
             let kept = unshown.filter { !held.contains($0) }
             let shownPorts = Set(claimed.nodePorts.map(\.number))
@@ -159,13 +159,13 @@ extension Engine {
         }
     }
 
-    /// Claims what the plan needs, all or none, and lets the rules finish the Service.
+    /// Claims the addresses of the plan, all or none, and lets the rules finish the Service.
     private func decide(
         _ plan: consuming ServicePlan, over stored: StoredService?, isDryRun: Bool
     ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
         claims.reserveCapacity(plan.claims.count + plan.nodePortClaims.count)
-        // What answers each claim; nil where an optional one found no room.
+        // The result of each claim; nil where an optional one found no room.
         var addresses: [IPAddress?] = []
         addresses.reserveCapacity(plan.claims.count)
         var full: APIError?
@@ -220,7 +220,7 @@ extension Engine {
             if let last = pools.last { throw .rangeFull(last.range, for: "load-balancer IP") }
         case .recordedClusterIP: break
         }
-        // The rules claim only from families that they were told of, and record only what is shown.
+        // The rules claim only from families that they were told of, and record only shown addresses.
         throw APIError(.internal, reason: "InternalError", "no \(claim.family) range is configured")
     }
 
@@ -248,7 +248,7 @@ extension Engine {
             of: claim, because: outcome == .taken ? .taken : .outOfRange, range: ranges.joined(separator: ", "))
     }
 
-    /// Commits the Service, or - in a dry run - gives everything back and shows what would have been.
+    /// Commits the Service, or - in a dry run - releases all claims and returns the would-be result.
     private func keep(
         _ claimed: consuming ClaimedService, over old: StoredService?, _ context: @autoclosure () -> ServiceContext,
         expecting expectation: Expectation,
@@ -299,7 +299,7 @@ private struct ClaimedService: Sendable {
     var nodePorts: [NodePort]
     var claims: [Claim]
 
-    /// What the Service will hold. What it holds already stays of the kind that it is, whatever ranges there are by now.
+    /// The Service's future holdings. Present ones keep their kind, whatever the ranges are now.
     func holdings(over stored: StoredService?) -> [Holding] {
         decision.held.map { stored?.holding(of: $0.address) ?? $0.ledgerHolding }
     }
@@ -357,7 +357,7 @@ extension Service {
 }
 
 extension StoredService {
-    /// Whether this is what the request asks for: same uid where one is given, same members under `spec`.
+    /// Whether this satisfies the request: same uid where one is given, same members under `spec`.
     fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
         return context.request.means(request)

@@ -1,9 +1,9 @@
 import Addressing
 import TandemAPI
 
-/// What is kept beside a Service, so that the same request finds its answer again.
+/// The facts kept beside a Service, so that the same request finds its answer again.
 struct ServiceContext: Sendable {
-    /// What a retry of `AllocateServiceIPs` is known by.
+    /// The identity of a retry of `AllocateServiceIPs`.
     let request: StoredRequest
     /// The uid came from a client; else Tandem made it.
     let isUIDGiven: Bool
@@ -20,7 +20,7 @@ struct ServiceContext: Sendable {
     }
 
     /// Its stored form: an array of the request, whether the uid is a client's, and where there is an update its hash, the version
-    /// that it named, and what it released; then what is kept, if anything is.
+    /// that it named, and the released addresses; then the kept ones, if any.
     var text: [UInt8] {
         Documents.encode { writer in
             writer.beginArray()

@@ -2,10 +2,10 @@ import COpenSSL
 import Synchronization
 import TandemAPI
 
-/// What a retry of a Service is known by: `spec` as `AllocateServiceIPs` was asked. Thread-safe.
+/// The identity of a Service's retry: `spec` as in the call of `AllocateServiceIPs`. Thread-safe.
 ///
 /// Most retries are the same text, which is seen at once. Else both are compared by a hash of their meaning; that of the stored
-/// one is made when it is first asked for, and once: a comparison costs the length of what is asked now, however long the other is.
+/// one is made when it is first asked for, and once: a comparison costs the length of the present request, however long the other is.
 final class StoredRequest: Sendable {
     /// The members of `spec` in one order, those inside them as they came; what the ledger keeps.
     let text: [UInt8]

@@ -2,7 +2,7 @@ import Addressing
 import Allocation
 import Ledger
 
-/// What one call of this server has claimed, so that no other call tries the same. No part of the books: two servers may claim one
+/// The claims of one call of this server, so that no other call tries the same. No part of the books: two servers may claim one
 /// thing, and the log decides.
 enum Claim: Sendable {
     case address(AddressPool, IPAddress)
@@ -12,7 +12,7 @@ enum Claim: Sendable {
     case cooling(CoolingAddresses, CoolingAddress)
     /// A pod CIDR that cools, since this version.
     case coolingCIDR(CIDR, version: UInt64)
-    /// What the object holds already, or no pool has a mark for: the books alone decide.
+    /// Addresses that the object holds already, or that have no mark in a pool: the books alone decide.
     case own(CIDR)
 
     /// An address as a range of one; nil for a port.
@@ -27,7 +27,7 @@ enum Claim: Sendable {
         }
     }
 
-    /// What takes it out of cooling, where it cools.
+    /// The change that takes it out of cooling, where it cools.
     var thaw: Change? {
         switch self {
         case .address, .subnet, .nodePort, .own: nil

@@ -21,13 +21,13 @@ extension CommitOutcome {
 
 /// The order that keeps every promise: claim, propose, and at the proposal's place in the log judge and apply; then answer.
 ///
-/// 1. The call holds the turns on all objects that its proposal is about, and what it claims is marked in the pools: no other call of
+/// 1. The call holds the turns on all objects that its proposal is about, and its claims are marked in the pools: no other call of
 ///    this server is given it.
 /// 2. The log makes the proposal durable and gives it its place.
-/// 3. There `Books.apply` keeps it whole or refuses it whole: readers see what is kept, and what was freed can be claimed.
+/// 3. There `Books.apply` keeps it whole or refuses it whole: readers see kept changes, and freed addresses can be claimed.
 /// 4. The caller is told, where its work is done.
 ///
-/// If the proposal is not kept, what was claimed goes back. If nobody can say whether it was, nothing is guessed: the marks stay, so
+/// If the proposal is not kept, the claims are released. If the outcome is unknown, nothing is guessed: the marks stay, so
 /// that no address can get a second owner, and the journal stops acknowledging.
 extension Engine {
     /// `done` runs exactly once: on the executor, for all of a group at once, and without one on the journal's thread; or, where the
@@ -57,7 +57,7 @@ extension Engine {
         }
     }
 
-    /// What `check` gives; what was claimed goes back where it throws.
+    /// The result of `check`; the claims are released where it throws.
     func giveBack<Result>(
         _ claims: [Claim], unless check: () throws(APIError) -> Result
     ) throws(APIError) -> Result {
@@ -89,7 +89,7 @@ extension Engine {
 }
 
 extension APIError {
-    /// What a caller is told when storage could not commit.
+    /// The error for a caller when storage could not commit.
     init(_ error: LedgerError) {
         self =
             switch error.code {
@@ -104,7 +104,7 @@ extension APIError {
             }
     }
 
-    /// What a change is refused with while the journal is congested.
+    /// The refusal of a change while the journal is congested.
     static let congested = APIError(LedgerError.congestion)
 
     static let refusedTooOften = APIError.unavailable(

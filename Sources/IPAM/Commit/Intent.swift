@@ -1,6 +1,6 @@
 import Ledger
 
-/// What a call is about to change: the proposal, the objects that are made for it already, and what it claimed in the pools.
+/// A call's intended change: the proposal, the objects that are made for it already, and its claims in the pools.
 struct Intent: Sendable {
     var proposal: Proposal
     var prepared: Prepared

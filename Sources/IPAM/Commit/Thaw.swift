@@ -3,7 +3,7 @@ import Ledger
 import Synchronization
 import TandemAPI
 
-/// Frees what has cooled for its time, whether or not its node gets another pod: node after node, a few at a time; and the pod CIDRs of
+/// Frees addresses that have cooled for their time, whether or not their node gets another pod: node after node, a few at a time; and the pod CIDRs of
 /// nodes that are gone.
 ///
 /// One thread at a time may use it; its proposals go the way of all others.
@@ -22,7 +22,7 @@ public final class Thaw: Sendable {
         self.engine = engine
     }
 
-    /// Looks at the next nodes, and starts to free what is ready there. True where the last of the nodes has been looked at. Never
+    /// Looks at the next nodes, and starts to free addresses that are ready there. True where the last of the nodes has been looked at. Never
     /// blocks; where storage is behind it does nothing.
     @discardableResult
     public func step() -> Bool {
@@ -54,7 +54,7 @@ extension Engine {
             let ready = node.cooling.claimReady(self.environment.uptime(), limit: Thaw.rangesPerProposal)
             let claims = ready.map { Claim.cooling(node.cooling, $0) }
             guard !claims.isEmpty else { return turn.giveBack() }
-            // What is not freed is ready again: a later round finds it, and those that were too many.
+            // Addresses that were not freed are ready again: a later round finds it, and those that were too many.
             self.commit(Intent(Proposal(claims.compactMap(\.thaw)), claims: claims), for: nil) { _ in turn.giveBack() }
         }
     }

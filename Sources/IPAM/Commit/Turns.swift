@@ -3,7 +3,7 @@ import TandemAPI
 
 /// Whose turn it is on a name: calls on one name run one after the other, calls on different names side by side.
 ///
-/// A turn is taken before a call decides and is held until its commit is acknowledged, so that whoever decides sees the
+/// A turn is taken before a call decides and is held until its commit is acknowledged, so that a deciding call sees the
 /// outcome of everybody before. A shared turn is held together with other shared ones: pods share their node's turn,
 /// the node's own calls need it alone. Turns are given in the order in which they were asked for; nobody is overtaken.
 ///
@@ -26,7 +26,7 @@ final class Turns: Sendable {
         /// A thread is handing out turns and will see every change made meanwhile.
         var isDraining = false
 
-        /// The way without waiting: nobody is ahead, and nobody holds what this turn would need.
+        /// The way without waiting: no call is ahead, and none holds a part of this turn.
         mutating func admitAtOnce(shared isShared: Bool) -> Bool {
             guard waiters.isEmpty, !isHeldAlone, isShared || sharedHolders == 0 else { return false }
             if isShared { sharedHolders += 1 } else { isHeldAlone = true }
@@ -75,7 +75,7 @@ final class Turns: Sendable {
         _ body: @escaping @Sendable (Turn) -> Void
     ) {
         let isMine = lines.update(name) { line in
-            // In place throughout: a copy of the line would copy everybody who waits.
+            // In place throughout: a copy of the line would copy all waiting calls.
             if line == nil { line = Line() }
             let isFree = line?.admitAtOnce(shared: isShared) ?? false
             if !isFree { line?.waiters.append(Waiter(isShared: isShared, executor: executor, run: body)) }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What callers are to be told of a group of proposals, handed over when the group is through: once for each executor, so that many
+/// The verdicts on a group of proposals for its callers, handed over when the group is through: once for each executor, so that many
 /// verdicts cost each event loop one waking. Thread-safe.
 final class Verdicts: Sendable {
     private struct Post: Sendable {

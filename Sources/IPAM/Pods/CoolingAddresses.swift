@@ -21,7 +21,7 @@ struct CoolingAddress: Sendable, Comparable {
 /// must not reach a new one.
 ///
 /// An address that cools is still taken in its pool. It comes and goes by `Books.apply` alone: with the pod that gets it, or once its
-/// time is over. What a call of this server is about to take out is claimed meanwhile, so that no other call tries the same.
+/// time is over. Addresses that a call of this server is about to take out are claimed meanwhile, so that no other call tries the same.
 /// Thread-safe; the lock is held for one look or change, O(log n).
 final class CoolingAddresses: Sendable {
     /// Those of one family: by address, and of those that are not claimed the next one to be ready first.

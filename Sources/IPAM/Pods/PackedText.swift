@@ -44,7 +44,7 @@ struct PackedText {
         return wrong < 16 ? UnsafeRawBufferPointer(start: bytes, count: packedCount) : nil
     }
 
-    /// 16 or more for what is no digit.
+    /// 16 or more for characters other than digits.
     @inline(__always)
     private static func digit(_ byte: UInt8) -> UInt8 {
         let decimal = byte &- UInt8(ascii: "0")

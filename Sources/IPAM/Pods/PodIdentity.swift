@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What makes an allocation the same when it is asked for again, among those of its node: the attachment where given, else
+/// The identity of an allocation among those of its node: the attachment where given, else
 /// namespace, name, uid.
 struct PodIdentity: Sendable, Hashable {
     /// The container, or the pod: what `Release` names when it names no interface.

@@ -43,7 +43,7 @@ final class PodUsage: Sendable {
         }
     }
 
-    /// Changes the pods of a node, and counts what came and went.
+    /// Changes the pods of a node, and counts additions and removals.
     func change(_ node: StoredNode, _ body: (inout NodePods) -> Void) {
         let (before, after) = node.pods.withLock { pods in
             let before = (ipv4: pods.held(.ipv4), ipv6: pods.held(.ipv6))
@@ -74,7 +74,7 @@ extension PodUsage.State {
     }
 }
 
-/// What the pods of all nodes whose CIDRs lie in one cluster CIDR hold.
+/// The addresses of the pods of all nodes with CIDRs in one cluster CIDR.
 public struct PodRangeUsage: Sendable {
     /// The cluster CIDR.
     public let cidr: CIDR

@@ -9,7 +9,7 @@ struct StoredPod: @unchecked Sendable {
     // before the pod is shown to anybody else.
     private let block: Block
 
-    /// What stands in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the addresses,
+    /// The header in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the addresses,
     /// and the time of creation where the document is plain, else the document.
     struct Header {
         fileprivate let node: NodeIncarnation
@@ -30,7 +30,7 @@ struct StoredPod: @unchecked Sendable {
         let forms: Forms
     }
 
-    /// Which parts are not kept as they are, and what else is to be known.
+    /// Which parts are not kept as they are, and further facts.
     fileprivate struct Forms: OptionSet {
         let rawValue: UInt8
         /// The identity is a `PackedText.containerKey`.
@@ -45,7 +45,7 @@ struct StoredPod: @unchecked Sendable {
         fileprivate static let oldKey = Forms(rawValue: 16)
     }
 
-    /// Of what is stored: `read` is what was read of `document`.
+    /// From the stored form: `read` is the parsed `document`.
     init(
         _ identity: UnsafeRawBufferPointer, on node: NodeIncarnation, addresses: [IPAddress], version: UInt64,
         document: UnsafeRawBufferPointer, read: ReadPod, isUIDGiven: Bool, hasOldKey: Bool
@@ -63,7 +63,7 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
-    /// Of what is about to be stored: `document` is `pod` as text.
+    /// For a new object: `document` is `pod` as text.
     init(
         _ identity: PodIdentity, on node: NodeIncarnation, addresses: [IPAddress], _ pod: Pod, document: [UInt8],
         isUIDGiven: Bool
@@ -140,7 +140,7 @@ struct StoredPod: @unchecked Sendable {
         let count = identity.count + Int(header.parts.nameKeyCount) + uid.count + addressBytes + text.count
         let block = Block.create(minimumCapacity: count) { _ in header }
         block.withUnsafeMutablePointerToElements { start in
-            // In memory of `count` bytes: the sum of what is appended.
+            // In memory of `count` bytes: the sum of the appended parts.
             var end = UnsafeMutableRawPointer(start)
             func append(_ bytes: UnsafeRawBufferPointer) {
                 guard let base = bytes.baseAddress else { return }
@@ -230,7 +230,7 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
-    /// Of its block, in bytes, but for what every block has.
+    /// Of its block, in bytes, without the fixed header.
     var byteCount: Int {
         let parts = parts
         return Int(parts.identityCount + parts.nameKeyCount + parts.uidCount + parts.textCount)
@@ -316,14 +316,14 @@ struct StoredPod: @unchecked Sendable {
     /// counts no references, each of which would touch the pod's memory.
     var lent: Unmanaged<Block> { Unmanaged.passRetained(block) }
 
-    /// Of what `lent` gave, once.
+    /// Takes over a reference of `lent`, once.
     init(taking lent: Unmanaged<Block>) {
         // A pod is one reference, and the word becomes it: `takeRetainedValue` would count one up and one down.
         var word = lent
         self = withUnsafeMutableBytes(of: &word) { $0.assumingMemoryBound(to: StoredPod.self).baseAddress!.move() }
     }
 
-    /// Of what `lent` gave, which stays lent.
+    /// From a reference of `lent`, which stays lent.
     init(lookingAt lent: Unmanaged<Block>) { block = lent.takeUnretainedValue() }
 
     /// The same block: the same incarnation of the same allocation.
@@ -356,7 +356,7 @@ enum ReadPod {
 }
 
 extension Pod {
-    /// Nothing but what the engine fills in, and no text that JSON writes with an escape.
+    /// Only members that the engine fills in, and no text that JSON writes with an escape.
     fileprivate var isPlain: Bool {
         !podIPs.isEmpty && others.isEmpty && specOthers.isEmpty && statusOthers.isEmpty && metadata.others.isEmpty
             && (metadata.uid ?? "").utf8.allSatisfy {

@@ -1,9 +1,9 @@
 import Synchronization
 import TandemAPI
 
-/// The last changes, in the order of their versions, without a gap: for those who watch. Thread-safe.
+/// The last changes, in the order of their versions, without a gap: for watches. Thread-safe.
 ///
-/// The log's thread puts references to what was kept in, and wakes those who wait once a group; all else is done by those who read. An
+/// The log's thread puts references to kept objects in, and wakes waiting readers once a group; readers do all else. An
 /// event is O(1) to put in, and to find by its version.
 final class ChangeHistory: Sendable {
     /// Events that one look under the lock goes by: the log's thread waits for no longer than that.
@@ -64,10 +64,10 @@ final class ChangeHistory: Sendable {
 
     let maximumBytes: Int
     private let state = Mutex(State())
-    // Releasing and acquiring: who sees a version finds all that led to it in the books.
+    // Releasing and acquiring: a thread that sees a version finds all earlier changes in the books.
     private let published = Atomic<UInt64>(0)
     private let listeners = Mutex<[@Sendable () -> Void]>([])
-    // Relaxed: who comes while a group ends looks by himself.
+    // Relaxed: a reader that comes while a group ends reads by itself.
     private let hasListeners = Atomic<Bool>(false)
     private let told = Atomic<UInt64>(0)
 
@@ -78,7 +78,7 @@ final class ChangeHistory: Sendable {
     /// The newest version whose event may be read.
     var newest: UInt64 { published.load(ordering: .acquiring) }
 
-    /// What the events that are kept take, in bytes, and how many they are.
+    /// The bytes and the number of the kept events.
     var size: (bytes: Int, events: Int) { state.withLock { ($0.bytes, $0.count) } }
 
     // MARK: The log's thread
@@ -102,7 +102,7 @@ final class ChangeHistory: Sendable {
 
     func publish(_ version: UInt64) { published.store(version, ordering: .releasing) }
 
-    /// A group is through: wakes those who wait where it brought something.
+    /// A group is through: wakes waiting readers where it brought something.
     func wake() {
         guard hasListeners.load(ordering: .relaxed) else { return }
         let newest = newest

@@ -1,12 +1,12 @@
 import Ledger
 public import TandemAPI
 
-/// What watches need: the changes by their versions, and what there is.
+/// The data of watches: the changes by their versions, and the existing objects.
 extension Engine {
     /// The newest version that a watch may be at. Any thread; O(1).
     public var newestChange: UInt64 { books.history.newest }
 
-    /// What is kept of changes, in bytes, and how many they are. Any thread; O(1).
+    /// The bytes and the number of the kept changes. Any thread; O(1).
     public var changeHistory: (bytes: Int, events: Int, maximumBytes: Int) {
         let size = books.history.size
         return (size.bytes, size.events, books.history.maximumBytes)
@@ -29,7 +29,7 @@ extension Engine {
         case resumed(UInt64)
         case listing(WatchListing)
 
-        /// What was told up to now is what there is at it, once a listing is at its end.
+        /// The objects sent so far are the state at this version, once a listing is at its end.
         public var version: UInt64 {
             switch self {
             case .resumed(let version): version
@@ -38,7 +38,7 @@ extension Engine {
         }
     }
 
-    /// Finds where a watch begins: OUT_OF_RANGE, reason `Expired`, where what it asks for is no longer kept, or is not there yet. Answers on
+    /// Finds where a watch begins: OUT_OF_RANGE, reason `Expired`, where its changes are no longer kept, or its version is still to come. Answers on
     /// the executor where the log had to be asked, else before it returns.
     public func beginWatch(
         _ query: WatchQuery, on executor: (any Executor)?,
@@ -57,7 +57,7 @@ extension Engine {
         let isAhead = query.version.map { $0 > history.newest }
         guard isAhead ?? isShared else { return answer(start()) }
         if !isShared {
-            // Whoever reads an object while it is being put in may be ahead of what is told, until that is done.
+            // A reader of an object that is being put in may be ahead of the events, until that is done.
             return journal.flush {
                 guard let executor else { return answer(start()) }
                 executor.execute { answer(start()) }

@@ -1,8 +1,8 @@
 import Synchronization
 public import TandemAPI
 
-/// One change of one object, as those who watch are told of it. Its text is written when somebody asks for it first, and once for all
-/// who do. Thread-safe.
+/// One change of one object, for watches. Its text is written at the first request, and once for all
+/// watches. Thread-safe.
 public final class WatchEvent: Sendable {
     enum EventType: UInt8, Sendable {
         case added, modified, deleted
@@ -119,7 +119,7 @@ enum WatchedObject: Sendable {
 }
 
 extension WatchQuery {
-    /// Whether the object is among what was asked for.
+    /// Whether the watch selects the object.
     func wants(_ object: WatchedObject) -> Bool {
         guard kinds.contains(KindSet(object.kind)) else { return false }
         if let nodeName, object.nodeName != nodeName { return false }

@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What there is, page by page, for who begins to watch: each object at most once, and none that changed behind the version at which the
+/// The existing objects, page by page, for a new watch: each object at most once, and none that changed behind the version at which the
 /// watch begins, since its change comes later. Not thread-safe.
 public struct WatchListing: Sendable {
     /// Objects that one page looks at, and bytes after which it ends.

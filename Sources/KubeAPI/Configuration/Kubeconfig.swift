@@ -52,7 +52,7 @@ struct Kubeconfig {
         }
         // It goes into a header.
         if let token = text(user["token"]), !TokenSource.isToken(token) {
-            throw fault("\(who) has an invalid token")
+            throw fault("\(who) has a token that is none")
         }
         let certificate = try pem(user, "client-certificate", who)
         let key = try pem(user, "client-key", who)

@@ -6,9 +6,9 @@ struct Backlog: Sendable {
     private(set) var folded: Int64
     /// Up to this number they lie in rows of the table `journal`, which earlier releases wrote.
     let rows: Int64
-    /// Those up to this number are judged: what is not in `refused` is kept.
+    /// Those up to this number are judged: those not in `refused` are kept.
     private(set) var judged: Int64
-    /// Bytes of what lies in segments.
+    /// Bytes in segments.
     private(set) var bytes = 0
     /// Of the groups that are not folded, in their order; the ones before `start` are.
     private var places: [Place] = []

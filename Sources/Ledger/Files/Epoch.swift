@@ -1,4 +1,4 @@
-/// What tells the groups of one start of the program from all others: 16 random bytes, which `tandem.db` names.
+/// The mark of the groups of one start of the program: 16 random bytes, which `tandem.db` names.
 struct Epoch: Sendable, Hashable {
     static let bytes = 16
 

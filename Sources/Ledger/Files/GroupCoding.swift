@@ -1,7 +1,7 @@
 /// The form of a group in a segment: a header, an entry, and zeros up to the next block.
 ///
 /// Header, little-endian: a mark (8 bytes) over the rest of the header, but for the checksum, and the epoch; the number of the first
-/// proposal (8); how many proposals (4); the entry's bytes (4); a checksum (8) over the entry and the mark. Nobody who does not know
+/// proposal (8); how many proposals (4); the entry's bytes (4); a checksum (8) over the entry and the mark. A client that does not know
 /// the epoch writes a mark that fits, and so nothing inside a document is ever taken for a group.
 enum GroupCoding {
     /// Groups begin at multiples of it, and are written in them.
@@ -18,11 +18,11 @@ enum GroupCoding {
         var bodyBytes: Int
 
         var last: Int64 { first + Int64(count) - 1 }
-        /// What the group takes in a segment.
+        /// The group's bytes in a segment.
         var bytes: Int { GroupCoding.bytes(ofBody: bodyBytes) }
     }
 
-    /// What a group with such an entry takes in a segment.
+    /// The bytes of a group with such an entry in a segment.
     static func bytes(ofBody bodyBytes: Int) -> Int { rounded(headerBytes + bodyBytes) }
 
     /// Up to whole blocks.
@@ -52,7 +52,7 @@ enum GroupCoding {
         head.put(EntryBytes.checksum(UnsafeRawBufferPointer(body), seed: mark))
     }
 
-    /// What the bytes, a block or more, begin with; nil where that is no header of this epoch. O(1).
+    /// The header at the start of the bytes, a block or more; nil where it is none of this epoch. O(1).
     static func header(_ bytes: UnsafeRawBufferPointer, _ epoch: Epoch) -> Header? {
         var reader = ByteReader(bytes)
         guard let found = reader.integer(UInt64.self), let first = reader.integer(Int64.self),

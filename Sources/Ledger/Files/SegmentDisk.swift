@@ -7,7 +7,7 @@ public protocol SegmentDisk: Sendable {
     /// A file that was made before.
     func open(_ path: String) throws(LedgerError) -> any SegmentFile
 
-    /// Removes what lies at the paths, all of one directory, where anything does; it is gone for good when this returns.
+    /// Removes the files at the paths, all of one directory, where they exist; they are gone for good when this returns.
     func remove(_ paths: [String]) throws(LedgerError)
 }
 

@@ -1,4 +1,4 @@
-/// What is found in segments after an end that left something in them.
+/// The findings in segments after an end that left something in them.
 enum SegmentScan {
     struct Found: Equatable {
         var header: GroupCoding.Header

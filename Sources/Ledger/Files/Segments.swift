@@ -11,8 +11,8 @@ struct SegmentSizes: Sendable {
 /// The journal: groups, one behind the other, in files of zeros that are written over.
 ///
 /// A start of the program makes segments of its own, each twice as large as the largest before it, up to a limit, and writes over
-/// those again of which everything is in the tables for certain. What earlier starts left is read, never written on, and removed once
-/// it is in the tables. `tandem.db` has a row for each segment: before it is made, and, with `needed`, before anything is written to it.
+/// those again of which everything is in the tables for certain. Segments of earlier starts are read, never written on, and removed once
+/// their groups are in the tables. `tandem.db` has a row for each segment: before it is made, and, with `needed`, before anything is written to it.
 ///
 /// Groups are appended by one thread; everything else may be called by any. All calls may block, but for `needsPreparing`.
 final class Segments: Sendable {
@@ -41,7 +41,7 @@ final class Segments: Sendable {
         var folded: Int64 = 0
         /// The number of the newest proposal.
         var newest: Int64 = 0
-        /// What must lie at its path.
+        /// The file that must be at its path.
         var files: [OpenFile] = []
     }
 
@@ -51,7 +51,7 @@ final class Segments: Sendable {
     private let sizes: SegmentSizes
     private let registry: SegmentRegistry
     private let state = Mutex(State())
-    /// Held by who makes a segment.
+    /// Held by the thread that makes a segment.
     private let making = Mutex(())
     // Proof: of the thread that appends; the lock is never waited for.
     private let memory = Mutex(AlignedMemory())
@@ -65,7 +65,7 @@ final class Segments: Sendable {
 
     // MARK: A start
 
-    /// The groups behind `start`, the number up to which rows of the database have everything. `folded` is what the tables have. Throws
+    /// The groups behind `start`, the number up to which rows of the database have everything. `folded` is the last number in the tables. Throws
     /// where segments are missing, are others than those of the database, or lack a group.
     func recover(_ folded: Int64, behind start: Int64) throws(LedgerError) -> [Place] {
         let known = try registry.all()
@@ -98,7 +98,7 @@ final class Segments: Sendable {
         }
         places.sort { ($0.header.first, $0.header.last) < ($1.header.first, $1.header.last) }
         let behind = places.filter { $0.last > start }
-        // What was written last is there for as long as nothing was written behind it.
+        // The last write stays until something was written after it.
         let wrote = needed.filter { $0.first <= folded }.max { $0.first < $1.first }
         if behind.isEmpty, let wrote, !places.contains(where: { $0.last == folded && $0.epoch == wrote.epoch }) {
             throw discontinuous("end before \(folded), up to which \(database) has them")
@@ -148,7 +148,7 @@ final class Segments: Sendable {
         }
     }
 
-    /// What the end before found no outcome for may be in the system's memory alone.
+    /// A group without a known outcome at the last end may be only in the system's memory.
     private func writeAgain(_ place: Place) throws(LedgerError) {
         try AlignedMemory().lend(place.header.bytes) { bytes throws(LedgerError) in
             try place.file.read(bytes, at: place.offset)
@@ -178,7 +178,7 @@ final class Segments: Sendable {
         return place
     }
 
-    /// What became of the group whose writing failed. Where it is there whole, it is written once more, as what was read may never have left
+    /// The outcome of the group whose writing failed. Where it is complete, it is written once more, as the bytes read may never have left
     /// the system's memory; where it is not, its first block is made void. Throws, with an unknown outcome, where neither can be done.
     func resolve(_ group: [Proposal], first: Int64, _ error: LedgerError) throws(LedgerError) -> Place? {
         let entry = EntryCoding.Sizes(group[...])
@@ -199,7 +199,7 @@ final class Segments: Sendable {
                 do throws(LedgerError) {
                     try place.file.write(UnsafeRawBufferPointer(block), at: place.offset)
                 } catch  where error.code == .full {
-                    // What was not written for want of room never comes later.
+                    // A write that failed for want of space never comes later.
                 }
                 return false
             }
@@ -241,7 +241,7 @@ final class Segments: Sendable {
                     header: header, file: segment.file, path: segment.path, offset: state.offset, epoch: epoch)
             }
             if let place { return place }
-            // Whoever makes one just now may have made one that is large enough.
+            // Another thread may have made one that is large enough just now.
             try make(header.bytes, behind: header.first - 1)
         }
     }
@@ -320,7 +320,7 @@ final class Segments: Sendable {
         do throws(LedgerError) {
             try giveUp(drained)
         } catch {
-            // Guarded no more: the next attempt, or the next start, removes what is left.
+            // No longer guarded: the next attempt, or the next start, removes the rest.
             state.withLock { $0.old = drained }
             throw error
         }
@@ -335,7 +335,7 @@ final class Segments: Sendable {
         try giveUp(all)
     }
 
-    /// In this order: what the database needs is there, at any moment.
+    /// In this order, so that the database's needs are met at any moment.
     private func giveUp(_ segments: [(number: Int64, path: String)]) throws(LedgerError) {
         guard !segments.isEmpty else { return }
         try registry.giveUp(segments.map(\.number))
@@ -364,7 +364,7 @@ extension Segments.State {
         next == nil && (current.map { offset > segments[$0].file.bytes / 2 } ?? true)
     }
 
-    /// One that may be written over. What was written last stays until something was written behind it.
+    /// One that may be written over. The last write stays until something was written after it.
     func free(_ bytes: Int) -> Int? {
         segments.indices.first { index in
             let last = segments[index].last

@@ -129,7 +129,7 @@ private final class SystemSegment: SegmentFile {
 }
 
 extension LedgerError {
-    /// A segment that can't be written: whether what was written is there is not known.
+    /// A segment that can't be written: whether the written bytes are there is not known.
     public static func disk(_ path: String, _ reason: Int32) -> LedgerError {
         switch reason {
         case ENOSPC, EDQUOT: LedgerError(.full, "\(path): the disk is full; make room on it", outcome: .unknown)

@@ -2,7 +2,7 @@ import Dispatch
 import Measures
 import Synchronization
 
-/// What the journal's thread does, turn by turn.
+/// The work of the journal's thread, turn by turn.
 extension Journal {
     /// Events that are taken in one turn: a group of one's own goes between two such runs of other servers' entries.
     static let maximumEvents = 64
@@ -69,12 +69,12 @@ extension Journal {
 
     // MARK: Own groups
 
-    /// What is appended next, where no group is in flight.
+    /// The next group to append, where none is in flight.
     private func takeGroup() -> [JournalQueue.Entry]? {
         let now = now()
         return state.withLock { state in
             guard state.flight == nil, !state.queue.isEmpty else { return nil }
-            // Nothing is refused any more as soon as what is left in the queue allows it.
+            // Refusals end as soon as the rest of the queue allows it.
             defer {
                 if congested.load(ordering: .relaxed), !state.queue.isCongested(now) {
                     congested.store(false, ordering: .relaxed)
@@ -129,7 +129,7 @@ extension Journal {
         groupEnded()
     }
 
-    // MARK: What comes from the log
+    // MARK: Events of the log
 
     /// Whether anything came.
     private func takeEvents() -> Bool {

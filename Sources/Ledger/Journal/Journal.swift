@@ -8,7 +8,7 @@ import Synchronization
 /// at its place in the log's order, other servers' proposals between them.
 ///
 /// There is no timer: a lone proposal is appended at once, and under load the groups grow by themselves. Thread-safe;
-/// `submit` and `fence` never block. What runs on the journal's thread must not do client-sized work.
+/// `submit` and `fence` never block. Callbacks on the journal's thread must not do client-sized work.
 public final class Journal: Sendable {
     /// A group whose outcome the log has not given yet.
     struct Flight {
@@ -36,7 +36,7 @@ public final class Journal: Sendable {
     }
 
     let state = Mutex(State())
-    // Releasing and acquiring: who sees that it failed was not told of anything by then that is not stored.
+    // Releasing and acquiring: a thread that sees the failure was told of no change by then that is not stored.
     let failed = Atomic<Bool>(false)
     // Relaxed: a hint. It is written under the lock of the state that it speaks of.
     let congested = Atomic<Bool>(false)
@@ -56,7 +56,7 @@ public final class Journal: Sendable {
     /// Starts the journal's thread; from here on nobody else may call the log.
     ///
     /// Without a thread of its own the journal does nothing but in `step` and `stop`, on the thread that calls them: for
-    /// who decides himself what happens when. `now` tells how long the queue, and a fence, has waited. `foreign` gets other servers'
+    /// which decides the order of events itself. `now` tells how long the queue, and a fence, has waited. `foreign` gets other servers'
     /// proposals at their place and says for each whether it is kept; `groupEnded` runs once all of a group, or of what another
     /// server appended, or of a fence's callers, has been told. Both on the journal's thread.
     public init(
@@ -153,7 +153,7 @@ public final class Journal: Sendable {
         if isQueued { rouse() } else { body() }
     }
 
-    /// Appends what is queued, tidies up, closes the log, and returns when all that is done. Blocks; call it once,
+    /// Appends the queued proposals, tidies up, closes the log, and returns when all that is done. Blocks; call it once,
     /// and not on the journal's thread.
     public func stop() {
         _ = stop(by: nil)
@@ -180,7 +180,7 @@ public final class Journal: Sendable {
         return ended.wait(timeout: .now() + seconds) == .success
     }
 
-    /// Takes what the log has, and appends one group where something is queued; where there is neither, does one step of tidying
+    /// Takes the log's events, and appends one group where something is queued; where there is neither, does one step of tidying
     /// up. Returns whether there is more to do. Only for a journal without a thread of its own; one call at a time, on any thread.
     @discardableResult
     public func step() -> Bool {

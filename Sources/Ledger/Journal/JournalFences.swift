@@ -1,6 +1,6 @@
 import Measures
 
-/// The callers that wait for what a shared log holds: those for whom it is asked, and those who came since and share the next
+/// The callers that wait for the state of a shared log: those of the fence in flight, and later ones that share the next
 /// question. The log is asked once at a time.
 struct JournalFences {
     typealias Body = @Sendable (Result<Void, LedgerError>) -> Void
@@ -32,7 +32,7 @@ struct JournalFences {
         (asking, waiting, isAsked) = (waiting, [], true)
     }
 
-    /// The log has answered: those for whom it was asked.
+    /// The log has answered: the callers of that fence.
     mutating func pass() -> [Body] {
         defer { (asking, isAsked) = ([], false) }
         return asking.map(\.body)

@@ -5,14 +5,14 @@ public enum JournalLimits {
     /// The same in bytes as they will be stored; the one that reaches it still waits.
     public static let maximumQueueBytes = 64 << 20
     /// How long the first of a flow's may have waited, in milliseconds, before a further one of it is refused: storage that is that far
-    /// behind would only make every caller wait longer, and callers who gave up would still be served.
+    /// behind would only make every caller wait longer, and callers that gave up would still be served.
     public static let maximumWaitMilliseconds = 2_000
     /// How long the log has to answer a fence, in milliseconds.
     static let fenceMilliseconds = 2_000
 }
 
 extension LedgerError {
-    /// What a further proposal is refused with then. One value for all, as it is given most when there is the least time.
+    /// The refusal of a further proposal then. One value for all, as it is given most when there is the least time.
     public static let congestion = LedgerError(
         .queueFull,
         "storage is behind: so many changes of this client wait for it that only as many have room for all others (of "

@@ -1,6 +1,6 @@
 import Measures
 
-/// What waits for a place in the log: each flow's in the order in which it came, the flows in turn; how much of it may wait, and why a further
+/// The proposals that wait for a place in the log: each flow's in the order in which it came, the flows in turn; how much of it may wait, and why a further
 /// proposal is refused.
 struct JournalQueue {
     struct Entry: Sendable {
@@ -11,11 +11,11 @@ struct JournalQueue {
 
         var work: Work
         var flow = Flow.server
-        /// For whom the proposal is made; nil where that is nobody who could leave.
+        /// The asker of the proposal; nil where it can't leave.
         var asker: (any Asker)?
         /// When it came.
         var since: Moment
-        /// What it takes in storage.
+        /// Its bytes in storage.
         var bytes = 0
         /// How many came before it, of any flow.
         fileprivate(set) var number: UInt64 = 0
@@ -25,10 +25,10 @@ struct JournalQueue {
         }
     }
 
-    /// What one flow has waiting; never empty.
+    /// The waiting proposals of one flow; never empty.
     private struct Line: Sendable {
         var entries: [Entry] = []
-        /// Those before are gone: what leaves from the front does not move the rest each time.
+        /// Those before are gone: a removal from the front does not move the rest each time.
         var first = 0
         var bytes = 0
         /// Bytes that it may take at its next turns.
@@ -73,7 +73,7 @@ struct JournalQueue {
     /// Why nothing is taken any more; nil while the queue is open.
     private(set) var closure: LedgerError?
 
-    /// What a flow takes at one turn at least, where not all goes into one group, in bytes: some ten changes.
+    /// The least that a flow takes at one turn, where not all goes into one group, in bytes: some ten changes.
     static let quantum = 8 << 10
 
     var isEmpty: Bool { count == 0 && barriers.isEmpty }
@@ -81,7 +81,7 @@ struct JournalQueue {
     /// When the first of the proposals that wait came. O(flows).
     var since: Moment? { lines.values.lazy.map(\.oldest.since).min() }
 
-    /// Takes no further proposal. What waits already stays; the reason that was given first does too, unless the later one is a fault.
+    /// Takes no further proposal. Waiting ones stay; the reason that was given first does too, unless the later one is a fault.
     mutating func close(_ reason: LedgerError, isFault: Bool) {
         if closure == nil || isFault { closure = reason }
     }
@@ -109,7 +109,7 @@ struct JournalQueue {
     /// For so long the flows are taken to be several after two took turns, in nanoseconds.
     static let sharedNanoseconds: UInt64 = 100_000_000
 
-    /// What is appended next: all that waits, or as much of it as goes into one group, then of each flow in turn the same share of its bytes.
+    /// The next group: all that waits, or as much of it as goes into one group, then of each flow in turn the same share of its bytes.
     mutating func takeGroup(_ most: GroupLimits, _ now: Moment) -> [Entry] {
         let isShared = lastTurn.map { now.since($0) < Self.sharedNanoseconds } ?? false
         let limits = isShared ? most.capped(at: .shared) : most
@@ -152,7 +152,7 @@ struct JournalQueue {
             }
             if line.count > 0 { lines[flow] = line }
             if isOver {
-                // It goes on with what it has left of its turn.
+                // It goes on with the rest of its turn.
                 if line.count > 0 { lines[flow]?.credit = max(0, line.credit - Self.quantum) }
                 break
             }

@@ -3,7 +3,7 @@
 enum EntryBytes {
     static let checksumBytes = 8
 
-    /// What a number without a fixed size takes: 1 to 10.
+    /// The bytes of a number without a fixed size: 1 to 10.
     static func bytes(of number: UInt64) -> Int { (70 - (number | 1).leadingZeroBitCount) / 7 }
 
     static func bytes(ofCount count: Int) -> Int { bytes(of: UInt64(count)) }
@@ -28,7 +28,7 @@ enum EntryBytes {
         return hash ^ hash >> 32
     }
 
-    /// What stands before a checksum that fits it; nil where it does not.
+    /// The bytes before a checksum that fits them; nil where it does not.
     static func unsealed(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard bytes.count >= checksumBytes else { return nil }
         let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - checksumBytes)])
@@ -89,7 +89,7 @@ struct ByteWriter {
 
 /// Reads bytes of any origin: never past the end.
 struct ByteReader {
-    // Lent for the time of the decoding; every access is behind a check of what is left.
+    // Lent for the time of the decoding; every access is after a check of the remaining length.
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
 
@@ -142,7 +142,7 @@ struct ByteReader {
     /// nil where it is not UTF-8.
     mutating func text() -> String? {
         guard let run = run() else { return nil }
-        // A tenth of what the initialiser that validates costs. What it repairs is no longer the bytes that were there.
+        // A tenth of the cost of the validating initialiser. A repaired text differs from the bytes.
         var text = String(decoding: run, as: UTF8.self)
         let isWhole = text.withUTF8 { $0.elementsEqual(run) }
         return isWhole ? text : nil

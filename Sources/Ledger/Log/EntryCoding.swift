@@ -11,10 +11,10 @@ import Addressing
 /// Each proposal has exactly one form. Decoding is total: whatever the bytes, it takes a time and memory that grow as their
 /// number, and gives proposals or nil.
 public enum EntryCoding {
-    /// What an entry begins with. Journals of earlier releases have rows of format 1.
+    /// The first byte of an entry. Journals of earlier releases have rows of format 1.
     public static let format: UInt8 = 2
 
-    /// Exactly what `encode` gives. O(changes and holdings).
+    /// Exactly the length of `encode`'s result. O(changes and holdings).
     public static func encodedBytes(_ proposals: ArraySlice<Proposal>, isSealed: Bool = false) -> Int {
         proposals.reduce(1 + (isSealed ? EntryBytes.checksumBytes : 0)) { $0 + $1.encodedBytes }
     }
@@ -32,7 +32,7 @@ public enum EntryCoding {
         }
     }
 
-    /// What an entry and its proposals take, without a checksum.
+    /// The length of an entry and its proposals, without a checksum.
     struct Sizes {
         fileprivate let bodies: [Int]
         let total: Int
@@ -61,7 +61,7 @@ public enum EntryCoding {
         return count
     }
 
-    /// nil where the bytes are not what `encode` gives. Without the expectations where `changesOnly`: of what was judged already
+    /// nil where the bytes are not a result of `encode`. Without the expectations where `changesOnly`: of judged proposals
     /// they are passed over. O(bytes).
     public static func decode(
         _ bytes: UnsafeRawBufferPointer, isSealed: Bool = false, changesOnly: Bool = false
@@ -81,7 +81,7 @@ public enum EntryCoding {
 }
 
 extension Proposal {
-    /// What it takes in an entry, its length included. O(expectations, changes and holdings).
+    /// Its bytes in an entry, its length included. O(expectations, changes and holdings).
     public var encodedBytes: Int { EntryBytes.bytes(ofRun: bodyBytes) }
 
     fileprivate var bodyBytes: Int {

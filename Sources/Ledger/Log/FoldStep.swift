@@ -1,19 +1,19 @@
 import Addressing
 
-/// What some proposals make of the objects that they speak of: the last word on each, and the versions that are given.
+/// The effect of some proposals on their objects: the last change of each, and the assigned versions.
 ///
 /// Counts versions as the books do: each put and delete of a kept proposal gets the next one, in the order of the proposals and
 /// of their changes.
 public struct FoldStep: Sendable {
-    /// What becomes of one object's row.
+    /// The change of one object's row.
     public struct Row: Sendable {
-        /// The row as it is, if there is one, goes: what comes behind is another object.
+        /// The present row, if there is one, is removed: a later one is another object.
         public private(set) var isReplaced = false
         /// The row, if it has one of these versions, goes.
         public private(set) var thawed: [UInt64] = []
         /// The row, if it is there, is marked.
         public private(set) var marksStored = false
-        /// `created` is good where the row is not there yet, or is replaced: what is changed keeps the row's.
+        /// `created` is good where the row is not there yet, or is replaced: a change keeps the row's.
         public private(set) var content: (form: StoredForm, version: UInt64, created: UInt64)?
         /// The content is.
         public private(set) var isReleasing = false
@@ -100,7 +100,7 @@ public struct FoldStep: Sendable {
 
     /// The rows, in the order of kinds and keys. O(objects log objects).
     public var records: [(key: ObjectKey, row: Row)] {
-        // Places are sorted, by keys alone: what lies there is large, and to move or look at it copies it.
+        // Places are sorted, by keys alone: the values are large, and moving or reading them copies them.
         keys.indices.sorted { first, second in
             let (first, second) = (keys[first], keys[second])
             return first.kind == second.kind ? first.key < second.key : first.kind.rawValue < second.kind.rawValue

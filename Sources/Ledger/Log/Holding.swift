@@ -1,6 +1,6 @@
 public import Addressing
 
-/// What kind of record it is; each has a table of its own. The values are stored.
+/// The kind of a record; each has a table of its own. The values are stored.
 public enum RecordKind: UInt8, Sendable, CaseIterable {
     case service = 1
     case node = 2
@@ -9,14 +9,14 @@ public enum RecordKind: UInt8, Sendable, CaseIterable {
     case cooling = 4
 }
 
-/// What ports are counted by.
+/// The key by which ports are counted.
 public enum TransportProtocol: UInt8, Sendable, CaseIterable {
     case tcp = 1
     case udp = 2
     case sctp = 3
 }
 
-/// What an object holds: an address or a subnet, with the kind of range it is from; or a port of every node.
+/// A holding of an object: an address or a subnet, with the kind of range it is from; or a port of every node.
 public enum Holding: Hashable, Sendable {
     public enum Pool: UInt8, Sendable, CaseIterable {
         case serviceIP = 1
@@ -62,6 +62,6 @@ extension CIDR {
     /// The address of a range of one.
     var singleAddress: IPAddress? { hostBits == 0 ? network : nil }
 
-    /// An address as such, a subnet with its length: the key of what cools, and how a holding is written.
+    /// An address as such, a subnet with its length: the key of a cooling range, and the text of a holding.
     package var shortText: String { singleAddress?.description ?? description }
 }

@@ -31,7 +31,7 @@ extension Holding {
         return text
     }
 
-    /// nil where the text is not what `text` wrote.
+    /// nil where the text is not a result of `text`.
     public static func parse(_ text: UnsafeRawBufferPointer) -> [Holding]? {
         var holdings: [Holding] = []
         if !text.isEmpty { holdings.reserveCapacity(2) }

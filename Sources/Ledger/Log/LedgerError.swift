@@ -1,4 +1,4 @@
-/// A failure of storage: what kind, whether the proposals at hand were kept, and one sentence a person can act on.
+/// A failure of storage: its kind, whether the proposals at hand were kept, and one sentence with the remedy.
 public struct LedgerError: Error, Sendable, CustomStringConvertible {
     /// The kind of a failure. The set is open: later versions may add to it.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -36,11 +36,11 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let forbidden = Code("forbidden")
         /// Another server has changed the configuration that all share.
         public static let configurationChanged = Code("configurationChanged")
-        /// The store has lost what this server has not seen yet, or is another one: a start reads everything anew.
+        /// The store has lost changes that this server has seen, or is another one: a start reads everything anew.
         public static let leftBehind = Code("leftBehind")
-        /// There is so little room that nothing is added any more, and what is given back is taken.
+        /// There is so little space that additions are refused, and releases accepted.
         public static let nearlyFull = Code("nearlyFull")
-        /// The log did not say in time what it held.
+        /// The log did not answer a fence in time.
         public static let timedOut = Code("timedOut")
     }
 
@@ -55,7 +55,7 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
     public let code: Code
     public let message: String
     public let outcome: Outcome
-    /// What storage itself said, where it said something.
+    /// The error of storage itself, if any.
     public let cause: (any Error)?
 
     public init(

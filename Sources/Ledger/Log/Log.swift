@@ -1,6 +1,6 @@
 /// The order of everything that changes: each proposal has one place, and every server takes them in the order of their places.
 ///
-/// What was appended lands once or never, whatever befalls the call; an outcome that is not known is found out by the log, never
+/// An appended entry lands once or never, whatever happens to the call; an unknown outcome is found out by the log, never
 /// guessed. Calls come from one thread at a time, the journal's, once it has started; `append` and `maintain` may block it.
 public protocol Log: Sendable {
     /// Hands over the folded form: each object and each cooling range once. First the Services, then the nodes, the pods, and what
@@ -16,14 +16,14 @@ public protocol Log: Sendable {
     /// takes writes.
     func append(_ group: [Proposal])
 
-    /// What comes next in the log's order; nil where there is nothing yet: then the closure given to `start` runs when there is. Never
+    /// The next event in the log's order; nil where there is none yet: then the closure given to `start` runs when there is. Never
     /// waits.
     func next() -> LogEvent?
 
     /// Asks for a `.fenced` event, which comes behind everything that the log holds now. One is asked for at a time.
     func fence()
 
-    /// Whether other servers append, so that what is answered without a commit needs a fence.
+    /// Whether other servers append, so that an answer without a commit needs a fence.
     var isShared: Bool { get }
 
     /// The proposal at a place of the group that landed last, or of the entry that came last, is not kept: told before `next` is
@@ -43,7 +43,7 @@ public protocol Log: Sendable {
     /// How large a group `append` takes. A proposal that is larger by itself comes alone.
     var groupLimits: GroupLimits { get }
 
-    /// What the digest of the books is behind the place that `next` gave last; for logs that several servers share.
+    /// Takes the digest of the books after the last place of `next`; for logs that several servers share.
     func noteDigest(_ digest: UInt64)
 
     /// Why no object is to be put for now, though others may go; nil where all is well. Any thread; never waits.
@@ -53,7 +53,7 @@ public protocol Log: Sendable {
     /// waits.
     var trouble: LedgerError? { get }
 
-    /// From here on the log may do what no caller waits for on threads of its own; `maintain` lets them look for work.
+    /// From here on the log may do background work on threads of its own; `maintain` lets them look for work.
     func startTidying()
 
     /// From here on `maintain` does that work again. Blocks until the threads have ended.
@@ -65,7 +65,7 @@ public protocol Log: Sendable {
 
 /// A log of which a copy can be made, from which `Backup.restore` starts one.
 public protocol BackedUpLog: Log {
-    /// Writes what is acknowledged by now, or more, into a new file, for its owner alone. Blocks; any thread but the journal's.
+    /// Writes all changes acknowledged by now, or more, into a new file, for its owner alone. Blocks; any thread but the journal's.
     func backUp(to file: String) throws(LedgerError)
 }
 
@@ -75,13 +75,13 @@ public enum LogEvent: Sendable {
     /// The group in flight has no place and never will have; or, where the error's outcome is unknown, nobody can tell, and nothing more
     /// may be acknowledged.
     case failed(LedgerError)
-    /// What another server appended.
+    /// Another server's entry.
     case foreign([Proposal])
-    /// What the log held when `fence` was called has come.
+    /// The log's state at the call of `fence` has arrived.
     case fenced
     /// Nothing that concerns a caller; but `maintain` may have more to do now.
     case tidied
-    /// Nothing comes any more, and what becomes of the group in flight is not known.
+    /// No more events come, and the outcome of the group in flight is not known.
     case ended(LedgerError)
 }
 
@@ -95,7 +95,7 @@ public struct GroupLimits: Sendable {
         self.bytes = bytes
     }
 
-    /// What a client at the end of a long queue waits for stays bounded.
+    /// The wait of a client at the end of a long queue stays bounded.
     public static let standard = GroupLimits(proposals: 4_096, bytes: 16 << 20)
 
     /// Where several identities have changes: whose change comes now is in the next group, whatever the others have waiting, and so behind a

@@ -6,7 +6,7 @@ public struct StoredObject {
     public let key: UnsafeRawBufferPointer
     /// That of its last change; of what cools, the one given last when it began.
     public let version: UInt64
-    /// The version with which it came into being, no later than `version`: what was removed and put again is another.
+    /// The version with which it came into being, no later than `version`: an object that was removed and put again is another.
     public let created: UInt64
     /// Of a node: whether it was marked as one that goes.
     public let isReleasing: Bool

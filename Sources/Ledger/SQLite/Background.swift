@@ -3,11 +3,11 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A thread that does what is due, one piece after the other, whenever it is roused.
+/// A thread that does due work, one piece after the other, whenever it is roused.
 final class Background: Sendable {
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
-    // Releasing and acquiring: who is roused sees what was there by then.
+    // Releasing and acquiring: the roused thread sees all earlier work.
     private let isRoused = Atomic<Bool>(false)
     private let isStopping = Atomic<Bool>(false)
 

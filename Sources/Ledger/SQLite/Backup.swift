@@ -6,7 +6,7 @@ public enum Backup {
     /// A place for a copy in the data directory. The caller removes the copy; the next start removes one that a crash left.
     public static func temporaryFile(directory: String) -> String { DataFiles(directory: directory).newCopy() }
 
-    /// Writes what the tables have into a new file, for its owner alone, while commits go on. Blocks; any thread.
+    /// Writes the tables' content into a new file, for its owner alone, while commits go on. Blocks; any thread.
     static func write(directory: String, to file: String) throws(LedgerError) {
         try DataFiles.make(file)
         let source = DataFiles(directory: directory).database
@@ -35,7 +35,7 @@ public enum Backup {
     }
 
     /// Versions that nobody gives out any more after a restore: as many as may have been given since the backup was made, so that
-    /// what clients remember of those is never taken for what comes now.
+    /// versions that clients remember are never mistaken for new ones.
     public static let skippedVersions: Int64 = 1_000_000_000
 
     /// Makes a directory's database out of a backup, which is checked first. A directory that has one already keeps it.
@@ -85,7 +85,7 @@ public enum Backup {
         }
     }
 
-    /// The same file, with everything in its tables and further versions. A kill leaves what the next start removes.
+    /// The same file, with everything in its tables and further versions. A kill leaves files that the next start removes.
     private static func settled(
         _ copy: String, in scratch: String, _ settle: (_ directory: String) throws -> Void
     ) throws(LedgerError) {
@@ -120,7 +120,7 @@ public enum Backup {
         guard try Int64.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
             throw LedgerError(.notOurs, "\(file) is not a backup of tandemd")
         }
-        // First, as all that follows reads by what the file says of itself.
+        // First, as all later reads depend on the file's own settings.
         try Schema.verify(db, at: file)
         if try db.tableExists("segments"), try Int.fetchOne(db, sql: "SELECT sum(needed) FROM segments") ?? 0 > 0 {
             throw LedgerError(

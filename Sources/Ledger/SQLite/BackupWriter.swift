@@ -1,7 +1,7 @@
 import GRDB
 import Glibc
 
-/// Makes a backup of what another log than a database holds: what it has as of one place, written into a new database, from which
+/// Makes a backup of another log than a database: its state as of one place, written into a new database, from which
 /// `Backup.restore` starts one. Calls block, and come from one thread at a time.
 public final class BackupWriter {
     private let file: String
@@ -35,7 +35,7 @@ public final class BackupWriter {
         }
     }
 
-    /// What came behind the folded form, in its order. O(bytes).
+    /// The changes after the folded form, in order. O(bytes).
     public func fold(_ step: FoldStep) throws(LedgerError) {
         try write { db in try step.write(to: db) }
     }
@@ -49,7 +49,7 @@ public final class BackupWriter {
         try LedgerError.converting(file, .notCommitted) { try queue.close() }
     }
 
-    /// Removes what was written.
+    /// Removes the written file.
     public func discard() {
         try? queue.close()
         unlink(file)

@@ -3,7 +3,7 @@ import GRDBSQLite
 import Synchronization
 
 /// The connection to one database. Every transaction is on the disk when it ends, as the write-ahead log is synced behind each
-/// (`synchronous=FULL`). Thread-safe: who comes waits for who is there; what no commit may wait for is not done here.
+/// (`synchronous=FULL`). Thread-safe: callers wait for one another; work that no commit may wait for is not done here.
 ///
 /// A connection that has failed is closed, which ends whatever transaction could not be rolled back, and the next use opens another. How far
 /// a transaction came that failed is not known then. So all of the log is copied into the database before anybody is told what it holds:
@@ -22,7 +22,7 @@ final class Connection: Sendable {
     /// Where the write-ahead log lies.
     let log: String
     private let state = Mutex(State())
-    /// The database and what else of its directory must stay in its place.
+    /// The database and the other files of its directory that must stay in place.
     private let lasting: [OpenFile]
     /// And the log and its index, while there are any.
     private let files: Mutex<[OpenFile]>
@@ -109,14 +109,14 @@ final class Connection: Sendable {
                     }
                 }
             } catch {
-                // Of what could not begin nothing is there.
+                // A transaction that could not begin left nothing.
                 if error.code != .locked || isStuck { close(&state) }
                 throw error
             }
         }
     }
 
-    /// Lends the connection to a start, which only reads; throws what `body` does.
+    /// Lends the connection to a start, which only reads; rethrows the errors of `body`.
     func read<Value: Sendable>(_ body: (Database) throws -> Value) throws -> Value {
         try state.withLock { state in
             do {
@@ -158,7 +158,7 @@ final class Connection: Sendable {
         }
     }
 
-    /// What the database says from here on is on the disk: not in the log that there was, but in the database, to the last page; and another
+    /// The database's content is on the disk from here on: not in the log that there was, but in the database, to the last page; and another
     /// log has been begun, so that nothing of the old one is ever taken for newer.
     private func settle(_ db: Database) throws {
         guard try Bool.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)") == false else {

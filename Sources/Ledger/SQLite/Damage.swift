@@ -1,6 +1,6 @@
 import GRDB
 
-/// What is said of a database that SQLite finds damaged: where, and what to do.
+/// The message on a database that SQLite finds damaged: the place, and the remedy.
 enum Damage {
     static let cure = """
         move tandem.db, its -wal file and all tandem.journal-* away, and start with --restore FILE, where FILE is of tandemctl backup

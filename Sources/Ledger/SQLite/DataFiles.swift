@@ -10,7 +10,7 @@ struct DataFiles: Sendable {
     var database: String { "\(directory)/tandem.db" }
     var log: String { Self.real(database) + "-wal" }
     var lock: String { "\(directory)/tandem.lock" }
-    /// What a restore makes before it becomes the database.
+    /// The file of a restore before it becomes the database.
     var restoring: String { database + ".restoring" }
 
     /// The name of a segment of the journal.
@@ -34,14 +34,14 @@ struct DataFiles: Sendable {
         return String(cString: resolved)
     }
 
-    /// Makes an empty file that only its owner may read; what is there already is left as it is.
+    /// Makes an empty file that only its owner may read; an existing file is left as it is.
     static func make(_ path: String) throws(LedgerError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 || errno == EEXIST else { throw .system(.unwritable, "\(path) can't be made", errno) }
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Takes from others what earlier versions, or a copy made by hand, let them read or write. Where the file system or
+    /// Removes other users' access that earlier versions, or a copy made by hand, allowed. Where the file system or
     /// the file's owner does not allow that, the file stays as it is.
     func narrow() {
         let real = Self.real(database)
@@ -81,7 +81,7 @@ struct DataFiles: Sendable {
     }
 }
 
-/// A file that is open, and what must lie at its path for as long as it is.
+/// An open file that must stay at its path for as long as it is open.
 ///
 /// The inode of an open file is not given to another, so that a file that was moved away, deleted or replaced is always
 /// told apart from the one that was opened.
@@ -90,7 +90,7 @@ struct OpenFile: Sendable, Equatable {
     private let device: dev_t
     private let inode: ino_t
 
-    /// What lies at the path now; nil for nothing. Throws where the system can't tell. One system call.
+    /// The file at the path now; nil for none. Throws where the system can't tell. One system call.
     init?(_ path: String, _ outcome: LedgerError.Outcome = .notCommitted) throws(LedgerError) {
         var status = stat()
         if stat(path, &status) != 0 {
@@ -103,7 +103,7 @@ struct OpenFile: Sendable, Equatable {
         inode = status.st_ino
     }
 
-    /// What lies at each of these paths now. Throws where nothing does, or the system can't tell.
+    /// The files at these paths now. Throws where one is missing, or the system can't tell.
     static func lying(at paths: [String]) throws(LedgerError) -> [OpenFile] {
         var files: [OpenFile] = []
         for path in paths {
@@ -125,7 +125,7 @@ struct OpenFile: Sendable, Equatable {
         return stat(path, &status) == 0
     }
 
-    /// The length of what lies at a path; 0 for nothing.
+    /// The length of the file at a path; 0 for none.
     static func bytes(_ path: String) -> Int {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : 0

@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
 
-/// The rows of the table `journal`, in which releases up to schema version 5 made proposals durable, behind what is folded, read in their
+/// The rows of the table `journal`, in which releases up to schema version 5 made proposals durable, after the folded ones, read in their
 /// order; and how far the tables are. No such row is written any more.
 enum JournalRows {
     /// Where the tables are: the number of the last proposal that they have, and the version given last by then.

@@ -6,7 +6,7 @@ import Synchronization
 /// The checkpoint: folds the journal's oldest groups into the readable tables.
 ///
 /// Groups are folded in the order of the journal, some at a time, in one transaction with the number of the last one: at any moment the
-/// tables are the state as of `meta.seq`, and the journal is what came after. A crash leaves a step done or not begun. Of several changes
+/// tables are the state as of `meta.seq`, and the journal has the later changes. A crash leaves a step done or not begun. Of several changes
 /// of one object in a step only the last is written, in key order. Proposals that were refused are passed over; which they are is known
 /// from `replay` and `noteRefused`. A segment is written over only once the step that had the last of it is on the disk.
 extension SQLiteLog {
@@ -138,7 +138,7 @@ extension SQLiteLog {
         housekeeping.withLock { $0.mayHaveLog = !isWhole || isLong() }
     }
 
-    /// Brings the tables up to what is acknowledged by now, and writes a copy of them into a new file, for its owner alone, while commits go
+    /// Brings the tables up to the last acknowledged change, and writes a copy of them into a new file, for its owner alone, while commits go
     /// on. Blocks; any thread.
     public func backUp(to file: String) throws(LedgerError) {
         let newest = backlogState.withLock { $0.newest }

@@ -4,7 +4,7 @@ import GRDB
 import GRDBSQLite
 import Synchronization
 
-/// A start: the tables as of the last checkpoint, then what the journal holds since: rows of an earlier release, then groups.
+/// A start: the tables as of the last checkpoint, then the later changes of the journal: rows of an earlier release, then groups.
 ///
 /// One thread reads rows and copies them into batches; what is done with the rows is done by as many threads as there are
 /// cores.

@@ -7,7 +7,7 @@ import Synchronization
 /// that a checkpoint brings up to it.
 ///
 /// A group has reached the disk when `append` returns and its `.landed` is there, in the segment that lies at its path. `append` waits for
-/// nothing else: what the checkpoint does, it does on a thread of its own, once `startTidying` was called. Calls block but for `next`, and
+/// nothing else: the checkpoint works on a thread of its own, once `startTidying` was called. Calls block but for `next`, and
 /// come from one thread at a time; `backUp` may be called by any other.
 public final class SQLiteLog: BackedUpLog {
     /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times
@@ -25,7 +25,7 @@ public final class SQLiteLog: BackedUpLog {
     /// A checkpoint that failed is tried again so much later, in nanoseconds, while commits go on.
     static let pause: UInt64 = 200_000_000
 
-    /// What the checkpoint does.
+    /// The work of the checkpoint.
     struct Housekeeping {
         /// Whether something was written into the database since its log was copied, or the log is long.
         var mayHaveLog = true
@@ -38,7 +38,7 @@ public final class SQLiteLog: BackedUpLog {
     private struct Failures {
         /// Bytes of the group for which there was no room last; 0 where there was.
         var bytes = 0
-        /// Whether it was never found out what became of a group.
+        /// Whether the outcome of a group was never found out.
         var isUnsure = false
     }
 
@@ -145,7 +145,7 @@ public final class SQLiteLog: BackedUpLog {
         if segments.needsPreparing { threads.withLock { $0?.segments.rouse() } }
     }
 
-    /// Where writing gives an error that does not say what became of the group, that is found out.
+    /// Where a write's error leaves the outcome of the group open, it is found out.
     private func append(_ group: [Proposal], behind newest: Int64) throws(LedgerError) -> Place {
         let failure: LedgerError
         do throws(LedgerError) {
@@ -157,7 +157,7 @@ public final class SQLiteLog: BackedUpLog {
             }
             failure = error
         }
-        // What is found out must be of the file that the group was for.
+        // The finding must be of the file that the group was for.
         try checkInPlace(.unknown)
         do throws(LedgerError) {
             if let place = try segments.resolve(group, first: newest + 1, failure) { return place }
@@ -171,7 +171,7 @@ public final class SQLiteLog: BackedUpLog {
         throw failure.with(.notCommitted)
     }
 
-    /// What is not in the tables stays bounded, whatever the speed at which it comes: here a commit does the checkpoint's work.
+    /// Changes that are not in the tables stay bounded, at any rate: here a commit does the checkpoint's work.
     private func waitForCheckpoint() throws(LedgerError) {
         while backlogState.withLock({ state in
             let isOver =
@@ -197,7 +197,7 @@ public final class SQLiteLog: BackedUpLog {
     public func startTidying() {
         threads.withLock { threads in
             guard threads == nil else { return }
-            // Weak: a log outlives nobody who let go of it.
+            // Weak: a log does not outlive its owner.
             let folds = Background("tandem-folds") { [weak self] in self?.tidyUp() ?? false }
             let segments = Background("tandem-segments", niceness: 10) { [weak self] in
                 self?.prepareSegment()

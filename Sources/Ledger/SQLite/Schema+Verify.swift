@@ -1,6 +1,6 @@
 import GRDB
 
-/// What is looked at before a database is served or restored: that it is this program's, of a version that is known, with
+/// The checks before a database is served or restored: that it is this program's, of a version that is known, with
 /// exactly the tables of that version, and numbers that can be counted on from.
 extension Schema {
     /// Throws where the database is neither empty nor one of this program's. O(1) but for the journal's first and last row.
@@ -24,7 +24,7 @@ extension Schema {
         try verifyNumbers(db, path)
     }
 
-    /// What `sqlite_schema` says of a table, an index, a view or a trigger.
+    /// The row of `sqlite_schema` of a table, an index, a view or a trigger.
     private struct Object: Hashable {
         var type: String
         var name: String
@@ -35,7 +35,7 @@ extension Schema {
     }
 
     private static func objects(_ db: Database) throws -> Set<Object> {
-        // Statistics of ANALYZE are no harm: they make no difference to what is found. An index without a statement of its own
+        // Statistics of ANALYZE are no harm: they make no difference to results. An index without a statement of its own
         // stands in its table's.
         let rows = try Row.fetchAll(
             db,

@@ -10,7 +10,7 @@ enum Schema {
     /// `PRAGMA user_version`.
     static let version: Int64 = 6
 
-    /// What brings version n - 1 to version n stands at index n - 1; entries are only ever added.
+    /// The migration from version n - 1 to version n stands at index n - 1; entries are only ever added.
     static let migrations: [String] = [
         """
         CREATE TABLE journal (
@@ -199,7 +199,7 @@ enum Schema {
         """,
         // The journal is in files now, each with a row here, and this version is there before the first of them. `epoch` is that of the
         // start that made it, `first` the number of the first change that may be in any of that start's, `bytes` the file's; where none
-        // is needed, the tables have everything. What earlier releases left in the table `journal` is folded as it was.
+        // is needed, the tables have everything. Rows of earlier releases in the table `journal` are folded as they were.
         """
         CREATE TABLE segments (
             number INTEGER PRIMARY KEY,
@@ -216,8 +216,8 @@ enum Schema {
     /// The first version in which the names of kinds are views of the tables.
     static let firstOfViews: Int64 = 5
 
-    /// Brings a database that `verify` let pass to this version, in one transaction. O(1), but for what an earlier release's
-    /// journal holds and what cools: a start that ends before the end leaves all as it was.
+    /// Brings a database that `verify` let pass to this version, in one transaction. O(1), but for the rows of an earlier release's
+    /// journal and cooling addresses: an interrupted start leaves all as it was.
     static func migrate(_ db: Database, _ path: String) throws {
         let found = try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard found < version else { return }

@@ -5,7 +5,7 @@ import GRDB
 /// A database is made so that its last pages can be moved to free ones (`auto_vacuum = INCREMENTAL`). One of an earlier
 /// version is not, and is written anew at a start at which most of it is free.
 enum Space {
-    /// Free pages that stay, for what comes next: 4 MiB, or an eighth of the file.
+    /// Free pages that stay, for later writes: 4 MiB, or an eighth of the file.
     private static let keptPages = 1024
     private static let keptShare = 8
     /// Free pages that are worth writing all others anew: 16 MiB, where they are more than half.
@@ -16,12 +16,12 @@ enum Space {
     /// How long a step takes: to move a page is a matter of microseconds or, in a large file with many holes, milliseconds.
     private static let stepTime = Duration.milliseconds(5)
 
-    /// Before anything is written into a new database; for an older one it is what a rebuilding goes by.
+    /// Before anything is written into a new database; for an older one a rebuilding follows it.
     static func prepare(_ db: Database) throws {
         if try mode(db) == 0 { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
     }
 
-    /// Writes an older version's database anew where most of it is free. O(what it holds). A failure, such as a disk without
+    /// Writes an older version's database anew where most of it is free. O(its content). A failure, such as a disk without
     /// room for the copy, leaves it as it is.
     static func rebuildIfSparse(_ db: Database) throws {
         let (free, total) = try pages(db)

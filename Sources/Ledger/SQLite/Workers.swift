@@ -2,7 +2,7 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Threads, as many as there are cores, that do what one thread hands them, a few pieces ahead at most.
+/// Threads, as many as there are cores, that work for one thread, a few pieces ahead at most.
 final class Workers: Sendable {
     private let queue = DispatchQueue(label: "tandem-recovery", qos: .userInitiated, attributes: .concurrent)
     private let group = DispatchGroup()

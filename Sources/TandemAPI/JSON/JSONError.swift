@@ -15,7 +15,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     public var code: Code
     /// Offset of the fault in bytes from the start of the text.
     public var offset: Int
-    /// What was wrong and what would be right, without the place.
+    /// The fault and its correction, without the place.
     public var message: String
 
     public init(_ code: Code, at offset: Int, _ message: String) {

@@ -34,7 +34,7 @@ public struct JSONMembers: Sendable, Hashable {
     mutating func keep(_ key: JSONKey, _ reader: inout JSONReader) throws(JSONError) {
         guard try !reader.skipNull() else { return }
         let value = try reader.readText()
-        // Nothing more is kept of what is refused in any case.
+        // Nothing more is kept of a message that is refused in any case.
         try reader.checkMembers()
         values[try reader.string(key.scan)] = value
     }

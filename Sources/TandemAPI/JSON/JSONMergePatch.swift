@@ -1,5 +1,5 @@
 extension JSONValue {
-    /// RFC 7386: what `patch` makes of this value. Objects merge member by member, null deletes, all else replaces. O(size of
+    /// RFC 7386: this value with `patch` applied. Objects merge member by member, null deletes, all else replaces. O(size of
     /// both).
     public func merging(_ patch: JSONValue) -> JSONValue {
         guard case .object(let changes) = patch else { return patch }

@@ -1,7 +1,7 @@
 /// A pull reader over the bytes of one JSON text (RFC 8259, strict UTF-8), without copies and without Foundation.
 ///
-/// The caller asks for what it expects, in the order of the text; whatever it does not want it skips with `skipValue`
-/// or keeps with `readText`, and both check what they pass over. Nothing is allocated but the strings asked for.
+/// The caller reads the values that it expects, in the order of the text; it skips others with `skipValue`
+/// or keeps with `readText`, and both check the skipped text. Nothing is allocated but the strings asked for.
 /// Not thread-safe; the bytes must outlive the reader (use it inside `withUnsafeBytes`).
 public struct JSONReader {
     /// Arrays and objects may lie in one another this deep.
@@ -14,13 +14,13 @@ public struct JSONReader {
     /// Offset of the next byte.
     public internal(set) var position = 0
     var depth = 0
-    /// For what a client sends: see `maximumMembers`, and `readString`.
+    /// For a client's input: see `maximumMembers`, and `readString`.
     let isLimited: Bool
-    /// Where the first object with too many members has the first that is too many. Reading goes on: what is not JSON is
-    /// told from what is merely too large.
+    /// Where the first object with too many members has the first that is too many. Reading goes on: invalid JSON is
+    /// distinguished from a text that is merely too large.
     var excess: Int?
 
-    /// `isLimited` says that the text is a client's; not what was stored before there were limits, nor a server's answer.
+    /// `isLimited` says that the text is a client's; not stored text from before the limits, nor a server's answer.
     public init(_ text: UnsafeRawBufferPointer, isLimited: Bool = true) {
         self.text = text
         self.isLimited = isLimited
@@ -42,7 +42,7 @@ public struct JSONReader {
         }.get()
     }
 
-    /// What the next value is, by its first byte.
+    /// The kind of the next value, by its first byte.
     public enum Kind: String, Sendable {
         case object = "an object"
         case array = "an array"
@@ -82,7 +82,7 @@ public struct JSONReader {
         guard position == text.count else { throw syntax("expected the end of the text") }
     }
 
-    /// What is wrong where an object that was read or passed over has more members than it may.
+    /// The fault of an object, read or skipped, with too many members.
     var excessFault: JSONError? {
         excess.map { JSONError(.type, at: $0, "an object has at most \(Self.maximumMembers) members") }
     }
@@ -180,7 +180,7 @@ public struct JSONReader {
         }
     }
 
-    /// As `skipValue`, however many members an object has: for what is not to be used in any case.
+    /// As `skipValue`, however many members an object has: for values that are not used in any case.
     mutating func skipValueOfAnySize() throws(JSONError) {
         let before = excess
         try skipValue()

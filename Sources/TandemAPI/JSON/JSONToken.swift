@@ -5,7 +5,7 @@ struct JSONStringScan {
     var end: Int
     var forms: Forms
 
-    /// What is not plain ASCII in it.
+    /// The parts other than plain ASCII.
     struct Forms: OptionSet {
         let rawValue: UInt8
         static let escapes = Forms(rawValue: 1)

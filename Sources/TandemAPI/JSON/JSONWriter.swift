@@ -1,6 +1,6 @@
 /// Writes one compact JSON text (no line break in it) into memory of its own, which grows as need be.
 ///
-/// The writer puts commas itself; the caller puts keys and values in order. Not thread-safe; it has one owner, who takes
+/// The writer puts commas itself; the caller puts keys and values in order. Not thread-safe; it has one owner, which takes
 /// `bytes` at the end.
 public struct JSONWriter: ~Copyable {
     // Proof: this value alone owns the memory, `reserve` makes room before each write, and `deinit` frees it.
@@ -9,7 +9,7 @@ public struct JSONWriter: ~Copyable {
     private var count = 0
     private var needsComma = false
 
-    /// `capacity` in bytes: what is expected to be written.
+    /// `capacity` in bytes: the expected length.
     public init(capacity: Int = 512) {
         self.capacity = max(capacity, 64)
         memory = .allocate(capacity: self.capacity)
@@ -19,7 +19,7 @@ public struct JSONWriter: ~Copyable {
         memory.deallocate()
     }
 
-    /// What was written so far, in an array of just its size. O(length).
+    /// The text so far, in an array of just its size. O(length).
     public var bytes: [UInt8] { Array(UnsafeBufferPointer(start: memory, count: count)) }
 
     // MARK: Containers

@@ -37,7 +37,7 @@ extension APIError {
         }
     }
 
-    /// The object is not valid: what kube-apiserver answers with 422. The message says how many faults there are where not
+    /// The object is invalid: kube-apiserver's 422. The message says how many faults there are where not
     /// all of them are among the causes.
     public static func invalid(_ kind: ObjectKind, name: String, _ causes: Causes) -> APIError {
         let named = causes.named.count

@@ -1,7 +1,7 @@
 import Addressing
 
 extension APIError {
-    /// Reads the value of an answer's `error` member; what it does not know of a newer server's it reads as INTERNAL.
+    /// Reads the value of an answer's `error` member; an unknown status of a newer server is read as INTERNAL.
     public init(decoding error: JSONValue) throws(JSONError) {
         guard let message = error["message"]?.stringValue, let code = error["code"]?.intValue else {
             throw JSONError(.type, at: 0, "an error needs a code and a message")

@@ -55,10 +55,10 @@ public struct APIError: Error, Sendable, Hashable {
         /// A path such as `spec.ipFamilies[0]`.
         public let field: String
         public let reason: Reason
-        /// What was wrong with which value, and what would be right.
+        /// The fault of a value, and its correction.
         public let message: String
 
-        /// Cuts what is longer than `maximumTextBytes`.
+        /// Cuts texts longer than `maximumTextBytes`.
         public init(_ field: String, _ reason: Reason, _ message: String) {
             self.field = field.cut(toBytes: Self.maximumTextBytes)
             self.reason = reason
@@ -80,7 +80,7 @@ public struct APIError: Error, Sendable, Hashable {
     /// For `RangeFull` of node ports.
     public var fullPorts: ClosedRange<UInt16>?
 
-    /// The most that a message is long, in bytes: it may quote what a client sent.
+    /// The most that a message is long, in bytes: it may quote a client's input.
     public static let maximumMessageBytes = 4096
 
     /// Cuts a message that is longer than `maximumMessageBytes`.

@@ -1,5 +1,5 @@
 extension String {
-    /// At most so many bytes of UTF-8: cut between two Unicode scalars, with … for what is gone. O(maximum).
+    /// At most so many bytes of UTF-8: cut between two Unicode scalars, with … at the cut. O(maximum).
     ///
     /// Not between two `Character`s: one of those may be as long as a client likes.
     public func cut(toBytes maximum: Int) -> String {

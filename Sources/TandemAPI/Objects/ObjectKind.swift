@@ -1,4 +1,4 @@
-/// The kinds of object that hold addresses. The value is what an object, an owner and an error call it: `Service`.
+/// The kinds of object that hold addresses. The value is its name in an object, an owner and an error: `Service`.
 public enum ObjectKind: String, Sendable, CaseIterable {
     case service = "Service"
     case node = "Node"

@@ -1,4 +1,4 @@
-/// What address management reads of an object's `metadata`; the rest is kept and given back unchanged.
+/// The members of an object's `metadata` that address management reads; the rest is kept and returned unchanged.
 public struct ObjectMeta: Sendable, Hashable {
     /// Empty where the object names none: the caller fills in `default` for the kinds that lie in a namespace.
     public var namespace = ""

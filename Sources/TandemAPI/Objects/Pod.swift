@@ -109,7 +109,7 @@ public struct Pod: Sendable, Hashable {
     }
 }
 
-/// One interface of one container: what a CNI call is about.
+/// One interface of one container: the object of a CNI call.
 public struct Attachment: Sendable, Hashable {
     public var containerID: String
     public var ifName: String

@@ -123,7 +123,7 @@ public struct Service: Sendable, Hashable {
     }
 }
 
-/// `spec` of a Service. Fields hold what was written, right or wrong: judging them is the work of the dual-stack rules.
+/// `spec` of a Service. Fields hold the request's values, right or wrong: judging them is the work of the dual-stack rules.
 public struct ServiceSpec: Sendable, Hashable {
     public var type: String?
     /// nil where absent or null; `""` was written so and is not the same.
@@ -244,7 +244,7 @@ public struct ServicePorts: Sendable, Hashable {
     }
 }
 
-/// `status` of a Service: the addresses of its load balancer, and what else came along.
+/// `status` of a Service: the addresses of its load balancer, and further members.
 public struct ServiceStatus: Sendable, Hashable {
     /// `loadBalancer.ingress[].ip`, in the order of the families.
     public var ingress: [IPAddress] = []

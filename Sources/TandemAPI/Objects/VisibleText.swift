@@ -1,5 +1,5 @@
 extension Unicode.Scalar {
-    /// Whether a terminal acts on it rather than shows it: control characters of both sets, line ends of Unicode, and what changes
+    /// Whether a terminal acts on it rather than shows it: control characters of both sets, line ends of Unicode, and characters that change
     /// the direction in which text is read.
     public var isHidden: Bool {
         switch value {
@@ -11,7 +11,7 @@ extension Unicode.Scalar {
 }
 
 extension String {
-    /// For a line of a terminal or a log, whoever wrote the text: what is hidden is written as JSON escapes it, `\n` or `\u001b`.
+    /// For a line of a terminal or a log, whatever the text's source: hidden characters are written as JSON escapes them, `\n` or `\u001b`.
     /// JSON stays the JSON that it is. O(length).
     public var visible: String { escaping { $0.isHidden } }
 
@@ -43,7 +43,7 @@ extension String {
 extension [UInt8] {
     /// Compact JSON in which nothing is hidden. O(length).
     public var visibleJSON: [UInt8] {
-        // The bytes that begin what is hidden: most texts have none of them.
+        // The first bytes of hidden characters: most texts have none of them.
         guard contains(where: { [0x7F, 0xC2, 0xD8, 0xE2, 0xEF].contains($0) }) else { return self }
         return Array(String(decoding: self, as: UTF8.self).visible.utf8)
     }

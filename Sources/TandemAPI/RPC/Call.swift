@@ -40,7 +40,7 @@ public struct Call: Sendable {
         self.body = body
     }
 
-    /// It would change what is stored.
+    /// It would change the store.
     public var isChange: Bool { method.isChange && !isDryRun }
 }
 
@@ -52,7 +52,7 @@ public struct Adoption: Sendable, Hashable {
     public init(allowsOutOfRange: Bool = false) { self.allowsOutOfRange = allowsOutOfRange }
 }
 
-/// What `AllocatePodIPs` asks for.
+/// The parameters of `AllocatePodIPs`.
 public struct PodRequest: Sendable {
     public var pod: Pod
     public var attachment: Attachment?
@@ -66,7 +66,7 @@ public struct PodRequest: Sendable {
     }
 }
 
-/// What a `List…` call or `GetPools` asks for.
+/// The parameters of a `List…` call or `GetPools`.
 public struct ListQuery: Sendable {
     /// Objects a page, 1…5000.
     public var limit = 500
@@ -82,7 +82,7 @@ public struct ListQuery: Sendable {
     public static let limits = 1...5000
 }
 
-/// What `LookupIP` by CIDR looks at.
+/// The parameters of `LookupIP` by CIDR.
 public struct HolderQuery: Sendable {
     public var cidr: CIDR
     /// Kinds of holders that the caller may see, Services and Pods among them.
@@ -94,7 +94,7 @@ public struct HolderQuery: Sendable {
     public init(_ cidr: CIDR) { self.cidr = cidr }
 }
 
-/// What `GetPoolMap` counts.
+/// The parameters of `GetPoolMap`.
 public struct PoolMapQuery: Sendable {
     /// As `GetPools` names it.
     public var pool: String
@@ -106,7 +106,7 @@ public struct PoolMapQuery: Sendable {
     public static let blockCounts = 1...4096
 }
 
-/// What `Release` gives back.
+/// The object of `Release`.
 public enum Release: Sendable {
     case service(ObjectMeta)
     /// Without a node: on all that have pods of the name.

@@ -21,7 +21,7 @@ extension Call {
     }
 
     /// Decodes `params` where the reader stands; nil where anything is wrong, in form or meaning. The reader then stands
-    /// somewhere behind: who wants to know what was wrong goes back, and decodes the text by itself.
+    /// somewhere after: to report the fault, the text is decoded again by itself.
     static func decode(_ method: Method, _ reader: inout JSONReader) -> Call? {
         var members = CallMembers()
         do {

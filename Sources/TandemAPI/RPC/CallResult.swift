@@ -1,11 +1,11 @@
 public import Addressing
 
-/// What a call that went well answers: the value of `result`, as JSON.
+/// The answer of a successful call: the value of `result`, as JSON.
 ///
 /// Objects are kept as the text that is served, so that most results are put together from pieces.
 public struct CallResult: Sendable {
     public let json: [UInt8]
-    /// What a call that changes something answers with, once more, for those who keep a record of it.
+    /// The content of a changing call's answer, once more, for the audit log.
     public let effect: AddressEffect
 
     public init(_ effect: AddressEffect = AddressEffect(), _ build: (inout JSONWriter) -> Void) {
@@ -22,7 +22,7 @@ public struct CallResult: Sendable {
         effect = AddressEffect()
     }
 
-    /// `addresses` are those that the Service holds now; not needed by those who only look. `kept` are those that an adopted one does not
+    /// `addresses` are those that the Service holds now; not needed by reads. `kept` are those that an adopted one does not
     /// show.
     public static func service(
         _ document: [UInt8], holding addresses: [IPAddress] = [], kept: [String] = [], isReplayed: Bool = false
@@ -103,7 +103,7 @@ public struct CallResult: Sendable {
         }
     }
 
-    /// `Watch`'s answer: what its notifications are known by, and the version that they begin behind.
+    /// `Watch`'s answer: the id of its notifications, and the version after which they begin.
     public static func watch(_ subscription: String, version: UInt64) -> CallResult {
         CallResult { writer in
             writer.key("subscription")
@@ -142,7 +142,7 @@ public struct CallResult: Sendable {
         }
     }
 
-    /// `more` counts what was released and is not named.
+    /// `more` counts released addresses that are not named.
     public static func released(_ released: [Released], more: Int = 0) -> CallResult {
         CallResult(AddressEffect(released: released.map(\.what), more: more)) { writer in
             writer.key("released")
@@ -178,7 +178,7 @@ extension JSONWriter {
         string(token)
     }
 
-    /// What an adopted object holds and does not show, if there is any.
+    /// Addresses that an adopted object holds and does not show, if any.
     fileprivate mutating func kept(_ ranges: [some CustomStringConvertible]) {
         guard !ranges.isEmpty else { return }
         key("kept")
@@ -193,7 +193,7 @@ extension JSONWriter {
 
 /// Which addresses a call gave, or found given, and which it took back. A value of a few references.
 public struct AddressEffect: Sendable {
-    /// What the object holds now.
+    /// The object's current addresses.
     public let addresses: [IPAddress]
     public let podCIDRs: [CIDR]
     public let released: [Released.What]
@@ -214,7 +214,7 @@ public struct AddressEffect: Sendable {
     }
 }
 
-/// An address or a pod CIDR that was given back, and who held it.
+/// A released address or pod CIDR, and its former owner.
 public struct Released: Sendable, Hashable {
     public enum What: Sendable, Hashable {
         case address(IPAddress)
@@ -230,7 +230,7 @@ public struct Released: Sendable, Hashable {
     }
 }
 
-/// Who holds an address.
+/// The owner of an address.
 public struct Owner: Sendable, Hashable {
     public var kind: ObjectKind
     /// Empty for a Node.

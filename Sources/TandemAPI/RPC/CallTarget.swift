@@ -1,4 +1,4 @@
-/// What a call is about, as far as it depends on that who may make it.
+/// The object of a call, as far as rights depend on it.
 public struct CallTarget: Sendable, Equatable {
     /// What `Release` is to give back: of several kinds where the request is wrong. Empty for all other methods.
     public var released: KindSet
@@ -8,7 +8,7 @@ public struct CallTarget: Sendable, Equatable {
     /// A node or a pod is to be taken in as it stands in a cluster.
     public var isAdoption: Bool
 
-    /// Of `Watch`: what may be seen by it.
+    /// Of `Watch`: the objects that it may see.
     public var watched: KindSet
     /// Of `GetPoolMap`: the pool's name.
     public var pool: String?
@@ -95,7 +95,7 @@ extension CallTarget {
         }
     }
 
-    /// Without `kinds`, or with what are none, all of them.
+    /// Without valid `kinds`, all of them.
     private mutating func scanWatched(_ reader: inout JSONReader) throws(JSONError) {
         watched = WatchQuery.allKinds
         try reader.beginObject()

@@ -90,7 +90,7 @@ extension Method {
         }
     }
 
-    /// A call of it changes what is stored, unless it is a dry run.
+    /// A call of it changes the store, unless it is a dry run.
     public var isChange: Bool {
         switch self {
         case .allocateServiceIPs, .updateServiceIPs, .allocateNodeCIDRs, .allocatePodIPs, .release: true

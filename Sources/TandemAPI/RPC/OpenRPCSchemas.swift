@@ -1,5 +1,5 @@
 extension OpenRPC {
-    /// What travels, by name. Objects have further members of Kubernetes' v1, which are kept as they come: these are the ones that the
+    /// The schemas of messages, by name. Objects have further members of Kubernetes' v1, which are kept as they come: these are the ones that the
     /// server reads or gives.
     static let schemas: JSONValue = {
         // A text that is no JSON would be a fault of this file, and each method's test reads it.

@@ -1,6 +1,6 @@
 public import Addressing
 
-/// What a pool is, apart from how much of it is in use.
+/// The fixed facts of a pool, without its use.
 public struct PoolDescription: Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         case service = "Service"

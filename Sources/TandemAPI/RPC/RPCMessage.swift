@@ -1,4 +1,4 @@
-/// What a client sent in one piece: a request, or a batch of them (JSON-RPC 2.0).
+/// One message of a client: a request, or a batch of them (JSON-RPC 2.0).
 public enum RPCMessage: Sendable {
     case single(RPCRequest)
     /// At least one, at most `maximumBatch`.
@@ -11,14 +11,14 @@ public enum RPCMessage: Sendable {
     /// Bytes of one message.
     public static let maximumBytes = 1 << 20
 
-    /// Whether a caller may call a method, decided before `params` are decoded: throws what he is to be told. What the call
+    /// Whether a caller may call a method, decided before `params` are decoded: throws the refusal. What the call
     /// is about is looked for only where the function asks for it.
     ///
     /// It is a first look, which spares the work: a call that was decoded is to be judged by its `target` once more.
     public typealias Admission = (_ method: Method, _ target: () -> CallTarget) throws(APIError) -> Void
 
     /// Parses one message. The whole text is checked before anybody sees one of its calls, so that a text that is not
-    /// JSON has no effect. Never throws: what is wrong becomes the answer.
+    /// JSON has no effect. Never throws: a fault becomes the answer.
     ///
     /// Of a call that `admit` refuses, `params` are only passed over. O(length).
     public init(parsing text: UnsafeRawBufferPointer, admitting admit: Admission = { _, _ in }) {
@@ -50,7 +50,7 @@ public enum RPCMessage: Sendable {
     }
 }
 
-/// One request of a message, and what it asks for - or why it can't be asked.
+/// One request of a message, with its call - or its fault.
 public struct RPCRequest: Sendable {
     /// As it was written, to be echoed exactly; nil for a notification, which is never answered.
     public var id: JSONText?
@@ -196,7 +196,7 @@ extension APIError {
         .resourceExhausted, reason: "BatchTooLarge",
         "a batch holds at most \(RPCMessage.maximumBatch) calls; send it in parts")
 
-    /// A message longer than it may be: `RPCMessage.maximumBytes`, less for who has no certificate.
+    /// A message longer than it may be: `RPCMessage.maximumBytes`, less without a client certificate.
     public static func messageTooLarge(maximum: Int) -> APIError {
         APIError(
             .resourceExhausted, reason: "MessageTooLarge", "a message holds at most \(maximum) bytes; send it in parts")

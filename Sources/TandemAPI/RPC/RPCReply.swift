@@ -2,7 +2,7 @@
 public struct RPCReply: Sendable {
     /// Compact JSON without a line break.
     public let bytes: [UInt8]
-    /// Of a batch: the bytes of the answers in it, without what stands between; else all.
+    /// Of a batch: the bytes of the answers in it, without separators; else all.
     public let partBytes: Int
 
     /// `id` as the request gave it; null where it could not be read.

@@ -1,4 +1,4 @@
-/// What `Watch` asks for.
+/// The parameters of `Watch`.
 public struct WatchQuery: Sendable, Hashable {
     /// Services, nodes and pods, or some of them.
     public var kinds = Self.allKinds
@@ -6,7 +6,7 @@ public struct WatchQuery: Sendable, Hashable {
     public var namespace: String?
     /// This node and its pods; Services, which are on none, are not among them.
     public var nodeName: String?
-    /// Changes behind this version; nil for what there is, and then all that follows.
+    /// Changes after this version; nil for the existing objects, and then all changes.
     public var version: UInt64?
     /// Events in one notification, 1…5000.
     public var limit = 500

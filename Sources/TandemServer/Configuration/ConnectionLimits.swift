@@ -1,7 +1,7 @@
 import IPAM
 public import NIOCore
 
-/// What connections may cost: how many there are, how long they may do nothing, what is kept for them.
+/// The limits of connections: their number, their idle time, their memory.
 public struct ConnectionLimits: Sendable {
     /// Past it a new connection takes the place of a stranger, or is closed at once.
     public var connections: Int
@@ -10,18 +10,18 @@ public struct ConnectionLimits: Sendable {
     /// For a message to come in whole, or an answer to be taken, after the one before.
     public var idleTimeout: TimeAmount
 
-    /// The same of who shows no certificate: a probe asks at once.
+    /// The same without a client certificate: a probe calls at once.
     static let strangersIdleTimeout = TimeAmount.seconds(10)
 
     func idleTimeout(of identity: Identity?) -> TimeAmount {
         identity == nil ? min(idleTimeout, Self.strangersIdleTimeout) : idleTimeout
     }
 
-    /// Of messages that are not whole, calls under way and answers that nobody takes, for all connections together; what a
-    /// connection has to itself does not count. nil for 512 MiB, or a quarter of the memory limit if that is less.
+    /// Of incomplete messages, calls in flight and unread answers, for all connections together; bytes that a
+    /// connection has to itself do not count. nil for 512 MiB, or a quarter of the memory limit if that is less.
     public var bufferedBytes: Int?
 
-    /// What `bufferedBytes` is beside a limit of all memory; 0 for none.
+    /// The default of `bufferedBytes` beside a limit of all memory; 0 for none.
     func bufferedBytes(of memory: Int) -> Int {
         bufferedBytes ?? (memory == 0 ? 512 << 20 : min(512 << 20, max(16 << 20, memory / 4)))
     }

@@ -1,5 +1,5 @@
 extension Settings {
-    /// What the environment's variables set: `TANDEM_` and the flag's name in capitals, with `_` for `-`.
+    /// The settings of the environment's variables: `TANDEM_` and the flag's name in capitals, with `_` for `-`.
     ///
     /// The environment is shared with other programs, so that a variable which is like none of ours is theirs; one that is
     /// nearly ours is kept, to be refused with the others that no flag has.

@@ -23,11 +23,11 @@ public struct ServerConfiguration: Sendable {
     /// How long a drain waits for calls that are under way, in seconds.
     public var shutdownTimeoutSeconds: Int
     public var limits: ConnectionLimits
-    /// What clients may have the server keep of objects.
+    /// The limits of stored objects.
     public var quotas: Quotas
-    /// In bytes; 0 for none, nil for what the container or the machine leaves.
+    /// In bytes; 0 for none, nil for the default of the container or the machine.
     public var memoryLimit: Int?
-    /// What is kept of the last changes for those who watch, in bytes.
+    /// Bytes of recent changes kept for watches.
     public var watchHistoryBytes: Int
     /// How long calls are still served after the server was told to stop and has turned unready, in seconds.
     public var shutdownDelaySeconds: Int

@@ -3,7 +3,7 @@ import IPAM
 import Logging
 import OpenSSLTLS
 
-/// Reads single settings and says, where one is wrong, which it is and what would be right.
+/// Reads single settings; a fault names the setting and a correct value.
 struct SettingsReader {
     private let values: [String: String]
 

@@ -7,7 +7,7 @@ import TandemAPI
 extension SettingsReader {
     private enum Kind: String, CaseIterable { case sqlite, etcd }
 
-    /// `address` is what clients reach this server at.
+    /// `address` is the address by which clients reach this server.
     func storage(
         _ cluster: ClusterConfiguration, address: String
     ) throws(ConfigurationFault) -> StorageChoice {
@@ -86,7 +86,7 @@ extension SettingsReader {
 }
 
 extension ClusterConfiguration {
-    /// What all servers of one log must have the same of, in one form however it was written.
+    /// The settings that all servers of one log must share, in a normal form.
     var sharedFlags: [String: String] {
         func text(_ ranges: [some CustomStringConvertible]) -> String {
             ranges.map(\.description).joined(separator: ",")
@@ -98,7 +98,7 @@ extension ClusterConfiguration {
             "auto-register-nodes": "\(autoRegisterNodes)",
             "service-node-port-range": nodePortRange.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "",
         ]
-        // What was kept before these flags were there says nothing of them.
+        // A value stored before these flags existed lacks them.
         if let loadBalancerClass { flags["load-balancer-class"] = loadBalancerClass }
         if !servesUnclassedLoadBalancers { flags["load-balancer-default"] = "false" }
         return flags

@@ -4,9 +4,9 @@ import Logging
 import TandemAPI
 import UnixSignals
 
-/// Who asked for which change, when, and which addresses came or went: one JSON object a line, in a file that rotates.
+/// User, change and time, and the addresses allocated and released: one JSON object a line, in a file that rotates.
 ///
-/// Thread-safe; `note` never blocks: a thread of its own writes. What gets lost, because too much waited or the disk was full, is
+/// Thread-safe; `note` never blocks: a thread of its own writes. Entries lost because too much waited or the disk was full are
 /// counted, and the next line that can be written says how many.
 final class AuditLog: Sendable {
     struct Entry: Sendable {
@@ -23,7 +23,7 @@ final class AuditLog: Sendable {
         /// Of the answer no more than this is kept.
         var outcome: Result<AddressEffect, APIError>
 
-        /// What it keeps while it waits, roughly.
+        /// Its memory while it waits, roughly.
         var bytes: Int {
             let outcome =
                 switch outcome {
@@ -34,18 +34,18 @@ final class AuditLog: Sendable {
         }
     }
 
-    /// Entries that may wait, and what may be kept for them.
+    /// Entries that may wait, and the bytes that may be kept for them.
     private static let limit = 65_536
     private static let maximumBytes = 16 << 20
 
-    /// What one line may hold of what a client chose: texts in bytes, lists in elements.
+    /// The limits of one line for a client's input: texts in bytes, lists in elements.
     private static let maximumTextBytes = 1024
     private static let maximumIDBytes = 256
     private static let maximumGroups = 32
     private static let maximumAddresses = 1024
 
     let policy: AuditSettings.Policy
-    /// Calls that their clients may not make change nothing, and there is no end of what may be asked: one entry a second stands for
+    /// Calls that their clients may not make change nothing, and may come without end: one entry a second stands for
     /// all of one user and method.
     let refusals = LineLimits()
     private let file: AuditFile
@@ -84,7 +84,7 @@ final class AuditLog: Sendable {
     /// Returns when every entry is written, or after two seconds. Blocks.
     func flush() { queue.flush() }
 
-    /// What is cut ends in …; `more` counts the addresses that are left out.
+    /// A cut text ends in …; `more` counts the addresses that are left out.
     static func line(_ entry: Entry) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()

@@ -5,7 +5,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// `GET /backup`: a copy of the database, made beside it, or of what is in etcd, made where temporary files are; sent piece by piece.
+/// `GET /backup`: a copy of the database, made beside it, or of the state in etcd, made where temporary files are; sent piece by piece.
 ///
 /// Threads of the pool wait for the disk, never the event loop; a piece is read when the one before is on its way, so
 /// that a slow reader holds no memory. The copy loses its name as soon as it is open; one that a crash left unfinished goes
@@ -33,7 +33,7 @@ struct BackupStream: Sendable {
 
     func end() { underWay.count.wrappingSubtract(1, ordering: .relaxed) }
 
-    /// `write` makes a copy of what is committed by now in a new file of the directory. It may block.
+    /// `write` makes a copy of the state committed by now in a new file of the directory. It may block.
     init(
         directory: String, threads: NIOThreadPool = .singleton,
         write: @escaping @Sendable (_ file: String) throws -> Void
@@ -64,7 +64,7 @@ struct BackupStream: Sendable {
         deinit { close(descriptor) }
     }
 
-    /// Makes a copy of what is committed by now. Fails with `LedgerError`.
+    /// Makes a copy of the state committed by now. Fails with `LedgerError`.
     func copy(on eventLoop: any EventLoop) -> EventLoopFuture<Copy> {
         let (directory, threads, write) = (directory, threads, write)
         return threads.runIfActive(eventLoop: eventLoop) {

@@ -7,7 +7,7 @@ import Synchronization
 import UnixSignals
 
 /// The server's keys, certificates, authorities and revocation lists: read again on SIGHUP, and when one of their files
-/// changes. Connections that are open stay; new ones get what is new, and no session of before is taken up again. Files that
+/// changes. Connections that are open stay; new ones get the new certificates, and no earlier session is resumed. Files that
 /// can't be used change nothing, and are said to be so. Thread-safe.
 final class CertificateReload: Sendable {
     private let configuration: TLSServerConfiguration
@@ -19,7 +19,7 @@ final class CertificateReload: Sendable {
     /// How often the files are looked at.
     private static let interval = Duration.seconds(1)
 
-    /// `context` is what the files hold now.
+    /// `context` has the files' current content.
     init(
         _ configuration: TLSServerConfiguration, _ context: TLSContext, etcdCertificateFile: String?, _ logger: Logger
     ) {
@@ -70,7 +70,7 @@ final class CertificateReload: Sendable {
     /// Seconds until the server's certificate ends; below 0 where it has.
     var secondsLeft: Int64 { context.ownCertificate.map { $0.validity.upperBound - Timestamp.seconds } ?? 0 }
 
-    /// What else ends, and in how many seconds; below 0 where it has.
+    /// Further expiries, in seconds from now; below 0 where they are past.
     var trustSecondsLeft: [(what: String, seconds: Int64)] {
         let (context, etcd) = current.withLock { $0 }
         let all = [
@@ -126,7 +126,7 @@ final class CertificateReload: Sendable {
         ].compactMap { $0 }
     }
 
-    /// What changes when a file does, also where a link comes to point to another.
+    /// A value that changes when a file does, also where a link comes to point to another.
     private struct FileState: Equatable {
         var file: UInt
         var size: Int

@@ -5,7 +5,7 @@ import TandemAPI
 final class Health: Sendable {
     enum Phase: UInt8, AtomicRepresentable, Sendable {
         case starting, serving
-        /// Told to stop: unready, so that nobody new is sent here, and still serving those who come.
+        /// Stopping: unready, so that no new client is sent here, and still serving those that come.
         case leaving
         case draining
     }
@@ -15,16 +15,16 @@ final class Health: Sendable {
         var name: String
         /// nil where all is well.
         var fault: String?
-        /// What is worth knowing though all is well.
+        /// A note on a passing check.
         var note: String?
     }
 
-    // Releasing and acquiring: who sees a phase also sees what was done before it was entered.
+    // Releasing and acquiring: a thread that sees a phase also sees the work before it.
     private let phase = Atomic<Phase>(.starting)
     private let storageFault: @Sendable () -> String?
     private let storageParts: @Sendable () -> [Check]
 
-    /// `storageFault` says why storage can't commit, or nil where it can; `storageParts` are what it needs for that.
+    /// `storageFault` says why storage can't commit, or nil where it can; `storageParts` are its parts.
     init(
         storageParts: @escaping @Sendable () -> [Check] = { [] }, storageFault: @escaping @Sendable () -> String?
     ) {

@@ -2,7 +2,7 @@ import LineLogs
 import Measures
 import OpenSSLTLS
 
-/// Who calls, by Kubernetes' x509 convention: the certificate's CN is the user, its Os are the groups.
+/// The caller, by Kubernetes' x509 convention: the certificate's CN is the user, its Os are the groups.
 struct Identity: Sendable, Equatable {
     var user: String
     var groups: [String]

@@ -3,13 +3,13 @@ import NIOCore
 import Synchronization
 
 /// Which lines of the log are written, of those that callers can bring about in any number: for each cause and caller the
-/// first at once, then one a second that says how many it stands for. Who shows no certificate has places of his own, so that he
-/// takes none from the others. Thread-safe.
+/// first at once, then one a second that says how many it stands for. Clients without a certificate have places of their own, so that they
+/// take none from the others. Thread-safe.
 final class LineLimits: Sendable {
-    /// Whom a line is about. Who calls is told apart by what he is known by: his certificate's user, else his address.
+    /// The caller of a line: known by its certificate's user, else by its address.
     enum Caller: Hashable, Sendable {
         case user(String)
-        /// Of IPv6 the network of 64 bits, as that is what one subscriber has.
+        /// Of IPv6 the network of 64 bits, as one subscriber has such a network.
         case stranger(UInt64)
         case server
 
@@ -40,13 +40,13 @@ final class LineLimits: Sendable {
     // Relaxed: a count that orders nothing.
     private let suppressed = Atomic<UInt64>(0)
 
-    /// What lines are told apart by, of a length that nobody else chooses.
+    /// The key of lines, of a length that no client chooses.
     private struct Key: Hashable {
         var cause: Int
         var caller: Int
     }
 
-    /// Counts one. What a line that is written now stands for; nil where none is due.
+    /// Counts one. Returns the counts of a line that is due now; nil where none is due.
     func note(_ cause: String, _ caller: Caller, _ now: Moment = .now()) -> TalliedLine? {
         let key = Key(cause: cause.hashValue, caller: caller.hashValue)
         let line =

@@ -1,14 +1,14 @@
 import Logging
 import Measures
 
-/// What a line of the log stands for.
+/// The events that a line of the log stands for.
 struct TalliedLine: Equatable, Sendable {
     /// Events since the line before, its own included.
     var count: Int
     /// They are those that had no place of their own.
     var isOfOthers: Bool
 
-    /// With more that the line says; `name` is what they are. One that stands for itself alone does not say so.
+    /// With further fields of the line; `name` is the unit of the count. One that stands for itself alone does not say so.
     func metadata(_ name: String, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
         var metadata = more
         if count > 1 || isOfOthers { metadata[name] = "\(count)" }
@@ -17,10 +17,10 @@ struct TalliedLine: Equatable, Sendable {
     }
 }
 
-/// Events by what they are told apart by, of which a line a second is written for each: the first at once.
+/// Events by key, with a line a second for each: the first at once.
 ///
-/// It holds `maximumKeys` of them. What comes while all have had an event within the last second shares one line a second, and so does
-/// what was not told of a key that gave its place up: no event is forgotten. O(1), but for a look at all keys at most once a second.
+/// It holds `maximumKeys` of them. Events while all keys have had one within the last second share one line a second, and so does
+/// the rest of a key that gave its place up: no event is forgotten. O(1), but for a look at all keys at most once a second.
 struct LineTally<Key: Hashable> {
     /// Between two lines of one key, in nanoseconds.
     static var interval: UInt64 { 1_000_000_000 }
@@ -44,7 +44,7 @@ struct LineTally<Key: Hashable> {
     private var others = Cell()
     private var nextSweep: UInt64 = 0
 
-    /// Counts one event. What a line that is written now stands for; nil where none is due.
+    /// Counts one event. Returns the counts of a line that is due now; nil where none is due.
     mutating func note(_ key: Key, _ now: Moment) -> TalliedLine? {
         let now = now.nanoseconds
         if cells[key] == nil, cells.count >= Self.maximumKeys { sweep(now) }

@@ -42,7 +42,7 @@ final class MemoryWatch: Sendable {
         }
     }
 
-    /// Compares once. Past the limit, and where that is asked for, memory that is free in the process is given back first: what was released
+    /// Compares once. Past the limit, and where that is asked for, memory that is free in the process is given back first: released memory
     /// would count as in use for ever otherwise.
     func look(releasing: Bool) {
         var used = use()
@@ -64,14 +64,14 @@ final class MemoryWatch: Sendable {
 
     // MARK: Where the numbers come from
 
-    /// Resident memory that no file has a copy of: what counts against a container and can't be dropped.
+    /// Resident memory that no file has a copy of: it counts against a container and can't be dropped.
     static let bytesInUse: @Sendable () -> Int = {
         let fields = ProcessStatistics.fields("/proc/self/statm")
         guard fields.count > 2, let resident = Int(fields[1]), let shared = Int(fields[2]) else { return 0 }
         return (resident - shared) * sysconf(Int32(_SC_PAGESIZE))
     }
 
-    /// What the process may use, less an eighth for what the kernel keeps for it (sockets, files), or 64 MiB if that is more, but no more than
+    /// The memory that the process may use, less an eighth for the kernel's part of it (sockets, files), or 64 MiB if that is more, but no more than
     /// half: by the limits of its cgroups (of either version), or the machine's memory. Blocks.
     static func defaultLimit(root: String = "") -> Int {
         let groups = text("\(root)/proc/self/cgroup").split(separator: "\n").flatMap { line -> [String] in
@@ -89,7 +89,7 @@ final class MemoryWatch: Sendable {
         return max(least / 2, least - max(least / 8, 64 << 20))
     }
 
-    /// Of the group and of those around it: each limits what is inside. In a container the path may be that of the host, and what is
+    /// Of the group and of those around it: each limits the groups inside. In a container the path may be that of the host, and what is
     /// mounted the group itself.
     private static func files(_ mount: String, _ path: String, _ name: String) -> [String] {
         var files = ["\(mount)/\(name)"]

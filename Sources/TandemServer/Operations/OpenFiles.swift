@@ -14,17 +14,17 @@ enum OpenFiles {
 
     /// That are made or sent at a time.
     static let backups = 2
-    /// The database, its log and the log's index; the copy, its journal, and where SQLite keeps what does not fit its memory.
+    /// The database, its log and the log's index; the copy, its journal, and SQLite's temporary files.
     static let perBackup = 6
 
-    /// What a server has open whatever its load, 38: three standard streams, the listener, 8 for signals and timers, the database with its
+    /// The files that a server has open at any load, 38: three standard streams, the listener, 8 for signals and timers, the database with its
     /// log and index, the journal's segments, 10 and as many of an earlier start, the directory's lock, the audit log, and one to spare. For a
-    /// moment also 5: the next audit log, a certificate, a directory of /proc, and what SQLite moves out of memory.
+    /// moment also 5: the next audit log, a certificate, a directory of /proc, and SQLite's temporary files.
     static let itself = 43
     /// Kept for each event loop: its selector, its wake-up and its timer.
     static let perEventLoop = 3
 
-    /// As many as the process may give itself: what a shell gives is often less than the connections that are let in.
+    /// As many as the process may give itself: the default of a shell is often less than the number of connections allowed.
     static func raiseLimit() {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }

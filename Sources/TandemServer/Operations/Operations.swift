@@ -1,7 +1,7 @@
 import NIOHTTP1
 import TandemAPI
 
-/// What is served beside `POST /rpc`: health, metrics, the OpenRPC document. Thread-safe.
+/// The paths beside `POST /rpc`: health, metrics, the OpenRPC document. Thread-safe.
 final class Operations: Sendable {
     private let health: Health
     private let metrics: @Sendable () -> String

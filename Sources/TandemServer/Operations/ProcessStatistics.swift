@@ -2,7 +2,7 @@ import Glibc
 import Measures
 import Synchronization
 
-/// What the kernel says of this process, under the names that every Prometheus client library gives it.
+/// The kernel's figures of this process, under the names that every Prometheus client library gives it.
 enum ProcessStatistics {
     static func add(to metrics: inout MetricsText) {
         var usage = rusage()

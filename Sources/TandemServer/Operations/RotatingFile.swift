@@ -1,10 +1,10 @@
 import Glibc
 import Measures
 
-/// A file that lines are appended to; past its size it becomes FILE.1, what was FILE.1 becomes FILE.2, and so on, and the
+/// A file that lines are appended to; past its size it becomes FILE.1, the old FILE.1 becomes FILE.2, and so on, and the
 /// oldest goes. One that was moved or deleted by somebody else is begun anew. Calls block; from one thread at a time.
 ///
-/// What can't be done loses nothing: the file that is open is written on, and a step that failed is tried again after `pause`.
+/// A failed step loses nothing: the open file is written on, and a step that failed is tried again after `pause`.
 struct RotatingFile: ~Copyable {
     private let path: String
     private let maximumBytes: Int
@@ -12,7 +12,7 @@ struct RotatingFile: ~Copyable {
     private var file: OpenFile
     private var nextTry: UInt64 = 0
 
-    /// Between two attempts at what failed, in nanoseconds.
+    /// Between two attempts at a failed step, in nanoseconds.
     static let pause: UInt64 = 10_000_000_000
 
     struct SystemError: Error {
@@ -37,7 +37,7 @@ struct RotatingFile: ~Copyable {
         nextTry = 0
     }
 
-    /// Moves what is there aside where it would grow too large by so many bytes more. Throws where that can't be done.
+    /// Moves the file aside where it would grow too large by so many bytes more. Throws where that can't be done.
     mutating func makeRoom(for count: Int, _ now: Moment) throws(SystemError) {
         guard now.nanoseconds >= nextTry, let bytes = file.size, bytes > 0, bytes + count > maximumBytes else { return }
         nextTry = now.nanoseconds + Self.pause
@@ -45,7 +45,7 @@ struct RotatingFile: ~Copyable {
         nextTry = 0
     }
 
-    /// The next file, at the path. What can fail for want of a descriptor, of room or of a right comes first.
+    /// The next file, at the path. Steps that can fail for want of a descriptor, of space or of a right come first.
     private static func rotate(_ path: String, _ backups: Int) throws(SystemError) -> OpenFile {
         let new = "\(path).new"
         let next = try OpenFile(new, isNew: true)
@@ -63,7 +63,7 @@ struct RotatingFile: ~Copyable {
 
     private static func shift(_ path: String, behind new: String, _ backups: Int) throws(SystemError) {
         if backups > 0 {
-            // What lies behind a number that is free stays: an attempt that did not get through pushes nothing off the end.
+            // Files after a free number stay: an incomplete attempt pushes nothing off the end.
             var last = 1
             while last < backups, access("\(path).\(last)", F_OK) == 0 { last += 1 }
             for number in stride(from: last, to: 1, by: -1) { try move("\(path).\(number - 1)", "\(path).\(number)") }
@@ -88,14 +88,14 @@ private struct OpenFile: ~Copyable {
     /// Else a pipe, a terminal or the like, which has no length and stays as it is.
     private let isRegular: Bool
 
-    /// For its owner alone. `isNew`: in the place of what an attempt before may have left there.
+    /// For its owner alone. `isNew`: replacing the file of an earlier attempt.
     init(_ path: String, isNew: Bool = false) throws(RotatingFile.SystemError) {
         if isNew { unlink(path) }
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | (isNew ? O_EXCL : 0), 0o600)
         var status = stat()
         isRegular = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
         guard descriptor >= 0 else { throw RotatingFile.SystemError() }
-        // One that was there may be open to others; what is no file is not this program's.
+        // One that was there may be open to others; anything else than a file is not this program's.
         if isRegular, status.st_mode & 0o177 != 0 { fchmod(descriptor, 0o600) }
     }
 
@@ -103,7 +103,7 @@ private struct OpenFile: ~Copyable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// nil of what has none. Others may have cut it.
+    /// nil where there is none. Another process may have truncated it.
     var size: Int? {
         var status = stat()
         guard isRegular, fstat(descriptor, &status) == 0 else { return nil }

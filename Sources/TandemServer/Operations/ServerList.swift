@@ -10,7 +10,7 @@ struct ServerList: Sendable {
     private let health: Health
     private let since = Timestamp.now()
 
-    /// `address` is what a server is reached at that shares no log; `health` is this server's.
+    /// `address` is the address of a server that shares no log; `health` is this server's.
     init(_ log: EtcdLog?, address: String, health: Health) {
         self.log = log
         self.address = address

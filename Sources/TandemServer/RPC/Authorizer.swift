@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// Who may call what: the contract's table, one role a group. Pure; thread-safe.
+/// The rights of callers: the contract's table, one role a group. Pure; thread-safe.
 enum Authorizer {
     /// Which objects a permitted call may touch.
     enum Scope: Sendable, Equatable {
@@ -121,12 +121,12 @@ extension Authorizer {
 }
 
 extension RPCSession {
-    /// What somebody lacks whom the server does not know, in words that go on from "it needs".
+    /// The missing credential of an unknown caller, in words that go on from "it needs".
     struct Stranger: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// Who calls, at this moment.
+    /// The current caller.
     var caller: Result<Identity, Stranger> {
         if let identity {
             guard identity.hasEnded else { return .success(identity) }

@@ -4,11 +4,11 @@ import TandemAPI
 /// Memory that clients have the server keep, all connections together: messages that are not whole, calls under way, answers
 /// that nobody takes. Thread-safe.
 ///
-/// A connection has `ownBytes` to itself; what it holds past them comes out of here. So who sends and reads little at a time
+/// A connection has `ownBytes` to itself; its bytes past them come out of here. So a client that sends and reads little at a time
 /// never comes here, and is served while others have used everything up. What is held at most is the maximum, `ownBytes` for
 /// each connection, and what came in one read or went out in one answer before anybody could know.
 final class BufferBudget: Sendable {
-    /// As much as one read brings, and as who shows no certificate may send: strangers can't use up what others share.
+    /// As much as one read brings, and the most that a client without a certificate may send: strangers can't use up the shared buffer.
     static let ownBytes = 64 << 10
 
     let maximumBytes: Int
@@ -19,19 +19,19 @@ final class BufferBudget: Sendable {
         self.maximumBytes = maximumBytes
     }
 
-    /// What connections hold past that which each has to itself.
+    /// The bytes of connections past those that each has to itself.
     var heldBytes: Int { held.load(ordering: .relaxed) }
 
     private var isSpent: Bool { heldBytes >= maximumBytes }
 
-    /// A connection that held `old` bytes holds `new`. Returns how much more, or less, that is of what all share.
+    /// A connection that held `old` bytes holds `new`. Returns the change of the shared bytes.
     func change(from old: Int, to new: Int) -> Int {
         let difference = max(0, new - Self.ownBytes) - max(0, old - Self.ownBytes)
         if difference != 0 { held.wrappingAdd(difference, ordering: .relaxed) }
         return difference
     }
 
-    /// Why `bytes` can't be kept for one connection, whose identity has `identityBytes` of what all share; nil where they can. An identity may have
+    /// Why `bytes` can't be kept for one connection, whose identity has `identityBytes` of the shared buffer; nil where they can. An identity may have
     /// as much as it leaves for others: one alone has half.
     func refusal(of bytes: Int, beside identityBytes: Int) -> APIError? {
         guard bytes > Self.ownBytes, isSpent || identityBytes > 0 && identityBytes >= maximumBytes - heldBytes else {

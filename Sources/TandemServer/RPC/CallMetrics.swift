@@ -3,9 +3,9 @@ import TandemAPI
 
 /// Calls by method and status, and how long they took. Thread-safe; counting is one addition.
 final class CallMetrics: Sendable {
-    /// What a call ended with: OK or a status.
+    /// The outcome of a call: OK or a status.
     private static let outcomes: [APIError.Status?] = [nil] + APIError.Status.allCases
-    /// The methods, and one more for what names none.
+    /// The methods, and one more for calls that name none.
     private static let methods: [Method?] = Method.allCases + [nil]
 
     private let cells = Counters(methods.count * outcomes.count)

@@ -4,7 +4,7 @@ import Logging
 import Measures
 import TandemAPI
 
-/// What is written down of calls: a line in the log of those that were refused (one a second for each cause and caller, unless
+/// The records of calls: a line in the log of those that were refused (one a second for each cause and caller, unless
 /// the level is debug), and an entry in the audit log of each that would change something. Thread-safe; never blocks.
 struct CallRecords: Sendable {
     let logger: Logger
@@ -30,7 +30,7 @@ struct CallRecords: Sendable {
         in audit: AuditLog, _ request: RPCRequest, _ method: Method?, _ session: RPCSession,
         _ outcome: Result<CallResult, APIError>
     ) {
-        // A client without a certificate changes nothing, and there is no end of what it may ask.
+        // A client without a certificate changes nothing, and may call without end.
         guard let method, let identity = session.identity, audit.policy == .all || request.wouldChange else { return }
         var calls = 1
         if let error = outcome.failure, error.isOfCaller {
@@ -69,7 +69,7 @@ struct CallRecords: Sendable {
 }
 
 extension APIError.Status {
-    /// What the server can't do is for its operator to see; what a client asked wrongly is for those who look closer.
+    /// Failures of the server are for its operator to see; faults of a client's call are for debugging.
     fileprivate func logLevel(of method: Method?) -> Logger.Level {
         switch self {
         case .internal: .error
@@ -82,7 +82,7 @@ extension APIError.Status {
 }
 
 extension APIError {
-    /// Who asks may not, whatever he asks for.
+    /// The caller has no right to any such call.
     fileprivate var isOfCaller: Bool { status == .permissionDenied || status == .unauthenticated }
 }
 
@@ -101,7 +101,7 @@ extension RPCRequest {
 }
 
 extension Call {
-    /// What the call is about, such as `Service shop/web`; empty where it is about nothing in particular.
+    /// The object of the call, such as `Service shop/web`; empty where there is none.
     fileprivate var object: String {
         switch body {
         case .allocateServiceIPs(let service), .updateServiceIPs(let service): "Service \(service.metadata.path)"

@@ -2,15 +2,15 @@ import Ledger
 import NIOCore
 import Synchronization
 
-/// All connections of one identity, which have together what one has by itself: a turn on each event loop, a turn in the journal's queue, a
-/// share of what is kept for clients. So no
+/// All connections of one identity, which together have the share of one: a turn on each event loop, a turn in the journal's queue, a
+/// share of the memory for clients. So no
 /// identity takes more from the others for having more connections. Thread-safe.
 final class ClientFlow: Sendable {
     /// For the journal.
     let number: Flow
     private let key: ClientFlows.Key
     private let flows: ClientFlows?
-    /// Of what all clients share for messages and answers. Relaxed: a count that orders nothing.
+    /// Of the buffer that all clients share for messages and answers. Relaxed: a count that orders nothing.
     let buffered = Atomic<Int>(0)
     private let lanes = Mutex<[ObjectIdentifier: LoopQueue.Lane]>([:])
 
@@ -38,7 +38,7 @@ final class ClientFlow: Sendable {
 
 /// The identities that are connected. Thread-safe.
 final class ClientFlows: Sendable {
-    /// Who it is, whatever certificate says so. All who show none are one.
+    /// The identity, by any of its certificates. All clients without one are one identity.
     struct Key: Hashable, Sendable {
         var user: String?
         var groups: [String]

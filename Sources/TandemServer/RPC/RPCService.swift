@@ -35,7 +35,7 @@ final class RPCService: Sendable {
     /// Calls under way on all connections.
     var inFlight: Int { calls.load(ordering: .acquiring) }
 
-    /// Notes a message, or what there is of one, that is not answered call by call.
+    /// Notes a message, or a part of one, that is not answered call by call.
     func noteRefused(_ error: APIError, from session: RPCSession) {
         metrics.count(nil, error)
         session.noteIfStranger(calls: 1)
@@ -80,7 +80,7 @@ final class RPCService: Sendable {
             let room = session.enter(requests.count)
             session.hold(bytes)
             let batch = BatchReply(count: requests.count) { answer in
-                // What a batch's answer has beside its parts.
+                // The bytes of a batch's answer beside its parts.
                 session.hold((answer.map { $0.bytes.count - $0.partBytes } ?? 0) - bytes)
                 reply(answer)
             }
@@ -127,7 +127,7 @@ final class RPCService: Sendable {
         let isChange = request.isChange
         let start = session.timedStart
         let finish: Answer = { result in
-            // Of what was changed a retry might not be told again: that is answered, however large.
+            // A retry might not get the answer of a change again: it is sent, however large.
             let refusal = isChange ? nil : session.refusal(of: result)
             self.metrics.count(method, refusal ?? result.failure)
             if let failure = refusal ?? result.failure, failure.isOverload { session.noteRefusal() }
@@ -143,7 +143,7 @@ final class RPCService: Sendable {
             try room.get()
             try session.checkHeld()
             var call = try request.call.get()
-            // Again, by what was decoded: a request may name one thing where it is scanned and another where it is decoded.
+            // Again, by the decoded call: a request may name one thing where it is scanned and another where it is decoded.
             let scope = try Authorizer.authorize(call.method, { call.target }, for: session)
             if call.method != .discover { try health.checkServing() }
             if case .listHolders(var query) = call.body, case .success(let identity) = session.caller {

@@ -5,13 +5,13 @@ import NIOCore
 import Synchronization
 import TandemAPI
 
-/// What one connection has to itself: who is at its other end, and how much it has under way. Thread-safe.
+/// The state of one connection: its peer's identity, and its calls in flight. Thread-safe.
 final class RPCSession: Asker {
     /// Calls under way on one connection.
     static let maximumInFlight = 1024
 
-    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused. Whoever
-    /// has not said who he is may have the server keep little.
+    /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused. A client
+    /// without a certificate may have the server keep little.
     var maximumHeldBytes: Int { identity == nil ? 4 * BufferBudget.ownBytes : 16 << 20 }
 
     let identity: Identity?
@@ -33,7 +33,7 @@ final class RPCSession: Asker {
     let budget: BufferBudget
     /// Those of all connections of the identity.
     let flow: ClientFlow
-    /// Where this client's calls go on that had to wait, and what is more than its turn.
+    /// Where this client's waiting calls continue, and work beyond its turn.
     let lane: LoopQueue.Lane
 
     /// `queue` is that of the event loop.
@@ -57,7 +57,7 @@ final class RPCSession: Asker {
     /// Where the client is: `192.0.2.7:40001`, `[2001:db8::7]:40001`.
     var peerText: String { Self.text(peer) }
 
-    /// Whom lines of the log about it are counted for.
+    /// The caller for whom its lines of the log are counted.
     var lineCaller: LineLimits.Caller { identity.map { .user($0.user) } ?? .init(peer) }
 
     static func text(_ address: SocketAddress?) -> String {
@@ -67,7 +67,7 @@ final class RPCSession: Asker {
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
-    /// Bytes of one message: whoever has not said who he is may not make the server keep much.
+    /// Bytes of one message: a client without a certificate may not make the server keep much.
     var maximumMessageBytes: Int { identity == nil ? 64 << 10 : RPCMessage.maximumBytes }
 
     var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
@@ -84,7 +84,7 @@ final class RPCSession: Asker {
 
     func noteRefusal() { refusals.wrappingAdd(1, ordering: .relaxed) }
 
-    /// So much was done for somebody who has not said who he is: he is read again at the pace of those whose calls are refused,
+    /// The cost of work for a client without a certificate: it is read again at the pace of clients with refused calls,
     /// so that all of his kind together leave most of the processor's time to the others.
     func noteIfStranger(calls: Int = 0, bytes: Int = 0) {
         guard identity == nil else { return }
@@ -96,21 +96,21 @@ final class RPCSession: Asker {
         refusals.load(ordering: .relaxed) == 0 ? 0 : refusals.exchange(0, ordering: .relaxed)
     }
 
-    // MARK: Who waits
+    // MARK: Waiting callers
 
     var hasLeft: Bool { isClosed.load(ordering: .relaxed) }
 
-    /// The connection is gone: what it asked for and what is not in the log yet is abandoned.
+    /// The connection is closed: its calls that are not in the log yet are abandoned.
     func close() { isClosed.store(true, ordering: .relaxed) }
 
-    // MARK: What the server keeps for the client
+    // MARK: Memory kept for the client
 
     /// So many bytes more are kept, or fewer: of messages that are not whole, of calls under way, of answers that the client
-    /// has not taken. What is held at the end is given back.
+    /// has not read. Bytes held at the end are freed.
     func hold(_ bytes: Int) {
         guard bytes != 0 else { return }
         let change = held.wrappingAdd(bytes, ordering: .relaxed)
-        // Each change goes on where another one ended, so that their sum is what is held, in whatever order they are told.
+        // Each change goes on where another one ended, so that their sum is the bytes held, in whatever order they arrive.
         account(from: change.oldValue, to: change.newValue)
     }
 
@@ -119,7 +119,7 @@ final class RPCSession: Asker {
         if difference != 0 { flow.buffered.wrappingAdd(difference, ordering: .relaxed) }
     }
 
-    /// Why so many bytes can't be kept for the client; nil where they can. Strangers, who are one, have a budget of their own.
+    /// Why so many bytes can't be kept for the client; nil where they can. Strangers, which are one identity, have a budget of their own.
     func refusal(of bytes: Int) -> APIError? {
         budget.refusal(of: bytes, beside: identity == nil ? 0 : flow.buffered.load(ordering: .relaxed))
     }
@@ -171,17 +171,17 @@ final class RPCSession: Asker {
         release(bytes)
     }
 
-    /// With `timeoutMs`, the first of answer and deadline is told; what comes after has no one to tell. A call whose caller
-    /// was told that its time is up stays under way until the engine is done with it, so that what waits there is limited.
+    /// With `timeoutMs`, the first of answer and deadline is told; a later one has no receiver. A call whose caller
+    /// was told that its time is up stays in flight until the engine is done with it, so that the calls waiting there are limited.
     ///
-    /// Returns who waits for the call, and what its answer goes to. A call without an ID is waited for by nobody, and so is abandoned by
+    /// Returns the asker of the call, and the receiver of its answer. A call without an ID has no waiting client, and so is abandoned by
     /// nobody either, unless its time runs out.
     func timed(_ call: Call, of bytes: Int, isAwaited: Bool, _ answer: @escaping Answer) -> ((any Asker)?, Answer) {
         let asker = isAwaited ? self : nil
         guard let milliseconds = call.timeoutMilliseconds else { return (asker, answer) }
         let first = TimedCaller(asker, answer)
         let deadline = eventLoop.scheduleTask(in: .milliseconds(Int64(milliseconds))) {
-            // What its answer takes off, which is not the end of it.
+            // The bytes that its answer takes off, which is not the end of it.
             self.keepUnderWay(bytes)
             let isTold = first.tell(
                 .failure(

@@ -2,7 +2,7 @@ import NIOCore
 import Synchronization
 
 /// On the listening channel: counts connections from the moment at which they have a descriptor until they have none, and accepts no
-/// further one while there are as many as the process has descriptors for. What is kept for everything else stays there, however
+/// further one while there are as many as the process has descriptors for. The reserve for everything else stays, however
 /// fast connections come and however long they take to go.
 ///
 /// It holds for an instant alone: where all places are taken a connection is judged, and one closed, as soon as its event loop comes to it.
@@ -14,9 +14,9 @@ final class AcceptGate: ChannelDuplexHandler {
     private let maximum: Int
     private let descriptors = Descriptors()
 
-    /// What connections on other event loops tell it.
+    /// Signals from connections on other event loops.
     private final class Descriptors: Sendable {
-        // Sequentially consistent: who sees no room and holds back, and who makes room and wakes, see one another.
+        // Sequentially consistent: a thread that sees no room and holds back, and one that makes room and wakes, see one another.
         let count = Atomic<Int>(0)
         let isHeld = Atomic<Bool>(false)
     }

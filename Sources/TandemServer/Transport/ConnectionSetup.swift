@@ -3,13 +3,13 @@ import Measures
 import NIOCore
 import OpenSSLTLS
 
-/// Puts the handlers of one connection in place: TLS first, and what ALPN agreed on once the handshake is done.
+/// Puts the handlers of one connection in place: TLS first, and the protocol of ALPN once the handshake is done.
 struct ConnectionSetup: Sendable {
     let certificates: CertificateReload
     let limits: ConnectionLimits
     let service: RPCService
     let budget: BufferBudget
-    /// For those who show no certificate: what they leave unread takes nothing from the others.
+    /// For clients without a certificate: their unread answers take nothing from the others.
     let strangersBudget = BufferBudget(maximumBytes: 16 << 20)
     let pace: RefusalPace
     let queues = LoopQueues()
@@ -17,7 +17,7 @@ struct ConnectionSetup: Sendable {
     let operations: Operations
     let hubs: WatchHubs
     let connections: Connections
-    /// Who calls where no certificates are asked for.
+    /// The caller where no certificates are asked for.
     let anonymous: Identity?
     let failures: HandshakeFailures
     let logger: Logger
@@ -61,7 +61,7 @@ struct ConnectionSetup: Sendable {
     }
 }
 
-/// Waits for the end of the handshake, then makes way for what was agreed on.
+/// Waits for the end of the handshake, then makes way for the agreed protocol.
 private final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
 

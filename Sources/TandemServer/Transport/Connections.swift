@@ -4,14 +4,14 @@ import Measures
 import NIOCore
 import Synchronization
 
-/// The connections that are open: how many there may be, who makes room for whom, and all of them at the end. Thread-safe; O(1).
+/// The connections that are open: their number, the order in which they make room, and all of them at the end. Thread-safe; O(1).
 ///
 /// A stranger is a connection whose handshake is not done, or which showed no certificate. Where all places are taken a new
-/// connection gets that of the oldest stranger, so that who says nothing keeps nobody out: not those with a certificate, who are strangers
+/// connection gets that of the oldest stranger, so that a silent one keeps no other out: not those with a certificate, which are strangers
 /// until their handshake is done, nor a probe, which comes, asks and goes.
 ///
-/// Who has shown a certificate keeps his place, for as many connections as leave the same number of places for others: one identity alone has
-/// half. What it has beyond that gives its place up first.
+/// A connection with a certificate keeps its place, for as many connections as leave the same number of places for others: one identity alone has
+/// half. Connections beyond that give their places up first.
 final class Connections: Sendable {
     let metrics = ConnectionMetrics()
     /// Places.
@@ -114,7 +114,7 @@ final class Connections: Sendable {
     }
 }
 
-/// Who has a place, and the order of those who may have to give it up.
+/// The connections with a place, and the order in which they may have to give it up.
 private struct Places {
     struct Place {
         var channel: any Channel

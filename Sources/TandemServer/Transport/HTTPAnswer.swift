@@ -11,10 +11,10 @@ struct HTTPAnswer: Sendable {
     var header: (name: StaticString, value: StaticString)?
     var body: [UInt8] = []
 
-    /// What the answer says of the connection behind it.
+    /// The answer's statement on the connection after it.
     enum Connection: Sendable {
         case unsaid, close
-        /// For who speaks HTTP/1.0, where it is to be said.
+        /// For clients of HTTP/1.0, where it must be stated.
         case keepAlive
     }
 
@@ -32,7 +32,7 @@ struct HTTPAnswer: Sendable {
         HTTPAnswer(status, "text/plain; charset=utf-8", Array(text.utf8))
     }
 
-    /// What may be asked for at all: the answer to `OPTIONS *`.
+    /// The allowed methods: the answer to `OPTIONS *`.
     static var options: HTTPAnswer {
         var answer = HTTPAnswer(.noContent)
         answer.header = ("allow", "GET, HEAD, POST, OPTIONS")

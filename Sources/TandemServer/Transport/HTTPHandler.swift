@@ -2,9 +2,9 @@ import NIOCore
 import NIOHTTP1
 import TandemAPI
 
-/// HTTP/1.1: `POST /rpc`, and what operators look at. Bytes come in and leave.
+/// HTTP/1.1: `POST /rpc`, and the operators' paths. Bytes come in and leave.
 ///
-/// One request at a time: what a client pipelines behind one that is not answered yet, or whose answer it does not take,
+/// One request at a time: requests that a client pipelines after one that is not answered yet, or whose answer it does not read,
 /// waits here, and nothing more is read meanwhile.
 final class HTTPHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
@@ -15,10 +15,10 @@ final class HTTPHandler: ChannelDuplexHandler {
     private let session: RPCSession
     private let operations: Operations
     private let hub: WatchHub
-    /// Where what is answered is a watch.
+    /// Where the answer is a watch.
     private var watches: WatchConnection?
     private var reader = HTTPRequestReader()
-    /// What is being read, until its end; then what is being answered.
+    /// The request being read, until its end; then the one being answered.
     private var request: HTTPRequest?
     private var body = ByteBuffer()
     private var unfinished: UnfinishedBytes
@@ -65,9 +65,9 @@ final class HTTPHandler: ChannelDuplexHandler {
         goOn(context)
     }
 
-    /// Reads what is here, as far as it may be read now.
+    /// Reads the input so far, as far as it may be read now.
     private func goOn(_ context: ChannelHandlerContext) {
-        // An answer that is given at once comes back here: the loop below goes on with what is behind it, on a flat stack.
+        // An answer that is given at once comes back here: the loop below goes on with the input after it, on a flat stack.
         guard !isReading else { return }
         isReading = true
         var isEmpty = false
@@ -116,7 +116,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         case .unknown:
             close(context, behind: .text(.expectationFailed, "nothing can be expected here but 100-continue\n"))
         case .toContinue:
-            // Who waits with the body learns at once that it is not wanted.
+            // A client that waits with the body learns at once that it is not wanted.
             if request.path == "/rpc", let refusal = request.refusal { return close(context, behind: refusal) }
             let buffer = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
             context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil)
@@ -248,7 +248,7 @@ final class HTTPHandler: ChannelDuplexHandler {
             return send(
                 context, .text(.tooManyRequests, "\(OpenFiles.backups) backups are under way; try again later\n"))
         }
-        // Counted as a call until the copy is made: whoever waits for that is not taken for an idle one.
+        // Counted as a call until the copy is made: a client that waits for it is not idle.
         if case .failure = session.enter(1) {
             session.leave()
             backups.end()
@@ -260,11 +260,11 @@ final class HTTPHandler: ChannelDuplexHandler {
             buffer.endHTTPHead(request.connection(keepsAlive: request.isKeepAlive))
             bound.value.1.write(Self.wrapOutboundOut(buffer), promise: nil)
             return backups.send(copy, on: eventLoop) { piece in
-                // Whoever takes nothing of it is idle, and keeps others from theirs.
+                // A client that reads nothing of it is idle, and keeps others from theirs.
                 session.noteProgress()
                 return bound.value.1.writeAndFlush(Self.wrapOutboundOut(piece))
             }
-            // The head has gone: what is left is to hang up, which tells the client that it has not all of it.
+            // The head has been sent: closing the connection tells the client that the body is incomplete.
             .flatMapErrorThrowing { _ in bound.value.1.close(promise: nil) }
         }.whenComplete { result in
             backups.end()
@@ -276,7 +276,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         }
     }
 
-    /// What is left of the request is passed over.
+    /// The rest of the request is skipped.
     private func refuse(_ context: ChannelHandlerContext, _ status: HTTPResponseStatus, _ error: APIError) {
         service.noteRefused(error, from: session)
         close(context, behind: .refused(status, error))
@@ -326,7 +326,7 @@ extension HTTPRequest {
         return nil
     }
 
-    /// `application/json`, whatever its parameters; also what `curl -d` says when nobody tells it what it sends. From
+    /// `application/json`, whatever its parameters; also the default type of `curl -d`. From
     /// anything but curl that type is refused: a form in a browser can send it to a server that its user may call.
     private var isJSON: Bool {
         guard let type = contentType else { return true }
@@ -336,7 +336,7 @@ extension HTTPRequest {
             || media == "application/x-www-form-urlencoded" && (userAgent?.hasPrefix("curl/") ?? false)
     }
 
-    /// What the answer says of the connection, where that is not what the version says.
+    /// The answer's statement on the connection, where that differs from the version's default.
     fileprivate func connection(keepsAlive: Bool) -> HTTPAnswer.Connection {
         guard keepsAlive else { return .close }
         return isVersion11 ? .unsaid : .keepAlive

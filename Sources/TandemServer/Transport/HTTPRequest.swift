@@ -1,6 +1,6 @@
 package import NIOHTTP1
 
-/// What a client asks for over HTTP/1.1: its request line, and of its headers those that matter here.
+/// A request over HTTP/1.1: its request line, and of its headers those that matter here.
 package struct HTTPRequest: Sendable, Equatable {
     package enum Body: Sendable, Equatable {
         case bytes(Int)

@@ -20,7 +20,7 @@ package struct HTTPRequestReader: Sendable {
     /// certificate.
     package static let maximumHeadBytes = 16 << 10
     static let maximumHeaders = 256
-    /// Of a chunk's length with what a client says beside it.
+    /// Of a chunk's length with a client's extensions.
     private static let maximumChunkLine = 1 << 10
 
     private enum State {
@@ -39,13 +39,13 @@ package struct HTTPRequestReader: Sendable {
     private var buffer = ByteBuffer()
     /// Bytes from the start of `buffer` that hold no line break.
     private var searched = 0
-    /// What is left of a head's bytes, or the trailers', and of their lines.
+    /// The remaining limits of a head's bytes, or the trailers', and of their lines.
     private var bytesLeft = Self.maximumHeadBytes
     private var linesLeft = Self.maximumHeaders
 
     package init() {}
 
-    /// Memory that what is not read yet takes, in bytes.
+    /// Memory of unread input, in bytes.
     package var storedBytes: Int { buffer.storageCapacity }
 
     /// Lets go of everything, and takes nothing more.
@@ -214,7 +214,7 @@ package struct HTTPRequestReader: Sendable {
         if buffer.readInteger(as: UInt8.self) == UInt8(ascii: "\r") { buffer.moveReaderIndex(forwardBy: 1) }
     }
 
-    /// Hexadecimal, and behind a semicolon what nobody here knows.
+    /// Hexadecimal, with extensions after a semicolon, which are ignored.
     private static func chunkLength(_ line: UnsafeRawBufferPointer) throws(HTTPFault) -> Int {
         var length = 0
         var digits = 0

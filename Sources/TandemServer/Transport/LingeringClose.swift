@@ -2,23 +2,23 @@ import NIOCore
 
 /// Closes so that the peer gets the last thing that it was told: an alert, an answer, the end of a drain. To be put first.
 ///
-/// A socket that is closed with bytes in it that nobody has read answers with a reset, which may overtake what is on its way
-/// and have the peer throw away what it has not read yet. So everything leaves first; then the peer is told that nothing
-/// follows; what it still sends is read and thrown away, until it ends its side too, for a bounded time and number of bytes.
+/// A socket that is closed with bytes in it that nobody has read answers with a reset, which may overtake pending data
+/// and make the peer discard unread data. So everything leaves first; then the peer is told that nothing
+/// follows; its further input is read and discarded, until it ends its side too, for a bounded time and number of bytes.
 final class LingeringClose: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = NIOAny
 
-    /// For the peer to end its side; also how long it may take nothing of what is on its way to it.
+    /// For the peer to end its side; also how long it may read none of the pending data.
     static let patience = TimeAmount.seconds(2)
-    /// For the peer to take what is on its way to it.
+    /// For the peer to read the pending data.
     static let longestFlush = TimeAmount.seconds(30)
     /// That are thrown away at most. The longest message fits, so that a client that is told of a fault in it can finish sending it.
     static let maximumDropped = 32 << 20
 
     private enum State {
         case open
-        /// What was written is on its way.
+        /// The written data is on its way.
         case flushing(since: NIODeadline)
         /// The peer has been told that nothing follows.
         case draining
@@ -70,7 +70,7 @@ final class LingeringClose: ChannelDuplexHandler {
         timer = context.eventLoop.scheduleTask(in: Self.patience) { task(bound.value.0, bound.value.1) }
     }
 
-    /// Goes on waiting for as long as the peer takes some of what is on its way.
+    /// Goes on waiting for as long as the peer reads some of the pending data.
     private func look(_ context: ChannelHandlerContext, left before: Int) {
         guard case .flushing(let start) = state else { return }
         let left = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? before

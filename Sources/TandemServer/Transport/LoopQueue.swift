@@ -7,17 +7,17 @@ import Synchronization
 /// it is. Thread-safe.
 ///
 /// `EventLoop.execute` gives way to nothing: a loop looks at its sockets again when no task is left, and tasks that were made by
-/// tasks count. So there is one queue for each loop, which gives each who has something waiting a turn, for a millisecond in all, and goes on by a
+/// tasks count. So there is one queue for each loop, which gives each identity with waiting work a turn, for a millisecond in all, and goes on by a
 /// timer that is not due yet when the loop looks for further tasks.
 ///
-/// Each identity has a lane of its own. A lane is charged for the time that its work takes, also for what is done at once, past the queue, and
+/// Each identity has a lane of its own. A lane is charged for the time that its work takes, also for work done at once, past the queue, and
 /// has a quarter of a millisecond a turn: where it has used that up its further messages wait until the others had their turns.
 final class LoopQueue: Sendable {
     /// How long the queue runs between two looks at the sockets, or as long as one piece of work takes, in nanoseconds.
     static let share: UInt64 = 1_000_000
     /// How long the sockets have the loop at least.
     static let pause = TimeAmount.microseconds(10)
-    /// What a lane has each time that it is its turn, in nanoseconds: some 256 objects that are looked at, or ten allocations.
+    /// The time of a lane's turn, in nanoseconds: some 256 objects that are looked at, or ten allocations.
     static let turn = 250_000
 
     private struct State {
@@ -57,7 +57,7 @@ final class LoopQueue: Sendable {
             self.queue = queue
         }
 
-        /// Runs `body` on the event loop, later, and behind what came before.
+        /// Runs `body` on the event loop, later, and after earlier work.
         func execute(_ body: @escaping @Sendable () -> Void) {
             queue.add(to: self) { $0.append(body) }
         }
@@ -96,7 +96,7 @@ final class LoopQueue: Sendable {
 
         fileprivate func beginTurn() { credit.wrappingAdd(LoopQueue.turn, ordering: .relaxed) }
 
-        /// Who has nothing waiting begins anew: what is left of the turn is not saved, but a debt is paid.
+        /// A lane without waiting work begins anew: the rest of a turn is not saved, but a debt is paid.
         fileprivate func rest() {
             credit.store(min(credit.load(ordering: .relaxed), 0) + LoopQueue.turn, ordering: .relaxed)
         }

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Reads no more from a connection for a moment after calls of it were refused because of a limit: what the client sends
-/// further waits in its own socket, and most of the processor's time stays with the calls that are served.
+/// Reads no more from a connection for a moment after calls of it were refused because of a limit: the client's further
+/// input waits in its own socket, and most of the processor's time stays with the calls that are served.
 final class OverloadPause: ChannelOutboundHandler {
     typealias OutboundIn = NIOAny
 

@@ -6,10 +6,10 @@ import Synchronization
 /// To refuse a call costs a fifth of serving one: its bytes are decrypted and decoded, and an answer goes back. A server that
 /// refused as fast as clients can send would do little else.
 ///
-/// Those that are to wait share what there is as if each had the same part of it: who had one call refused is read again long
-/// before who sends by the hundred.
+/// Waiting clients share the rate evenly: a client with one call refused is read again long
+/// before one that sends by the hundred.
 final class RefusalPace: Sendable {
-    /// Ten times what a refusal costs an event loop, so that refusing takes a tenth of its time.
+    /// Ten times the cost of a refusal for an event loop, so that refusing takes a tenth of its time.
     static let each = TimeAmount.microseconds(50)
     /// As long as one connection waits at most, so that all is well soon after the load has gone.
     static let longestPause = TimeAmount.seconds(1)

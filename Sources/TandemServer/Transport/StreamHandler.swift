@@ -19,9 +19,9 @@ final class StreamHandler: ChannelDuplexHandler {
     private var unanswered = 0
     /// The client sends no more; it still gets what it asked for.
     private var isInputClosed = false
-    /// A long batch has not begun all of its calls: what comes behind it waits, unread.
+    /// A long batch has not begun all of its calls: later input waits, unread.
     private var isBeginning = false
-    /// The client has had its turn: what it sent waits for the next one, and nothing more is read.
+    /// The client has had its turn: its input waits for the next one, and nothing more is read.
     private var isParked = false
     private var isReadDue = false
 
@@ -95,7 +95,7 @@ final class StreamHandler: ChannelDuplexHandler {
         (isBeginning, isParked) = (false, false)
         handleLines(context)
         guard !isBeginning, !isParked else { return }
-        // What came before the client's end is answered now, or was no whole message.
+        // Input before the client's end is answered now, or was no complete message.
         if isInputClosed { send([], context) }
         guard isReadDue else { return }
         isReadDue = false

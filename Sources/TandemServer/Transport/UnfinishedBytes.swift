@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// What a handler keeps of messages that are not whole, as its session is told of it. On the connection's event loop.
+/// The bytes of incomplete messages that a handler keeps, as reported to its session. On the connection's event loop.
 struct UnfinishedBytes {
     private let session: RPCSession
     private var bytes = 0

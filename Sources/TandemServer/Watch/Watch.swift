@@ -5,17 +5,17 @@ import TandemAPI
 /// A connection, as its watches know it. On its event loop alone.
 protocol WatchOutlet: AnyObject {
     var session: RPCSession { get }
-    /// Whether the client has taken most of what it was sent.
+    /// Whether the client has read most of the sent bytes.
     var isWritable: () -> Bool { get }
     func write(_ batch: inout WatchBatch, of name: String)
     /// The watch of that name has ended; with an error where its client is to be told why.
     func ended(_ name: String, _ error: APIError?)
 }
 
-/// One watch of one connection. It keeps where it is, and nothing of what it is to tell. On its event loop alone.
+/// One watch of one connection. It keeps its place, and none of the changes to send. On its event loop alone.
 ///
-/// While its client takes what it is told it is live: its hub brings it what is new. A client that does not take it, or has had its turn, is
-/// behind: when it is writable again the watch looks for itself what it has missed, in the history of all.
+/// While its client reads it is live: its hub brings it new changes. A client that does not take it, or has had its turn, is
+/// behind: when it is writable again the watch reads the missed changes itself, from the shared history.
 final class Watch: WatchSubscriber {
     private enum State {
         case new(Engine.WatchStart)
@@ -31,7 +31,7 @@ final class Watch: WatchSubscriber {
     private unowned let outlet: any WatchOutlet
     private let hub: WatchHub
     private var state: State
-    /// A look for what it has missed is on its way.
+    /// A read of missed changes is in progress.
     private var isPulling = false
     /// Nothing was told since the last look at the clock.
     private var isQuiet = false
@@ -60,7 +60,7 @@ final class Watch: WatchSubscriber {
 
     // MARK: Live
 
-    /// What is new, of a live one. False where it has to be got later: then the watch is behind `version`.
+    /// New changes of a live one. False where they have to be read later: then the watch is behind `version`.
     func deliver(_ batch: inout WatchBatch, behind version: UInt64) -> Bool {
         guard case .live = state else { return true }
         guard outlet.isWritable(), session.lane.hasCredit else {
@@ -115,7 +115,7 @@ final class Watch: WatchSubscriber {
         }
     }
 
-    /// A bounded piece of what it has missed.
+    /// A bounded piece of the missed changes.
     private func pull() {
         // Its turn may come when it has ended, and its connection is gone.
         guard isBehind, outlet.isWritable() else { return }

@@ -10,7 +10,7 @@ final class WatchConnection: WatchOutlet {
     let hub: WatchHub
     private let form: WatchForm
     private let send: (ByteBuffer) -> Void
-    /// Whether the client has taken most of what it was sent.
+    /// Whether the client has read most of the sent bytes.
     let isWritable: () -> Bool
     /// A watch has ended by itself, and its last line is written.
     private let onEnd: () -> Void

@@ -10,7 +10,7 @@ struct WatchBatch {
     /// One behind the other, with commas between.
     private(set) var body = ByteBuffer()
     private(set) var count = 0
-    /// What was told with it, and before, is all up to here; nil while a listing is on its way.
+    /// All changes up to here have been sent with it and before; nil during a listing.
     private(set) var version: UInt64?
     /// The last line that was made of it: a connection's first watch has the same name everywhere.
     private var made: (form: WatchForm, name: String, line: ByteBuffer)?

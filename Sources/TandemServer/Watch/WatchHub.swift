@@ -16,7 +16,7 @@ protocol WatchSubscriber: AnyObject {
     func drain()
 }
 
-/// What the watches of a server have done so far. Thread-safe.
+/// The counts of a server's watches. Thread-safe.
 final class WatchMetrics: Sendable {
     // Relaxed: counts that order nothing.
     private let open = Atomic<Int>(0)
@@ -63,7 +63,7 @@ final class WatchHub {
 
     /// How often the loop looks at the clock, and in how many parts: each watch is looked at within so many seconds.
     static let looks = 14
-    /// Telling takes one part in so many of the loop's time: with many watches what comes meanwhile is told together, in fewer writes.
+    /// Notifications take one part in so many of the loop's time: with many watches later changes are sent together, in fewer writes.
     static let share = 10
     /// The longest time for which something new waits for others.
     static let longestRest = TimeAmount.milliseconds(10)
@@ -80,7 +80,7 @@ final class WatchHub {
     private var parts: [[ObjectIdentifier: any WatchSubscriber]]
     private var ticks = 0
     private var timer: RepeatedTask?
-    /// What is new before then is told then.
+    /// Changes before then are sent then.
     private var restsUntil = NIODeadline.uptimeNanoseconds(0)
     private var isResting = false
 
@@ -91,7 +91,7 @@ final class WatchHub {
         parts = Array(repeating: [:], count: max(1, looks))
     }
 
-    // MARK: Who watches
+    // MARK: Watches
 
     func add(_ watch: any WatchSubscriber) {
         if all.isEmpty {
@@ -109,7 +109,7 @@ final class WatchHub {
 
     private func part(of watch: any WatchSubscriber) -> Int { abs(ObjectIdentifier(watch).hashValue) % parts.count }
 
-    /// It has been told all up to `seen`: from here on the hub brings it what it wants.
+    /// It has received all changes up to `seen`: from here on the hub brings it its changes.
     func join(_ watch: any WatchSubscriber) {
         let group = group(of: watch.query) ?? makeGroup(watch.query)
         group.watches[ObjectIdentifier(watch)] = watch
@@ -147,7 +147,7 @@ final class WatchHub {
         timer = nil
     }
 
-    // MARK: What is new
+    // MARK: New changes
 
     /// There is something new: tells it, at the latest when its rest is over.
     func wake() {
@@ -167,7 +167,7 @@ final class WatchHub {
         restsUntil = end + min(Self.longestRest, (end - begun) * (Self.share - 1))
     }
 
-    /// Brings everything that is new to the live ones. O(what is new + what is told).
+    /// Brings everything that is new to the live ones. O(new changes + notifications).
     func catchUp() {
         let end = engine.newestChange
         while seen < end {
@@ -243,7 +243,7 @@ extension WatchHub {
 /// How the log's thread wakes an event loop: once, however much comes before the loop looks. Thread-safe.
 private final class WatchWaker: Sendable {
     let isWanted = Atomic<Bool>(false)
-    // Acquiring and releasing: whoever finds it set is seen by the look that is on its way.
+    // Acquiring and releasing: a thread that finds it set is seen by the pending look.
     private let isWoken = Atomic<Bool>(false)
 
     func wake(_ hub: NIOLoopBound<WatchHub>, on eventLoop: any EventLoop) {
@@ -292,7 +292,7 @@ final class WatchHubs: Sendable {
         for entry in entries.withLock({ Array($0.values) }) { entry.waker.wake(entry.hub, on: entry.eventLoop) }
     }
 
-    /// Tells every watch what it takes now, and where that ends; all of them have ended then.
+    /// Sends every watch its last changes and its end; all of them have ended then.
     func drain() async {
         for entry in entries.withLock({ Array($0.values) }) {
             let hub = entry.hub

@@ -1,9 +1,9 @@
 import NIOHTTP1
 import TandemAPI
 
-/// `GET /watch?kinds=Pod,Node&nodeName=n1&resourceVersion=12`, and what is answered where nothing can be watched.
+/// `GET /watch?kinds=Pod,Node&nodeName=n1&resourceVersion=12`, and the answer where nothing can be watched.
 enum WatchPath {
-    /// The call that the request stands for. Throws INVALID_ARGUMENT for what no URL may hold; what is wrong with a value the call says.
+    /// The call that the request stands for. Throws INVALID_ARGUMENT for an invalid URL; the call itself reports faults of values.
     static func message(_ request: HTTPRequest) throws(APIError) -> [UInt8] {
         var params: [(String, JSONValue)] = []
         let query = request.target.split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
@@ -20,7 +20,7 @@ enum WatchPath {
             default: params.append((name, .string(value)))
             }
         }
-        // What a browser's reader says when it comes back is where it was.
+        // A browser's reader sends its last place when it reconnects.
         if let id = request.lastEventID, !id.isEmpty {
             params.removeAll { $0.0 == "resourceVersion" }
             params.append(("resourceVersion", .string(id)))

@@ -30,8 +30,8 @@ func allocatorTable(rounds: Int) {
 }
 
 /// The same in one thread for each core, once with places all over the range for each, once with each in its own part of it.
-/// Times are processor time a pair and thread, so that they hold where others use the cores as well; the gain is what all
-/// threads together do of what one does.
+/// Times are processor time a pair and thread, so that they hold where others use the cores as well; the gain is the work of all
+/// threads together relative to that of one.
 func coresTable(rounds: Int) {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     let calls = 200_000
@@ -103,7 +103,7 @@ private func barePairs(_ calls: Int, _ bitmap: BareBitmap, _ random: some Random
     var random = random
     var seen: UInt64 = 0
     for _ in 0..<calls { seen ^= bitmap.pair(random.next()) }
-    // Used, so that the compiler can't leave out what produced it.
+    // Used, so that the compiler can't leave out its computation.
     precondition(seen != 0x5ca1_ab1e)
 }
 

@@ -37,7 +37,7 @@ func callTable(rounds: Int) {
 }
 
 /// Processor time of the journal's own thread for a record: its coding, SQLite and the file system, and the copying of the log
-/// that goes with it; what a commit waits for the disk is not in it.
+/// that goes with it; the wait of a commit for the disk is not in it.
 func journalTable(commits: Int) throws {
     let sizes = [1, 16, 64, 256]
     let table = Table("The journal", ["transactions a commit", "processor time a record", "a commit"])
@@ -57,7 +57,7 @@ func journalTable(commits: Int) throws {
         }
     }
     for (index, size) in sizes.enumerated() {
-        // The mean: what is done in every 64th commit only belongs to all of them.
+        // The mean: the work of every 64th commit belongs to all of them.
         let mean = times[index].reduce(0, +) / Double(commits)
         table.row(["\(size)", microseconds(mean / Double(size)), microseconds(mean)])
         logs[index].close()
@@ -65,6 +65,6 @@ func journalTable(commits: Int) throws {
     withExtendedLifetime(scratch) {}
 }
 
-/// So that the compiler can't leave out what produced a value.
+/// So that the compiler can't leave out the computation of a value.
 @inline(never)
 private func keep<Value>(_ value: Value) { withExtendedLifetime(value) {} }

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Workloads
 
-/// What a start costs on a database of many objects.
+/// The cost of a start on a database of many objects.
 func recoveryTable(sizes: [Int]) throws {
     let table = Table(
         "Recovery", ["objects", "until ready", "processor time", "an object", "resident memory an object"])

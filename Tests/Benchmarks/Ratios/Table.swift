@@ -10,7 +10,7 @@ struct Table {
 
     func row(_ cells: [String]) {
         print("| " + cells.joined(separator: " | ") + " |")
-        // Whoever waits for the next figure sees the last one.
+        // A user who waits for the next figure sees the last one.
         fflush(nil)
     }
 }

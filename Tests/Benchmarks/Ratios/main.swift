@@ -4,7 +4,7 @@ import TestSupport
 // Prints the tables of the benchmark document, each of whose lines was measured in turns in this one run.
 //
 //   ratios [--quick]            all tables; quick: fewer rounds, no recovery of a million
-//   ratios recover DIRECTORY    starts an engine on what a directory holds, and prints what that cost (for the table)
+//   ratios recover DIRECTORY    starts an engine on a data directory, and prints its cost (for the table)
 
 let arguments = CommandLine.arguments.dropFirst()
 if arguments.first == "recover", let directory = arguments.dropFirst().first {

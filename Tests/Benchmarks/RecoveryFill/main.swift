@@ -48,7 +48,7 @@ struct Random {
     }
 }
 
-/// What a container run-time's CNI call would ask for.
+/// The call of a container run-time's CNI plugin.
 func request(_ index: Int) -> PodRequest {
     var random = Random(UInt64(index))
     let uid = [

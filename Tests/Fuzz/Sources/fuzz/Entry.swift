@@ -9,7 +9,7 @@ private let target: FuzzTarget = {
     return target
 }()
 
-/// What libFuzzer's own `main` calls for each input.
+/// The function that libFuzzer's own `main` calls for each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     target.run(UnsafeRawBufferPointer(start: bytes, count: count))
