@@ -94,5 +94,7 @@ while IFS=: read -r file line _; do
         fault "$file:$line: @unchecked Sendable without its proof"
 done < <(grep -nH '@unchecked Sendable' -r Sources --include='*.swift' | grep -v '///')
 
+Tests/circles.py || fault "files of one target need each other in a circle (Tests/circles.py)"
+
 ! grep -n 'unsafeFlags' Package.swift >&2 || fault "Package.swift: no unsafeFlags"
 exit $failed

@@ -13,7 +13,7 @@ extension TandemClient {
     }
 
     /// Every pool, or those of one kind, page by page.
-    public func pools(_ kind: PoolStatus.Kind? = nil) async throws -> [JSONValue] {
+    public func pools(_ kind: PoolKind? = nil) async throws -> [JSONValue] {
         var params: JSONValue = [:]
         if let kind { params["kind"] = .string(kind.rawValue) }
         return try await list(.getPools, params, "pools")

@@ -47,7 +47,7 @@ struct JournalCommand: ParsableCommand {
 /// An entry of the journal in words.
 enum JournalLine {
     /// A row for each change of it.
-    static func rows(_ entry: UnfoldedJournal.Entry) -> [[String]] {
+    static func rows(_ entry: UnfoldedJournal.Numbered) -> [[String]] {
         entry.proposal.changes.map { change in
             let (word, object, holds) = words(change)
             return ["\(entry.number)", word, object, holds.isEmpty ? "<none>" : holds]
@@ -67,7 +67,7 @@ enum JournalLine {
     private static func text(_ key: ObjectKey) -> String { "\(key.kind.name)/\(key.key)" }
 
     /// `{"number":12,"expects":[…],"changes":[…]}`.
-    static func json(_ entry: UnfoldedJournal.Entry) -> JSONValue {
+    static func json(_ entry: UnfoldedJournal.Numbered) -> JSONValue {
         [
             "number": .number(String(entry.number)),
             "expects": .array(entry.proposal.expectations.map(json)),

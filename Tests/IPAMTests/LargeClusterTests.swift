@@ -220,7 +220,7 @@ struct LargeClusterTests {
         for limit in [1, 7, 1_000] {
             for list in [pods, NodePods(twin.shuffled(using: &generator))] {
                 var seen: [UInt64] = []
-                var place: NodePods.Place?
+                var place: NodePods.PodPlace?
                 while true {
                     var page: [StoredPod] = []
                     list.visit(after: place) { pod in
@@ -229,7 +229,7 @@ struct LargeClusterTests {
                     }
                     guard let last = page.last else { break }
                     seen += page.map(\.version)
-                    place = NodePods.Place(behind: last)
+                    place = NodePods.PodPlace(behind: last)
                 }
                 #expect(seen.sorted() == twin.map(\.version).sorted())
             }

@@ -31,7 +31,7 @@ public final class Audit {
         /// The nodes behind the token.
         case nodes(PageToken?)
         /// The pods of a node behind the place.
-        case pods(StoredNode, NodePods.Place?)
+        case pods(StoredNode, NodePods.PodPlace?)
         case rangeMarks
         case nodeMarks(PageToken?)
         case confirming
@@ -157,7 +157,7 @@ public final class Audit {
         lookAtPods(of: node, after: nil, &step)
     }
 
-    private func lookAtPods(of node: StoredNode, after pod: NodePods.Place?, _ step: inout Step) {
+    private func lookAtPods(of node: StoredNode, after pod: NodePods.PodPlace?, _ step: inout Step) {
         let pods = node.pods(after: pod, limit: Self.objectsPerStep)
         for pod in pods where !engine.faults(of: pod).isEmpty && engine.isCurrent(pod) {
             lookAgain(node) { engine, _ in engine.isCurrent(pod) ? engine.faults(of: pod) : [] }
@@ -165,7 +165,7 @@ public final class Audit {
         step.objects += pods.count
         let isWhole = pods.count < Self.objectsPerStep
         place =
-            isWhole ? .nodes(PageToken(key: node.name)) : .pods(node, pods.last.map { NodePods.Place(behind: $0) })
+            isWhole ? .nodes(PageToken(key: node.name)) : .pods(node, pods.last.map { NodePods.PodPlace(behind: $0) })
     }
 
     /// Alone: no pod of the node can come or go meanwhile.

@@ -68,7 +68,7 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
     func holder(of address: IPAddress) -> StoredPod? { pods.withLock { $0.holder(of: address) } }
 
     /// So many pods, in the order of their first addresses, from behind a place on.
-    func pods(after place: NodePods.Place?, limit: Int) -> [StoredPod] {
+    func pods(after place: NodePods.PodPlace?, limit: Int) -> [StoredPod] {
         var found: [StoredPod] = []
         pods.withLock { pods in
             pods.visit(after: place) { pod in
@@ -92,7 +92,7 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
     }
 
     func pods(after pod: StoredPod?, limit: Int) -> [StoredPod] {
-        pods(after: pod.map { NodePods.Place(behind: $0) }, limit: limit)
+        pods(after: pod.map { NodePods.PodPlace(behind: $0) }, limit: limit)
     }
 
     /// Calls `body` with each of its pods. O(pods of the node).

@@ -264,7 +264,7 @@ extension StoredNode {
     /// A page of the node's pods, or of those of one namespace, in the order of their first addresses.
     func page(after token: PageToken?, limit: Int, namespace: String?) -> Page<StoredPod> {
         var page = Page<StoredPod>()
-        var place = token.map { NodePods.Place(address: IPAddress($0.key), version: $0.version) }
+        var place = token.map { NodePods.PodPlace(address: IPAddress($0.key), version: $0.version) }
         var looks = 0
         while true {
             // A few at a time, as the lock is held meanwhile.
@@ -275,7 +275,7 @@ extension StoredNode {
                     return page
                 }
                 looks += 1
-                place = NodePods.Place(behind: pod)
+                place = NodePods.PodPlace(behind: pod)
                 if namespace == nil || pod.namespace == namespace { page.items.append(pod) }
             }
             if slice.count < 256 { return page }

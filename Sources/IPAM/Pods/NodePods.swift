@@ -101,7 +101,7 @@ struct NodePods: Sendable {
     }
 
     /// Where a list of the node's pods goes on: behind a pod, which may be gone by then.
-    struct Place: Sendable {
+    struct PodPlace: Sendable {
         /// Its first one; nil where it has none.
         var address: IPAddress?
         var version: UInt64
@@ -115,7 +115,7 @@ struct NodePods: Sendable {
     }
 
     /// Calls `body` with each pod once, in the order of their first addresses, from behind a place on, until it returns false.
-    func visit(after place: Place?, _ body: (StoredPod) -> Bool) {
+    func visit(after place: PodPlace?, _ body: (StoredPod) -> Bool) {
         byAddress.visit(from: place.map(start) ?? byAddress.start) { key, pod in
             // Once, at its first address.
             (pod.addresses.first.map(Self.key) ?? Self.bareKey) == key ? body(pod) : true
@@ -139,7 +139,7 @@ struct NodePods: Sendable {
         }
     }
 
-    private func start(after place: Place) -> SortedList<UInt32, StoredPod>.Place {
+    private func start(after place: PodPlace) -> SortedList<UInt32, StoredPod>.Place {
         guard let address = place.address else {
             return byAddress.place(of: Self.bareKey, where: Self.isBareBefore(place.version &+ 1))
         }

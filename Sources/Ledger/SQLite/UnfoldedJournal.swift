@@ -5,12 +5,12 @@ import GRDB
 /// ended. Nothing is written, locked or held back. Calls block.
 public struct UnfoldedJournal: Sendable {
     /// A proposal, kept or refused, with its number: that is judged by the books alone.
-    public typealias Entry = (number: Int64, proposal: Proposal)
+    public typealias Numbered = (number: Int64, proposal: Proposal)
 
     /// The number of the last proposal that the tables have.
     public let folded: Int64
     /// Those behind it, in their order, without a gap.
-    public let entries: [Entry]
+    public let entries: [Numbered]
 
     /// While a server runs a segment may be written over between the look at the database and that at the segment.
     private static let attempts = 5
@@ -29,7 +29,7 @@ public struct UnfoldedJournal: Sendable {
         }
     }
 
-    private init(folded: Int64, _ entries: [Entry]) {
+    private init(folded: Int64, _ entries: [Numbered]) {
         (self.folded, self.entries) = (folded, entries)
     }
 
@@ -48,7 +48,7 @@ public struct UnfoldedJournal: Sendable {
             return try queue.read { db in
                 try Schema.verify(db, at: path)
                 let folded = try JournalRows.folded(db).sequence
-                var entries: [Entry] = []
+                var entries: [Numbered] = []
                 guard try Int64.fetchOne(db, sql: "PRAGMA user_version") ?? 0 == Schema.version else {
                     throw LedgerError(
                         .notOurs, "\(path) is of an earlier release: the first start of this one brings it up to date")
@@ -65,7 +65,7 @@ public struct UnfoldedJournal: Sendable {
     }
 
     private static func add(
-        _ segments: [RegisteredSegment], of files: DataFiles, to entries: inout [Entry], behind folded: Int64
+        _ segments: [RegisteredSegment], of files: DataFiles, to entries: inout [Numbered], behind folded: Int64
     ) throws(LedgerError) {
         let end = entries.last?.number ?? folded
         var groups: [(header: GroupCoding.Header, proposals: [Proposal])] = []

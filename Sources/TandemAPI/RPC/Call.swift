@@ -73,7 +73,7 @@ public struct ListQuery: Sendable {
     public var namespace: String?
     public var nodeName: String?
     /// Of `GetPools`.
-    public var poolKind: PoolStatus.Kind?
+    public var poolKind: PoolKind?
     /// Where the page before ended, as that page's answer gave it.
     public var continueToken: String?
 

@@ -329,11 +329,11 @@ extension JSONReader {
         return version == 0 ? nil : version
     }
 
-    fileprivate mutating func readPoolKind() throws(JSONError) -> PoolStatus.Kind {
+    fileprivate mutating func readPoolKind() throws(JSONError) -> PoolKind {
         _ = try peek()
         let start = position
-        guard let kind = PoolStatus.Kind(rawValue: try readString()) else {
-            let known = PoolStatus.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+        guard let kind = PoolKind(rawValue: try readString()) else {
+            let known = PoolKind.allCases.map(\.rawValue).joined(separator: ", ")
             throw JSONError(.type, at: start, "expected a kind of pool: \(known)")
         }
         return kind

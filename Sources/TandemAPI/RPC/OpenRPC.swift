@@ -141,7 +141,7 @@ extension Parameter {
         case .kinds: ["type": "array", "items": ["enum": ["Service", "Node", "Pod"]]]
         case .cidr, .pool: ["type": "string"]
         case .blocks: ["type": "integer", "minimum": 1, "maximum": 4096, "default": 256]
-        case .kind: ["enum": .array(PoolStatus.Kind.allCases.map { .string($0.rawValue) })]
+        case .kind: ["enum": .array(PoolKind.allCases.map { .string($0.rawValue) })]
         case .limit: ["type": "integer", "minimum": 1, "maximum": 5000, "default": 500]
         case .force, .adopt, .outOfRange, .dryRun: ["type": "boolean", "default": false]
         case .timeoutMs: ["type": "integer", "minimum": 1, "maximum": 600_000]

@@ -1,17 +1,18 @@
 public import Addressing
 
+/// The ranges that are handed out from, by their use.
+public enum PoolKind: String, Sendable, CaseIterable {
+    case service = "Service"
+    case loadBalancer = "LoadBalancer"
+    case nodeCIDR = "NodeCIDR"
+    case pod = "Pod"
+    case nodePort = "NodePort"
+}
+
 /// The fixed facts of a pool, without its use.
 public struct PoolDescription: Sendable {
-    public enum Kind: String, Sendable, CaseIterable {
-        case service = "Service"
-        case loadBalancer = "LoadBalancer"
-        case nodeCIDR = "NodeCIDR"
-        case pod = "Pod"
-        case nodePort = "NodePort"
-    }
-
     public var name: String
-    public var kind: Kind
+    public var kind: PoolKind
     /// nil for node ports.
     public var range: AddressRange?
     /// nil for all but node ports.
@@ -20,7 +21,7 @@ public struct PoolDescription: Sendable {
     public var nodeMaskSize: Int?
 
     public init(
-        name: String, kind: Kind, range: AddressRange? = nil, ports: ClosedRange<UInt16>? = nil,
+        name: String, kind: PoolKind, range: AddressRange? = nil, ports: ClosedRange<UInt16>? = nil,
         nodeMaskSize: Int? = nil
     ) {
         self.name = name

@@ -2,8 +2,6 @@ public import Addressing
 
 /// One pool in `GetPools`' answer. Counts are of addresses, for node CIDRs of subnets, for node ports of ports.
 public struct PoolStatus: Sendable {
-    public typealias Kind = PoolDescription.Kind
-
     public var pool: PoolDescription
     public var capacity: UInt128
     public var allocated: UInt128
@@ -18,7 +16,7 @@ public struct PoolStatus: Sendable {
     }
 
     public var name: String { pool.name }
-    public var kind: Kind { pool.kind }
+    public var kind: PoolKind { pool.kind }
     public var range: AddressRange? { pool.range }
     public var ports: ClosedRange<UInt16>? { pool.ports }
 

@@ -319,7 +319,7 @@ extension PoolStatus {
 
 /// A range of the cluster, or all pods' pools in one, as the metrics show it.
 private struct PoolTotal {
-    var kind: PoolStatus.Kind
+    var kind: PoolKind
     var range: AddressRange?
     var ports: ClosedRange<UInt16>?
     var capacity: UInt128
