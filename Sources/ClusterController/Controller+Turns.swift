@@ -51,6 +51,8 @@ extension Controller {
     ) async -> TurnOutcome {
         var pass = begun
         var outcome = TurnOutcome(queue: .done)
+        // Before it was given anything.
+        var certain: [String]?
         for _ in 0..<Self.maximumSteps {
             if Task.isCancelled { return failed(key, "look", CancellationError()) }
             switch pass.next() {
@@ -61,11 +63,15 @@ extension Controller {
             case .look:
                 if let failure = await look(key, for: &pass) { return failure }
             case .call(let call):
+                if call.purpose == .allocate || call.purpose == .update { certain = certain ?? pass.certain }
                 do {
                     let answer = try await tandem.call(call.method, isDryRun ? call.supposed : call.params)
                     pass.answered(call, answer)
                     if call.purpose == .release || call.purpose == .vacate { outcome.hasReleased = true }
-                    decided(Decision(call, answer, of: key, isSupposed: isDryRun))
+                    decided(
+                        Decision(call, answer, of: key, isSupposed: isDryRun) { given in
+                            words(given, certain ?? pass.certain)
+                        })
                     if pass.isShown, !isDryRun { await report(call, answer, of: key, uid: uid) }
                 } catch let error as APIError {
                     if pass.refused(call, error) { continue }
@@ -74,7 +80,7 @@ extension Controller {
                     return failed(key, call.purpose.rawValue, error)
                 }
             case .patch(let patch):
-                let details = Decision.details(patch)
+                let details = Decision.details(patch) { words($0, certain ?? pass.certain) }
                 guard !isDryRun else {
                     decided(Decision(action: "patch", outcome: .supposed, key: key, details: details))
                     return outcome
@@ -123,6 +129,10 @@ extension Controller {
     }
 
     var isDryRun: Bool { told != nil }
+
+    private func words(_ given: [String], _ certain: [String]) -> String {
+        prospect?.words(given, certain: certain) ?? given.joined(separator: ",")
+    }
 
     // MARK: Logs and events
 
@@ -199,7 +209,11 @@ extension TandemCall {
 }
 
 extension Decision {
-    init(_ call: TandemCall, _ answer: JSONValue, of key: ObjectKey, isSupposed: Bool) {
+    /// `words` puts what was given into words.
+    init(
+        _ call: TandemCall, _ answer: JSONValue, of key: ObjectKey, isSupposed: Bool,
+        words: ([String]) -> String = { $0.joined(separator: ",") }
+    ) {
         let released = (answer["released"]?.arrayValue ?? []).compactMap {
             $0.stringValue ?? $0["ip"]?.stringValue ?? $0["cidr"]?.stringValue
         }
@@ -207,7 +221,7 @@ extension Decision {
         let kept = (answer["kept"]?.arrayValue ?? []).compactMap(\.stringValue)
         self.init(
             action: call.purpose.rawValue, outcome: isSupposed ? .supposed : .done, key: key,
-            details: (isReleasing ? released : Self.addresses(answer)).joined(separator: ",")
+            details: (isReleasing ? released.joined(separator: ",") : words(Self.addresses(answer)))
                 + (kept.isEmpty ? "" : " kept \(kept.joined(separator: ","))"))
     }
 
@@ -219,13 +233,11 @@ extension Decision {
         return (answer["node"]?["spec"]?["podCIDRs"]?.arrayValue ?? []).compactMap(\.stringValue)
     }
 
-    static func details(_ patch: JSONValue) -> String {
-        if let cidrs = patch["spec"]?["podCIDRs"]?.arrayValue {
-            return cidrs.compactMap(\.stringValue).joined(separator: ",")
-        }
+    static func details(_ patch: JSONValue, words: ([String]) -> String) -> String {
+        if let cidrs = patch["spec"]?["podCIDRs"]?.arrayValue { return words(cidrs.compactMap(\.stringValue)) }
         let ingress = patch["status"]?["loadBalancer"]?["ingress"]
         let ips = (ingress?.arrayValue ?? []).compactMap { $0["ip"]?.stringValue }
-        return ips.isEmpty ? "finalizer off" : ips.joined(separator: ",")
+        return ips.isEmpty ? "finalizer off" : words(ips)
     }
 
     /// For a dry run.

@@ -34,6 +34,8 @@ public actor Controller {
     private var generation = 0
     /// Which decisions are told to whom a dry run is for.
     let told: (@Sendable (String) -> Void)?
+    /// Of a dry run.
+    var prospect: Prospect?
 
     private let start = ContinuousClock.now
     private let wakeups: AsyncStream<Void>

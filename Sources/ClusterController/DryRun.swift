@@ -1,10 +1,12 @@
 public import KubeAPI
 public import Logging
 import Reconciliation
+import TandemAPI
 
 extension Controller {
     /// The first steps that a controller would take, one sentence each: every object gets one turn, in the order of a leader. Tandem
-    /// decides and keeps nothing; nothing is written in the cluster.
+    /// decides and keeps nothing; nothing is written in the cluster. New addresses are named by their range alone, as two objects may be
+    /// answered with the same address.
     ///
     /// Throws where the cluster's lists or Tandem's can't be read.
     public static func dryRun(
@@ -20,6 +22,10 @@ extension Controller {
         for part in ControllerSettings.Part.allCases where settings.parts.contains(part) {
             replaced(part, try await kube.list(Self.collection(part)).items)
         }
+        var pools: [JSONValue] = []
+        if settings.parts.contains(.node) { pools += try await tandem.pools(.nodeCIDR) }
+        if settings.parts.contains(.loadbalancer) { pools += try await tandem.pools(.loadBalancer) }
+        prospect = Prospect(pools: pools)
         if settings.parts.contains(.node) {
             for (name, _) in try await tandem.nodes() where nodes[name] == nil { gone(.node(name)) }
         }

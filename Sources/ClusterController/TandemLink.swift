@@ -103,6 +103,16 @@ public actor TandemLink {
         }
     }
 
+    func pools(_ kind: PoolKind) async throws -> [JSONValue] {
+        var (pools, params): ([JSONValue], JSONValue) = ([], ["kind": .string(kind.rawValue), "limit": 1_000])
+        while true {
+            let page = try await call(.getPools, params)
+            pools += page["pools"]?.arrayValue ?? []
+            guard let next = page["continue"] else { return pools }
+            params["continue"] = next
+        }
+    }
+
     func pods() async throws -> [HeldPod] {
         try await list(.listPods).compactMap { HeldPod($0, isUIDMade: $1) }
     }

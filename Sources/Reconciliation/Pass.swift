@@ -11,19 +11,24 @@ public protocol Pass: Sendable {
     mutating func refused(_ call: TandemCall, _ error: APIError) -> Bool
     /// The object is in the cluster, as far as is known.
     var isShown: Bool { get }
+    /// What the object has in Tandem, shows in the cluster or asks for by itself: nobody else is given that.
+    var certain: [String] { get }
 }
 
 extension NodePass: Pass {
     public func refused(_ call: TandemCall, _ error: APIError) -> Bool { false }
     public var isShown: Bool { shown != nil }
+    public var certain: [String] { (shown?.podCIDRs ?? []) + (held?.podCIDRs ?? []) }
 }
 
 extension LoadBalancerPass: Pass {
     public var isShown: Bool { shown != nil }
+    public var certain: [String] { (shown.map { $0.addresses + $0.asked } ?? []) + (held?.addresses ?? []) }
 }
 
 extension PodPass: Pass {
     public func saw(_ object: JSONValue?, isPatched: Bool) {}
     public func refused(_ call: TandemCall, _ error: APIError) -> Bool { false }
     public var isShown: Bool { true }
+    public var certain: [String] { shown.addresses + (held?.addresses ?? []) }
 }

@@ -74,6 +74,12 @@ public struct ShownService: Sendable, Hashable {
     /// The addresses of `ingress`, canonically.
     public var addresses: [String] { ingress.compactMap { $0["ip"]?.stringValue }.map(canonicalAddress) }
 
+    /// The addresses that it asks for, by `spec.loadBalancerIP` or an annotation, canonically.
+    public var asked: [String] {
+        let lists = annotations.values + [spec["loadBalancerIP"]?.stringValue ?? ""]
+        return lists.flatMap { $0.split { $0 == "," || $0.isWhitespace } }.map { canonicalAddress(String($0)) }
+    }
+
     /// One of `ingress` is no address: somebody else's load balancer has a name.
     public var showsHostname: Bool { ingress.contains { $0["hostname"] != nil || $0["ip"] == nil } }
 

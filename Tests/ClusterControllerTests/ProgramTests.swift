@@ -134,13 +134,56 @@ struct ProgramTests {
         let result = try await world.program(["--dry-run"])
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.output.contains("would adopt node/n1: 10.244.9.0/24\n"))
-        #expect(result.output.contains("would allocate node/n2: 10.244."))
+        #expect(
+            result.output.contains("would allocate node/n2: a /24 of 10.244.0.0/16 and a /64 of fd00:10:244::/48\n"))
+        #expect(result.output.contains("would patch node/n2: a /24 of 10.244.0.0/16 and a /64 of fd00:10:244::/48\n"))
         #expect(result.output.contains("would adopt service/default/shown: 192.0.2.3,2001:db8::3\n"))
-        #expect(result.output.contains("would allocate service/default/new: 192.0.2."))
-        #expect(result.output.contains("would patch service/default/new: 192.0.2."))
+        let ranges = "one of 192.0.2.0/28 and one of 2001:db8::/124\n"
+        #expect(result.output.contains("would allocate service/default/new: \(ranges)"))
+        #expect(result.output.contains("would patch service/default/new: \(ranges)"))
         #expect(world.kube.requests.allSatisfy { $0.method == "GET" })
         #expect(try await world.held(.listNodes) == [:])
         #expect(try await world.held(.listServices) == [:])
+    }
+
+    @Test("a dry run names no address twice: what is still to be given is said by its range, what is known as it is")
+    func dryRunPromisesNothingTwice() async throws {
+        let world = try await Fixture()
+        // What a server that keeps nothing answers to all of them: its ranges are fuller than they look.
+        for number in 0..<3 {
+            world.put("nodes", "n\(number)", ["spec": [:]])
+            world.putLoadBalancer("pending-\(number)")
+        }
+        world.putLoadBalancer("asks", annotations: ["metallb.io/loadBalancerIPs": "192.0.2.9"])
+        for (name, addresses) in [("shown", ["192.0.2.3", "2001:db8::3"]), ("first", ["192.0.2.1", "2001:db8::1"])] {
+            world.putLoadBalancer(name, showing: addresses)
+        }
+        // Known to Tandem, and not shown yet.
+        let node: JSONValue = [
+            "metadata": ["name": "n0", "uid": world.kube.object("nodes", "n0")?["metadata"]?["uid"] ?? .null]
+        ]
+        let held = Fixture.addresses(try await world.call(.allocateNodeCIDRs, ["node": node])["node"])
+        let result = try await world.program(["--dry-run"])
+        #expect(result.status == 0, "\(result.errors)")
+        let lines = result.output.split(separator: "\n").map(String.init)
+        var named: [String: Set<String>] = [:]
+        for line in lines {
+            let parts = line.split(separator: ": ", maxSplits: 1)
+            let object = parts[0].split(separator: " ").last.map(String.init) ?? ""
+            let words = parts.count == 2 ? parts[1].split(whereSeparator: { $0 == " " || $0 == "," }) : []
+            // Ranges stand behind "of".
+            for (before, word) in zip([""] + words, words)
+            where before != "of" && word.contains(where: { ".:".contains($0) }) {
+                named[String(word), default: []].insert(object)
+            }
+        }
+        #expect(named.allSatisfy { $0.value.count == 1 }, "\(named)")
+        #expect(named["192.0.2.9"] == ["service/default/asks"])
+        #expect(named["192.0.2.1"] == ["service/default/first"])
+        #expect(held.count == 2 && held.allSatisfy { named[$0] == ["node/n0"] })
+        #expect(lines.contains("would adopt service/default/first: 192.0.2.1,2001:db8::1"))
+        #expect(lines.filter { $0.contains("would allocate") && $0.contains("one of 192.0.2.0/28") }.count == 3)
+        #expect(lines.filter { $0.contains("would allocate") && $0.contains("a /24 of 10.244.0.0/16") }.count == 2)
     }
 
     @Test("uninstalling takes the finalizers off and leaves the addresses; not while a controller leads")
