@@ -171,7 +171,7 @@ struct RealServerTests {
         timing.interval = .milliseconds(100)
         let elector = LeaderElector(client, lease: lease, identity: "one", timing: timing)
         let leader = Task { await elector.run(onElected: { led.add("elected") }, onLost: { led.add("lost: \($0)") }) }
-        while told.all.isEmpty || led.all.isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        while told.all.isEmpty || led.all.isEmpty { await Task.yield() }
 
         cluster.crash()
         try await cluster.start()
@@ -185,7 +185,7 @@ struct RealServerTests {
                 }
             }
         }
-        while !hasNode() { try await Task.sleep(for: .milliseconds(20)) }
+        while !hasNode() { await Task.yield() }
         let renewed = try await client.get(lease)["spec"]?["renewTime"]
         while try await client.get(lease)["spec"]?["renewTime"] == renewed {}
         #expect(led.all == ["elected"])

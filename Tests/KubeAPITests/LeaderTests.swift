@@ -328,7 +328,13 @@ struct LeaderTests {
     func hangs() async throws {
         let server = try await FakeAPIServer()
         let (time, told) = (KubeClock.system, Noted<String>())
-        let clock = KubeClock(now: time.now) { _ in try await Task.sleep(for: .seconds(1_000_000)) }
+        // Of the task's pauses none ends before it is cancelled.
+        let (pauses, pause) = AsyncStream<Void>.makeStream()
+        defer { pause.finish() }
+        let clock = KubeClock(now: time.now) { _ in
+            for await _ in pauses {}
+            throw CancellationError()
+        }
         let task = run(KubeClient(try server.configuration, clock: clock), "one", Self.brief, told)
         while told.all.count < 2 { await Task.yield() }
         #expect(told.all.starts(with: ["one leads", "one has lost"]))

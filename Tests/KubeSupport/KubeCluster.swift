@@ -116,7 +116,7 @@ public final class KubeCluster: Sendable {
                 guard ContinuousClock.now < end, server.withLock({ $0?.isRunning ?? false }) else {
                     throw NotReady(description: "kube-apiserver: \(error)\n\(log("kube-apiserver"))")
                 }
-                try await Task.sleep(for: .milliseconds(200))
+                await Task.yield()
             }
         }
     }

@@ -173,6 +173,19 @@ struct ManifestTests {
         }
     }
 
+    @Test(
+        "a kubectl that can't build the manifests is named with its version",
+        arguments: [
+            ("20", "kubectl 1.20 is too old for -k"), ("9", "kubectl 1.9 is too old for -k"), ("21", nil), ("32+", nil),
+            ("", "kubectl does not say its version"),
+        ])
+    func judgesKubectl(_ minor: String, _ obstacle: String?) throws {
+        let text = #"{"clientVersion": {"major": "1", "minor": "\#(minor)"}}"#
+        let found = Kubectl.obstacle(toVersion: text)
+        #expect(found?.split(separator: ":").first.map(String.init) == obstacle)
+        #expect(Kubectl.obstacle(toVersion: nil)?.hasPrefix("kubectl is missing") == true)
+    }
+
     private func containers(_ object: Object) -> [Object] {
         let spec = ((object["spec"] as? Object)?["template"] as? Object)?["spec"] as? Object
         return spec?["containers"] as? [Object] ?? []
@@ -198,7 +211,7 @@ struct ManifestTests {
             try? FileManager.default.removeItem(atPath: "\(root)/\(name)")
             try FileManager.default.copyItem(atPath: source, toPath: "\(root)/\(name)")
         }
-        let built = Command.run(try #require(Project.tool("kubectl")), ["kustomize", "\(root)/\(folder)"])
+        let built = Command.run(try #require(Kubectl.program), ["kustomize", "\(root)/\(folder)"])
         #expect(built.status == 0, "\(built.errors)")
         // A field that kustomize gives up sometime would be told of here.
         #expect(built.errors == "")
@@ -207,7 +220,7 @@ struct ManifestTests {
 
     @Test(
         "the overlay for etcd has three servers in the place of one with a volume, of which one may be drained",
-        .enabled(if: Project.tool("kubectl") != nil))
+        .enabled(if: Kubectl.obstacle == nil, Comment(rawValue: Kubectl.obstacle ?? "")))
     func kustomizesEtcd() throws {
         let all = try objects(try kustomize("etcd"))
         // The servers', not the controllers'.
@@ -233,7 +246,7 @@ struct ManifestTests {
 
     @Test(
         "kustomize builds the manifests, and every object that they refer to is among them",
-        .enabled(if: Project.tool("kubectl") != nil))
+        .enabled(if: Kubectl.obstacle == nil, Comment(rawValue: Kubectl.obstacle ?? "")))
     func kustomizes() throws {
         let built = try kustomize("single-server")
         let all = try objects(built)
@@ -264,7 +277,7 @@ struct ManifestTests {
 
     @Test(
         "the objects for Prometheus Operator are separate: a cluster without it takes all the rest",
-        .enabled(if: Project.tool("kubectl") != nil))
+        .enabled(if: Kubectl.obstacle == nil, Comment(rawValue: Kubectl.obstacle ?? "")))
     func kustomizesMonitoring() throws {
         let built = try kustomize("monitoring")
         let all = try objects(built)
@@ -285,7 +298,7 @@ struct ManifestTests {
 
     @Test(
         "the controllers take the flags and variables of their manifest, and have exactly the rights that they need",
-        .enabled(if: Project.tool("kubectl") != nil))
+        .enabled(if: Kubectl.obstacle == nil, Comment(rawValue: Kubectl.obstacle ?? "")))
     func controllers() throws {
         let all = try objects(try kustomize("single-server"))
         func named(_ kind: String, _ name: String = "tandem-controller") throws -> Object {
