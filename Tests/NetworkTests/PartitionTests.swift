@@ -134,8 +134,13 @@ private final class Partition: @unchecked Sendable {
         }
     }
 
+    /// The end of the process waits for no thread that has the last reference, and programs that live on keep its output open.
     func end() async throws {
-        try await onOwnThread { [self] in hosts.remove() }
+        try await onOwnThread { [self] in
+            for server in servers { server.crash() }
+            for member in cluster.members { member.crash() }
+            hosts.remove()
+        }
     }
 
     func run(_ host: String, _ script: String) async throws {
