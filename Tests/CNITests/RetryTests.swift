@@ -18,7 +18,7 @@ struct RetryTests {
             process.arguments = PluginProcess.environment("ADD", "c1") + [PluginProcess.program]
             process.standardInput = FileHandle(forReadingAtPath: file)
             process.standardOutput = output
-            try process.run()
+            try Children.start(process)
         }
 
         func answer() throws -> JSONValue {

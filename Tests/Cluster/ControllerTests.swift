@@ -76,7 +76,7 @@ struct ControllerTests {
             process.arguments = ["--release-grace-period=0"] + more + arguments
             process.standardInput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try Children.start(process)
             programs.append(process)
             return process
         }

@@ -19,7 +19,7 @@ private final class ControllerProcess: @unchecked Sendable {
         process.standardError = errors
         process.standardInput = FileHandle.nullDevice
         lines = LineReader(errors.fileHandleForReading)
-        try process.run()
+        try Children.start(process)
     }
 
     deinit {

@@ -219,7 +219,7 @@ private final class LineCommand: @unchecked Sendable {
         process.standardOutput = output
         process.standardInput = FileHandle.nullDevice
         lines = LineReader(output.fileHandleForReading)
-        try process.run()
+        try Children.start(process)
     }
 
     deinit {

@@ -107,7 +107,7 @@ public final class EtcdProcess: Sendable {
         process.standardError = errors
         process.standardOutput = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try Children.start(process)
         return State(process: process, log: EtcdLog(errors.fileHandleForReading))
     }
 

@@ -158,7 +158,7 @@ public final class KubeCluster: Sendable {
             new.standardInput = FileHandle.nullDevice
             new.standardOutput = log
             new.standardError = log
-            try new.run()
+            try Children.start(new)
             process = new
         }
     }

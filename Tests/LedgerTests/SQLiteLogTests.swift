@@ -222,7 +222,7 @@ struct SQLiteLogTests {
         process.arguments = ["sqlite3", "\(directory.path)/tandem.db", sql]
         let output = Pipe()
         process.standardOutput = output
-        try process.run()
+        try Children.start(process)
         let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)

@@ -132,7 +132,7 @@ final class Echo {
         process.standardInput = FileHandle.nullDevice
         let output = Pipe()
         process.standardOutput = output
-        try process.run()
+        try Children.start(process)
         guard LineReader(output.fileHandleForReading).next() == "ready" else {
             throw Hosts.Failed(description: "no echo on \(host)")
         }

@@ -214,7 +214,7 @@ private final class PrometheusProcess {
         process.standardError = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try Children.start(process)
         while process.isRunning, get("/api/v1/status/buildinfo") == nil {}
     }
 

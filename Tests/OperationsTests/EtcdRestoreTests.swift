@@ -52,7 +52,7 @@ struct EtcdRestoreTests {
             process.executableURL = URL(fileURLWithPath: ServerProcess.program)
             process.arguments = restore
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try Children.start(process)
             while process.isRunning, try await restored(client) < 300 { await Task.yield() }
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()

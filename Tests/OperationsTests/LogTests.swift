@@ -72,7 +72,7 @@ struct LogTests {
             ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)", "--secure-port=\(port)"]
         let errors = Pipe()
         process.standardError = errors
-        try process.run()
+        try Children.start(process)
         let reader = LineReader(errors.fileHandleForReading)
         let ready = reader.next() ?? ""
         #expect(ready.contains(" notice ready ") && ready.contains(" address=127.0.0.1:\(port)"), "\(ready)")

@@ -333,7 +333,7 @@ private final class Reading {
         let pipe = Pipe()
         process.standardOutput = pipe
         output = LineReader(pipe.fileHandleForReading)
-        try process.run()
+        try Children.start(process)
     }
 
     /// `curl -N`.

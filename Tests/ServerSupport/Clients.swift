@@ -70,7 +70,7 @@ public final class LineStream {
         output = LineReader(pipe.fileHandleForReading)
         // A server that is killed closes the pipe under the writer.
         signal(SIGPIPE, SIG_IGN)
-        try process.run()
+        try Children.start(process)
     }
 
     deinit {

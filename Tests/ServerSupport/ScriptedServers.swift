@@ -15,7 +15,7 @@ public class ScriptedServer {
         process.standardInput = input
         let output = Pipe()
         process.standardOutput = output
-        try process.run()
+        try Children.start(process)
         guard let port = Int(LineReader(output.fileHandleForReading).next() ?? "") else { throw NotStarted() }
         self.port = port
     }

@@ -62,8 +62,9 @@ public final class ServerProcess {
         process.arguments = command
         let errors = Pipe()
         process.standardError = errors
+        process.standardOutput = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try Children.start(process)
         log = ServerLog(errors.fileHandleForReading)
         guard let ready = log.entry(where: { $0["message"] == "ready" }),
             let port = ready["address"]?.stringValue.flatMap({ Int($0.split(separator: ":").last ?? "") })

@@ -32,7 +32,7 @@ public final class StalledStorage {
         let output = Pipe()
         process.standardInput = input
         process.standardOutput = output
-        try process.run()
+        try Children.start(process)
         guard LineReader(output.fileHandleForReading).next() == "stopped" else {
             process.waitUntilExit()
             throw NotStopped()

@@ -125,7 +125,7 @@ struct LoadTests {
             ]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = errors
-        try process.run()
+        try Children.start(process)
         // Until it is in the middle of it.
         while (held(by: port) ?? 0) < 100, process.isRunning { sched_yield() }
         return (process, errors)

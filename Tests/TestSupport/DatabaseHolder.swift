@@ -33,7 +33,7 @@ public final class DatabaseHolder {
         let output = Pipe()
         process.standardInput = input
         process.standardOutput = output
-        try process.run()
+        try Children.start(process)
         guard LineReader(output.fileHandleForReading).next() == "held" else { throw NotHeld() }
     }
 
