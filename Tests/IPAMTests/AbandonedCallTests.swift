@@ -38,7 +38,7 @@ struct AbandonedCallTests {
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))
     }
 
-    @Test("what is not appended yet is dropped with what it claimed, and the call behind it has its turn")
+    @Test("a call that is not appended yet is dropped with its claims, and the next call has its turn")
     func drops() throws {
         let log = FaultyLog()
         let engine = try Engine(cluster: .small, log: log, stepsByHand: true)
@@ -55,7 +55,7 @@ struct AbandonedCallTests {
         engine.journal.stop()
     }
 
-    @Test("what is appended is kept, whoever leaves meanwhile")
+    @Test("an appended change is kept, even if its client leaves meanwhile")
     func keeps() throws {
         let client = Client()
         let log = FaultyLog { _ in

@@ -81,7 +81,7 @@ struct AdoptionTests {
 
     // MARK: Services
 
-    @Test("a Service keeps what it shows, once or ten times, and over a restart")
+    @Test("a Service keeps the addresses that it shows, once or ten times, and over a restart")
     func convergesServices() async throws {
         var harness = try start()
         let web = try service("web", "u1", ["10.96.0.5", "fd00:10:96::5"], ingress: ["192.0.2.3"])
@@ -116,7 +116,7 @@ struct AdoptionTests {
         harness.stop()
     }
 
-    @Test("what it newly shows is claimed, and what it shows no more is kept and named")
+    @Test("newly shown addresses are claimed, and those no longer shown are kept and named")
     func keepsWhatIsNotShown() async throws {
         let harness = try start()
         _ = try await adopt(
@@ -262,7 +262,7 @@ struct AdoptionTests {
         harness.stop()
     }
 
-    @Test("pods of an adopted node get addresses of what it shows, not of what it had before")
+    @Test("pods of an adopted node get addresses of its shown CIDRs, not of earlier ones")
     func putsShownFirst() async throws {
         let harness = try start()
         _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
@@ -278,7 +278,7 @@ struct AdoptionTests {
 
     // MARK: Pods
 
-    @Test("a pod keeps what it shows; one that shows none holds none")
+    @Test("a pod keeps the addresses that it shows; one that shows none holds none")
     func convergesPods() async throws {
         var harness = try start()
         _ = try await adopt(harness, node: node("n1", "u1", ["10.244.0.0/28", "fd00:10:244::/64"])).get()
@@ -413,7 +413,7 @@ struct AdoptionTests {
         changed.stop()
     }
 
-    @Test("who shows an address, at random, over restarts, against a table", arguments: [1, 2, 3] as [UInt64])
+    @Test("random objects that show addresses, over restarts, against a table", arguments: [1, 2, 3] as [UInt64])
     func agreesWithATable(_ seed: UInt64) async throws {
         func start() throws -> EngineHarness { try self.start { $0.serviceRanges = [] } }
         var harness = try start()
@@ -472,7 +472,7 @@ struct AdoptionTests {
         harness.stop()
     }
 
-    @Test("what is held of a service range stays so where there is none any more, and the other way round")
+    @Test("holdings of a service range stay where there is none any more, and the other way round")
     func changesRanges() async throws {
         var harness = try start()
         let web = try service("web", "u1", ["10.96.0.5", "fd00:10:96::5"])
@@ -494,7 +494,7 @@ struct AdoptionTests {
         harness.stop()
     }
 
-    @Test("node ports that a Service shows are claimed, none is drawn, and what it shows no more is kept")
+    @Test("node ports that a Service shows are claimed, none is drawn, and those no longer shown are kept")
     func adoptsNodePorts() async throws {
         func start() throws -> EngineHarness { try self.start { $0.nodePortRange = 30000...30100 } }
         func service(_ name: String, _ ports: String, _ more: String = "") throws -> JSONValue {

@@ -85,7 +85,7 @@ struct BooksTests {
             "a port that the proposal frees over one protocol, and not over the other", [],
             .put(service: "s1", ["10.96.0.1"], ports: [30_000], over: [.udp]),
             .put(service: "s2", ["10.96.0.2"], ports: [30_000]), refusal: .portTaken(.port(.tcp, 30_000))),
-        Case("what a Service has already", [], .put(service: "s1", ["10.96.0.1"], ports: [30_000])),
+        Case("a port that the Service has already", [], .put(service: "s1", ["10.96.0.1"], ports: [30_000])),
         Case(
             "two Services of one proposal, one address", [], .put(service: "s2", ["10.96.0.2"]),
             .put(service: "s3", ["10.96.0.2"]), refusal: .taken(range("10.96.0.2"))),
@@ -111,9 +111,11 @@ struct BooksTests {
         // Rule 4.
         Case("a pod outside", [], .put(pod: "p2", on: "n1", ["10.0.1.2"]), refusal: .misplaced(range("10.0.1.2"))),
         Case("a pod at another one's", [], .put(pod: "p2", on: "n1", ["10.0.0.2"]), refusal: .taken(range("10.0.0.2"))),
-        Case("a pod at what cools", [], .put(pod: "p2", on: "n1", ["10.0.0.9"]), refusal: .taken(range("10.0.0.9"))),
         Case(
-            "a pod at what is thawed", [], .thaw(range("10.0.0.9/32"), version: 4),
+            "a pod at a cooling address", [], .put(pod: "p2", on: "n1", ["10.0.0.9"]),
+            refusal: .taken(range("10.0.0.9"))),
+        Case(
+            "a pod at a thawed address", [], .thaw(range("10.0.0.9/32"), version: 4),
             .put(pod: "p2", on: "n1", ["10.0.0.9"])),
         Case(
             "a thaw at another version", [], .thaw(range("10.0.0.9/32"), version: 3),
@@ -134,7 +136,7 @@ struct BooksTests {
         Case(
             "a node of which something cools", [], .delete(p1), .delete(n1), refusal: .nodeInUse("n1")),
         Case(
-            "a node with its last pod and what cools", [], .delete(p1), .thaw(range("10.0.0.9/32"), version: 4),
+            "a node with its last pod and a cooling address", [], .delete(p1), .thaw(range("10.0.0.9/32"), version: 4),
             .delete(n1), .cool(range("10.0.0.0/24"), node: "n1", since: 9)),
         Case(
             "a node twice", [], .delete(ObjectKey(.node, "n2")), .delete(ObjectKey(.node, "n2")),
@@ -202,7 +204,7 @@ struct BooksTests {
         #expect(books.apply(Proposal(expecting: [.incarnation(node: "n3", created: 9)], [])) == nil)
     }
 
-    @Test("a mark stays while the books know a holder, or what cools")
+    @Test("a mark stays while the books know a holder, or a cooling range")
     func keepsMarks() throws {
         let books = Books(.small)
         let pool = books.pools.clusterIP[0]

@@ -18,7 +18,7 @@ struct CIDRIndexTests {
             prefixLength: Int.random(in: 0...2, using: &random) == 0 ? length : length / 8 * 8)
     }
 
-    @Test("finds what contains a CIDR and what lies in it like a list that is searched throughout", arguments: seeds)
+    @Test("finds the ranges around and within a CIDR like a list that is searched throughout", arguments: seeds)
     func agreesWithList(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var index = CIDRIndex<Int>()

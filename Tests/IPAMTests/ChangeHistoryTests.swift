@@ -79,7 +79,7 @@ struct ChangeHistoryTests {
     }
 
     @Test(
-        "readers at any place are told what changed since, each once and in order, or that it is gone; books that got the same tell the same",
+        "readers at any place get the changes since, each once and in order, or an expiry; equal books give equal events",
         arguments: 1...12)
     func tellsChanges(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -101,7 +101,7 @@ struct ChangeHistoryTests {
                 switch event.type {
                 case "ADDED": #expect(before == nil)
                 case "MODIFIED": #expect(before != nil)
-                default: #expect(before == event.object, "a deletion carries what was kept last")
+                default: #expect(before == event.object, "a deletion carries the last state")
                 }
                 states[event.name] = event.type == "DELETED" ? nil : event.object
             }
@@ -145,7 +145,7 @@ struct ChangeHistoryTests {
         return found
     }
 
-    @Test("after a start there is what was not folded, and nothing of before")
+    @Test("after a start there are the unfolded changes, and none of before")
     func beginsWithTail() throws {
         var tables = StoredTables()
         tables.apply(Proposal([.put(service: "a", ["10.96.0.1"])]))
@@ -175,7 +175,7 @@ struct ChangeHistoryTests {
         #expect(one.withUnsafeBytes(\.baseAddress) == two.withUnsafeBytes(\.baseAddress))
     }
 
-    @Test("the log's thread wakes who listens once for what is new, and not for nothing")
+    @Test("the log's thread wakes a listener once for new changes, and not without any")
     func wakes() {
         let books = Books(.small, historyBytes: 1 << 20)
         let wakes = Atomic<Int>(0)

@@ -9,7 +9,7 @@ import Testing
 
 /// Restarts with other ranges than those that stored objects come from: what an object holds is taken for everybody, whatever
 /// today's flags say.
-@Suite("Ranges that change under what is stored")
+@Suite("Ranges that change under stored objects")
 struct ChangedRangesTests {
     private let log = FaultyLog()
 
@@ -114,7 +114,8 @@ struct ChangedRangesTests {
         harness.stop()
     }
 
-    @Test("a service range laid over a node's CIDR, and pods' range over Services: neither gives what the other holds")
+    @Test(
+        "a service range laid over a node's CIDR, and pods' range over Services: neither assigns the other's addresses")
     func rangesOverEachOther() async throws {
         var harness = try start()
         _ = try await harness.call(.allocatePodIPs, pod("p", on: "n1")).get()
@@ -182,7 +183,7 @@ struct ChangedRangesTests {
         harness.stop()
     }
 
-    @Test("what lies in no range of today is counted, with one for an example, and no longer once it has gone")
+    @Test("holdings outside of the current ranges are counted, with an example, and no longer once they are released")
     func outsideRanges() async throws {
         var harness = try start()
         #expect(harness.engine.outsideRanges.isEmpty)

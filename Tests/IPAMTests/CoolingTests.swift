@@ -91,7 +91,7 @@ struct CoolingTests {
         #expect(try await harness.faults() == [])
     }
 
-    @Test("are given at once to who asks for them, and to nobody else meanwhile")
+    @Test("are given at once to a pod that requests them, and to no other meanwhile")
     func yields() async throws {
         let harness = try start()
         defer { harness.stop() }
@@ -144,7 +144,7 @@ struct CoolingTests {
         harness.stop()
     }
 
-    @Test("go with their node: who gets its CIDR next finds no trace of them, then or after a restart")
+    @Test("go with their node: the next node with its CIDR finds no trace of them, then or after a restart")
     func goesWithNode() async throws {
         var harness = try start()
         _ = try await goAround(harness)

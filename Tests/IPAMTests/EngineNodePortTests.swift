@@ -60,7 +60,7 @@ struct EngineNodePortTests {
         return found
     }
 
-    @Test("what a call gets is held, named by its fault, and given back with the Service; a dry run keeps nothing")
+    @Test("allocated ports are held, named in conflicts, and released with the Service; a dry run keeps nothing")
     func holds() async throws {
         let harness = try start()
         var trial = Self.service("a")
@@ -126,7 +126,7 @@ struct EngineNodePortTests {
         harness.stop()
     }
 
-    @Test("a Service of very many ports costs what it is long")
+    @Test("the cost of a Service with very many ports is linear in its length")
     func takesMany() async throws {
         var harness = try start(1...65_535)
         // Some 31 bytes each: as many as an object may have.
@@ -173,7 +173,9 @@ struct EngineNodePortTests {
         harness.stop()
     }
 
-    @Test("what Services came to show while there was no range is given to nobody, and theirs with their next update")
+    @Test(
+        "ports that Services showed while there was no range are assigned to no other, and to them with their next update"
+    )
     func takesOver() async throws {
         var harness = try start(nil)
         for name in ["a", "b"] { _ = try await harness.call(.allocateServiceIPs, Self.asking(30_000, name)).get() }
@@ -207,7 +209,7 @@ struct EngineNodePortTests {
         harness.stop()
     }
 
-    @Test("with another range, or none, what is held stays held, and is counted as outside")
+    @Test("with another range, or none, held ports stay held, and are counted as outside")
     func changedRange() async throws {
         var harness = try start()
         for index in 0..<2 {

@@ -64,7 +64,7 @@ struct EngineTests {
         harness.stop()
     }
 
-    @Test("an update is compared with the version it was made from, and reports what it released")
+    @Test("an update is compared with the version it was made from, and reports the released addresses")
     func updates() async throws {
         let harness = try EngineHarness(FaultyLog())
         let created = try await harness.call(.allocateServiceIPs, service("web")).get()
@@ -138,7 +138,7 @@ struct EngineTests {
         harness.stop()
     }
 
-    @Test("a release frees only what that incarnation holds, and succeeds where nothing is")
+    @Test("a release frees only the addresses of that incarnation, and succeeds where there is no object")
     func releasesIncarnations() async throws {
         let harness = try EngineHarness(FaultyLog())
         _ = try await harness.call(.allocatePodIPs, pod("p", node: "n1", uid: "old")).get()
@@ -152,7 +152,7 @@ struct EngineTests {
         harness.stop()
     }
 
-    @Test("a release of an attachment finds what a call before it, still under way, allocated")
+    @Test("a release of an attachment finds the allocation of an earlier call that is still in flight")
     func releasesBehindAllocation() async throws {
         let harness = try EngineHarness(FaultyLog())
         let attachment: JSONValue = ["containerID": "c1"]

@@ -36,7 +36,7 @@ struct ExecutorTests {
     }
 
     @Test(
-        "what waited for another call's commit is decided on its own loop, in order, and no commit of others waits for it"
+        "a call that waited for another's commit is decided on its own loop, in order, and no commit of others waits for it"
     )
     func decidesOnLoops() throws {
         let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true)

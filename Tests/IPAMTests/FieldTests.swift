@@ -330,7 +330,7 @@ struct FieldTests {
         ),
     ]
 
-    @Test("each does what its row says", arguments: checks.map(\.field))
+    @Test("each is treated as its row says", arguments: checks.map(\.field))
     func doesWhatItsRowSays(_ field: String) async throws {
         var cluster = ClusterConfiguration.small
         cluster.nodePortRange = 30000...30100

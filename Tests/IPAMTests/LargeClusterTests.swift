@@ -9,7 +9,7 @@ import Testing
 @testable import IPAM
 
 /// Books of a size at which a walk over everything, once for each call, would take many minutes.
-@Suite("What is stored does not make a call slower")
+@Suite("A large store does not make a call slower")
 struct LargeClusterTests {
     /// An engine with pods of one node, of few namespaces, put in as a commit does.
     private func harness(pods: Int) throws -> EngineHarness {

@@ -28,7 +28,7 @@ struct LinearisabilityTests {
         }
     }
 
-    @Test("the search finds what has no order")
+    @Test("the search finds histories without an order")
     func refutes() {
         func operation(_ act: RecordedCall.Act, _ invoked: Int, _ answered: Int, _ outcome: RecordedCall.Outcome)
             -> RecordedCall
@@ -47,7 +47,7 @@ struct LinearisabilityTests {
         #expect(!History([operation(.allocate, 0, 1, .full)], free: ["a"]).hasOrder)
     }
 
-    @Test("a call without an answer explains what it may have done, once and not before it was made")
+    @Test("a call without an answer may have taken effect, once and not before it was made")
     func unanswered() {
         func operation(_ act: RecordedCall.Act, _ invoked: Int, _ answered: Int, _ outcome: RecordedCall.Outcome)
             -> RecordedCall

@@ -100,7 +100,7 @@ struct LoadBalancerRangeTests {
         harness.stop()
     }
 
-    @Test("held addresses stay over restarts of a full range, whoever waits")
+    @Test("held addresses stay over restarts of a full range, whatever object waits")
     func keepsOverRestarts() async throws {
         var harness = try start("192.0.2.1/32")
         let first = try service("first")

@@ -34,7 +34,7 @@ struct NodeRangeTests {
         harness.stop()
     }
 
-    @Test("a CIDR that a node asks for and does not get is named, beside what it has")
+    @Test("a CIDR that a node asks for and does not get is named, beside its present ones")
     func saysWhatItDoesNotGive() async throws {
         let harness = try EngineHarness(FaultyLog())
         func ask(_ cidr: String) async -> Result<JSONValue, APIError> {

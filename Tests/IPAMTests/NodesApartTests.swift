@@ -75,7 +75,7 @@ struct CommonNameTests {
     }
 
     @Test(
-        "a release that names no node comes behind what is under way on each of them, and takes all of it",
+        "a release that names no node comes after the calls in flight on each of them, and releases all of it",
         arguments: [true, false])
     func comesBehindAll(_ byName: Bool) throws {
         let engine = try engine()

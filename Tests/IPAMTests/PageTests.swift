@@ -27,7 +27,7 @@ struct PageTests {
         #expect(all("") == names.filter { !$0.hasSuffix("7") }.sorted())
     }
 
-    @Test("what is loaded from several threads is in order once that is asked for")
+    @Test("objects loaded from several threads are in order at the first read")
     func loads() {
         let objects = NamedObjects<Int>()
         for number in [5, 3, 9, 1] { objects.load(number, "n\(number)") }

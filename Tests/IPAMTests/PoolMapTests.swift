@@ -53,7 +53,7 @@ struct PoolMapTests {
 
     private static let states = ["allocated", "coolingDown", "reserved", "free"]
 
-    @Test("each block has what a look at each of its addresses finds", arguments: 0..<4 as Range<UInt64>)
+    @Test("each block has the counts of its single addresses", arguments: 0..<4 as Range<UInt64>)
     func mapsAddresses(_ seed: UInt64) async throws {
         let harness = try await Self.harness(seed)
         let pools = try await harness.call(.getPools, [:]).get()["pools"]?.arrayValue ?? []

@@ -58,7 +58,7 @@ struct QuotaTests {
         harness.stop()
     }
 
-    @Test("calls at once do not pass --max-pods-per-node together; what failed or was a dry run makes no difference")
+    @Test("calls at once do not pass --max-pods-per-node together; failed calls and dry runs make no difference")
     func countsArrivals() throws {
         let log = FaultyLog { $0 == 1 ? .notCommitted : nil }
         let harness = try harness(Quotas(podsPerNode: 3), log: log, stepsByHand: true)
@@ -149,7 +149,7 @@ struct QuotaTests {
         harness.stop()
     }
 
-    @Test("while memory is short nothing more is kept; what is there is served, changed to less and released")
+    @Test("while memory is short no object is added; existing ones are served, changed to less and released")
     func refusesPastMemory() async throws {
         let shortage = Mutex<MemoryShortage?>(nil)
         var environment = Environment.system

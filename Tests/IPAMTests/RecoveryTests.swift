@@ -7,7 +7,7 @@ import Testing
 
 @testable import IPAM
 
-@Suite("What a start refuses and what it finds again")
+@Suite("Starts: refusals, and recovered state")
 struct RecoveryTests {
     private func put(_ kind: RecordKind, _ key: String, _ document: JSONValue, _ held: [Holding]) -> Proposal {
         Proposal([.put(ObjectKey(kind, key), StoredForm(document: document.text.bytes, holdings: held))])

@@ -34,7 +34,8 @@ struct RetryTests {
         "service": ["metadata": ["name": "web"], "spec": ["ipFamilyPolicy": "RequireDualStack"]]
     ]
 
-    @Test("a retry while the first call still waits for its commit gets what that call gets, and takes nothing more")
+    @Test(
+        "a retry while the first call still waits for its commit gets the answer of that call, and takes nothing more")
     func retriesBeforeTheCommit() async throws {
         let store = GatedLog()
         let harness = try EngineHarness(store)
@@ -85,7 +86,7 @@ struct RetryTests {
     }
 
     @Test(
-        "clients that race for one name: one wins, who asked the same gets the same, all others are told",
+        "clients that race for one name: one wins, the same request gets the same answer, all others a refusal",
         arguments: seeds)
     func racesForOneName(_ seed: UInt64) async throws {
         let harness = try EngineHarness(FaultyLog())
@@ -122,7 +123,7 @@ struct RetryTests {
         harness.stop()
     }
 
-    @Test("a clock that jumps, either way, changes what is shown as the time of creation, and nothing else")
+    @Test("a clock that jumps, either way, changes the shown time of creation, and nothing else")
     func survivesClockJumps() async throws {
         let store = FaultyLog()
         let times = [

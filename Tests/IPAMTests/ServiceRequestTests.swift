@@ -6,7 +6,7 @@ import Testing
 
 @testable import IPAM
 
-@Suite("What a retry of a Service is known by")
+@Suite("The identity of a Service's retry")
 struct ServiceRequestTests {
     private func means(_ left: String, _ right: String) -> Bool {
         StoredRequest(text: Array(left.utf8)).means(Array(right.utf8))

@@ -11,7 +11,7 @@ import Testing
 @Suite("Watches of several servers")
 struct SharedWatchTests {
     @Test(
-        "all servers tell the same, and a watch goes on at another one, which asks the log what it does not have yet",
+        "all servers tell the same, and a watch goes on at another one, which asks the log for the changes that it lacks",
         arguments: seeds)
     func goesOnElsewhere(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)

@@ -81,7 +81,7 @@ struct StoredPodTests {
         }
     }
 
-    @Test("what the engine fills in, and nothing else, is the plain form")
+    @Test("the members that the engine fills in, and no others, are the plain form")
     func knowsThePlainForm() {
         let plain =
             #"{"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"default","name":"web","uid":"u","resourceVersion":"7","creationTimestamp":"2026-11-24T08:50:37Z"},"spec":{"nodeName":"n1"},"status":{"podIP":"10.244.0.9","podIPs":[{"ip":"10.244.0.9"},{"ip":"fd00:10:244::9"}]}}"#

@@ -79,7 +79,7 @@ struct TurnsTests {
         #expect(ran.count == 200_000)
     }
 
-    @Test("a line that never runs empty lets go of what it has served")
+    @Test("a line that never runs empty frees served turns")
     func letsGo() {
         final class Token: Sendable {}
         let turns = Turns()

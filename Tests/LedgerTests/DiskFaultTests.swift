@@ -54,7 +54,7 @@ struct DiskFaultTests {
         return disk.acts
     }
 
-    @Test("the power fails at every act of commits and checkpoints: what was acknowledged is there")
+    @Test("the power fails at every operation of commits and checkpoints: acknowledged changes are there")
     func survivesPowerLoss() throws {
         let count = try acts().count
         for act in 0..<count {
@@ -166,7 +166,7 @@ struct DiskFaultTests {
     }
 
     @Test(
-        "a disk that says what is not so: what it lost of the journal is noticed, but for the group that was written last"
+        "a disk that lies: its loss of journal data is noticed, but for the group that was written last"
     )
     func noticesLies() throws {
         let directory = ScratchDirectory()
@@ -203,7 +203,7 @@ struct DiskFaultTests {
         #expect(refused > 1 && shortened == 1)
     }
 
-    @Test("what a start finds of a group that nobody could tell of is on the disk before it is served")
+    @Test("a group without a known outcome is on the disk before a start serves it")
     func keepsWhatItFinds() throws {
         let directory = ScratchDirectory()
         let disk = FaultyDisk(directory)
@@ -300,7 +300,7 @@ struct DiskFaultTests {
         store.close()
     }
 
-    @Test("behind a failure, a log that a reader keeps from being copied whole is no proof of what is on the disk")
+    @Test("behind a failure, a log that a reader keeps from being copied whole is no proof of the disk's content")
     func waitsForReaders() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog.small(directory)

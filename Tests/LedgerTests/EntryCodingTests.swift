@@ -49,7 +49,7 @@ struct EntryCodingTests {
         #expect(decode(bytes) == proposals)
     }
 
-    @Test("the layout is this one, byte by byte: what is in journals must be read for ever")
+    @Test("the layout is this one, byte by byte: journals must be readable for ever")
     func isSettled() {
         let key = ObjectKey(.pod, "p")
         let proposal = Proposal(
@@ -148,7 +148,7 @@ struct EntryCodingTests {
 struct HoldingTextTests {
     private func parse(_ text: String) -> [Holding]? { Array(text.utf8).withUnsafeBytes { Holding.parse($0) } }
 
-    @Test("are read as what was written")
+    @Test("are read as written")
     func roundTrips() {
         let holdings: [Holding] = [
             Holding(pool: .serviceIP, address: IPAddress("10.96.0.7")!), .port(.tcp, 30_080), .port(.sctp, 0),

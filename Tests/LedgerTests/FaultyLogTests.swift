@@ -9,7 +9,7 @@ import Testing
 /// The logs in memory on which what stands above is tested: held to what they stand for.
 @Suite("Logs in memory")
 struct FaultyLogTests {
-    @Test("keep what they say, and are at every restart what was kept", arguments: seeds)
+    @Test("keep acknowledged entries, and have them at every restart", arguments: seeds)
     func keepsItsWord(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var maker = ProposalMaker(seed: seed)
@@ -133,7 +133,7 @@ struct FaultyLogTests {
         #expect(try StoredTables(starting: SharedLog.Member(store)) == twin)
     }
 
-    @Test("a fence passes behind what had its place when the store answered; those that come meanwhile share the next")
+    @Test("a fence passes after the entries that had a place when the store answered; later ones share the next")
     func fences() throws {
         let store = SharedLog.Store()
         let (one, other) = (try Server(store), try Server(store))

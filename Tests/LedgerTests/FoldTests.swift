@@ -58,7 +58,7 @@ struct FoldTests {
         #expect(again.records[node]?.isReleasing == false && again.records.count == 1)
     }
 
-    @Test("what cools has the version given last, and thaws at that version alone")
+    @Test("a cooling range has the version given last, and thaws at that version alone")
     func thaws() throws {
         let (address, range) = (CIDR("10.0.0.1/32")!, CIDR("10.0.0.0/24")!)
         let twin = try check([
@@ -84,7 +84,7 @@ struct FoldTests {
         #expect(twin.version == 2 && twin.records.count == 1)
     }
 
-    @Test("nothing is folded by a start that has not judged what the journal holds")
+    @Test("a start that has not judged the journal folds nothing")
     func waitsForReplay() throws {
         let directory = ScratchDirectory()
         var store = try SQLiteLog(directory: directory.path)

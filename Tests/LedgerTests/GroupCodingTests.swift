@@ -38,7 +38,7 @@ struct GroupCodingTests {
         return (Int64(number(8..<16)), proposals)
     }
 
-    @Test("what is written is what is read, in whole blocks, whatever was there", arguments: seeds)
+    @Test("groups are read as written, in whole blocks, whatever was there", arguments: seeds)
     func comesBack(_ seed: UInt64) throws {
         var maker = ProposalMaker(seed: seed)
         var generator = SeededGenerator(seed: seed)

@@ -65,7 +65,7 @@ struct JournalQueueTests {
         #expect((shares.last ?? 0) - (shares.first ?? 0) <= 100_000 + JournalQueue.quantum, "\(bytes)")
     }
 
-    @Test("a flow may have waiting what it leaves for the others; those have room when it is refused")
+    @Test("a flow may have as much waiting as it leaves for the others; those have room when it is refused")
     func leavesRoom() {
         var queue = JournalQueue()
         var taken = 0

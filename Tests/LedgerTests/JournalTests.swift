@@ -37,7 +37,7 @@ struct JournalTests {
         await withCheckedContinuation { continuation in journal.flush { continuation.resume() } }
     }
 
-    @Test("what queues up while a commit runs goes into the next, whole and in order")
+    @Test("proposals that queue up while a commit runs go into the next, whole and in order")
     func gathers() async {
         let store = GatedLog()
         let journal = Journal(log: store)
@@ -138,7 +138,7 @@ struct JournalTests {
         journal.stop()
     }
 
-    @Test("late is the first that waits now, not one that was served; who looks before he asks is told the same")
+    @Test("late is the first that waits now, not one that was served; a look before the call gives the same answer")
     func measuresTheFirst() {
         let clock = Mutex<UInt64>(0)
         func pass(milliseconds: Int) { clock.withLock { $0 += UInt64(milliseconds) * 1_000_000 } }
@@ -265,7 +265,7 @@ struct JournalTests {
         journal.stop()
     }
 
-    @Test("what SQLite said goes along, however often the failure is told, and so does what is known of the proposals")
+    @Test("SQLite's message is kept, however often the failure is reported, and so is the state of the proposals")
     func carriesCause() throws {
         for code in [ResultCode.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_BUSY, .SQLITE_CORRUPT] {
             let error = LedgerError.converted(DatabaseError(resultCode: code), "/nowhere/tandem.db", .unknown)
@@ -278,7 +278,7 @@ struct JournalTests {
         #expect(other.outcome == .unknown && other.cause is CancellationError)
     }
 
-    @Test("stopping commits what is queued, and refuses what comes after")
+    @Test("stopping commits queued proposals, and refuses later ones")
     func stops() throws {
         let directory = ScratchDirectory()
         let journal = Journal(log: try SQLiteLog(directory: directory.path))

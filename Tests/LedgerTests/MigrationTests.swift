@@ -95,7 +95,7 @@ struct MigrationTests {
         #expect(created.output == "1|0\n")
     }
 
-    @Test("what cools of a node that is gone is left out, as no change would ever free it")
+    @Test("cooling addresses of a deleted node are left out, as no change would ever free them")
     func leavesOutWhatIsOfNobody() throws {
         let directory = try made()
         let sql = """

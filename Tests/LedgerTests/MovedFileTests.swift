@@ -177,7 +177,7 @@ struct MovedFileTests {
         #expect(Set(found) == Set(kept + ["tandem.db", "tandem.lock"]))
     }
 
-    @Test("what was acknowledged lies in the file that was moved away, and the files in its place are left alone")
+    @Test("acknowledged changes are in the file that was moved away, and the files in its place are left alone")
     func closesWithoutHarm() throws {
         let (scratch, other) = (ScratchDirectory(), ScratchDirectory())
         let store = try SQLiteLog(directory: scratch.path)

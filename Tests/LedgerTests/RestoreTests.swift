@@ -6,7 +6,7 @@ import Testing
 @testable import Ledger
 
 /// What is served or restored is this program's, table by table, with numbers that can be counted on from.
-@Suite("What a file must be to be served or restored")
+@Suite("Checks of a file to be served or restored")
 struct RestoreTests {
     private let files = FileManager.default
 
@@ -40,7 +40,7 @@ struct RestoreTests {
         return (path, twin)
     }
 
-    @Test("a whole backup is restored, and what is in it is served")
+    @Test("a whole backup is restored, and its content is served")
     func restores() throws {
         let scratch = ScratchDirectory()
         let (backup, twin) = try made(scratch)
@@ -73,12 +73,12 @@ struct RestoreTests {
         store.close()
     }
 
-    @Test("what the journal has is brought into the tables, and versions go on far behind those of the backup")
+    @Test("the journal's changes are brought into the tables, and versions go on far above those of the backup")
     func settles() throws {
         let scratch = ScratchDirectory()
         let (backup, twin) = try made(scratch)
         let data = "\(scratch.path)/data"
-        #expect(throws: LedgerError.self, "what is not judged is not in the tables") {
+        #expect(throws: LedgerError.self, "changes that are not judged are not in the tables") {
             try Backup.restore(from: backup, into: data) { try SQLiteLog(directory: $0).close() }
         }
         try Backup.restore(from: backup, into: data) { directory in
@@ -120,7 +120,7 @@ struct RestoreTests {
     }
 
     @Test(
-        "what this program did not make is refused, by a restore and by a start, and nothing is changed",
+        "a foreign schema is refused, by a restore and by a start, and nothing is changed",
         arguments: [
             ("CREATE TRIGGER t AFTER INSERT ON stored_pods BEGIN DELETE FROM stored_services; END", "the trigger t"),
             ("CREATE TRIGGER t AFTER DELETE ON journal BEGIN SELECT 1; END", #"(DROP TRIGGER "t")"#),
@@ -168,7 +168,7 @@ struct RestoreTests {
         }
     }
 
-    @Test("the statement that a refused start gives removes what is strange, whatever its name")
+    @Test("the statement that a refused start gives removes the foreign object, whatever its name")
     func quotesNames() throws {
         let scratch = ScratchDirectory()
         let (backup, _) = try made(scratch)
@@ -182,7 +182,7 @@ struct RestoreTests {
         try Backup.restore(from: backup, into: data)
     }
 
-    @Test("what an administrator's ANALYZE leaves is no harm")
+    @Test("the tables of an administrator's ANALYZE are allowed")
     func takesStatistics() throws {
         let scratch = ScratchDirectory()
         let (backup, twin) = try made(scratch)

@@ -81,7 +81,7 @@ struct SQLiteLogTests {
         #expect(refused?.message.contains("\(directory.path)/file") == true)
     }
 
-    @Test("a person with the sqlite3 shell reads what is checkpointed, while the server runs")
+    @Test("a person with the sqlite3 shell reads checkpointed state, while the server runs")
     func isReadable() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)

@@ -85,7 +85,7 @@ struct SegmentTests {
         crashed.close()
     }
 
-    @Test("what was written last is not written over before something is written behind it, though the tables have it")
+    @Test("the last write is not overwritten before a later one, even if the tables have it")
     func keepsTheNewest() throws {
         let directory = ScratchDirectory()
         let disk = FaultyDisk(directory)
@@ -144,7 +144,8 @@ struct SegmentTests {
     }
 
     @Test(
-        "what an earlier start left is read, and removed once it is in the tables; the new one writes files of its own")
+        "segments of an earlier start are read, and removed once they are in the tables; the new one writes files of its own"
+    )
     func drains() throws {
         var work = try Work()
         try work.land(10)
@@ -337,7 +338,7 @@ struct SegmentTests {
         #expect(throws: LedgerError.self) { try Backup.restore(from: "\(copy.path)/tandem.db", into: copy.path) }
     }
 
-    @Test("a backup has what was acknowledged when it began, in its tables, and needs nothing else; commits go on")
+    @Test("a backup has all changes acknowledged when it began, in its tables, and needs nothing else; commits go on")
     func backsUp() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog.small(directory)
@@ -373,7 +374,7 @@ struct SegmentTests {
         store.close()
     }
 
-    @Test("with threads of its own it keeps what it acknowledges, folds, and stops in good order")
+    @Test("with threads of its own it keeps acknowledged changes, folds, and stops in good order")
     func worksOnThreads() async throws {
         let directory = ScratchDirectory()
         var maker = ProposalMaker(seed: 31)

@@ -23,7 +23,7 @@ struct SpaceTests {
         Int(Command.run("sqlite3", ["\(directory.path)/tandem.db", sql]).output.dropLast()) ?? -1
     }
 
-    @Test("under load what waits to be folded is bounded in bytes, and the log with it")
+    @Test("under load unfolded changes are bounded in bytes, and the log with them")
     func boundsBacklog() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)
@@ -41,7 +41,7 @@ struct SpaceTests {
         store.close()
     }
 
-    @Test("what large objects took goes back to the file system once they are gone, and a long log is cut")
+    @Test("the space of large objects returns to the file system once they are gone, and a long log is cut")
     func givesBack() throws {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)

@@ -74,7 +74,7 @@ struct AdmissionTests {
         return (scanned.first, decoded.first ?? nil)
     }
 
-    @Test("the scan finds what decoding finds, however it is written")
+    @Test("the scan finds the same member as decoding, however it is written")
     func scansWhatIsDecoded() {
         for (method, params, node) in [
             ("AllocatePodIPs", #"{"pod":{"metadata":{"name":"p"},"spec":{"nodeName":"n1"}}}"#, "n1"),
@@ -111,7 +111,7 @@ struct AdmissionTests {
 
     /// Where the two may differ, it is the decoded one that the second check is about.
     @Test(
-        "what is scanned and what is decoded may differ where a member comes twice; a scan of what is wrong finds nothing"
+        "scan and decoding may differ where a member comes twice; a scan of invalid text finds nothing"
     )
     func differs() {
         let (scanned, decoded) = targets("AllocatePodIPs", #"{"pod":{"spec":{"nodeName":"n1"}},"pod":{"spec":{}}}"#)

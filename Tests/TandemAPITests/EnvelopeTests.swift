@@ -87,7 +87,7 @@ struct EnvelopeTests {
     }
 
     @Test(
-        "what is no request is answered with -32600 and the id, or null",
+        "an invalid request is answered with -32600 and the id, or null",
         arguments: [
             ("1", "null"), ("\"x\"", "null"), ("null", "null"), ("{}", "null"),
             (#"{"jsonrpc":"2.0","method":1,"id":7}"#, "7"),

@@ -6,7 +6,7 @@ import Testing
 /// Holds the reader and the writer to Foundation, on random values and on random damage to their texts.
 @Suite("JSON against Foundation")
 struct JSONDifferentialTests {
-    @Test("what is written, Foundation reads as the same value", arguments: seeds)
+    @Test("Foundation reads written text as the same value", arguments: seeds)
     func writesWhatFoundationReads(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<500 {
@@ -18,7 +18,9 @@ struct JSONDifferentialTests {
         }
     }
 
-    @Test("what Foundation refuses is refused, and what it takes is taken, but for its leniences", arguments: seeds)
+    @Test(
+        "texts that Foundation refuses are refused, and those it accepts are accepted, but for its leniences",
+        arguments: seeds)
     func agreesOnDamage(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var taken = 0

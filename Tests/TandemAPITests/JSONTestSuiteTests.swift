@@ -16,7 +16,7 @@ struct JSONTestSuiteTests {
         cases(JSONTestSuiteCases.refusedSurrogates) + cases(JSONTestSuiteCases.refusedEncodings)
         + cases(JSONTestSuiteCases.refusedStructures)
 
-    @Test("what must be accepted is read, and written again it is the same value", arguments: valid + accepted)
+    @Test("valid texts are read, and written again they are the same value", arguments: valid + accepted)
     func accepts(_ example: Case) throws {
         let value = try JSONValue(parsing: example.bytes)
         #expect(try JSONValue(parsing: value.text.bytes) == value)
@@ -25,7 +25,7 @@ struct JSONTestSuiteTests {
         #expect(try JSONValue(parsing: kept.bytes) == value)
     }
 
-    @Test("what must be refused is refused, read or passed over", arguments: invalid + refused)
+    @Test("invalid texts are refused, read or skipped", arguments: invalid + refused)
     func refuses(_ example: Case) {
         #expect(throws: JSONError.self) { try JSONValue(parsing: example.bytes) }
         #expect(throws: JSONError.self) {
@@ -33,7 +33,7 @@ struct JSONTestSuiteTests {
         }
     }
 
-    @Test("what can be read has the meaning that the names of the cases say")
+    @Test("readable texts have the meaning in the names of the cases")
     func means() throws {
         func value(_ name: String) throws -> JSONValue {
             try JSONValue(parsing: try #require((Self.valid + Self.accepted).first { $0.name == name }).bytes)

@@ -41,7 +41,7 @@ struct ObjectTests {
         #expect(throws: JSONError.self) { try node(#"{"podCIDR":"10.0.0.0/24","podCIDRs":["10.0.1.0/24"]}"#) }
     }
 
-    @Test("a merge patch does what RFC 7386's own examples say")
+    @Test("a merge patch gives the results of RFC 7386's own examples")
     func merges() throws {
         let examples = [
             (#"{"a":"b"}"#, #"{"a":"c"}"#, #"{"a":"c"}"#), (#"{"a":"b"}"#, #"{"b":"c"}"#, #"{"a":"b","b":"c"}"#),
