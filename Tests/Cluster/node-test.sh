@@ -2,7 +2,7 @@
 # Runs a whole Kubernetes node whose pods have their addresses from Tandem (node_test.py): etcd, Kubernetes 1.20, containerd, and Tandem,
 # in namespaces of their own, of which nothing is left. Where something is missing it says so and ends well.
 # Usage: Tests/Cluster/node-test.sh [life|growth]...; BIN names a folder with programs of Tandem's that are built already; KEEP=1 leaves
-# the programs' logs there, and says where.
+# the programs' logs there, and says where; TANDEM_PATIENCE is how long any one thing may take, in seconds (300).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 skip() {
