@@ -12,7 +12,8 @@ import sys
 DECLARATION = re.compile(r"^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|final|indirect|nonisolated)\s+)*"
                          r"(?:struct|class|enum|actor|protocol|typealias)\s+([A-Z]\w*)", re.MULTILINE)
 NO_CODE = re.compile(r'//[^\n]*|"""(?:.|\n)*?"""|"(?:\\.|[^"\\\n])*"')
-NAME = re.compile(r"\b[A-Z]\w+")
+# Of `Outer.Inner` the first name alone: the second one is a member of it.
+NAME = re.compile(r"(?<!\w\.)\b[A-Z]\w+")
 
 
 def arrows(folder):

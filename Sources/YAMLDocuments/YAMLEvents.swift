@@ -30,6 +30,7 @@ struct YAMLEvents: ~Copyable {
     // parser and of the text: neither moves meanwhile.
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let text: UnsafeMutableBufferPointer<UInt8>
+    private let colons: FlowColons
     private let firstLine: Int
     /// Where the last event began, in the whole text.
     private(set) var line: Int
@@ -37,8 +38,9 @@ struct YAMLEvents: ~Copyable {
     init(_ document: DocumentText) {
         parser = .allocate(capacity: 1)
         parser.initialize(to: yaml_parser_t())
-        text = .allocate(capacity: document.bytes.count)
-        _ = text.initialize(from: document.bytes)
+        colons = FlowColons(document.bytes)
+        text = .allocate(capacity: colons.bytes.count)
+        _ = text.initialize(from: colons.bytes)
         firstLine = document.line
         line = document.line
         yaml_parser_initialize(parser)
@@ -59,7 +61,7 @@ struct YAMLEvents: ~Copyable {
             defer { yaml_event_delete(&event) }
             line = firstLine + event.start_mark.line
             switch event.type {
-            case YAML_SCALAR_EVENT: return .scalar(Scalar(event))
+            case YAML_SCALAR_EVENT: return .scalar(Scalar(event, colons))
             case YAML_ALIAS_EVENT: return .alias(string(event.data.alias.anchor) ?? "")
             case YAML_SEQUENCE_START_EVENT: return .sequenceStart(anchor: string(event.data.sequence_start.anchor))
             case YAML_MAPPING_START_EVENT: return .mappingStart(anchor: string(event.data.mapping_start.anchor))
@@ -79,9 +81,10 @@ struct YAMLEvents: ~Copyable {
 }
 
 extension YAMLEvents.Scalar {
-    fileprivate init(_ event: yaml_event_t) {
+    fileprivate init(_ event: yaml_event_t, _ colons: FlowColons) {
         let scalar = event.data.scalar
-        text = String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
+        text = colons.restored(
+            String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self))
         anchor = string(scalar.anchor)
         tag = string(scalar.tag)
         isPlain = scalar.style == YAML_PLAIN_SCALAR_STYLE

@@ -43,6 +43,18 @@ struct YAMLDocumentsTests {
         ("\u{FEFF}a: 1\nb: 2\n", [["a": 1, "b": 2]]),
         ("\u{FEFF}# nothing\n", []),
         ("a: \"\u{FEFF}\"\n", [["a": "\u{FEFF}"]]),
+        // A colon at the end of a plain scalar, before what ends that in brackets and braces.
+        (
+            "{ip: fd00::, b: [fd00::, 2001:db8::, x y:, a :]}",
+            [["ip": "fd00::", "b": ["fd00::", "2001:db8::", "x y:", "a :"]]]
+        ),
+        (
+            "[a:, 'b:,', \"c:]\", {d: e:}, {f:, g: 1}] # h:,\n",
+            [["a:", "b:,", "c:]", ["d": "e:"], ["f:": .null, "g": 1]]]
+        ),
+        ("[\"a\":, {\"b\":}]", [[["a": .null], ["b": .null]]]),
+        ("a: |\n  x:, y\nb: c:, d\n", [["a": "x:, y\n", "b": "c:, d"]]),
+        ("[\u{E000}:, a:\u{301}, b:, \u{E001}]", [["\u{E000}:", "a:\u{301}", "b:", "\u{E001}"]]),
         // Texts that kubectl refuses.
         ("{a: \"x\\/y\"}\n---\n{b: 2}\n", [["a": "x/y"], ["b": 2]]),
         ("[a?b, {a?: 1}]", [["a?b", ["a?": 1]]]),
@@ -100,7 +112,7 @@ struct YAMLDocumentsTests {
             ("\na: !!float \"[1,2]\"\n", 2, "[1,2] is no"), ("\na: !!float x\n", 2, "x is no"),
             ("\na: !!bool maybe\n", 2, "maybe is no"), ("\na: !!bool 1\n", 2, "1 is no"),
             ("\na: !!null x\n", 2, "x is no"), ("\n!!int x: 1\n", 2, "x is no"),
-            ("\na: !!binary aGk\n", 2, "no base64"),
+            ("\na: !!binary aGk\n", 2, "no base64"), ("a: [1,\n::, b]\n", 2, ""), ("[:, b]\n", 1, ""),
         ] {
             let fault = fault(text)
             #expect(fault?.line == line, "\(text.prefix(40))")
