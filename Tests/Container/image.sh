@@ -168,7 +168,9 @@ podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:102
 podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only localhost/tandem-node nft --version
 # Without a server the rules stay as they are, and it tries again until it is told to end.
 podman run --detach --name masquerade --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only \
-    --env NODE_NAME=n1 --env MASQUERADE_SECONDS=1 --env TANDEM_SERVER=127.0.0.1:1 localhost/tandem-node >/dev/null
+    --volume "$work/certs:/certs:ro" --env TANDEM_CA_FILE=/certs/ca.crt --env TANDEM_CERT_FILE=/certs/admin.crt \
+    --env TANDEM_KEY_FILE=/certs/admin.key --env NODE_NAME=n1 --env MASQUERADE_SECONDS=1 --env TANDEM_SERVER=127.0.0.1:1 \
+    localhost/tandem-node >/dev/null
 for _ in $(seq 100); do [ "$(podman logs masquerade 2>&1 | grep -c refused)" -lt 2 ] || break; sleep 0.1; done
 [ "$(podman logs masquerade 2>&1 | grep -c refused)" -ge 2 ] || { podman logs masquerade; fail "masquerade does not try again"; }
 stop masquerade
