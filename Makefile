@@ -59,7 +59,7 @@ cluster-test: ## Run the tests against a real kube-apiserver, where Tests/Cluste
 foreign-test: ## Build a package that uses the product TandemClient, as the page on clients has it, and run it
 	Tests/ForeignPackage/foreign-test.sh
 
-node-test: ## Run a whole Kubernetes node over Tandem, and what goes wrong on it (root; containerd; a few minutes)
+node-test: ## Run a whole Kubernetes node over Tandem, with faults on it (root; containerd; a few minutes)
 	Tests/Cluster/node-test.sh
 
 dashboard-test: ## Use the dashboard in a headless Chromium, where there is one

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The walls between the parts: the allowed imports of each, in the order in which they stand on one another. A part that needs
-# more has to be let through here, where everybody sees it.
+# more has to be let through here, where every reviewer sees it.
 set -u
 cd "$(dirname "$0")/.."
 failed=0

@@ -2,8 +2,8 @@
 # Makes development certificates: a CA, the server's, and a client's for each role. Keys are for this machine alone:
 # they stay out of version control, readable by their owner only.
 #
-#   certs/generate.sh [DIR]                        all of them, in DIR (default: certs/dev); what is there and still
-#                                                  valid is kept
+#   certs/generate.sh [DIR]                        all of them, in DIR (default: certs/dev); files that are still
+#                                                  valid are kept
 #   certs/generate.sh --client CN O NAME [DIR]     one more client: user CN of group O (several with commas between), as
 #                                                  NAME.crt and NAME.key
 #   certs/generate.sh --kubernetes [DIR]           those that docker/kubernetes wants, in docker/kubernetes/secrets

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the build needs and this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
+# Installs the build's needs that this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
 # the needs of the tests as well, with --bench those of the benchmarks, with --etcd those of
 # `make run-etcd`, with --node those of `make node-test`.
 set -eu
@@ -63,7 +63,7 @@ command -v swift >/dev/null || {
     echo "Swift 6.1 or newer is missing; install it from https://www.swift.org/install/linux/" >&2
     exit 1
 }
-# Fetches what it can of `files`, and leaves the rest there. Needs no root where the lists of packages are there; else once
+# Fetches as many of `files` as it can, and leaves the rest there. Needs no root where the lists of packages are there; else once
 # they are.
 fetch() {
     rest=

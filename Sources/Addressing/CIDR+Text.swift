@@ -9,7 +9,7 @@ extension CIDR {
 
             /// Not an address, a slash and a number. An IPv4-mapped IPv6 network counts as such a text.
             public static let notCIDR = Code("notCIDR")
-            /// The number after the slash is none, has a leading zero, or is above what the family has.
+            /// The number after the slash is none, has a leading zero, or is above the family's width.
             public static let badPrefix = Code("badPrefix")
             /// A bit below the prefix is set.
             public static let hostBitsSet = Code("hostBitsSet")

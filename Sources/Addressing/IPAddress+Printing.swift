@@ -26,7 +26,7 @@ extension IPAddress: CustomStringConvertible {
     }
 }
 
-/// Appends ASCII to memory that its maker knows to be large enough for what it appends.
+/// Appends ASCII to memory that its maker knows to be large enough for it.
 struct TextWriter {
     // Lives only inside the closure that lends the memory; debug builds check each subscript against the capacity.
     private let buffer: UnsafeMutableBufferPointer<UInt8>

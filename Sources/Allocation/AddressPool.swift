@@ -108,7 +108,7 @@ public final class AddressPool: Sendable {
 
     private func setQuickClaims() {
         let isQuick = slots.flatSize > quickFloor && !slots.hasExclusions
-        // Relaxed: guards no memory; each thread that knows of the call sees what it stored.
+        // Relaxed: guards no memory; each thread that knows of the call sees the value that it stored.
         quickClaims.store(isQuick ? slots.flatSize - quickFloor : 0, ordering: .relaxed)
     }
 
@@ -202,7 +202,7 @@ extension AddressPool {
     /// How many of the ``capacity`` addresses are excluded, taken or not. O(ranges excluded).
     public var excludedCount: UInt128 { slots.excludedCount(besides: reserved) }
 
-    /// How many addresses are taken, those that are excluded among them. O(memory of the pool), and exact only while nobody claims or releases.
+    /// How many addresses are taken, those that are excluded among them. O(memory of the pool), and exact only without claims and releases meanwhile.
     public var allocatedCount: Int { slots.count - Int(cidr.size - capacity) }
 
     /// Calls `body` with each taken address: those less than 2^30 above the range's start in rising order, then the others in
@@ -215,7 +215,7 @@ extension AddressPool {
         }
     }
 
-    /// Holds the inside to itself while nobody claims or releases. Does nothing in release builds.
+    /// Tests the inside against itself; call it only without claims and releases meanwhile. Does nothing in release builds.
     public func _checkInvariants() { slots._checkInvariants() }
 
     @inline(__always)

@@ -70,7 +70,7 @@ extension Bitmap {
         }
     }
 
-    /// Holds the marks to the bits. Call it only while nobody is inside another operation. Does nothing in release builds.
+    /// Tests the marks against the bits. Call it only while no thread is inside another operation. Does nothing in release builds.
     func _checkInvariants() {
         #if DEBUG
             let settling = settling.load(ordering: .sequentiallyConsistent)

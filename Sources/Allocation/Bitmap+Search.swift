@@ -13,7 +13,7 @@ internal import Synchronization
 /// *Claim*: while no marker is between its two acts, an index below a set mark is taken, or its release has not returned.
 ///
 /// Take a mark over a block, last set at time s, and below it an index freed at time r by a release that has returned. The
-/// release looked at the mark at some time l > r and, as nobody has cleared it since s, l < s. So r < s, the bit was clear
+/// release looked at the mark at some time l > r and, as no thread has cleared it since s, l < s. So r < s, the bit was clear
 /// when the marker looked at its word after s, and the marker cleared the mark after s: a contradiction.
 ///
 /// Take a mark over a node, last set at s, and the same index; the release looked at this mark at l < s, as before, and at
@@ -22,7 +22,7 @@ internal import Synchronization
 /// cleared the block's mark, after it had been seen set, and went on to clear the node's mark, after s: a contradiction. The
 /// same step leads to each level above.
 ///
-/// A mark can be missing from a full child (nobody has looked yet, or a marker cleared it for a bit that was taken again
+/// A mark can be missing from a full child (no thread has looked yet, or a marker cleared it for a bit that was taken again
 /// right then). This costs the next search a look at the child, and it sets the mark.
 ///
 /// ## Why no index is handed out twice
@@ -220,7 +220,7 @@ extension Bitmap {
     @inline(__always)
     static func clearMark(of node: Node, childAt shift: Int, containing index: Int) {
         let mark: UInt64 = 1 &<< UInt64(index &>> shift & 63)
-        // Sequentially consistent, both: after what made the child not full, and before the look one level up; the load
+        // Sequentially consistent, both: after the write that made the child not full, and before the look one level up; the load
         // pairs with the marker's setting of the mark.
         if node.marks.pointee.load(ordering: .sequentiallyConsistent) & mark != 0 {
             node.marks.pointee.bitwiseAnd(~mark, ordering: .sequentiallyConsistent)

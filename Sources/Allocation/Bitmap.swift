@@ -79,7 +79,7 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
         }
         flatSize = size
         let words = Self.makeWords(count: max(1, size >> 6), size: size)
-        // Relaxed, all: nobody else can see this memory yet, and handing over the bitmap orders it for others.
+        // Relaxed, all: no other thread can see this memory yet, and handing over the bitmap orders it for others.
         if rootShift == Self.blockShift {
             flatNodes = root.base
             for block in 0..<childCount {
@@ -176,7 +176,7 @@ extension Bitmap {
         var node = root
         var shift = rootShift
         while true {
-            // Acquiring: pairs with the releasing publication in `child(_:of:shift:)`, so that what it points to is initialised.
+            // Acquiring: pairs with the releasing publication in `child(_:of:shift:)`, so that the memory that it points to is initialised.
             guard let child = node.children[index &>> shift & 63].load(ordering: .acquiring) else { return nil }
             if shift == Self.blockShift { return child.assumingMemoryBound(to: Word.self) }
             node = Node(base: child)
@@ -254,7 +254,7 @@ extension Bitmap {
 
     func contains(_ index: Int) -> Bool {
         guard let word = word(containing: index) else { return false }
-        // Acquiring: pairs with the releasing side of `release`, so that "free" is seen after what its owner did before.
+        // Acquiring: pairs with the releasing side of `release`, so that "free" is seen after its owner's earlier writes.
         return word.pointee.load(ordering: .acquiring) & 1 &<< UInt64(index & 63) != 0
     }
 
@@ -287,7 +287,7 @@ extension Bitmap {
         var old = word.pointee.load(ordering: .relaxed)
         while old & bit != 0 {
             // Sequentially consistent: its releasing part pairs with the acquiring exchange of the next claim of this index;
-            // its place in the total order, before the looks at marks and watchers, is what the proofs in Bitmap+Search.swift use.
+            // its place in the total order, before the looks at marks and watchers, is used by the proofs in Bitmap+Search.swift.
             let (exchanged, seen) = word.pointee.weakCompareExchange(
                 expected: old, desired: old & ~bit, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
             if exchanged { return true }

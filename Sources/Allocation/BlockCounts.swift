@@ -2,7 +2,7 @@ internal import Addressing
 
 /// How much of one of a pool's blocks is taken: neighbours, as many in each block. Counts of addresses, subnets or ports.
 public struct BlockCounts: Sendable, Equatable {
-    /// Taken, by whomever.
+    /// Taken, by any holder.
     public var taken: UInt128
     /// Kept back for good, or held by others.
     public var reserved: UInt128

@@ -67,7 +67,7 @@ extension PortPool {
         return slots.contains(index) ? .allocated : .free
     }
 
-    /// How many ports are taken. O(memory of the pool), and exact only while nobody claims or releases.
+    /// How many ports are taken. O(memory of the pool), and exact only without claims and releases meanwhile.
     public var allocatedCount: Int { slots.count - spare }
 
     /// Calls `body` with each taken port, in rising order. O(memory of the pool); a port taken or freed meanwhile may be seen or not.

@@ -185,7 +185,7 @@ struct SlotSpace: ~Copyable, Sendable {
         exclusions.read { $0.count(besides: others) } ?? 0
     }
 
-    /// How many indices are taken. O(memory), and exact only while nobody claims or releases.
+    /// How many indices are taken. O(memory), and exact only without claims and releases meanwhile.
     var count: Int { dense.count(below: dense.size) + sparse.count }
 
     /// How many indices of each 2^shift, from 0 on, are taken, and how many are excluded, taken or not. O(memory + blocks), at no one

@@ -4,11 +4,11 @@ internal import Synchronization
 ///
 /// A digital search tree: a cell holds one word of 64 neighbouring indices and stands on the path that its key's hash spells,
 /// two bits a step, at the first place that was empty. Cells are only ever added, so a path once walked stays valid, and
-/// adding one is a single compare-and-swap. The hash is seeded by the process, so nobody can aim at a long path.
+/// adding one is a single compare-and-swap. The hash is seeded by the process, so no client can aim at a long path.
 ///
 /// Costs 64 bytes for each word that ever held an index; O(log n) expected. Nothing is freed before deinit.
 struct SparseBitmap: ~Copyable, @unchecked Sendable {
-    // Proof: what is behind the pointers is atomic or never changes after its publication, and is freed in deinit alone.
+    // Proof: the memory behind the pointers is atomic or never changes after its publication, and is freed in deinit alone.
 
     private let root = Cell.make(key: 0)
 
@@ -37,7 +37,7 @@ struct SparseBitmap: ~Copyable, @unchecked Sendable {
 
     func contains(_ index: UInt128) -> Bool {
         guard let cell = cell(for: index >> 6, making: false) else { return false }
-        // Acquiring: pairs with the releasing `release`, so that "free" is seen after what its owner did before.
+        // Acquiring: pairs with the releasing `release`, so that "free" is seen after its owner's earlier writes.
         return cell.bits.pointee.load(ordering: .acquiring) & 1 << UInt64(truncatingIfNeeded: index & 63) != 0
     }
 

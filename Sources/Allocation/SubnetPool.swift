@@ -69,7 +69,7 @@ public final class SubnetPool: Sendable {
     /// How many subnets are excluded, taken or not; `UInt128.max` for 2^128 of them. O(ranges excluded).
     public var excludedCount: UInt128 { slots.excludedCount() }
 
-    /// How many subnets are taken, those that are excluded among them. O(memory of the pool), and exact only while nobody claims or releases.
+    /// How many subnets are taken, those that are excluded among them. O(memory of the pool), and exact only without claims and releases meanwhile.
     public var allocatedCount: Int { slots.count }
 
     /// Calls `body` with each taken subnet: the first 2^30 in rising order, then the others in none. O(memory of the pool);
@@ -81,7 +81,7 @@ public final class SubnetPool: Sendable {
         }
     }
 
-    /// Holds the inside to itself while nobody claims or releases. Does nothing in release builds.
+    /// Tests the inside against itself; call it only without claims and releases meanwhile. Does nothing in release builds.
     public func _checkInvariants() { slots._checkInvariants() }
 
     private func index(of subnet: CIDR) -> UInt128? {

@@ -8,7 +8,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-// What OpenSSL offers as macros only, which Swift can't see.
+// Functions that OpenSSL offers as macros only, which Swift can't see.
 
 static inline int tandem_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int version) {
     return (int)SSL_CTX_set_min_proto_version(ctx, version);

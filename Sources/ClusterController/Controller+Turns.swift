@@ -14,7 +14,7 @@ struct TurnOutcome: Sendable {
 }
 
 extension Controller {
-    /// Steps of one look; it takes seven at most where nobody else interferes.
+    /// Steps of one look; it takes seven at most where no other program interferes.
     private static let maximumSteps = 20
 
     func work(_ key: ObjectKey, givesNothing: Bool) async -> TurnOutcome {
@@ -183,7 +183,7 @@ extension Controller {
         decided(
             Decision(action: call.purpose.rawValue, outcome: .refused, key: key, details: error.message))
         outcome.isFull = error.reason == "RangeFull"
-        // Tandem itself has no answer: nobody else is given anything before it has.
+        // Tandem itself has no answer: no other object is given anything before it has.
         let isAbsent = [.unavailable, .deadlineExceeded, .internal, .unauthenticated, .permissionDenied]
             .contains(error.status)
         outcome.queue = .failed(isHolding: isAbsent)
@@ -209,7 +209,7 @@ extension TandemCall {
 }
 
 extension Decision {
-    /// `words` puts what was given into words.
+    /// `words` puts the given addresses into words.
     init(
         _ call: TandemCall, _ answer: JSONValue, of key: ObjectKey, isSupposed: Bool,
         words: ([String]) -> String = { $0.joined(separator: ",") }

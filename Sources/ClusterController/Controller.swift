@@ -32,7 +32,7 @@ public actor Controller {
     /// The number of sweeps for deleted objects.
     private(set) var sweeps = 0
     private var generation = 0
-    /// Which decisions are told to whom a dry run is for.
+    /// The decisions that are told to the user of a dry run.
     let told: (@Sendable (String) -> Void)?
     /// Of a dry run.
     var prospect: Prospect?
@@ -314,7 +314,7 @@ public actor Controller {
             if settings.parts.contains(.node) {
                 for (name, held) in try await tandem.nodes() {
                     if let shown = nodes[name] {
-                        // A node grows in Tandem with its next pod, of which nobody tells here.
+                        // A node grows in Tandem with its next pod, of which no event tells here.
                         guard grown[name] == nil, !held.cidrs(beyond: shown).isEmpty else { continue }
                     } else if goneSince[name] == nil {
                         goneSince[name] = now

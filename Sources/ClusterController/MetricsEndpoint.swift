@@ -40,7 +40,7 @@ public struct MetricsEndpoint: Sendable {
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch Self.unwrapInboundIn(data) {
             case .head(let head): self.head = head
-            // Nobody has anything to say here.
+            // No request here has a body.
             case .body: context.close(promise: nil)
             case .end:
                 guard let head else { return }

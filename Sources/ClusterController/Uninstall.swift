@@ -17,8 +17,8 @@ public struct Uninstall: Sendable {
         self.isDryRun = isDryRun
     }
 
-    /// The number of changed Services; `told` has a sentence for each. Throws `KubeError`, `APIError` or `ClientError`; what was done
-    /// stays done, and doing it again goes on.
+    /// The number of changed Services; `told` has a sentence for each. Throws `KubeError`, `APIError` or `ClientError`; finished changes
+    /// stay, and another run goes on behind them.
     @discardableResult
     public func run(_ told: (String) -> Void) async throws -> Int {
         var count = 0

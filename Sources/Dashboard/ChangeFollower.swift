@@ -2,8 +2,8 @@ import NIOCore
 import TandemAPI
 import TandemClient
 
-/// Watches one server for a page, over a connection of its own: the last changes that the server still knows, and then new ones. What
-/// there is already is not listed, however much that is.
+/// Watches one server for a page, over a connection of its own: the last changes that the server still knows, and then new ones. Objects
+/// that are there already are not listed, however many.
 struct ChangeFollower {
     let configuration: ClientConfiguration
     let buffer: ChangeBuffer

@@ -20,7 +20,7 @@ public struct DashboardServer: Sendable {
 
     /// Connections at a time: a browser has six, and each page one of them for changes.
     static let maximumConnections = 32
-    /// A page hears something every 30 s; so long a silence is nobody's.
+    /// A page hears something every 30 s; so long a silence is no page's.
     private static let patience = TimeAmount.seconds(120)
 
     /// Listens on `port`, or on a free one. Of several servers each is asked by itself. Throws an `IOError` where the port is not to be had.

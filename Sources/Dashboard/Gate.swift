@@ -24,8 +24,8 @@ struct Refusal: Error, Equatable {
 
 /// Judges requests by their heads alone, before anything is done for them.
 ///
-/// The browser has no certificate: calls with the user's own are guarded by the token in the address, and by what a
-/// page of another site can't do. It can't name this host as its own (a name that was made to lead here is refused by `Host`), it can't
+/// The browser has no certificate: calls with the user's own are guarded by the token in the address, and by the limits of a
+/// page of another site. It can't name this host as its own (a name that was made to lead here is refused by `Host`), it can't
 /// hide where a request comes from, and its frames show nothing.
 struct Gate: Sendable {
     let token: Token

@@ -25,7 +25,7 @@ public struct LoadBalancerSettings: Sendable, Hashable {
 ///
 /// An address is kept for as long as its family and the type are. `spec.loadBalancerIP` asks for one address, of either family, and an
 /// annotation for one of each; they are given exactly or refused, and asking for another later moves that family's address. A Service of
-/// somebody else's class is given nothing, and loses nothing. Without load-balancer ranges nothing is given, as on a cluster with no
+/// another class is given nothing, and loses nothing. Without load-balancer ranges nothing is given, as on a cluster with no
 /// provider.
 struct LoadBalancerPlan: Sendable {
     private enum Place {
@@ -67,7 +67,7 @@ struct LoadBalancerPlan: Sendable {
         guard draft.spec.type == ServiceType.loadBalancer else { return }
         // A cluster shows two, and an object has room for thousands.
         var shown: Set<IPAddress> = []
-        // Without ranges, or of another class, they are somebody else's.
+        // Without ranges, or of another class, they are another program's.
         if settings.serve(draft.spec), !settings.families.isEmpty {
             for (index, address) in draft.service.status.ingress.enumerated() where shown.insert(address).inserted {
                 places.append(
@@ -97,8 +97,8 @@ struct LoadBalancerPlan: Sendable {
 }
 
 extension ServiceDraft {
-    /// Where Services have families of their own making, those; on a server without service ranges a Service may name none, and is given
-    /// what there is, under SingleStack one.
+    /// Where Services have families of their own making, those; on a server without service ranges a Service may name none, and is given the
+    /// server's families, under SingleStack one.
     fileprivate func loadBalancerFamilies(_ settings: LoadBalancerSettings) -> [IPFamily] {
         let named = spec.ipFamilies.compactMap(IPFamily.init)
         guard named.isEmpty, clusterFamilies.isEmpty else { return named }

@@ -299,7 +299,7 @@ extension ServiceSpec {
     fileprivate static let healthCheckMember = "healthCheckNodePort"
     fileprivate static let allocateMember = "allocateLoadBalancerNodePorts"
 
-    /// Whether its ports get node ports that nobody asked for.
+    /// Whether its ports get node ports without asking for them.
     fileprivate var allocatesNodePorts: Bool {
         type == ServiceType.nodePort || type == ServiceType.loadBalancer && wantsLoadBalancerNodePorts ?? true
     }

@@ -34,7 +34,7 @@ struct ServiceDraft {
         _modify { yield &service.spec }
     }
 
-    /// Cluster IPs are somebody else's to give: they stay as they came.
+    /// Cluster IPs are given by another program: they stay as they came.
     var recordsClusterIPs: Bool { clusterFamilies.isEmpty }
 
     func isConfigured(_ family: String) -> Bool {

@@ -46,7 +46,7 @@ extension ServiceDraft {
     /// A Service with an address of its own needs ports.
     ///
     /// One created without the member at all is a request for addresses and no more; it may be updated as it is. Such a
-    /// request is not what an ExternalName Service was, so that leaving that type takes ports.
+    /// request is different from an ExternalName Service, so that leaving that type takes ports.
     private func portFaults() -> APIError.Causes {
         guard spec.takesAddresses, (spec.ports?.count ?? 0) == 0 else { return [] }
         if spec.ports == nil {

@@ -12,7 +12,7 @@ extension EtcdClient {
         try Waiting.result { self.call(request, deadline: .now() + time, then: $0) }.get()
     }
 
-    /// Asks until there is an answer or ten seconds are over; for what may be asked twice.
+    /// Asks until there is an answer or ten seconds are over; for requests that may be sent twice.
     func askPersistently<Request: EtcdRequest>(_ request: Request) throws(LedgerError) -> Request.Response {
         let deadline = NIODeadline.now() + .seconds(10)
         while true {

@@ -27,7 +27,7 @@ extension EtcdLog: BackedUpLog {
     }
 
     private func copy(to file: String) throws(LedgerError) {
-        // The tables as of this revision, and what is behind them, are what the books are.
+        // The tables as of this revision, and the entries behind them, are the books.
         let (revision, unfolded) = state.withLock { ($0.handled, $0.unfolded) }
         let copy = try BackupWriter(file)
         do {

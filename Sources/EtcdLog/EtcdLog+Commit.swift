@@ -159,7 +159,7 @@ extension EtcdLog {
 
     // MARK: A lease that was over
 
-    /// The entry landed before the lease was over, or never will: what has come once all that etcd has now has come tells which.
+    /// The entry landed before the lease was over, or never will: the entries received once all that etcd has now is received tell which.
     private func check() {
         client.call(RangeRequest(keys.head), deadline: .now() + Self.tryTime) { result in
             switch result {

@@ -79,7 +79,7 @@ extension EtcdLog {
         return revision
     }
 
-    /// As many of the entries as go into one fold, and what they make of the objects that they speak of.
+    /// As many of the entries as go into one fold, and the states that they make of their objects.
     private func collect(
         _ oldest: [UnfoldedEntries.Entry], behind mark: FoldedMark
     ) -> (step: FoldStep, entries: [UnfoldedEntries.Entry]) {
@@ -146,7 +146,7 @@ extension EtcdLog {
             success: Self.parts(operations) + Self.parts(marks))
         let bytes = entries.reduce(0) { $0 + $1.value.readableBytes }
         client.call(request, deadline: .now() + .seconds(5)) { result in
-            // Where somebody else was first, or nobody knows, the watch tells.
+            // Where another server was first, or the outcome is unknown, the watch tells.
             guard case .success(let response) = result, response.isSucceeded else { return self.endFold() }
             // The next one begins once the watch has brought this one.
             self.state.withLock { $0.tidying.foldedBytes += bytes }
@@ -272,7 +272,7 @@ extension EtcdLog.State {
         return digests[offset: Int(mark.place - first)].digest == mark.digest
     }
 
-    /// Where servers differ nobody folds: fewer of one kind end, and where neither is more, none is ready.
+    /// Where servers differ none folds: fewer of one kind end, and where neither is more, none is ready.
     mutating func compareBooks() {
         let verdicts = servers.keys.filter { !ownIDs.contains($0) }.compactMap { progress[$0] }.compactMap(agrees)
         let different = verdicts.count { !$0 }

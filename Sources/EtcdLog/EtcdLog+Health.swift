@@ -13,7 +13,7 @@ extension EtcdLog {
         public var note: String?
     }
 
-    /// `etcd`: it says what it holds, within the time of the settings; `watch`: what it held by then has come and is applied; `configuration`:
+    /// `etcd`: it reports its last entry, within the time of the settings; `watch`: entries up to that are received and applied; `configuration`:
     /// the flags are those of all servers, or changes are refused; `books`: they are those of the others. Any thread; never waits.
     public var checks: [Check] {
         state.withLock { state in

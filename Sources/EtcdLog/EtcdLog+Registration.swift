@@ -196,7 +196,7 @@ extension EtcdError {
 }
 
 extension LedgerError {
-    /// The same, where a group may be under way.
+    /// The same, where a group may be in flight.
     fileprivate var asUnknown: LedgerError { LedgerError(code, message, outcome: .unknown) }
 
     /// Of a request that surely changed nothing, unless `outcome` says else.

@@ -12,8 +12,8 @@ import TandemAPI
 /// No server leads, and etcd compares nothing but a server's own count: which proposals are kept is said by the books, which every
 /// server has. A folding server brings the oldest groups into readable keys.
 ///
-/// Calls come as `Log` says; `init`, `load` and `replay` block while they ask etcd, all others do not. What etcd says comes on the
-/// client's event loop, and waits in `State` until `next` takes it.
+/// Calls come as `Log` says; `init`, `load` and `replay` block while they ask etcd, all others do not. etcd's answers and events come on the
+/// client's event loop, and wait in `State` until `next` takes it.
 public final class EtcdLog: Log {
     public struct Settings: Sendable {
         public var client: EtcdConfiguration
@@ -202,7 +202,7 @@ public final class EtcdLog: Log {
             return (state.registration?.lease, state.watch)
         }
         watch?.cancel()
-        // So that nobody waits for this server's progress; where it fails, the lease ends by itself.
+        // So that no server waits for this one's progress; where it fails, the lease ends by itself.
         if let lease { _ = try? ask(LeaseRevokeRequest(id: lease), within: .seconds(1)) }
         client.close()
     }

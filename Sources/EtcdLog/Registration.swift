@@ -1,5 +1,5 @@
-/// A server's place among the others: a key that lives for as long as its lease, and whose version counts the server's entries. What
-/// is sent under a registration lands at its own count or never, so that a request that is sent again, or comes late, lands once.
+/// A server's place among the others: a key that lives for as long as its lease, and whose version counts the server's entries. A request
+/// that is sent under a registration lands at its own count or never, so that a request that is sent again, or comes late, lands once.
 struct Registration: Sendable {
     /// 16 hexadecimal digits, new with each.
     let id: String

@@ -26,7 +26,7 @@ public final class Engine: Sendable {
     let podArrivals = PodArrivals()
     let newServices = Arrivals()
     let quotas: Quotas
-    /// By a name or an origin the nodes that have allocations for it under way.
+    /// By a name or an origin the nodes that have allocations for it in flight.
     let podNodes = PodArrivals()
     let verdicts: Verdicts
     /// Other servers append to the log as well.
@@ -36,8 +36,8 @@ public final class Engine: Sendable {
 
     /// Reads everything that the log holds and starts its journal.
     ///
-    /// Blocks for as long as the log takes to read: O(objects). Throws where the configuration can't serve what is
-    /// stored, and where the log can't be read or contradicts itself.
+    /// Blocks for as long as the log takes to read: O(objects). Throws where the configuration can't serve the
+    /// stored objects, and where the log can't be read or contradicts itself.
     ///
     /// With `stepsByHand` the journal has no thread of its own, and the caller calls its `step`. `recordsPerPiece`, at least 4,
     /// is how many changes of a large release go into one proposal. `watchHistoryBytes` are the bytes of recent changes kept for
@@ -77,9 +77,9 @@ public final class Engine: Sendable {
             })
     }
 
-    /// Runs one call. `onlyNode` limits a node's own agent to what belongs to that node; `flow` says behind whose changes its own wait. A call that had to wait, for another one or for
-    /// the log, goes on where `executor` has it; without one on the thread that it waited for. Where `asker` leaves before what the call
-    /// changes, or the next piece of it, is in the log, it is not made, and the call ends with an error.
+    /// Runs one call. `onlyNode` limits a node's own agent to objects of that node; `flow` names the changes behind which its own wait. A call
+    /// that had to wait, for another one or for the log, goes on where `executor` has it; without one on the thread that it waited for. Where
+    /// `asker` leaves before the call's change, or the next piece of it, is in the log, it is not made, and the call ends with an error.
     public func perform(
         _ call: Call, onlyNode: String? = nil, of flow: Flow = .server, for asker: (any Asker)? = nil,
         on executor: (any Executor)? = nil,
@@ -90,7 +90,7 @@ public final class Engine: Sendable {
             answer)
         if call.isChange, journal.isCongested(for: flow) { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
-        // What other servers have answered by now is to be seen by this call: one question to the store for all that wait.
+        // Changes that other servers have acknowledged by now are to be seen by this call: one question to the store for all that wait.
         let refusal = journal.fence { result in
             switch result {
             case .success: self.verdicts.post(on: executor) { self.run(call, for: caller) }
@@ -120,7 +120,7 @@ public final class Engine: Sendable {
         case .getPools(let query): caller.answer(getPools(query))
         case .getPoolMap(let query): caller.answer(getPoolMap(query))
         case .discover: caller.answer(.success(.openRPC))
-        // Of the connection, which has somewhere to send what follows.
+        // Of the connection, which has a stream for the events that follow.
         case .watch, .unwatch: caller.answer(.failure(.noStream(call.method)))
         }
     }

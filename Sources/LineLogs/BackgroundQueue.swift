@@ -17,7 +17,7 @@ package final class BackgroundQueue<Item: Sendable>: @unchecked Sendable {
     private var isBusy = false
     private var droppedCount: UInt64 = 0
 
-    /// `limit` counts the items that wait; `maximumBytes` holds for them and those that `body` has, by what `bytes` says of
+    /// `limit` counts the items that wait; `maximumBytes` holds for them and those that `body` has, by the size that `bytes` gives for
     /// each: the memory that it keeps, O(1). `body` gets the waiting items, on the queue's thread, which ends with the process.
     package init(
         _ name: String, limit: Int, maximumBytes: Int, bytes: @escaping @Sendable (Item) -> Int,

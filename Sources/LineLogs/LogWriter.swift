@@ -1,6 +1,6 @@
 import Glibc
 
-/// Standard error, whole lines at once, written by a thread of its own: a reader that is slow holds up nobody.
+/// Standard error, whole lines at once, written by a thread of its own: a reader that is slow holds up no caller.
 package final class LogWriter: Sendable {
     package static let standardError = LogWriter()
 

@@ -16,7 +16,7 @@ final class ALPNProtocols: Sendable {
         self.wireFormat = wireFormat
     }
 
-    /// The server's choice among what a client offers: the first of ours among them.
+    /// The server's choice among a client's offers: the first of ours among them.
     static let select:
         @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?,

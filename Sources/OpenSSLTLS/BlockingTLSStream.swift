@@ -6,7 +6,7 @@ import Glibc
 ///
 /// Not thread-safe. The process must ignore SIGPIPE: a peer that goes away is an error, not a signal.
 public final class BlockingTLSStream {
-    /// Whose connection it is.
+    /// The peer of the connection.
     public let peer: PeerAddress
     private let context: TLSContext
     private let socket: Int32

@@ -95,7 +95,7 @@ final class ByteBufferBIO {
             target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
             return (count, count)
         }
-        // The channel reads into the same memory again, once nobody else has it.
+        // The channel reads into the same memory again, once it has no other reference.
         if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         return count
     }

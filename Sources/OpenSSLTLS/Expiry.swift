@@ -2,7 +2,7 @@ import COpenSSL
 
 /// The first expiry in a file.
 public struct Expiry: Sendable, Hashable {
-    /// Whose certificate or list it is.
+    /// The subject of the certificate, or the issuer of the list.
     public let name: String
     /// The last second of it, since 1970.
     public let seconds: Int64

@@ -3,9 +3,9 @@ import Glibc
 
 /// The identity in a verified certificate.
 public struct PeerCertificate: Sendable, Hashable {
-    /// The subject's CN; nil where that names nobody, which `nameFault` explains.
+    /// The subject's CN; nil where that is no identity, which `nameFault` explains.
     public let commonName: String?
-    /// Why the subject names nobody: it has no CN, or several, or one that is no name. Words that go on from "its subject".
+    /// Why the subject gives no identity: it has no CN, or several, or one that is no name. Words that go on from "its subject".
     public let nameFault: String?
     /// The subject's Os, in order.
     public let organizations: [String]
@@ -22,7 +22,7 @@ public struct PeerCertificate: Sendable, Hashable {
         self.validity = validity
     }
 
-    /// The first certificate in a file of PEM, which nobody has verified; nil where there is none. Blocks.
+    /// The first certificate in a file of PEM, which is not verified; nil where there is none. Blocks.
     public init?(inFile file: String) {
         OpenSSLErrorQueue.clear()
         defer { OpenSSLErrorQueue.clear() }

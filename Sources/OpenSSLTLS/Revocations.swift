@@ -1,8 +1,8 @@
 import COpenSSL
 
 /// Lists of revocations, as etcd and other programs of Go take them: a certificate on the list of the authority that signed it is refused,
-/// himself or an authority on the way to him, and nobody else. A list speaks for its own authority alone, and goes on to do so when
-/// it has run out; an authority without one revokes nobody.
+/// be it the client's or that of an authority on its chain, and no other. A list speaks for its own authority alone, and goes on to do so when
+/// it has run out; an authority without one revokes no certificate.
 enum Revocations {
     /// For every verification with the store, instead of OpenSSL's own look at lists.
     static func set(on store: OpaquePointer?) {

@@ -3,7 +3,7 @@ import COpenSSL
 /// A ticket stands in for the certificate that it carries, which OpenSSL does not look at again when it is taken up.
 enum SessionTicket {
     /// The server's word on a ticket: one whose certificate would not be taken any more is passed over, and the handshake
-    /// goes its whole way, certificate and all. Intermediate certificates are in no ticket: whose certificate needs one has
+    /// goes its whole way, certificate and all. Intermediate certificates are in no ticket: a client whose certificate needs one has
     /// the whole handshake each time.
     static let takeUp: SSL_CTX_decrypt_session_ticket_fn = { ssl, session, _, _, status, _ in
         guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW else {

@@ -2,7 +2,7 @@
 public struct TLSIdentity: Sendable, Hashable {
     /// The certificate first, then the chain from it to a root that the peer trusts.
     public var certificateChainFile: String
-    /// Without a pass phrase: a server has nobody to ask.
+    /// Without a pass phrase: a server has no user to ask for it.
     public var privateKeyFile: String
 
     public init(certificateChainFile: String, privateKeyFile: String) {
@@ -18,7 +18,7 @@ public struct TLSServerConfiguration: Sendable {
     /// does not verify ends the handshake. Without it no client is asked.
     public var clientCAFile: String?
     /// Revocation lists: neither a client's certificate nor an authority on the way to it may be on that of the authority that
-    /// signed it, be that list current or not. An authority without a list revokes nobody.
+    /// signed it, be that list current or not. An authority without a list revokes no certificate.
     public var clientCRLFile: String?
     public var minimumVersion: TLSVersion
     /// Names of IANA's registry, as `TLS_AES_128_GCM_SHA256`; empty for OpenSSL's own choice. Suites of TLS 1.3 and of
@@ -46,7 +46,7 @@ public struct TLSServerConfiguration: Sendable {
 public struct TLSClientConfiguration: Sendable {
     /// Signs the server's certificate.
     public var caFile: String
-    /// The server is not verified, and `caFile` is not read: for users who have chosen to go without.
+    /// The server is not verified, and `caFile` is not read: for users who have chosen to go without verification.
     public var believesAnyServer = false
     /// The certificate for a server that asks; nil for none.
     public var identity: TLSIdentity?

@@ -4,7 +4,7 @@ import Glibc
 /// The shared state of all connections of one server, or to one server: keys, trust and session tickets.
 ///
 /// Files are read once, when it is made; that blocks. Proof of `@unchecked Sendable`: nothing changes after `init`, and
-/// OpenSSL lets threads share an `SSL_CTX` that nobody changes.
+/// OpenSSL lets threads share an `SSL_CTX` that is not changed.
 public final class TLSContext: @unchecked Sendable {
     enum Role {
         case server
@@ -65,7 +65,7 @@ public final class TLSContext: @unchecked Sendable {
         }
     }
 
-    /// `revocations` says whose are not known.
+    /// `revocations` gives the authorities without a list.
     private init(
         _ role: Role, _ method: OpaquePointer?, _ applicationProtocols: [String], _ identity: TLSIdentity?,
         _ trust: Trust?, revocations: (ContextFiles) throws(TLSError) -> [String] = { _ in [] }

@@ -26,7 +26,7 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The peer speaks no version, suite or protocol that this side does, or no TLS at all.
         public static let handshakeFailed = Code("handshakeFailed")
-        /// The peer's certificate does not verify, or is made out to somebody else.
+        /// The peer's certificate does not verify, or is made out to another name.
         public static let certificateRejected = Code("certificateRejected")
         /// The peer ended the handshake with an alert; `message` has its name.
         public static let refusedByPeer = Code("refusedByPeer")

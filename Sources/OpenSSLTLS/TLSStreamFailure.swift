@@ -6,7 +6,7 @@ public struct TLSStreamFailure: Error, Sendable, Hashable, CustomStringConvertib
 
         private init(_ name: String) { description = name }
 
-        /// The network, or nobody at the other end: may be better a moment later.
+        /// The network, or no server at the other end: may be better a moment later.
         public static let unreachable = Kind("unreachable")
         /// TLS was refused by one side: certificates or versions must change first.
         public static let refused = Kind("refused")

@@ -62,7 +62,7 @@ public struct HeldPod: Sendable, Hashable {
     public var namespace: String
     public var name: String
     public var uid: String
-    /// Tandem made the uid, as the pod's runtime gave none: by it nobody can tell whether the pod lives.
+    /// Tandem made the uid, as the pod's runtime gave none: it does not tell whether the pod lives.
     public var isUIDMade: Bool
     /// Its runtime asked for the addresses, by container and interface.
     public var isAttached: Bool

@@ -11,7 +11,7 @@ public protocol Pass: Sendable {
     mutating func refused(_ call: TandemCall, _ error: APIError) -> Bool
     /// The object is in the cluster, as far as is known.
     var isShown: Bool { get }
-    /// What the object has in Tandem, shows in the cluster or asks for by itself: nobody else is given that.
+    /// The addresses that the object has in Tandem, shows in the cluster or asks for by itself: no other object is given them.
     var certain: [String] { get }
 }
 

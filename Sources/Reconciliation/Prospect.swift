@@ -1,10 +1,10 @@
 import Addressing
 public import TandemAPI
 
-/// What a dry run says of addresses that are yet to be given.
+/// A dry run's report on addresses that are yet to be given.
 ///
 /// Tandem keeps nothing of a dry run: it may answer two objects with one and the same address, or with one that another object shows and that
-/// would be taken in before. Certain is what an object has, shows or asks for by itself; of all else the range is said. Pure.
+/// would be taken in before. Certain are the addresses that an object has, shows or asks for by itself; of all others the range is reported. Pure.
 public struct Prospect: Sendable {
     private struct Pool {
         var range: AddressRange

@@ -80,7 +80,7 @@ public struct ShownService: Sendable, Hashable {
         return lists.flatMap { $0.split { $0 == "," || $0.isWhitespace } }.map { canonicalAddress(String($0)) }
     }
 
-    /// One of `ingress` is no address: somebody else's load balancer has a name.
+    /// One of `ingress` is no address: another program's load balancer has a name.
     public var showsHostname: Bool { ingress.contains { $0["hostname"] != nil || $0["ip"] == nil } }
 
     /// How many addresses are asked for, where the Service says.

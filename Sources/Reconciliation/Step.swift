@@ -41,7 +41,7 @@ public enum Finding: Sendable, Hashable {
     case settled
     /// Neither side has it, or Tandem's is not for this controller to take away.
     case nothing
-    /// Somebody else's: another class, or a status that others wrote.
+    /// Another program's: another class, or a status that others wrote.
     case foreign(String)
     /// Tandem's node has CIDRs which the cluster, where a node's may not change, does not show.
     case grown([String])

@@ -98,7 +98,7 @@ final class AnswerHandler: ChannelInboundHandler {
         }
         // Those of a batch come together, in any order.
         for answer in message.arrayValue ?? [message] {
-            // An answer without an id is to what the server could not read; the call can't be identified.
+            // An answer without an id is to a message that the server could not read; the call can't be identified.
             guard let id = answer["id"]?.intValue else {
                 if answer["method"] == "watch", let params = answer["params"] {
                     notify(params)

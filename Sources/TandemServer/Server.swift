@@ -129,12 +129,12 @@ public final class Server: Service {
         port = listener.localAddress?.port ?? configuration.securePort
     }
 
-    /// Serves until a graceful shutdown is asked for, then drains: no new connection, calls under way are finished,
+    /// Serves until a graceful shutdown is asked for, then drains: no new connection, calls in flight are finished,
     /// storage is checkpointed and closed.
     ///
     /// Throws if storage fails for good while serving: acknowledged changes are safe, and a restart reads them again.
     public func run() async throws {
-        // Trapped before anybody can know that the server is there: the signal's own effect is to end it.
+        // Trapped before any program can know that the server is there: the signal's own effect is to end it.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         let auditHangups = await UnixSignalsSequence(trapping: .sighup)
         async let _ = certificates.run(hangups)
@@ -181,9 +181,9 @@ public final class Server: Service {
         logger.info("draining", metadata: ["connections": "\(connections.count)"])
         let (connections, service, engine, hubs) = (connections, service, engine, hubs)
         let (ended, end) = AsyncStream<Void>.makeStream()
-        // Nobody's child: where storage does not answer it does not end, and nobody may wait for it.
+        // An unstructured task: where storage does not answer it does not end, and no other task may wait for it.
         let answers = Task {
-            // Calls under way are in the journal's queue, or wait for one that is. A journal that has failed refuses them.
+            // Calls in flight are in the journal's queue, or wait for one that is. A journal that has failed refuses them.
             while service.inFlight > 0, !Task.isCancelled {
                 await withCheckedContinuation { continuation in engine.flush { continuation.resume() } }
             }

@@ -1,4 +1,4 @@
-/// Colons that end a plain scalar within brackets or braces, as in `[fd00::]` and `{ip: fd00::}`: libyaml refuses what `kubectl` reads. Before
+/// Colons that end a plain scalar within brackets or braces, as in `[fd00::]` and `{ip: fd00::}`: libyaml refuses them, `kubectl` reads them. Before
 /// they reach libyaml a character that the text does not have stands for each of them; in a scalar it is a colon again.
 struct FlowColons {
     /// The text with stand-ins. Its lines are the same.
@@ -39,11 +39,11 @@ struct FlowColons {
         return String(decoding: restored, as: UTF8.self)
     }
 
-    /// Colons before `,`, `]` or `}` that are not the first byte of what may be a plain scalar. Among them are some in quotes, comments and
+    /// Colons before `,`, `]` or `}` that are not the first byte of a possible plain scalar. Among them are some in quotes, comments and
     /// blocks of lines, where a stand-in changes nothing. Each byte is looked at twice at most.
     private static func places(in text: [UInt8]) -> [Int] {
         var places: [Int] = []
-        // Where what may be a scalar begins.
+        // Where a possible scalar begins.
         var start: Int?
         for index in text.indices {
             let byte = text[index]

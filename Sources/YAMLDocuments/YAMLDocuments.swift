@@ -2,7 +2,7 @@ public import TandemAPI
 
 /// YAML and JSON as JSON values, as `kubectl` reads them (by go-yaml's second version, YAML 1.1): manifests and configurations.
 ///
-/// - A text that begins with `{` is a row of JSON documents, or else YAML. Documents of YAML lie between lines of `---`; what
+/// - A text that begins with `{` is a row of JSON documents, or else YAML. Documents of YAML lie between lines of `---`; text that
 ///   follows a document without such a line is passed over. UTF-16 with its mark is read, bytes that are no UTF-8 as U+FFFD.
 /// - Anchors, aliases and merge keys are followed: of the mappings of a `<<` the first wins, and of a mapping's keys, merged
 ///   ones among them, the later.
@@ -10,7 +10,7 @@ public import TandemAPI
 ///   `2001-01-01` are strings. A number that is no 64-bit integer is a floating-point number.
 /// - A key is the value that it looks like, as text: `yes: 1` has the key `true`, `010: 1` the key `8`. Null is no key.
 ///
-/// It differs from `kubectl` only in what that refuses, `\/` in quotes and flow mappings at the start among them; in `! 1`, a
+/// It differs from `kubectl` only in texts that `kubectl` refuses, `\/` in quotes and flow mappings at the start among them; in `! 1`, a
 /// string there; and in its bounds. They bound the values, not the text's length alone: with aliases of aliases a few hundred
 /// bytes stand for gigabytes.
 public enum YAMLDocuments {

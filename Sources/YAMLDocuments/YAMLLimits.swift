@@ -1,6 +1,6 @@
 import TandemAPI
 
-/// How large, and how deep, what is read may be.
+/// How large, and how deep, the input may be.
 public enum YAMLLimits {
     /// The length of the longest text, in bytes.
     public static let maximumBytes = 256 << 20

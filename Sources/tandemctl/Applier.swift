@@ -47,7 +47,7 @@ struct Applier {
         }
     }
 
-    /// Somebody else may change an object between the look and the write: then look again.
+    /// Another client may change an object between the look and the write: then look again.
     private func apply(services: [Numbered]) async throws -> [Outcome] {
         var outcomes: [Outcome] = []
         var left = services

@@ -13,7 +13,7 @@ import Testing
     ]
 
     static let layouts: [AddressPool.Layout] = [.services, .pods, .loadBalancers, .whole]
-    /// What only a pool that keeps nothing back can have.
+    /// Properties that only a pool that keeps nothing back can have.
     static let shortRanges = ["10.0.0.4/32", "10.0.0.6/31", "fd00::7/128", "fd00::8/127"]
 
     /// Random operations of all kinds, most of them in the places where mistakes are made: the ends, the band, word edges.
@@ -226,7 +226,7 @@ import Testing
         }
     }
 
-    /// What searches give out in a wide range stays together, so that memory follows use.
+    /// Addresses given out by searches in a wide range stay together, so that memory follows use.
     @Test(arguments: ["fd00::/64", "fd00::/8", "fd00::/100"])
     func searchesOfAWideRangeStayInADenseWindow(_ range: String) throws {
         let cidr = try CIDR(parsing: range)

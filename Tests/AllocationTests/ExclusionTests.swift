@@ -3,7 +3,7 @@ import Allocation
 import TestSupport
 import Testing
 
-/// Pools that pass over what others hold.
+/// Pools that pass over excluded ranges.
 @Suite struct ExclusionTests {
     /// Ranges that overlap `space` in every way, or do not.
     private static func randomRanges(around space: CIDR, using random: inout SeededGenerator) -> [CIDR] {
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    /// Claims in turn go on behind what is excluded, and from the start again.
+    /// Claims in turn go on behind the excluded range, and from the start again.
     @Test(arguments: ["10.0.0.4/30", "10.1.2.0/24", "10.96.0.0/19", "fd00::/126", "fd00::/115"])
     func inTurnPassesOver(_ range: String) throws {
         let cidr = try CIDR(parsing: range)
@@ -132,7 +132,7 @@ import Testing
             #expect(pool.excludedCount == pool.capacity)
             for seed in UInt64(0)..<1_000 { #expect(pool.claim(startingAt: seed << 54) == nil) }
             #expect(pool.claimNext() == nil)
-            // Where it can be searched, it is; and what was excluded leaves no trace in a wide pool's window.
+            // Where it can be searched, it is; and an exclusion leaves no trace in a wide pool's window.
             pool.setExcluded([])
             let address = try #require(pool.claim(startingAt: .max))
             let span = cidr.size > 1 << 24 ? 4_096 : cidr.size

@@ -16,7 +16,7 @@ struct PortPoolTests {
     }
 
     @Test(
-        "every port is drawn once, those of the band last; then it is full; what is given back is drawn again",
+        "every port is drawn once, those of the band last; then it is full; a port given back is drawn again",
         arguments: [1...1, 30_000...30_015, 30_000...30_063, 30_000...32_767, 1...65_535] as [ClosedRange<UInt16>])
     func drawsAll(_ range: ClosedRange<UInt16>) throws {
         var generator = SeededGenerator(seed: UInt64(range.count))

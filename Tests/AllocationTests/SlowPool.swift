@@ -1,7 +1,7 @@
 import Addressing
 import Allocation
 
-/// What an address pool must do, said with a set: slow and obvious.
+/// The required behaviour of an address pool, by a set: slow and obvious.
 struct SlowPool {
     let cidr: CIDR
     let reserved: Set<IPAddress>

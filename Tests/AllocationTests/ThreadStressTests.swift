@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Who holds which address or subnet, kept beside the pool by the test: one held twice, or released while not held, counts.
+/// The holder of each address or subnet, kept beside the pool by the test: one held twice, or released while not held, counts.
 private final class Owners: @unchecked Sendable {
     // @unchecked: the memory is atomic, and freed in deinit alone. (A Mutex would do, had ThreadSanitizer eyes for it.)
     private let isHeld: UnsafeMutablePointer<Atomic<Bool>>
@@ -150,7 +150,7 @@ private final class Owners: @unchecked Sendable {
         }
     }
 
-    /// What is excluded changes all the time. A claim that began after one list was set, and ended before the next one was,
+    /// The exclusions change all the time. A claim that began after one list was set, and ended before the next one was,
     /// gives no address of it; and none says "full", as half of the range is always free.
     @Test(arguments: ["10.0.0.0/24", "10.0.0.0/16", "fd00::/64"])
     func noClaimLandsInWhatWasExcludedBefore(_ range: String) throws {

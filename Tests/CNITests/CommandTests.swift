@@ -151,12 +151,12 @@ struct CommandTests {
         #expect(pods().isEmpty)
     }
 
-    @Test("STATUS is whether an ADD would be served: of this node, with this certificate, from what is left")
+    @Test("STATUS is whether an ADD would be served: of this node, with this certificate, from the addresses left")
     func tellsStatus() throws {
         var plugin = PluginProcess(port: server.port, version: "1.1.0")
         #expect(plugin("STATUS").text.isEmpty)
         #expect(stream.call(.getNode, ["node": ["metadata": ["name": "n1"]]])?["error"] != nil)
-        // Somebody has a container of whatever name: that is no matter of STATUS, and nor is another node's full range.
+        // A container may have any name: STATUS does not depend on it, nor on another node's full range.
         #expect(plugin("ADD", "tandem-cni-status").status == 0)
         #expect(plugin("STATUS").text.isEmpty)
         plugin.ipam["node"] = "n2"
@@ -184,7 +184,7 @@ struct CommandTests {
         let full = plugin("STATUS")
         #expect(full.code == 50 && full.message.hasPrefix(#"node "n1" has no IPv4"#), "\(full.text)")
         #expect(plugin("DEL", "c0").status == 0)
-        // What cools is there for whoever finds nothing else.
+        // Cooling addresses are there for a call that finds nothing else.
         #expect(plugin("STATUS").text.isEmpty)
     }
 
@@ -223,7 +223,7 @@ struct CommandTests {
         #expect(plugin("DEL", "s1", arguments: arguments("before", "u1")).status == 0)
         #expect(names() == ["twin", "stays"])
         #expect(pods("n2").count == 1)
-        // One that came by attachment meanwhile is nobody's to take but its own.
+        // A pod that came by attachment meanwhile is released by its own attachment alone.
         #expect(plugin("ADD", "s3", arguments: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=new;K8S_POD_UID=u4").status == 0)
         #expect(plugin("DEL", "s4", arguments: arguments("new", "u4")).status == 0)
         #expect(names() == ["twin", "stays", "new"])
@@ -233,7 +233,7 @@ struct CommandTests {
         #expect(names() == ["twin", "stays"])
     }
 
-    @Test("a pod of several interfaces has eth0's addresses; the list says whose each is")
+    @Test("a pod of several interfaces has eth0's addresses; the list names the interface of each")
     func showsInterfaces() throws {
         let plugin = PluginProcess(port: server.port)
         let arguments = "K8S_POD_NAMESPACE=a;K8S_POD_NAME=p;K8S_POD_UID=u"
@@ -250,7 +250,7 @@ struct CommandTests {
         #expect(pod?["status"]?["podIP"]?.stringValue == listed[1].1 && listed[1].1 == "10.244.0.3")
     }
 
-    @Test("GC releases what the runtime does not know of, on this node and of this network alone")
+    @Test("GC releases attachments that the runtime does not know of, on this node and of this network alone")
     func collectsGarbage() throws {
         var plugin = PluginProcess(port: server.port, version: "1.1.0")
         for container in ["a", "b", "c"] { #expect(plugin("ADD", container).status == 0) }

@@ -3,7 +3,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-@Suite("What tandem-cni refuses before it asks anybody")
+@Suite("Input that tandem-cni refuses before it asks a server")
 struct FaultTests {
     private static let good = """
         {"cniVersion":"1.1.0","name":"pods","type":"bridge",

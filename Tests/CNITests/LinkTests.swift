@@ -3,7 +3,7 @@ import ServerSupport
 import TestSupport
 import Testing
 
-@Suite("What tandem-cni links")
+@Suite("Libraries that tandem-cni links")
 struct LinkTests {
     private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("../links.sh").standardized.path
@@ -16,7 +16,7 @@ struct LinkTests {
         #expect(Command.run("bash", [Self.script, ServerProcess.program]).status == 1)
     }
 
-    @Test("--help says what a configuration may have")
+    @Test("--help lists the fields of a configuration")
     func helps() {
         let help = Command.run(PluginProcess.program, ["--help"]).output
         for member in ["server", "caFile", "certFile", "keyFile", "node", "routes", "dns", "timeoutMs"] {

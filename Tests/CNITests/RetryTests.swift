@@ -28,7 +28,7 @@ struct RetryTests {
         }
     }
 
-    @Test("nobody there is error 11 once the time is up; for DEL too")
+    @Test("no server there is error 11 once the time is up; for DEL too")
     func saysTryAgainLater() throws {
         let directory = ScratchDirectory()
         let port: Int

@@ -54,7 +54,7 @@ struct SeveralServersTests {
         #expect(try podCount(server) == 1)
     }
 
-    @Test("UNAVAILABLE goes to the next one; what all would refuse does not")
+    @Test("UNAVAILABLE goes to the next one; a refusal that all would give does not")
     func unavailable() throws {
         let restarting = try AnsweringServer(
             status: "UNAVAILABLE", code: -32014, reason: "ConfigurationChanged", isRetryable: true, "changed by another"
@@ -69,7 +69,7 @@ struct SeveralServersTests {
         #expect(refused.code == 109 && refused.message == "not for you", "\(refused.text)")
     }
 
-    @Test("where none answers the error is 11 and has what each said")
+    @Test("where none answers the error is 11 and has the error of each")
     func none() throws {
         let (first, second) = (try start("a"), try start("b"))
         first.crash()

@@ -66,7 +66,7 @@ heed() {
 trap clean EXIT
 heed
 
-# What programs keep in places that can't be chosen stays in the namespace: they write to a layer in memory.
+# Files of programs in places that can't be chosen stay in the namespace: they are written to a layer in memory.
 inside='
 set -eu
 mkdir "$1/memory"

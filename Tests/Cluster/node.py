@@ -252,7 +252,7 @@ state = "/run/tandem-containerd"
             "--container-runtime-endpoint=unix:///run/tandem-containerd.sock", f"--pod-infra-container-image={PAUSE}")
 
     def lose_power(self):
-        """Everything of the node's own ends, and what it kept in memory is gone: mounts, namespaces, interfaces."""
+        """Everything of the node's own ends, and its state in memory is gone: mounts, namespaces, interfaces."""
         self.kill("kubelet")
         self.kill("containerd")
         # Nothing but this test's is to be seen in the namespace.

@@ -1,4 +1,4 @@
-"""A whole Kubernetes node whose pods have their addresses from Tandem: how it lives, and what goes wrong on the way.
+"""A whole Kubernetes node whose pods have their addresses from Tandem: how it lives, and its faults on the way.
 
 node_test.py SCENARIO SCRATCH BIN KUBERNETES, in namespaces of its own: node-test.sh makes them. Ends with 1 at the first thing that is
 not as it must be.
@@ -68,7 +68,7 @@ class Test:
     def step(self, text):
         print(f"{time.monotonic() - self.begun:7.1f} s  {text}", flush=True)
 
-    # What both sides say
+    # The state by both sides
 
     def shown_pods(self):
         """The cluster's that hold addresses, by the uid that their runtime was given."""
@@ -290,7 +290,7 @@ class Life(Test):
         until("the controller knows the cluster", lambda: self.machine.metric("tandem_controller_synced") == 1)
 
     def node_comes_back(self, pods):
-        """Its Node was deleted and is made again within the grace time: it has what it had."""
+        """Its Node was deleted and is made again within the grace time: it keeps its CIDRs and pods."""
         machine = self.machine
         self.with_grace(300)
         old, cidrs = uid(self.node()), self.shown_cidrs()

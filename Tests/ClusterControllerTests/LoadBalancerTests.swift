@@ -33,7 +33,7 @@ struct LoadBalancerTests {
         await controller.stop()
     }
 
-    @Test("a pending one never gets what another shows: not at a start, not with a Tandem that knows nothing")
+    @Test("a pending one never gets another's address: not at a start, not with a Tandem that knows nothing")
     func pendingFirst() async throws {
         let world = try await Fixture([
             "--load-balancer-ip-range=192.0.2.7-192.0.2.7", "--cluster-cidr=10.244.0.0/16",
@@ -64,7 +64,7 @@ struct LoadBalancerTests {
         await next.stop()
     }
 
-    @Test("a Tandem that comes back and knows nothing is told what the cluster shows")
+    @Test("a Tandem that comes back and knows nothing is told the cluster's addresses")
     func forgets() async throws {
         let world = try await Fixture()
         world.putLoadBalancer("web")
@@ -138,7 +138,7 @@ struct LoadBalancerTests {
         await controller.stop()
     }
 
-    @Test("what is another's is not touched: not while it runs, not as it ends")
+    @Test("an object of another's is not touched: not while it runs, not as it ends")
     func foreign() async throws {
         let world = try await Fixture()
         world.putLoadBalancer("classed", showing: ["198.51.100.7"], className: "example.com/other")
@@ -178,7 +178,7 @@ struct LoadBalancerTests {
         await controller.stop()
     }
 
-    @Test("answers that are lost and versions that are old change nothing of what comes out")
+    @Test("lost answers and old versions do not change the result")
     func faults() async throws {
         let world = try await Fixture()
         for fault: FakeFaultKind in [.loseApplied, .lose, .conflict, .throttle, .conflict, .loseApplied] {

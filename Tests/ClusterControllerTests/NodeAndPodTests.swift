@@ -57,7 +57,7 @@ struct NodeAndPodTests {
         #expect(!world.kube.requests.contains { $0.method == "PATCH" })
     }
 
-    @Test("new nodes are given a CIDR of each family, each another; what is lost on the way is found again")
+    @Test("new nodes are given a CIDR of each family, each another; a CIDR lost on the way is found again")
     func givesNodes() async throws {
         let world = try await Fixture()
         world.kube.fail(FakeFaultKind.loseApplied.fault("PATCH", "/nodes/"))
@@ -88,7 +88,7 @@ struct NodeAndPodTests {
         ]
         _ = try await world.call(.allocatePodIPs, asked)
         world.put("pods", "p", uid: "p1", ["spec": ["nodeName": "n1"], "status": ["phase": "Running"]])
-        // Nothing of the node changes in the cluster: the next look at what Tandem has finds it.
+        // Nothing of the node changes in the cluster: the next look at Tandem's objects finds it.
         await controller.idle()
         #expect(controller.metrics.text.contains("tandem_controller_grown_nodes 1\n"))
         #expect(Fixture.addresses(world.kube.object("nodes", "n1")) == ["10.244.1.0/24"])
@@ -110,7 +110,7 @@ struct NodeAndPodTests {
         await controller.stop()
     }
 
-    @Test("what other programs of the same server registered is not taken away")
+    @Test("objects registered by other programs of the same server are not taken away")
     func leavesOthers() async throws {
         let world = try await Fixture()
         _ = try await world.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "elsewhere"]]])
@@ -149,7 +149,7 @@ struct NodeAndPodTests {
         await controller.stop()
     }
 
-    @Test("with a Tandem that is away nothing is given to anybody, and with one that is back everything is")
+    @Test("with a Tandem that is away no object is given anything, and with one that is back everything is")
     func tandemAway() async throws {
         let world = try await Fixture()
         world.put("nodes", "n1", node(["10.244.1.0/24", "fd00:10:244:1::/64"]))

@@ -124,7 +124,7 @@ struct ProgramTests {
             try await world.held(.listNodes)["n1"] == Fixture.addresses(world.kube.object("nodes", "n1")))
     }
 
-    @Test("a dry run prints what would be done, and does nothing")
+    @Test("a dry run prints the steps to be done, and does nothing")
     func dryRun() async throws {
         let world = try await Fixture()
         world.put("nodes", "n1", ["spec": ["podCIDRs": ["10.244.9.0/24"]]])
@@ -146,10 +146,10 @@ struct ProgramTests {
         #expect(try await world.held(.listServices) == [:])
     }
 
-    @Test("a dry run names no address twice: what is still to be given is said by its range, what is known as it is")
+    @Test("a dry run names no address twice: one still to be given is said by its range, a known one as it is")
     func dryRunPromisesNothingTwice() async throws {
         let world = try await Fixture()
-        // What a server that keeps nothing answers to all of them: its ranges are fuller than they look.
+        // The answers of a server that keeps nothing, to all of them: its ranges are fuller than they look.
         for number in 0..<3 {
             world.put("nodes", "n\(number)", ["spec": [:]])
             world.putLoadBalancer("pending-\(number)")
@@ -216,7 +216,7 @@ struct ProgramTests {
         #expect(["a", "b"].map { Fixture.addresses(world.service($0)) } == before)
     }
 
-    @Test("metrics and health are served; what is wrong with a command line is said")
+    @Test("metrics and health are served; the fault of a command line is said")
     func serves() async throws {
         let world = try await Fixture()
         world.put("nodes", "n1", ["spec": [:]])

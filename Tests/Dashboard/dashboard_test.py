@@ -488,7 +488,7 @@ class DashboardTest(unittest.TestCase):
         page = self.browser.page(f"http://127.0.0.1:{other.server_address[1]}/")
         self.addCleanup(page.close)
         page.wait("document.title === 'other'")
-        # With the right token, which nobody there has.
+        # With the right token, which no page there has.
         address = self.dashboard.address
         self.assertEqual(page.run(f"fetch('{address}servers').then(() => 'taken', () => 'refused')"), "refused")
         self.assertEqual(page.run(f"""new Promise((done) => {{

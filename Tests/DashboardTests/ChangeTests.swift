@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Changes on their way to a page")
 struct ChangeTests {
-    @Test("a change says whose it is and which addresses that has, and nothing else of the object")
+    @Test("a change names its object and the object's addresses, and nothing else of it")
     func lines() throws {
         let service: JSONValue = [
             "kind": "Service",

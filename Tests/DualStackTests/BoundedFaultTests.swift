@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Objects with a fault in each of very many elements. They take milliseconds; held to one another, or with each fault kept,
+/// Objects with a fault in each of very many elements. They take milliseconds; compared with one another, or with each fault kept,
 /// they took minutes and gigabytes.
 @Suite("Faults of large objects are bounded")
 struct BoundedFaultTests {
@@ -60,7 +60,7 @@ struct BoundedFaultTests {
         try expectBounded(Self.count - 2) { () throws(APIError) in _ = try rules.podCIDRs(askedBy: node) }
     }
 
-    @Test("a long value gives way to what would be right; one of an ordinary length is quoted whole")
+    @Test("a long value gives way to the correct form; one of an ordinary length is quoted whole")
     func quotesValues() throws {
         let rules = ServiceRules(clusterFamilies: [.ipv4])
         func cause(_ change: (inout Service) -> Void) throws -> APIError.Cause {

@@ -37,7 +37,7 @@ struct LoadBalancerTests {
         #expect(families(try created(#"{"type":"ClusterIP","ipFamilyPolicy":"PreferDualStack"}"#)) == [])
     }
 
-    @Test("without ranges, and with a class of somebody else's, nothing is given")
+    @Test("without ranges, and with another class, nothing is given")
     func givesNothing() throws {
         let bare = ServiceRules(clusterFamilies: [.ipv4, .ipv6])
         let plan = try bare.create(service(#"{"type":"LoadBalancer","loadBalancerIP":"192.0.2.7"}"#))

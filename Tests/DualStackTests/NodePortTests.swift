@@ -88,7 +88,7 @@ struct NodePortTests {
         #expect(rules.ports == [])
     }
 
-    @Test("a load balancer that wants none gets none, but for what it asks for")
+    @Test("a load balancer that wants none gets none, but for those that it asks for")
     func allocatesNone() {
         let none: JSONValue = ["allocateLoadBalancerNodePorts": false]
         let ports: JSONValue = [["name": "a", "port": 80], ["name": "b", "port": 81, "nodePort": 30_007]]
@@ -124,7 +124,7 @@ struct NodePortTests {
             update("t", spec("LoadBalancer", ports, cluster)) == ["spec.healthCheckNodePort FieldValueInvalid"])
     }
 
-    @Test("what was taken for a write that fails is given back")
+    @Test("ports taken for a write that fails are given back")
     func givesBack() {
         let two: JSONValue = [
             ["name": "a", "port": 80, "nodePort": 30_003], ["name": "b", "port": 81, "nodePort": 9],
@@ -149,7 +149,7 @@ struct NodePortTests {
         #expect(rules.ports == [])
     }
 
-    @Test("a full range refuses who needs one, and nobody else")
+    @Test("a full range refuses a Service that needs a port, and no other")
     func runsFull() {
         for index in 0..<16 { _ = create("s\(index)", spec("NodePort", [["port": 80]])) }
         #expect(rules.ports.count == 16)
@@ -160,7 +160,7 @@ struct NodePortTests {
         #expect(update("t", spec("NodePort", [["port": 80]])) == [30_003])
     }
 
-    @Test("what no rule speaks of stays with its port, asked for or drawn")
+    @Test("a field without a rule stays with its port, asked for or drawn")
     func keepsText() throws {
         let ports: JSONValue = [["nodePort": 30_001, "appProtocol": "h2", "port": 80, "targetPort": "web"]]
         guard case .service(let made) = rules.create(service("s", spec("NodePort", ports))) else {

@@ -108,7 +108,7 @@ struct MemberConnectionTests {
         #expect(notes.lost.isEmpty)
     }
 
-    @Test("nobody is asked where nothing waits")
+    @Test("no ping is sent where nothing waits")
     func idle() throws {
         let connection = try connect()
         receive(Self.settings)

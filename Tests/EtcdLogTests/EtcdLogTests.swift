@@ -14,7 +14,7 @@ import Testing
 
 @Suite("Engines that share a real etcd", .enabled(if: EtcdCluster.program != nil), .serialized)
 struct EtcdLogTests {
-    @Test("what calls at two servers are given is given once; both, and one that starts later, have the same books")
+    @Test("addresses given out at two servers are given once; both, and one that starts later, have the same books")
     func shares() async throws {
         let cluster = try await EtcdCluster()
         let servers = [try Server(cluster), try Server(cluster)]
@@ -93,7 +93,7 @@ struct EtcdLogTests {
         for server in servers { server.stop() }
     }
 
-    @Test("a server whose lease was taken goes on under another name, and what was under way lands once")
+    @Test("a server whose lease was taken goes on under another name, and changes in flight land once")
     func survivesItsLease() async throws {
         let cluster = try await EtcdCluster()
         let server = try Server(cluster)
@@ -116,7 +116,7 @@ struct EtcdLogTests {
         late.stop()
     }
 
-    @Test("a member that is silent while a group is under way: it is sent again, and lands once")
+    @Test("a member that is silent while a group is in flight: it is sent again, and lands once")
     func sendsAgain() async throws {
         let cluster = try await EtcdCluster()
         let server = try Server(cluster)
@@ -191,7 +191,7 @@ struct EtcdLogTests {
         server.stop()
     }
 
-    @Test("from three quarters of the quota nothing is added, what is released is taken, and the message has the cure")
+    @Test("from three quarters of the quota nothing is added, releases are taken, and the message has the cure")
     func isNearlyFull() async throws {
         let cluster = try await EtcdCluster()
         let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
@@ -220,7 +220,7 @@ struct EtcdLogTests {
         second.stop()
     }
 
-    @Test("a server that does not apply what etcd has says so, until it has")
+    @Test("a server that does not apply etcd's entries says so, until it has")
     func fallsBehind() async throws {
         let cluster = try await EtcdCluster()
         let server = try Server(cluster)
@@ -309,7 +309,7 @@ struct EtcdLogTests {
         second.stop()
     }
 
-    @Test("a server that etcd can no longer tell what it missed ends, and says so; one that starts has everything")
+    @Test("a server that can't get its missed entries from etcd any more exits, and says so; a new one has everything")
     func isLeftBehind() async throws {
         let cluster = try await EtcdCluster()
         let server = try Server(cluster)

@@ -70,7 +70,7 @@ struct RestoreTests {
     }
 
     @Test(
-        "while it runs, and after it broke off, no server starts; the next one begins anew, and what it fills is the database's"
+        "while it runs, and after it broke off, no server starts; the next one begins anew, and fills etcd with the database's contents"
     )
     func survivesItsEnd() async throws {
         let cluster = try await EtcdCluster()
@@ -187,7 +187,7 @@ struct RestoreTests {
         engine.stop()
     }
 
-    @Test("a backup has what is folded and what is not, and none of what was refused")
+    @Test("a backup has the folded and the unfolded changes, and none that was refused")
     func backsUp() async throws {
         let cluster = try await EtcdCluster()
         let servers = [try Server(cluster), try Server(cluster)]

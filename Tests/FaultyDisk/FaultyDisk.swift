@@ -4,34 +4,34 @@ import GRDBSQLite
 import Synchronization
 public import TestSupport
 
-/// A disk below SQLite, and below the segments of a journal that are given it, that does what a test tells it to: it fails, is full, tears writes, and loses power.
+/// A disk below SQLite, and below the segments of a journal that are given it, that follows a test's orders: it fails, is full, tears writes, and loses power.
 ///
 /// Everything that SQLite does under a directory passes through here on its way to real files. Beside those the disk keeps
-/// what has *reached* it: a write has only once the file was synced behind it. So a test can ask, at any moment, for what
+/// the bytes that have *reached* it: a write has only once the file was synced behind it. So a test can ask, at any moment, for the state that
 /// would be there after a loss of power. Thread-safe.
 public final class FaultyDisk: Sendable {
     public enum Act: Sendable, Equatable, CaseIterable {
         case write, truncate, sync, delete
     }
 
-    /// What befalls one act.
+    /// The fault of one act.
     public enum Fault: Sendable, Equatable {
         case full
         /// Nothing of it happens.
         case inputOutput
         /// A part of a write happens.
         case torn
-        /// A write fails and is not seen by reads, and comes to the disk all the same: behind what was written before, and before all
+        /// A write fails and is not seen by reads, and comes to the disk all the same: behind everything written before, and before all
         /// that is written from then on.
         case late
-        /// As `inputOutput`; and what a sync was to bring to the disk never gets there, though later ones succeed: the
+        /// As `inputOutput`; and the bytes that a sync was to bring to the disk never get there, though later ones succeed: the
         /// system takes pages for clean once it has failed to write them.
         case lost
-        /// What a sync was to bring to the disk never gets there, and it says that it did.
+        /// The bytes that a sync was to bring to the disk never get there, and it says that they did.
         case lie
     }
 
-    /// What of that which was not synced is there after the power came back.
+    /// Which of the bytes that were not synced are there after the power came back.
     public enum Survival: Sendable, Equatable {
         case nothing
         case everything
@@ -82,13 +82,13 @@ public final class FaultyDisk: Sendable {
         Self.disks.withLock { _ = $0.removeValue(forKey: directory.path) }
     }
 
-    /// What was done so far.
+    /// The acts so far.
     public var acts: [Act] { state.withLock { $0.acts } }
 
     /// The names of the files to which that was done.
     public var names: [String] { state.withLock { $0.names } }
 
-    /// Decides what befalls the act of a number, counted from 0; nil for nothing.
+    /// Decides the fault of the act of a number, counted from 0; nil for none.
     public func fail(_ script: @escaping @Sendable (Int, Act) -> Fault?) {
         state.withLock { $0.script = script }
     }
@@ -118,7 +118,7 @@ public final class FaultyDisk: Sendable {
 
     public var isOff: Bool { state.withLock { $0.isOff } }
 
-    /// Writes what a machine finds when its power is back into another directory.
+    /// Writes the files that a machine finds when its power is back into another directory.
     public func recover(into directory: ScratchDirectory, _ survival: Survival) throws {
         let files = state.withLock { $0.files }
         for (path, file) in files.sorted(by: { $0.key < $1.key }) {
@@ -202,7 +202,7 @@ public final class FaultyDisk: Sendable {
             } else if let change {
                 file.pending.append(change)
             } else {
-                // A file's first sync is one of its directory as well: what was deleted before is gone for good.
+                // A file's first sync is one of its directory as well: files deleted before are gone for good.
                 if file.durable == nil { for path in state.files.keys { state.files[path]?.forgetDeleted() } }
                 var content = file.durable
                 for change in file.pending { Self.apply(change, to: &content) }

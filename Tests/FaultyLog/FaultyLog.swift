@@ -1,9 +1,9 @@
 public import Ledger
 import Synchronization
 
-/// A log in memory that fails when it is told to: for tests of what stands above it.
+/// A log in memory that fails when it is told to: for tests of the layers above it.
 ///
-/// It keeps what it says it keeps, in the same form, and forgets everything else as a crash would. A second one on the same disk is
+/// It keeps the groups that it says it keeps, in the same form, and forgets everything else as a crash would. A second one on the same disk is
 /// a restart. Thread-safe.
 public final class FaultyLog: Log {
     public enum Fault: Sendable, Equatable {
@@ -13,13 +13,13 @@ public final class FaultyLog: Log {
         case unknownButKept
         /// The group is lost, which is found out late.
         case unknownAndLost
-        /// The group is lost, and nobody can tell.
+        /// The group is lost, and its outcome stays unknown.
         case unresolvable
-        /// The group is kept, and nobody can tell.
+        /// The group is kept, and its outcome stays unknown.
         case unresolvableButKept
     }
 
-    /// What outlives a process.
+    /// The state that outlives a process.
     public final class Disk: Sendable {
         fileprivate struct State {
             /// The folded form.
@@ -40,7 +40,7 @@ public final class FaultyLog: Log {
 
         public init() {}
 
-        /// What a new start would find, in the order of kinds and keys: with proposals of which nobody said that they are refused.
+        /// The records that a new start would find, in the order of kinds and keys: with proposals that were not reported as refused.
         public var stored: [StoredRecord] { tables.sorted }
 
         /// The same, and the version given last.
@@ -66,10 +66,10 @@ public final class FaultyLog: Log {
     public let disk: Disk
     private let state = Mutex(State())
     private let fault: @Sendable (Int) -> Fault?
-    /// Proposals that stay in the log when what is before them is folded.
+    /// Proposals that stay in the log when those before them are folded.
     private static let foldedBeyond = 64
 
-    /// `fault` says what befalls the group of a number, counted from 0 in this process; nil for nothing.
+    /// `fault` gives the fault of the group of a number, counted from 0 in this process; nil for none.
     public init(disk: Disk = Disk(), _ fault: @escaping @Sendable (Int) -> Fault? = { _ in nil }) {
         self.disk = disk
         self.fault = fault

@@ -4,7 +4,7 @@ import Synchronization
 /// Logs of several servers over one ordered list of entries, in memory. Whatever a network and a store would decide is decided by
 /// hand: whether and when a group lands, when an entry reaches a server, when a fence is answered, how far is folded.
 public enum SharedLog {
-    /// What all servers share. Thread-safe.
+    /// The state that all servers share. Thread-safe.
     public final class Store: Sendable {
         struct Entry {
             var member: Int
@@ -43,13 +43,13 @@ public enum SharedLog {
             member.push(.failed(LedgerError(.inputOutput, "the store did not take it")))
         }
 
-        /// The member is told that nobody knows what became of its group in flight, which may still land.
+        /// The member is told that the outcome of its group in flight is unknown; the group may still land.
         public func forget(_ member: Member) {
             guard member.hasInFlight else { return }
             member.push(.failed(LedgerError(.inputOutput, "the store is gone", outcome: .unknown)))
         }
 
-        /// Folds the oldest entries, so many at most, by what a member that has judged them knows of refusals. Returns how many.
+        /// Folds the oldest entries, so many at most, by the refusals known to a member that has judged them. Returns how many.
         @discardableResult
         public func fold(_ limit: Int, by member: Member) -> Int {
             let (judged, refused) = member.judgements
@@ -73,7 +73,7 @@ public enum SharedLog {
         private struct State {
             /// Entries that have come: loaded, replayed or delivered.
             var position = 0
-            /// The place of what `next` gave last, until it is called again.
+            /// The place of the entry that `next` gave last, until it is called again.
             var judging: Int?
             /// Entries that are judged.
             var judged = 0

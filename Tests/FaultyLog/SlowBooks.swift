@@ -1,7 +1,7 @@
 public import Addressing
 public import Ledger
 
-/// The books as the design has them, and nothing else: objects and what cools. Each question walks over all of them. The slow, obvious
+/// The books as the design has them, and nothing else: objects and cooling ranges. Each question walks over all of them. The slow, obvious
 /// twin of the engine's books; it knows proposals and the five rules, no documents, pools or indexes.
 public struct SlowBooks: Sendable {
     private struct Cooling: Sendable {
@@ -14,7 +14,7 @@ public struct SlowBooks: Sendable {
 
     public init() {}
 
-    /// Tables as they are, whoever judged what is in them.
+    /// Tables as they are, without judging their contents again.
     public init(_ tables: StoredTables) {
         self.tables = tables
         for record in tables.records.values where record.kind == .cooling {
@@ -25,7 +25,7 @@ public struct SlowBooks: Sendable {
         }
     }
 
-    /// Judges a proposal by what is kept by now, and makes its changes if it is kept. Returns whether it is.
+    /// Judges a proposal by the state kept by now, and makes its changes if it is kept. Returns whether it is.
     public mutating func apply(_ proposal: Proposal) -> Bool {
         guard proposal.expectations.allSatisfy(holds) else { return false }
         var trial = self
@@ -121,7 +121,7 @@ public struct SlowBooks: Sendable {
         }
     }
 
-    // MARK: What the rules ask
+    // MARK: Questions of the rules
 
     private var addresses: [(address: IPAddress, holder: ObjectKey)] {
         tables.records.values.flatMap { record in
@@ -149,12 +149,12 @@ public struct SlowBooks: Sendable {
         tables.records.keys.filter { $0.kind == .pod && Self.node(ofPod: $0.key) == node }
     }
 
-    /// A pod's key is `@node/` and what it is known by there.
+    /// A pod's key is `@node/` and its identity there.
     public static func node(ofPod key: String) -> String { String(key.dropFirst().prefix { $0 != "/" }) }
 
-    // MARK: What must hold
+    // MARK: Invariants
 
-    /// What contradicts the invariants that speak of one moment; empty where all is well. O(n²).
+    /// Contradictions to the invariants that speak of one moment; empty where all is well. O(n²).
     public var contradictions: [String] {
         var found: [String] = []
         var owners: [CIDR: ObjectKey] = [:]

@@ -1,7 +1,7 @@
 public import Addressing
 public import Ledger
 
-/// What kept proposals make of the objects, one proposal after the other: the slow, obvious twin of a fold.
+/// The objects after kept proposals, applied one after the other: the slow, obvious twin of a fold.
 public struct StoredTables: Sendable, Equatable {
     public private(set) var records: [ObjectKey: StoredRecord] = [:]
     /// The version given last.

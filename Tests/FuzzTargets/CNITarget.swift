@@ -3,11 +3,11 @@ import CNI
 import TandemAPI
 
 extension FuzzTarget {
-    /// Whatever a runtime and a server say, the plugin ends with what the specification has: a result whose addresses are some, or an
+    /// Whatever a runtime and a server say, the plugin ends with an answer by the specification: a result with at least one address, or an
     /// error with a code and a message.
     ///
-    /// The first byte is the command. Parts with zero bytes between follow: the configuration, `CNI_ARGS`, the container's ID, and what
-    /// the server answers, line by line.
+    /// The first byte is the command. Parts with zero bytes between follow: the configuration, `CNI_ARGS`, the container's ID, and the lines
+    /// that the server answers.
     static func cni(_ input: UnsafeRawBufferPointer) {
         guard let first = input.first else { return }
         let parts = input.dropFirst().split(separator: 0, omittingEmptySubsequences: false).map(Array.init)
@@ -52,7 +52,7 @@ extension FuzzTarget {
     }
 }
 
-/// A server that says what is written, and nothing more.
+/// A server that says the given lines, and nothing more.
 private final class WrittenServer: PluginServer {
     let nameFault: String? = nil
     private var lines: ArraySlice<[UInt8]>

@@ -1,4 +1,4 @@
-/// Everything that reads bytes of strangers, each with what must hold whatever they are. A breach ends the process, so that a
+/// The readers of bytes from strangers, each with its invariants for any input. A breach ends the process, so that a
 /// fuzzer sees it.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     case json, envelope, lines, service, pod, node, address, entry, protobuf, grpc, http, yaml, cni

@@ -3,7 +3,7 @@ import TandemServer
 
 extension FuzzTarget {
     /// Requests are the same wherever their bytes are cut, nothing comes behind a fault, a body is as long as it says, and little is
-    /// kept of what is not whole. The first byte says where the bytes are cut, and whether their end is repeated many times.
+    /// kept of an incomplete request. The first byte says where the bytes are cut, and whether their end is repeated many times.
     static func http(_ input: UnsafeRawBufferPointer) {
         guard let first = input.first else { return }
         var bytes = Array(input.dropFirst())

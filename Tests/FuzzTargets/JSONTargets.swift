@@ -1,7 +1,7 @@
 import TandemAPI
 
 extension FuzzTarget {
-    /// What is JSON is read, and nothing else; what is read and written again means the same, and is written the same from
+    /// JSON is read, and nothing else; a value that is read and written again means the same, and is written the same from
     /// then on.
     static func json(_ input: UnsafeRawBufferPointer) {
         let value = try? JSONValue(parsing: input)
@@ -14,7 +14,7 @@ extension FuzzTarget {
         precondition(!text.contains(UInt8(ascii: "\n")), "a line break would cut the message in two")
     }
 
-    /// Whatever comes, there is an answer that is JSON, on one line. Who may make no call gets none, and the same answer
+    /// Whatever comes, there is an answer that is JSON, on one line. A client without permission has no call made, and gets the same answer
     /// where there is no call.
     static func envelope(_ input: UnsafeRawBufferPointer) {
         let isJSON = (try? JSONValue(parsing: input)) != nil

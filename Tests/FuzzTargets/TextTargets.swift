@@ -41,7 +41,7 @@ extension FuzzTarget {
         return lines
     }
 
-    /// What is read as an address is what the C library reads there, and is written as what is read as the same again.
+    /// Text read as an address is the address that the C library reads there, and is written in a form that is read as the same again.
     static func address(_ input: UnsafeRawBufferPointer) {
         let text = String(decoding: input, as: UTF8.self)
         if let address = IPAddress(utf8: input) {

@@ -2,7 +2,7 @@ import TandemAPI
 import YAMLDocuments
 
 extension FuzzTarget {
-    /// Documents that were read are written as what is read as the same.
+    /// Documents that were read are written in a form that is read as the same.
     static func yaml(_ input: UnsafeRawBufferPointer) {
         guard let documents = try? YAMLDocuments.read(Array(input)) else { return }
         for document in documents where isFinite(document) {

@@ -2,13 +2,13 @@
 /// and remembers where it has been. A call without an answer may come at any place behind its request, or at none.
 public struct History {
     private struct Held: Hashable {
-        /// nil where a call without an answer allocated it, and nobody has seen it since.
+        /// nil where a call without an answer allocated it, and no answer has shown it since.
         var address: String?
         var version: Int
         /// Whether it is this version, and not a later one that a call without an answer made.
         var isExact = true
 
-        /// What it is known to be once it was seen as that; nil where it can't have been.
+        /// The state known once it was seen as that; nil where it can't have been.
         func seen(_ address: String, _ version: Int) -> Held? {
             guard self.address == nil || self.address == address,
                 isExact ? version == self.version : version >= self.version
@@ -26,7 +26,7 @@ public struct History {
     private let free: Set<String>?
     private let hasSeveralServers: Bool
 
-    /// Up to 127 operations. `free` are the addresses that nobody holds at first; nil where there are so many that they neither
+    /// Up to 127 operations. `free` are the addresses without a holder at first; nil where there are so many that they neither
     /// run out nor are looked at: then names may be checked one by one.
     public init(_ operations: [RecordedCall], free: Set<String>?, hasSeveralServers: Bool = false) {
         self.hasSeveralServers = hasSeveralServers
@@ -64,7 +64,7 @@ public struct History {
         }
     }
 
-    /// "Full" counts what a call at the same time has claimed, and not committed or not given back: addresses that nobody
+    /// "Full" counts the claims of calls in flight at the same time that are not committed or not given back: addresses that no object
     /// is seen to hold, and that it will not wait for.
     private func claimsUnderWay(beside operation: RecordedCall, _ place: Place) -> Int {
         operations.indices.count { index in
@@ -81,7 +81,7 @@ public struct History {
         }
     }
 
-    /// What is held after a call whose outcome it must have been; nil where it can't have been, or would change nothing and needs not
+    /// The holdings after a call whose outcome it must have been; nil where it can't have been, or would change nothing and needs not
     /// have been.
     private func after(_ operation: RecordedCall, _ place: Place) -> [Held?]? {
         let old = place.held[operation.name]

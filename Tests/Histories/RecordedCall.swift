@@ -20,7 +20,7 @@ public struct RecordedCall: Sendable, CustomStringConvertible {
     public var answered: Int
     public var outcome: Outcome
 
-    /// Of what is not known to be done by any moment, `answered` does not count.
+    /// For a call that is not known to be done by any moment, `answered` does not count.
     public init(act: Act, name: Int, invoked: Int, answered: Int, outcome: Outcome) {
         self.act = act
         self.name = name
@@ -35,7 +35,7 @@ public struct RecordedCall: Sendable, CustomStringConvertible {
 }
 
 extension RecordedCall {
-    /// What a server's answer says of a Service.
+    /// The outcome that a server's answer gives of a Service.
     public static func outcome(_ act: RecordedCall.Act, _ result: Result<JSONValue, APIError>) -> Outcome {
         switch result {
         case .success(let json):

@@ -33,7 +33,7 @@ struct CertificateTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("one without a CN, or with several, makes nobody of its holder, whatever its groups: each call says so")
+    @Test("one without a CN, or with several, makes a stranger of its holder, whatever its groups: each call says so")
     func refusesNameless() throws {
         let directory = ScratchDirectory()
         let authority = CertificateAuthority(directory)
@@ -54,7 +54,7 @@ struct CertificateTests {
                 let answer = client.request(path)
                 #expect(answer.status == 401 && answer.body.contains(reason), "\(role) \(path): \(answer.body)")
             }
-            // What needs no certificate is answered.
+            // Requests that need no certificate are answered.
             #expect(client.request("/livez").status == 200)
         }
         #expect(server.stop() == 0)
@@ -132,7 +132,7 @@ struct CertificateTests {
             != nil
     }
 
-    @Test("an authority that the one above it revoked signs nobody in any more, be it sent by the client or listed")
+    @Test("no client of an authority revoked by the one above is let in any more, be it sent by the client or listed")
     func revokesAuthorities() throws {
         let directory = ScratchDirectory()
         let root = CertificateAuthority(directory)
@@ -240,7 +240,7 @@ struct CertificateTests {
         http.send(metrics)
         try http.endOutput()
         #expect(http.rest()?.contains("HTTP/1.1 401 Unauthorized") ?? false)
-        // What needs no certificate is answered.
+        // Requests that need no certificate are answered.
         stream.begin(#"{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}"# + "\n")
         #expect(stream.receiveAnswer()?["result"] != nil)
     }

@@ -21,7 +21,7 @@ struct ClosingTests {
             ? list + "\n" : "POST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: \(list.utf8.count)\r\n\r\n\(list)"
         for _ in 0..<20 {
             let client = try WireClient(port: server.port, protocols: protocols)
-            // The last one is cut off, and waited for by nobody.
+            // The last one is cut off, and nothing waits for it.
             client.send(String(repeating: request, count: 50) + request.prefix(30))
             try client.endOutput(byTCPAlone: byTCPAlone)
             let answers = try #require(client.rest())

@@ -5,7 +5,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Clients that are slow, silent, greedy or many, against a real server: each meets a limit, and nobody else is troubled.
+/// Clients that are slow, silent, greedy or many, against a real server: each meets a limit, and no other client is affected.
 @Suite("Limits over real sockets", .serialized)
 struct LimitTests {
     private let list = #"{"jsonrpc":"2.0","id":1,"method":"ListServices","params":{"limit":5000}}"#

@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Clients that show no certificate, many and hostile: nobody else is kept out, and little is written down of them.
+/// Clients without a certificate, many and hostile: no other client is kept out, and little is logged of them.
 @Suite("Strangers", .serialized)
 struct StrangerTests {
     private let list = #"{"jsonrpc":"2.0","id":1,"method":"GetPools"}"# + "\n"
@@ -73,7 +73,7 @@ struct StrangerTests {
         return line.flatMap { Int($0.dropFirst(name.count + 1)) } ?? -1
     }
 
-    @Test("forty of them keep nobody out of forty places: no administrator, and no probe", arguments: Kind.allCases)
+    @Test("forty of them keep no client out of forty places: no administrator, and no probe", arguments: Kind.allCases)
     func keepNobodyOut(_ kind: Kind) throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(
@@ -103,7 +103,7 @@ struct StrangerTests {
         #expect(!server.log.text.contains("connections are refused"))
     }
 
-    @Test("one identity with as many connections as there are places keeps half of them, and nobody out")
+    @Test("one identity with as many connections as there are places keeps half of them, and no other client out")
     func oneIdentityKeepsHalf() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--max-connections=40"])
@@ -155,7 +155,7 @@ struct StrangerTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("where no certificates are asked for nobody is a stranger")
+    @Test("where no certificates are asked for no client is a stranger")
     func isNobody() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(

@@ -131,7 +131,7 @@ struct TrustChangeTests {
         #expect(open.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]])?["result"] != nil)
         let told = watch.receive()?["params"]?["events"]?.arrayValue
         #expect(told?.first?["object"]?["metadata"]?["name"] == "n1")
-        // What is open is asked for no certificate: it ends with the process.
+        // An open connection is asked for no certificate: it ends with the process.
         #expect(server.stop() == 0)
         let last = watch.receive()
         #expect(last == nil || last?["params"]?["events"]?.arrayValue?.first?["type"] == "BOOKMARK")

@@ -7,7 +7,7 @@ import Testing
 
 @testable import IPAM
 
-@Suite("Calls that nobody waits for any more")
+@Suite("Abandoned calls")
 struct AbandonedCallTests {
     private final class Client: Asker {
         // Relaxed: it orders nothing.

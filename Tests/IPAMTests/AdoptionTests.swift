@@ -366,7 +366,7 @@ struct AdoptionTests {
 
     // MARK: No service range
 
-    @Test("without a service range cluster IPs are recorded, shared where two show one, and free for nobody")
+    @Test("without a service range cluster IPs are recorded, shared where two show one, and never given out")
     func records() async throws {
         func start() throws -> EngineHarness { try self.start { $0.serviceRanges = [] } }
         var harness = try start()
@@ -419,7 +419,7 @@ struct AdoptionTests {
         var harness = try start()
         var random = SeededGenerator(seed: seed)
         let addresses = ["10.100.0.5", "10.100.0.6", "fd00:10:100::5", "fd00:10:100::6"]
-        // What each Service holds: what it shows, and what it has shown since it was last updated.
+        // The addresses of each Service: those that it shows, and those that it has shown since it was last updated.
         var table: [String: Set<String>] = [:]
         for step in 0..<300 {
             let name = "s\(Int.random(in: 0..<6, using: &random))"

@@ -31,7 +31,7 @@ struct AuditTests {
         return harness
     }
 
-    /// Goes through everything twice; what is known then. Gives others the time to end what is under way.
+    /// Goes through everything twice; the faults known then. Gives calls in flight the time to end.
     private func faults(_ audit: Audit) async -> [String] {
         var found: [String] = []
         var passes = 0
@@ -136,7 +136,7 @@ struct AuditTests {
         try planted[index].plant()
         let found = await faults(Audit(engine))
         #expect(found.contains(planted[index].expected), "\(found)")
-        // What does not lead back to its Service is marked without an object as well.
+        // A port that does not lead back to its Service is marked without an object as well.
         #expect(found.count == (index == 4 ? 2 : 1), "\(found)")
         harness.stop()
     }

@@ -70,7 +70,7 @@ extension Books {
         try BooksLoad(self, environment: environment, reuseDelay: 60).run(log)
     }
 
-    /// Everything that is in them, line by line, but for when what cools is ready.
+    /// Everything that is in them, line by line, but for the times at which cooling addresses are ready.
     var lines: [String] {
         var lines = ["version \(version), digest \(digest)"]
         for service in services.page(after: nil, limit: .max).items {

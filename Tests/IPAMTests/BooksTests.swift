@@ -8,7 +8,7 @@ import Testing
 
 @testable import IPAM
 
-/// The one function that changes the books: what it keeps and refuses, and that whoever takes the same way comes to the same books.
+/// The one function that changes the books: which proposals it keeps and refuses, and that the same proposals make the same books.
 @Suite("Books")
 struct BooksTests {
     struct Case: Sendable, CustomStringConvertible {
@@ -23,7 +23,7 @@ struct BooksTests {
         }
     }
 
-    /// What every case begins with. The versions: n1 1, n2 2, p1 3, s1 4, n3 5, p3 6.
+    /// The state that every case begins with. The versions: n1 1, n2 2, p1 3, s1 4, n3 5, p3 6.
     private static let beginning: [Proposal] = [
         Proposal([.put(node: "n1", ["10.0.0.0/24", "fd00::/64"]), .put(node: "n2", ["10.0.1.0/24"])]),
         Proposal([
@@ -226,7 +226,7 @@ struct BooksTests {
             books.apply(Proposal([.delete(.pod("p", on: "n")), .cool(CIDR(address), node: "n", since: 0)])) == nil)
         books.clear(address, on: node)
         #expect(node.pool(.ipv4)?.state(of: address) == .allocated)
-        // A call that comes to nothing gives back what was given to somebody else meanwhile.
+        // A call that comes to nothing gives back an address that another call got meanwhile.
         books.giveBack(.address(pool, first))
         #expect(pool.state(of: first) == .allocated)
     }
@@ -266,7 +266,7 @@ struct BooksTests {
             }
             guard step % 20 == 19 else { continue }
             #expect(try books.lines == Books(.small(2), loading: StoredLog(tables: tables)).lines, "step \(step)")
-            // Folded up to anywhere: what was kept by then, and all that is behind it, refused ones as well.
+            // Folded up to anywhere: the changes kept by then, and all proposals behind them, refused ones as well.
             let end = source.number(log.count)
             var folded = StoredTables()
             let before = Books(.small)
@@ -364,7 +364,7 @@ struct RandomProposals {
 
     private mutating func pick<T>(_ all: [T]) -> T { all[number(all.count)] }
 
-    /// `tables` are what is kept so far.
+    /// `tables` are the objects kept so far.
     mutating func next(_ tables: StoredTables) -> Proposal {
         let count = number(40) == 0 ? 300 : pick([0, 1, 1, 1, 2, 2, 3, 4])
         let expectations = (0..<pick([0, 0, 0, 1, 2])).map { _ in expectation(tables) }

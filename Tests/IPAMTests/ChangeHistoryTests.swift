@@ -91,7 +91,7 @@ struct ChangeHistoryTests {
             let proposal = Proposal((0..<Int.random(in: 1...3, using: &random)).map { _ in Self.change(&random) })
             _ = books.apply(proposal)
             _ = small.apply(proposal)
-            // Nothing is left out between two versions, and what is told adds up to what there is.
+            // Nothing is left out between two versions, and the changes told add up to the stored objects.
             let new = try #require(read(books, after: UInt64(all.count), WatchQuery(), &random)).map {
                 try SlowEvent($0)
             }

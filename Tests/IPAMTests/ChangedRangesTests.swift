@@ -7,7 +7,7 @@ import Testing
 
 @testable import IPAM
 
-/// Restarts with other ranges than those that stored objects come from: what an object holds is taken for everybody, whatever
+/// Restarts with other ranges than those that stored objects come from: an object's addresses are taken for all others, whatever
 /// today's flags say.
 @Suite("Ranges that change under stored objects")
 struct ChangedRangesTests {
@@ -89,7 +89,7 @@ struct ChangedRangesTests {
         #expect(next["node"]?["spec"]?["podCIDR"] == "10.244.1.0/28")
         _ = try await harness.call(.release, ["node": ["metadata": ["name": "n1"]], "force": true]).get()
         #expect(try await harness.shownAddresses() != nil)
-        // What it kept from others is theirs now.
+        // The addresses that it kept from others are theirs now.
         var cidrs: Set<String> = []
         for index in 3..<6 {
             let node = try await harness.call(
@@ -103,7 +103,7 @@ struct ChangedRangesTests {
         harness.stop()
     }
 
-    @Test("a wider mask: a subnet that holds an old node's narrower CIDR is given to nobody")
+    @Test("a wider mask: a subnet that holds an old node's narrower CIDR is given to no node")
     func widerMask() async throws {
         var harness = try start { $0.nodeMaskSizeIPv4 = 28 }
         _ = try await harness.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]]).get()
@@ -381,7 +381,7 @@ struct ChangedRangesTests {
 }
 
 extension Audit {
-    /// Everything twice; what is known then.
+    /// Goes through everything twice; the faults known then.
     fileprivate func faults() async -> [String] {
         var found: [String] = []
         var passes = 0

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Pod CIDRs that cool")
 struct CoolingCIDRsTests {
-    /// Of two ranges; what is of neither is the most.
+    /// Of two ranges; addresses of neither are the most.
     private static let clusters = [CIDR("10.0.0.0/16")!, CIDR("10.1.0.0/16")!]
 
     /// How often a CIDR's range was asked for.

@@ -16,7 +16,7 @@ struct CoolingTests {
 
         func pass(_ seconds: Int) { self.seconds.wrappingAdd(seconds, ordering: .relaxed) }
 
-        /// `offset` is what the time of day jumped by, over a restart.
+        /// `offset` is the jump of the time of day over a restart.
         func environment(offset: Int = 0) -> Environment {
             Environment(
                 random: { .random(in: .min ... .max) }, now: { self.seconds.load(ordering: .relaxed) + offset },
@@ -130,7 +130,7 @@ struct CoolingTests {
         try await remove(harness, "thaws")
         harness.stop()
 
-        // The time of day is an hour back: what cools does so for a minute, and what was thawed is free.
+        // The time of day is an hour back: cooling addresses cool for a minute, and thawed ones are free.
         harness = try start(offset: -3_600)
         #expect(state(harness, given[2]) == .free)
         #expect(state(harness, given[1]) == .coolingDown)
@@ -159,7 +159,7 @@ struct CoolingTests {
         harness.stop()
     }
 
-    /// Looks at every node once, and waits for what that commits.
+    /// Looks at every node once, and waits for the resulting commits.
     private func thawOnce(_ harness: EngineHarness) async {
         let thaw = Thaw(harness.engine)
         while !thaw.step() {}

@@ -8,7 +8,7 @@ import Testing
 @testable import IPAM
 
 /// Random calls of all kinds, with faults of the store and restarts among them; after every step the addresses in use
-/// are the addresses in objects, and what was acknowledged is there.
+/// are the addresses in objects, and acknowledged changes are there.
 @Suite("The engine under faults and restarts")
 struct EngineFaultTests {
     @Test("addresses in use are addresses in objects, whatever happens", arguments: seeds)

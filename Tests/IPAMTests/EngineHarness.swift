@@ -103,7 +103,7 @@ final class EngineHarness: Sendable {
         var faults: [String] = []
         let pools = engine.poolStatuses().filter { $0.kind != .nodePort }
         let used = pools.reduce(0) { $0 + Int($1.allocated) }
-        // What is held of a range that is no longer configured is shown, but in no pool.
+        // Held addresses of a range that is no longer configured are shown, but in no pool.
         let held = shown.keys.count { text in
             guard let range = CIDR(text) ?? IPAddress(text).map(CIDR.init(_:)) else { return false }
             return pools.contains {

@@ -166,7 +166,7 @@ struct EngineNodePortTests {
         try pool(harness).forEachAllocated { marked.append($0) }
         #expect(marked == [30_000, 30_002, 30_003])
         #expect((await harness.call(.allocateServiceIPs, Self.asking(30_003, "t"))).error?.status == .invalidArgument)
-        // What is kept is not claimed again.
+        // A port that is kept is not claimed again.
         let kept = try await harness.call(.updateServiceIPs, Self.service("s3", [["port": 81]])).get()
         #expect(Self.ports(kept) == [30_003])
         #expect(await faults(harness) == [])
@@ -275,7 +275,7 @@ struct EngineNodePortTests {
         let ports = drawn.compactMap { try? $0.get() }.flatMap(Self.ports)
         #expect(ports.count == 2 && Set(ports).count == 2)
         #expect(members.map(\.refusedCount).reduce(0, +) >= 2, "they were never at odds")
-        // What the one gives back the other may give.
+        // A port that one gives back the other may give.
         _ = answers([(.release, ["service": ["metadata": ["name": "a"]]])])
         let again = answers([
             (.getService, ["service": ["metadata": ["name": "c"]]]), at(5, Self.asking(30_005, "e")),
@@ -290,7 +290,7 @@ struct EngineNodePortTests {
         }
     }
 
-    @Test("the audit names a port without mark, a mark without Service, and a port that leads to nobody")
+    @Test("the audit names a port without mark, a mark without Service, and a port that leads to no Service")
     func audits() async throws {
         let harness = try start()
         for index in 0..<2 {

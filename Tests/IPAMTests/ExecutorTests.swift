@@ -19,7 +19,7 @@ struct ExecutorTests {
 
         var count: Int { waiting.withLock { $0.count } }
 
-        /// Runs what has gathered, and nothing that comes meanwhile.
+        /// Runs the jobs that have gathered, and none that comes meanwhile.
         func run() {
             let bodies = waiting.withLock { waiting in
                 defer { waiting = [] }
@@ -119,7 +119,7 @@ struct ExecutorTests {
                 if loop.count > 0 { turns += 1 }
                 loop.run()
             }
-            // Of what is kept each verdict comes by the loop as well.
+            // Of kept proposals each verdict comes by the loop as well.
             #expect(turns == (isDryRun ? 7 : 15))
         }
         #expect(engine.books.newestPod(named: metadata) == nil)

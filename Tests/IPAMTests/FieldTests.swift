@@ -8,7 +8,7 @@ import Testing
 
 @testable import IPAM
 
-/// Every row of the Fields article, by what it says: a row without a check, and a check without a row, are faults.
+/// Every row of the Fields article, by its text: a row without a check, and a check without a row, are faults.
 @Suite("Fields that bear on addresses")
 struct FieldTests {
     private struct Answers {

@@ -127,7 +127,7 @@ struct LargeClusterTests {
         harness.stop()
     }
 
-    @Test("a token at the edge, or of another list, is refused or is behind everything, and harms nobody")
+    @Test("a token at the edge, or of another list, is refused or is behind everything, and harms no other call")
     func bearsTokens() async throws {
         let harness = try harness(pods: 3)
         for token in ["18446744073709551615.", "18446744073709551615.10.0.0.5", "18446744073709551615.ns-1/p1", "0."] {

@@ -90,7 +90,7 @@ private final class Recorder: Sendable {
     private let seed: UInt64
     private let clock = Atomic<Int>(0)
     private let operations = Mutex<[RecordedCall]>([])
-    /// The addresses that nobody holds at first.
+    /// The addresses that are free at first.
     let free: Set<String>
 
     init(seed: UInt64) throws {
@@ -115,7 +115,7 @@ private final class Recorder: Sendable {
                 for _ in 0..<8 {
                     let act = RecordedCall.Act.allCases.randomElement(using: &generator)!
                     let name = Int.random(in: 0..<3, using: &generator)
-                    // Sequentially consistent: the order of these counts is the order of what is told of it.
+                    // Sequentially consistent: the order of these counts is the order of the recorded events.
                     let invoked = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
                     let outcome = Self.perform(engine, act, "name-\(name)", Bool.random(using: &generator))
                     let answered = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue

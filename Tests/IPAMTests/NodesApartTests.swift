@@ -7,7 +7,7 @@ import Testing
 
 @testable import IPAM
 
-/// Names and containers that nodes have in common. What agents are answered, whatever they ask for, is in `TandemServerTests`.
+/// Names and containers that nodes have in common. The answers to agents, whatever they ask for, are tested in `TandemServerTests`.
 @Suite("Nodes that have a name or a container in common")
 struct CommonNameTests {
     private func add(
@@ -119,7 +119,7 @@ struct CommonNameTests {
         engine.stop()
     }
 
-    @Test("an agent is not told whose the pod CIDR is that it does not get")
+    @Test("an agent is not told the owner of a pod CIDR that it does not get")
     func namesNobody() async throws {
         // Services keep the cluster IPs that they come with.
         let engine = try Engine(cluster: cluster, log: FaultyLog())

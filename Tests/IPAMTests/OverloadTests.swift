@@ -34,7 +34,7 @@ struct OverloadTests {
         for _ in 0..<JournalLimits.maximumQueue / 2 { engine.journal.submit(Proposal()) { _ in true } }
         #expect(!engine.journal.isCongested())
         #expect(reason(.allocateServiceIPs, ["service": service("RequireDualStack")]) == "QueueFull, retryable")
-        // Nobody looks any more at what is wrong with the call, nor takes an address for it.
+        // The call is neither validated any more, nor is an address taken for it.
         #expect(reason(.allocateServiceIPs, ["service": service("nonsense")]) == "QueueFull, retryable")
         #expect(reason(.release, ["service": ["metadata": ["name": "web"]]]) == "QueueFull, retryable")
         #expect(reason(.allocateServiceIPs, ["service": service("RequireDualStack"), "dryRun": true]) == "ok")

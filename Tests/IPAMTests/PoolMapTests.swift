@@ -6,7 +6,7 @@ import Testing
 
 @testable import IPAM
 
-/// Pools by blocks, and CIDRs by holders, against what a look at each address says.
+/// Pools by blocks, and CIDRs by holders, tested against a look at each address.
 @Suite("Maps of pools, and holders by CIDR")
 struct PoolMapTests {
     private static var cluster: ClusterConfiguration {
@@ -203,7 +203,7 @@ struct PoolMapTests {
                 #expect(isNew)
                 let isPod = owner["kind"] == "Pod"
                 let metadata: JSONValue = ["namespace": owner["namespace"] ?? "", "name": owner["name"] ?? ""]
-                // What was shown goes, so that its place is nobody's.
+                // The holder just listed is released, so that its place has none.
                 _ = try await harness.call(.release, [isPod ? "pod" : "service": ["metadata": metadata]]).get()
             }
             params["continue"] = page["continue"]

@@ -8,7 +8,7 @@ import Testing
 
 @testable import IPAM
 
-/// What one client may have kept, so that others have room.
+/// How much one client may have stored, so that others have room.
 @Suite("Quotas")
 struct QuotaTests {
     private func harness(
@@ -136,7 +136,7 @@ struct QuotaTests {
             while harness.engine.journal.step() {}
             return answers.all.last
         }
-        // Names that begin like it are other namespaces; what is there can be changed and asked for again.
+        // Names that begin like it are other namespaces; stored objects can be changed and asked for again.
         #expect(reason(.allocateServiceIPs, try service("a", namespace: "shop-2")) == "OK")
         #expect(reason(.allocateServiceIPs, try service("a", namespace: "sho")) == "OK")
         #expect(reason(.allocateServiceIPs, try service("b")) == "OK")

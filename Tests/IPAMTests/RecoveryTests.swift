@@ -76,7 +76,7 @@ struct RecoveryTests {
         #expect(lost?.contains("n3") == true)
     }
 
-    /// Held to the slow, obvious way: what the calls answered before the start.
+    /// Tested against the slow, obvious twin: the answers to the calls before the start.
     @Test("every object is found again as it was, in tables and journal, over several starts", arguments: seeds)
     func findsAllAgain(_ seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)

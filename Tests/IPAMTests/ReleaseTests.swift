@@ -27,7 +27,7 @@ struct ReleaseTests {
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))
     }
 
-    /// Returns when all of them are answered. A few at a time, as the journal refuses what would wait for long.
+    /// Returns when all of them are answered. A few at a time, as the journal refuses calls that would wait for long.
     private func perform(_ calls: [Call], _ engine: Engine) async {
         for start in stride(from: 0, to: calls.count, by: 100) {
             let some = calls[start..<min(start + 100, calls.count)]
@@ -180,7 +180,7 @@ struct ReleaseTests {
         }
     }
 
-    /// What kubelet does where an answer is late: another sandbox for the pod of the same name, and then the release of it.
+    /// As kubelet does where an answer is late: another sandbox for the pod of the same name, and then the release of it.
     @Test(
         "a DEL comes behind its ADD also where that waits for another one of the same name", arguments: [true, false])
     func comesBehindName(_ hasInterfaces: Bool) throws {
@@ -227,7 +227,7 @@ struct ReleaseTests {
         engine.journal.stop()
     }
 
-    @Test("pairs of ADD and DEL that nobody waits between leave no pod behind, on nodes that come and go")
+    @Test("pairs of ADD and DEL without a wait between them leave no pod behind, on nodes that come and go")
     func races() async throws {
         let pairs = ProcessInfo.processInfo.environment["TANDEM_PAIRS"].flatMap(Int.init) ?? 8_000
         var cluster = ClusterConfiguration.small

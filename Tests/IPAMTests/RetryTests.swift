@@ -56,7 +56,7 @@ struct RetryTests {
                     returning: (0..<5).allSatisfy { _ in all.wait(timeout: .now() + 30) == .success })
             }
         }
-        // Each commit that nobody should ask for would wait here for ever.
+        // Each commit that no call should ask for would wait here for ever.
         for _ in 0..<5 { store.gate.signal() }
         #expect(areAnswered)
         let results = try answers.withLock { $0 }.map { try $0.get() }

@@ -33,7 +33,7 @@ struct SharedLinearisabilityTests {
     }
 }
 
-/// Four clients at two servers, in one thread: a seed decides who goes on, what lands and what arrives.
+/// Four clients at two servers, in one thread: a seed decides which client goes on, which proposal lands and which message arrives.
 ///
 /// Proof of `@unchecked Sendable`: one thread uses it, and the engines' closures run on its stack.
 private final class SharedRecorder: @unchecked Sendable {
@@ -48,7 +48,7 @@ private final class SharedRecorder: @unchecked Sendable {
     private var operations: [RecordedCall] = []
     private var left = [Int](repeating: callsPerClient, count: clients)
     private var waits = [Bool](repeating: false, count: clients)
-    /// The addresses that nobody holds at first.
+    /// The addresses that are free at first.
     private(set) var free = Set((1...6).map { "10.96.0.\($0)" })
 
     init(seed: UInt64) throws {
@@ -108,7 +108,7 @@ private final class SharedRecorder: @unchecked Sendable {
         return clock
     }
 
-    /// One server, or what lies between it and the other, goes on.
+    /// One server, or the link between it and the other, goes on.
     private func move() {
         let index = Int.random(in: 0..<2, using: &generator)
         switch Int.random(in: 0..<4, using: &generator) {

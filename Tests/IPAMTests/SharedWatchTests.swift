@@ -38,7 +38,7 @@ struct SharedWatchTests {
                 told.add("\(number)")
             }
             while told.all.count <= number { settle(index) }
-            // The reader is now here, now there; the server that it comes to may not have what the one before told it.
+            // The reader is now here, now there; the server that it comes to may not have the changes that the one before told it.
             let next = Int.random(in: 0..<3, using: &random)
             var query = WatchQuery()
             query.version = place

@@ -44,7 +44,7 @@ struct TurnsTests {
         #expect(holder.names == ["other", "third"])
     }
 
-    @Test("shared turns go together; one alone waits for them, and nobody overtakes it")
+    @Test("shared turns go together; one alone waits for them, and none overtakes it")
     func shares() {
         let turns = Turns()
         let holder = Holder()
@@ -124,7 +124,7 @@ struct TurnsTests {
     @Test("threads that take turns never meet on a name")
     func excludesThreads() async {
         final class Unguarded: @unchecked Sendable {
-            // Changed under an exclusive turn only: that is what the test tries.
+            // Changed under an exclusive turn only, which is the property tested.
             var sum = 0
         }
         let turns = Turns()
@@ -146,7 +146,7 @@ struct TurnsTests {
                 }
             }
         }
-        // Nobody keeps a turn, so that whoever waited was run by the thread that gave its turn back.
+        // No call keeps a turn, so that a waiting one was run by the thread that gave its turn back.
         #expect(pending.count == 0)
         #expect(cells.map(\.sum).reduce(0, +) == 4 * 4_000)
     }

@@ -162,7 +162,7 @@ struct ClientTests {
         #expect(server.requests.count == 9)
     }
 
-    @Test("no answer in time, a lost connection and nobody there are told apart")
+    @Test("no answer in time, a lost connection and a closed port are told apart")
     func noAnswer() async throws {
         let server = try await FakeAPIServer()
         var configuration = try server.configuration
@@ -198,7 +198,7 @@ struct ClientTests {
         // On a connection of its own there is nothing to try again.
         server.fail(FakeFault(.lose(applied: false), "GET"))
         #expect(await failure { () throws(KubeError) in try await client.get(.node("n1")) }?.code == .connectionLost)
-        // While nothing is asked it is no one's loss.
+        // Without a request in flight no call is lost.
         _ = try await client.get(.node("n1"))
         server.cutConnections()
         _ = try await client.get(.node("n1"))

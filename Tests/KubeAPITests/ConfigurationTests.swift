@@ -121,7 +121,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test("a key and certificates that stand in the file itself show who asks, and leave no file behind")
+    @Test("a key and certificates within the file itself authenticate the client, and leave no file behind")
     func bytesInFile() async throws {
         let server = try await FakeAPIServer()
         let certificates = Certificates.shared

@@ -93,7 +93,7 @@ struct ConnectionTests {
         for _ in 0..<10 { _ = try await body?.next() }
         await loop.run()
         #expect(reads.all.count == 8)
-        // Nobody reads any more.
+        // The caller reads no more.
         body = nil
         while channel.isActive { await loop.run() }
     }

@@ -10,7 +10,7 @@ import Testing
 struct DamageTests {
     private static let pageSize = 4096
 
-    /// A database with every table in use, all of it in one file, and what it holds.
+    /// A database with every table in use, all of it in one file, and its contents.
     private func made() throws -> (ScratchDirectory, StoredTables) {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)
@@ -109,7 +109,7 @@ struct DamageTests {
             do {
                 let cut = try SQLiteLog.small(copy)
                 defer { cut.close() }
-                // What the tables lack the journal has.
+                // The journal has the changes that the tables lack.
                 #expect(try StoredTables(starting: cut) == twin, "cut at \(length)")
                 served += 1
             } catch let error as LedgerError {

@@ -11,11 +11,11 @@ import Testing
 /// writes of commits and checkpoints; a write or a sync fails once, or for a while.
 @Suite("Faults of the disk under SQLite")
 struct DiskFaultTests {
-    /// Commits, checkpoints, and what must be found afterwards.
+    /// Commits, checkpoints, and the state that must be found afterwards.
     private struct Work {
         var store: SQLiteLog?
         var maker = ProposalMaker(seed: 11)
-        /// What was acknowledged.
+        /// The acknowledged changes.
         var acknowledged = StoredTables()
         /// The same without the last group.
         var before = StoredTables()
@@ -72,7 +72,7 @@ struct DiskFaultTests {
         }
     }
 
-    /// The store opens on what survived, holds what was acknowledged and at most the group that got no answer, whole; and
+    /// The store opens on the surviving files, holds the acknowledged changes and at most the group that got no answer, whole; and
     /// it works.
     private func check(_ disk: FaultyDisk, _ survival: FaultyDisk.Survival, _ work: Work, _ place: String) throws {
         let survivors = ScratchDirectory()
@@ -136,7 +136,7 @@ struct DiskFaultTests {
         }
     }
 
-    /// What the journal said it keeps, and the same with the proposal of which it said that nobody knows.
+    /// The proposals that the journal said it keeps, and the same with the one whose outcome it said is unknown.
     private func commit(to journal: Journal) -> (kept: StoredTables, doubtful: StoredTables?) {
         var maker = ProposalMaker(seed: 11)
         var kept = StoredTables()
@@ -255,7 +255,7 @@ struct DiskFaultTests {
                 while try store.maintain(isIdle: true) {}
             }
             try commit()
-            // Somebody else's view: all statements are made anew in the middle of the fold, for which the tables'
+            // Another program's view: all statements are made anew in the middle of the fold, for which the tables'
             // definitions are read again; and these are too long now for the page that is read first.
             let view = "CREATE VIEW other AS SELECT '\(String(repeating: "x", count: 6000))'"
             FaultyDisk.execute("\(directory.path)/tandem.db", view)

@@ -86,7 +86,7 @@ struct EntryCodingTests {
         func check(_ bytes: [UInt8]) {
             let changes = bytes.withUnsafeBytes { EntryCoding.decode($0, changesOnly: true) }
             guard let proposals = decode(bytes) else {
-                // As far as what is passed over goes, which may be a name that is no text.
+                // As far as the skipped bytes go, which may be a name that is no text.
                 for proposal in changes ?? [] { #expect(proposal.expectations.isEmpty) }
                 return
             }

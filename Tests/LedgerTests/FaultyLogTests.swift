@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// The logs in memory on which what stands above is tested: held to what they stand for.
+/// The logs in memory on which the layers above are tested: themselves tested against the logs that they stand for.
 @Suite("Logs in memory")
 struct FaultyLogTests {
     @Test("keep acknowledged entries, and have them at every restart", arguments: seeds)
@@ -42,7 +42,7 @@ struct FaultyLogTests {
         #expect(disk.unfolded < 4_000)
     }
 
-    /// What a server applies: tables, and nothing else.
+    /// The state that a server applies entries to: tables, and nothing else.
     private final class Books: Sendable {
         private let tables: Mutex<StoredTables>
 
@@ -175,7 +175,7 @@ struct FaultyLogTests {
         #expect(!other.member.asksFence)
     }
 
-    @Test("a fence that is not answered ends after two seconds; its late answer is for nobody")
+    @Test("a fence that is not answered ends after two seconds; its late answer is dropped")
     func limitsFences() throws {
         let clock = Mutex<UInt64>(5)
         let store = SharedLog.Store()

@@ -6,14 +6,14 @@ import Testing
 
 @testable import Ledger
 
-/// The fold gives the versions that whoever applied the proposals gave, and writes only the last word on each object.
+/// The fold gives the same versions as applying the proposals did, and writes only the last state of each object.
 @Suite("Folding")
 struct FoldTests {
     private let node = ObjectKey(.node, "n1")
     private let pod = ObjectKey(.pod, "p")
     private let form = StoredForm(document: Array("{}".utf8))
 
-    /// Each split of the proposals into folds gives what applying them one by one does; and at the end this.
+    /// Each split of the proposals into folds gives the same as applying them one by one; and at the end this.
     private func check(_ proposals: [Proposal]) throws -> StoredTables {
         var twin = StoredTables()
         for proposal in proposals { twin.take(proposal) }

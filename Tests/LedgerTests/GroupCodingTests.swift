@@ -4,7 +4,7 @@ import Testing
 
 @testable import Ledger
 
-/// The form of a group, held to a slow twin that reads it byte by byte, and what a scan finds in damaged segments.
+/// The form of a group, tested against a slow twin that reads it byte by byte, and a scan's findings in damaged segments.
 @Suite("Groups in segments")
 struct GroupCodingTests {
     private let epoch = Epoch(high: 0x0123_4567_89AB_CDEF, low: 42)
@@ -20,7 +20,7 @@ struct GroupCodingTests {
         bytes.withUnsafeBytes { SegmentScan.groups(in: $0, after: folded, epoch) }
     }
 
-    /// What the bytes are by the description of the form: the numbers of the proposals, and these; nil for no group.
+    /// The bytes read by the description of the form: the numbers of the proposals, and these; nil for no group.
     private func twin(_ bytes: [UInt8], _ epoch: Epoch) -> (first: Int64, proposals: [Proposal])? {
         func number(_ range: Range<Int>) -> UInt64 { bytes[range].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
         func word(_ number: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
@@ -89,7 +89,7 @@ struct GroupCodingTests {
                 torn.replaceSubrange(..<cut, with: new[..<cut])
                 let isWhole = cut >= end
                 #expect(scan(torn, after: 400).map(\.header.first) == (isWhole ? [500] : []), "cut at \(cut)")
-                // The other way round: the beginning is what is lost.
+                // The other way round: the beginning is lost.
                 var headless = padded(new)
                 headless.replaceSubrange(..<cut, with: base[..<cut])
                 #expect(scan(headless, after: 400).map(\.header.first) == (cut == 0 ? [500] : []), "begins at \(cut)")

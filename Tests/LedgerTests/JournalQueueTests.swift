@@ -4,7 +4,7 @@ import Testing
 
 @testable import Ledger
 
-/// Whose changes are next, held to a queue that looks at everything each time.
+/// The order of flows, tested against a queue that looks at everything each time.
 @Suite("Turns of the flows in the journal's queue")
 struct JournalQueueTests {
     private func entry(_ flow: UInt32, _ bytes: Int, at milliseconds: UInt64 = 0) -> JournalQueue.Entry {
@@ -61,7 +61,7 @@ struct JournalQueueTests {
         let shares = bytes.values.sorted()
         #expect(shares.count == 3)
         #expect(shares.reduce(0, +) > 2_900_000)
-        // One change of the largest size, and a quantum, is what they may be apart.
+        // They may be apart by one change of the largest size, and a quantum.
         #expect((shares.last ?? 0) - (shares.first ?? 0) <= 100_000 + JournalQueue.quantum, "\(bytes)")
     }
 
@@ -110,7 +110,7 @@ struct JournalQueueTests {
         var (number, settled) = (0, Set<Int>())
         var lasts: [Flow: Int] = [:]
         var waiting: [Int: Flow] = [:]
-        /// By number of a barrier what it must come behind.
+        /// By number of a barrier the change that it must come behind.
         var before: [Int: Set<Int>] = [:]
         for step in 0..<4_000 {
             let isPast = step > 3_000

@@ -54,7 +54,7 @@ struct JournalTests {
         journal.stop()
     }
 
-    @Test("the lag is the proposals': a caller that only waits for them is behind nobody")
+    @Test("the lag is the proposals': a caller that only waits for them adds none")
     func measuresLag() {
         let clock = Mutex<UInt64>(1_000_000_000)
         let journal = Journal(
@@ -76,7 +76,7 @@ struct JournalTests {
         init(hasLeft: Bool) { self.hasLeft = hasLeft }
     }
 
-    @Test("of a group those whose askers have left are not appended; the others keep their order and their verdicts")
+    @Test("of a group abandoned proposals are not appended; the others keep their order and their verdicts")
     func dropsAbandoned() {
         let log = FaultyLog()
         let journal = Journal(log: log, runsOwnThread: false)
@@ -121,7 +121,7 @@ struct JournalTests {
         }
         submit(0)
         store.entered.wait()
-        // The one under way is not the queue's; the first behind it is what the wait is counted from.
+        // The one in flight is not the queue's; the wait is counted from the first behind it.
         submit(1)
         clock.withLock { $0 += UInt64(JournalLimits.maximumWaitMilliseconds) * 1_000_000 }
         submit(2)

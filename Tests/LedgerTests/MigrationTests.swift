@@ -22,7 +22,7 @@ struct MigrationTests {
         return directory
     }
 
-    /// What that release held, versions and all.
+    /// The objects that the release stored, with their versions.
     private var held: StoredTables {
         func record(
             _ kind: RecordKind, _ key: String, _ version: UInt64, _ document: String, _ context: String = "",

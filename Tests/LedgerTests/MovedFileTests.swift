@@ -32,7 +32,7 @@ struct MovedFileTests {
     }
 
     @Test(
-        "nothing is acknowledged any more, and nobody need commit for it to be seen",
+        "nothing is acknowledged any more, and it is noticed without a commit",
         arguments: Fate.allCases, ["tandem.db", "tandem.db-wal", "tandem.db-shm", "tandem.lock", "tandem.journal-"])
     func endsAcknowledgements(_ fate: Fate, _ file: String) throws {
         for isIdle in [false, true] {
@@ -60,7 +60,7 @@ struct MovedFileTests {
             #expect(fault.message.contains("--restore FILE"))
             submit()
             #expect(outcomes.all.dropFirst().allSatisfy { $0?.code == .moved })
-            // Whether it was kept depends on what becomes of the file.
+            // Whether it was kept depends on the fate of the file.
             if !isIdle { #expect(outcomes.all[1]?.outcome == .unknown) }
             #expect(outcomes.all.count == (isIdle ? 2 : 3))
             journal.stop()

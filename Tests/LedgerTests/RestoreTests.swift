@@ -5,7 +5,7 @@ import Testing
 
 @testable import Ledger
 
-/// What is served or restored is this program's, table by table, with numbers that can be counted on from.
+/// Only this program's own data is served or restored, checked table by table, with numbers that can be counted on from.
 @Suite("Checks of a file to be served or restored")
 struct RestoreTests {
     private let files = FileManager.default
@@ -16,7 +16,7 @@ struct RestoreTests {
         return result.output
     }
 
-    /// A backup with rows in every table and in the journal, and what is in it.
+    /// A backup with rows in every table and in the journal, and its contents.
     private func made(_ scratch: ScratchDirectory) throws -> (path: String, twin: StoredTables) {
         let directory = ScratchDirectory()
         let store = try SQLiteLog(directory: directory.path)

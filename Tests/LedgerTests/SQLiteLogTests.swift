@@ -8,7 +8,7 @@ import Testing
 
 @Suite("The SQLite log")
 struct SQLiteLogTests {
-    /// Commits and checkpoint steps at random; after each, what a crash would leave is recovered and held to the twin.
+    /// Commits and checkpoint steps at random; after each, the state that a crash would leave is recovered and tested against the twin.
     @Test("whatever was committed is recovered, wherever a crash hits", arguments: seeds)
     func recoversAnywhere(_ seed: UInt64) throws {
         let directory = ScratchDirectory()
@@ -190,7 +190,7 @@ struct SQLiteLogTests {
         try fold()
         // Commits alone may fill it for 64 groups.
         #expect(longest < 40 << 20)
-        // Not idle: what may wait does, and no more.
+        // Not idle: work that may wait does, and no more.
         let limit = isIdle ? 0 : SQLiteLog.maximumBacklog
         #expect(store.backlog <= limit)
         store.close()

@@ -32,7 +32,7 @@ struct SegmentTests {
         return refused?.message ?? ""
     }
 
-    /// A log at work, and what it holds.
+    /// A log at work, and its contents.
     private struct Work {
         let directory = ScratchDirectory()
         let store: SQLiteLog

@@ -61,7 +61,7 @@ struct SpaceTests {
         while try store.maintain(isIdle: true) { steps += 1 }
         #expect(bytes(directory) < 8 << 20)
         #expect(bytes(directory, "-wal") <= SQLiteLog.keptLogBytes)
-        // In small steps: of 256 pages at most, down to what is left.
+        // In small steps: of 256 pages at most, down to the rest.
         #expect(steps >= (count << 20 - 8 << 20) / (256 * 4096))
         #expect(try StoredTables(starting: store) == twin)
         #expect(Command.run("sqlite3", ["\(directory.path)/tandem.db", "PRAGMA integrity_check"]).output == "ok\n")

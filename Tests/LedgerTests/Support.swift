@@ -42,7 +42,7 @@ func journalRows(_ proposals: [Proposal], behind number: Int) -> String {
 }
 
 extension Proposal {
-    /// What the tests' books say of a proposal: one with this expectation is refused.
+    /// The verdict of the tests' books: a proposal with this expectation is refused.
     static let refusal = Expectation.nodeEmpty("refused")
 
     var isKept: Bool { !expectations.contains(Self.refusal) }
@@ -55,7 +55,7 @@ extension Proposal {
 }
 
 extension StoredTables {
-    /// What a start finds: the tables, each object once and in the order of kinds, and what the log holds behind them.
+    /// The state that a start finds: the tables, each object once and in the order of kinds, and the log's entries behind them.
     init(starting log: some Ledger.Log) throws {
         let records = Mutex<[StoredRecord]>([])
         let version = try log.load { object in
@@ -80,7 +80,7 @@ extension StoredTables {
 }
 
 extension Ledger.Log {
-    /// Appends a group, throws what became of it otherwise, and notes what is refused.
+    /// Appends a group, throws its outcome where it is not kept, and notes the refused proposals.
     func land(_ group: [Proposal]) throws {
         append(group)
         switch next() {
@@ -93,7 +93,7 @@ extension Ledger.Log {
 }
 
 extension Journal {
-    /// Submits, keeps what is to be kept, and hands on the outcome.
+    /// Submits, keeps the proposals to be kept, and hands on the outcome.
     func send(_ proposal: Proposal, _ told: @escaping @Sendable (Result<Void, LedgerError>) -> Void) {
         submit(proposal) { result in
             told(result)
@@ -163,7 +163,7 @@ struct ProposalMaker {
         case 6, 7: return .delete(key())
         case 8, 9: return .cool(range(), node: "n\(random(0...3))", since: random(-70_000...2_000_000_000))
         case 10:
-            // What cools, if anything does, mostly at its version.
+            // A cooling address, if there is one, mostly at its version.
             let cooling = tables.sorted.filter { $0.kind == .cooling }
             guard !cooling.isEmpty else { return .thaw(range(), version: 7) }
             let record = cooling[random(0...cooling.count - 1)]

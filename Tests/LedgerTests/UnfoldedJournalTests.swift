@@ -6,7 +6,7 @@ import Testing
 @testable import Ledger
 
 /// A look at the journal of a directory, while a log is at work there and after its end.
-@Suite("What the journal has and the tables do not")
+@Suite("The journal's changes that the tables do not have yet")
 struct UnfoldedJournalTests {
     private func proposals(_ count: Int, from first: Int = 1) -> [Proposal] {
         (first..<first + count).map { number in

@@ -36,7 +36,7 @@ struct NetworkTests {
         #expect(hosts.attempt("a", "ip link show eth0").status != 0)
     }
 
-    @Test("what leaves the cluster comes from the node's own addresses, IPv4 and IPv6; what stays in it does not")
+    @Test("traffic out of the cluster comes from the node's own addresses, IPv4 and IPv6; traffic within it does not")
     func masquerade() throws {
         let cluster = try Cluster()
         let hosts = cluster.hosts
@@ -48,7 +48,7 @@ struct NetworkTests {
         try hosts.run("n1", "ip route add \(services[0]) via 192.0.2.2; ip route add \(services[1]) via 2001:db8::2")
         let echoes = try ["outside", "c", "n2"].map { try Echo(hosts, on: $0) }
         defer { withExtendedLifetime(echoes) {} }
-        // Nobody out there knows the way to a pod.
+        // No host outside has a route to a pod.
         for address in Self.outside { #expect(!hosts.ping("a", address, seconds: 1)) }
 
         let start = try cluster.page.unitCommand("ExecStart")

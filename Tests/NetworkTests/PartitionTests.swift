@@ -12,7 +12,7 @@ struct PartitionTests {
     /// Questions while the network is cut, each of which waits for some two seconds: `make soak` asks for half a minute.
     private static let questions = ProcessInfo.processInfo.environment["TANDEM_SOAK"] == nil ? 2 : 15
 
-    @Test("a server that is cut off from etcd, or hears nothing from it, says that it is, and never what was before")
+    @Test("a server that is cut off from etcd, or hears nothing from it, says so, and never gives stale answers")
     func server() async throws {
         let partition = try await Partition(members: 1)
         let cuts = [

@@ -5,7 +5,7 @@ import Testing
 @testable import OpenSSLTLS
 
 /// Each side's fault report on the other one's certificate, and the error for the side with the refused one.
-@Suite("What is wrong with a certificate, in words", .serialized)
+@Suite("Faults of a certificate, in words", .serialized)
 struct CertificateFaultTests {
     private let directory = ScratchDirectory()
     private let authority: CertificateAuthority

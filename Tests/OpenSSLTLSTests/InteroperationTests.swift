@@ -39,7 +39,7 @@ struct InteroperationTests {
         let first = echo.ask(["-sess_out", ticket] + identity + speak)
         #expect(first.output.contains("admin/false"), "\(first.output) \(first.errors)")
         #expect(echo.ask(["-sess_in", ticket] + speak).output.contains("admin/true"))
-        // Certificates are issued for a year; the clock that they are held to goes on by ten.
+        // Certificates are issued for a year; the clock that they are tested against goes on by ten.
         X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context.pointer), time(nil) + 10 * 365 * 86_400)
         let stranger = echo.ask(["-sess_in", ticket] + speak)
         #expect(stranger.output.contains("nobody/false"), "\(stranger.output) \(stranger.errors)")

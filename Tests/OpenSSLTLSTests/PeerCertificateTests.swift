@@ -33,7 +33,7 @@ struct PeerCertificateTests {
         #expect(certificate([user(long)]).commonName == long)
     }
 
-    @Test("none, several, or one that is no name: nobody, with the reason")
+    @Test("none, several, or one that is no name: no identity, with the reason")
     func refusesOthers() {
         let long = String(repeating: "n", count: PeerCertificate.maximumNameBytes + 1)
         let cases: [([Entry], String)] = [

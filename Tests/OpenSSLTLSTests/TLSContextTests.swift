@@ -25,7 +25,7 @@ struct TLSContextTests {
         }
     }
 
-    @Test("what is wrong with a file is told, with its name")
+    @Test("a fault of a file is told, with its name")
     func namesFiles() throws {
         #expect(fault() == nil)
         let missing = "\(directory.path)/none.pem"
@@ -40,7 +40,7 @@ struct TLSContextTests {
         #expect(fault(key: certificates.key("viewer"))?.code == .keyMismatch)
     }
 
-    @Test("what is weak about a certificate is told")
+    @Test("a weakness of a certificate is told")
     func namesWeakness() {
         let (certificate, key) = ("\(directory.path)/weak.crt", "\(directory.path)/weak.key")
         let made = Command.run(
@@ -54,7 +54,7 @@ struct TLSContextTests {
             "\(error?.message ?? "none")")
     }
 
-    @Test("a key with a pass phrase is refused, and nobody is asked for it")
+    @Test("a key with a pass phrase is refused, and no prompt asks for it")
     func refusesPassPhrases() {
         let locked = "\(directory.path)/locked.key"
         let made = Command.run(

@@ -31,7 +31,7 @@ struct TLSHandlerTests {
         #expect(pair.clientEvents.errors.isEmpty && pair.serverEvents.errors.isEmpty)
     }
 
-    @Test("what is written before the handshake is done waits for it")
+    @Test("bytes written before the handshake is done wait for it")
     func keepsEarlyWrites() throws {
         let pair = try TLSPair()
         let written = pair.client.writeAndFlush(ByteBuffer(string: "early"))
@@ -73,7 +73,7 @@ struct TLSHandlerTests {
         #expect(pair.serverEvents.reads == 1)
     }
 
-    @Test("no certificate is no fault; whose it is, is told")
+    @Test("no certificate is no fault; the identity of one is told")
     func allowsNoCertificate() throws {
         let pair = try TLSPair(role: nil, client: [])
         pair.connect()
@@ -83,7 +83,7 @@ struct TLSHandlerTests {
         #expect(agreed.applicationProtocol == nil)
     }
 
-    @Test("a client that offers only what the server does not speak is refused")
+    @Test("a client that offers only protocols that the server does not speak is refused")
     func refusesProtocols() throws {
         let pair = try TLSPair(client: ["h2"])
         pair.connect()
@@ -102,7 +102,7 @@ struct TLSHandlerTests {
         #expect(pair.clientEvents.handshakes.first?.applicationProtocol == "jsonrpc")
     }
 
-    @Test("a certificate of another authority, or one made out to somebody else")
+    @Test("a certificate of another authority, or one made out to another name")
     func rejectsCertificates() throws {
         let stranger = Strangers.directory
         let client = try TLSPair(
@@ -213,7 +213,7 @@ struct TLSHandlerTests {
     }
 }
 
-/// Certificates of an authority that nobody here trusts.
+/// Certificates of an authority that neither side trusts.
 enum Strangers {
     static let directory: String = {
         let scratch = "\(Certificates.shared.directory)-strangers"

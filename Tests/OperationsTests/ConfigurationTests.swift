@@ -96,7 +96,7 @@ struct ConfigurationTests {
         #expect(Set(try both()).count == 1)
     }
 
-    @Test("a check shows every setting, those that nobody gave with their defaults, and is a file that means the same")
+    @Test("a check shows every effective setting, defaults included, and is a file that means the same")
     func showsDefaults() throws {
         let directory = ScratchDirectory()
         let base = ServerProcess.tls + ServerProcess.ranges + ["--data-dir=\(directory.path)/data"]

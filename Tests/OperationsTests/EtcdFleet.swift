@@ -79,7 +79,7 @@ actor EtcdFleet {
         }
     }
 
-    /// The logs of servers that ended though nobody killed them.
+    /// The logs of servers that ended without being killed.
     func stop() -> [String] { servers.filter { $0.stop() != 0 }.map(\.log.text) }
 
     /// The state of each server, and of one that starts now and reads everything anew; first the faults that each finds.

@@ -68,7 +68,7 @@ final class EtcdRecorder: Sendable {
         var server = first
         let start = ContinuousClock.now
         while .now - start < Self.patience {
-            // Sequentially consistent: the order of these counts is the order of what is told of it.
+            // Sequentially consistent: the order of these counts is the order of the recorded events.
             let invoked = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
             let outcome = await connections.call(server, act, "r\(round)-n\(name)", isNodePort)
             let answered = clock.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue

@@ -28,7 +28,7 @@ struct EtcdRestoreTests {
         try await count(client, from: "/tandem/services/", to: "/tandem/services0")
     }
 
-    @Test("no server starts over what it left, each is told the cure, and the same command again fills it whole")
+    @Test("no server starts over an unfinished restore, each is told the cure; the same command again fills it whole")
     func isKilled() async throws {
         let cluster = try await EtcdCluster()
         let files = ScratchDirectory()

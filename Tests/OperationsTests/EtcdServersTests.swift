@@ -72,7 +72,7 @@ struct EtcdServersTests {
         func allocateSome(_ names: ClosedRange<Int>, through stream: LineStream) {
             for number in names { #expect(addresses(allocate(stream, "s\(number)")).count == 2) }
         }
-        /// What is told until the object of the name is; each event must have the version that follows.
+        /// The events up to that of the object of the name; each must have the version that follows.
         func follow(_ watch: LineStream, from version: inout UInt64, until last: String) -> [String] {
             var told: [String] = []
             while told.last != last, let line = watch.receive() {
@@ -89,14 +89,14 @@ struct EtcdServersTests {
             }
             return told
         }
-        // From "0" on it would begin with what there is.
+        // From "0" on it would begin with the stored objects.
         #expect(addresses(allocate(changes[0], "first")).count == 2)
         var version: UInt64 = 1
         var told: [String] = []
         for round in 0..<6 {
             let (here, there) = (round % 2, 1 - round % 2)
             let first = round * 20
-            // Some changes come while nobody watches, and some at a watch.
+            // Some changes come while no client watches, and some at a watch.
             allocateSome(first...first + 9, through: changes[here])
             let watch = try LineStream(port: servers[here].port)
             let begun = watch.call(.watch, ["resourceVersion": .string("\(version)"), "kinds": ["Service"]])

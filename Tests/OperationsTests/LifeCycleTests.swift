@@ -52,7 +52,7 @@ struct LifeCycleTests {
         #expect(Curl(port: server.port, role: nil).request("/readyz").status == 200)
         #expect(server.stop() == 0)
         #expect(listener.next() == ["STOPPING=1", "STATUS=draining"])
-        // Nobody listens, or nobody can: that keeps no server from serving.
+        // No program listens at the socket, or none can: that keeps no server from serving.
         let deaf = try ServerProcess(
             command: command(directory.path, [], environment: ["NOTIFY_SOCKET=\(directory.path)/nobody"]))
         #expect(deaf.stop() == 0)
@@ -89,7 +89,7 @@ struct LifeCycleTests {
                 #"{"jsonrpc":"2.0","id":\#(id),"method":"AllocateServiceIPs","params":{"service":{"metadata":{"name":"s\#(id)"},"spec":{}}}}"#
             )
         }
-        // The first answer says that the others are under way or waiting to be read.
+        // The first answer says that the others are in flight or waiting to be read.
         #expect(busy.receive()?["result"] != nil)
         let started = Date()
         #expect(server.stop() == 0)

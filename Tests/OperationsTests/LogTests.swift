@@ -204,7 +204,7 @@ struct LogTests {
     }
 
     @Test(
-        "a disk that takes no more of the audit log keeps nobody from being served; lines stay whole, and losses are counted",
+        "a disk that takes no more of the audit log stops no call; lines stay whole, and losses are counted",
         .enabled(if: Project.tool("prlimit") != nil))
     func survivesFullDisk() throws {
         let directory = ScratchDirectory()

@@ -71,7 +71,7 @@ struct ManifestTests {
         }
     }
 
-    /// Whether a client program reads these words as its own: it then finds that nobody answers.
+    /// Whether a client program reads these words as its own: it then finds that no server answers.
     private func expectReaches(_ program: String, _ arguments: [String], _ environment: [String: String]) throws {
         let tree = try Tree()
         let arguments = arguments.map { $0.hasPrefix("--server=") ? "--server=127.0.0.1:1" : $0 }
@@ -413,7 +413,7 @@ struct ManifestTests {
         }
     }
 
-    @Test("the image's health check: 0 while calls are served, 1 while not, 3 where nobody answers")
+    @Test("the image's health check: 0 while calls are served, 1 while not, 3 where no server answers")
     func checksHealth() throws {
         let directory = ScratchDirectory()
         let server = try ServerProcess(

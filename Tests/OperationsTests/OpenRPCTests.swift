@@ -73,7 +73,7 @@ struct OpenRPCTests {
                 let result = try #require(answer?["result"], "\(name): \(answer?.text.description ?? "")")
                 let expected = try #require(example["result"]?["value"])
                 #expect(shows(result, expected), "\(name) answers \(result.text), not \(expected.text)")
-                // Nobody's schema names a member that no example has.
+                // No schema names a member that no example has.
                 for (member, value) in members {
                     let parameter = method["params"]?.arrayValue?.first { $0["name"]?.stringValue == member }
                     let schema = try #require(parameter?["schema"], "\(name) has no param \(member)")
@@ -99,8 +99,8 @@ struct OpenRPCTests {
     }
 }
 
-/// The rules of OpenRPC's meta-schema (1.3) for a document, as far as this project's documents could break it; and what JSON
-/// Schema asks of a value, for the words that they use.
+/// The rules of OpenRPC's meta-schema (1.3) for a document, as far as this project's documents could break it; and those that JSON
+/// Schema has for a value, for the words that they use.
 enum MetaSchema {
     private struct Form {
         var required: Set<String> = []

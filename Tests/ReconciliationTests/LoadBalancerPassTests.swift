@@ -42,7 +42,7 @@ struct LoadBalancerPassTests {
         }
     }
 
-    @Test("what is done first, by what each side has")
+    @Test("the first step, by the state of each side")
     func table() {
         let (a, b) = (Self.a, Self.b)
         let ours = [Self.finalizer]
@@ -100,7 +100,7 @@ struct LoadBalancerPassTests {
         #expect(word(pass(host, nil).next()) == "foreign")
     }
 
-    @Test("address and finalizer go in one patch, which names uid and version and keeps what others wrote")
+    @Test("address and finalizer go in one patch, which names uid and version and keeps the fields that others wrote")
     func patches() throws {
         var service = shown(finalizers: ["example.com/x"], showing: [Self.a])
         service.ingress = [["ip": .string(Self.a), "ipMode": "Proxy"]]
@@ -120,7 +120,7 @@ struct LoadBalancerPassTests {
         #expect(pass.next() == .patch(["metadata": metadata, "status": ["loadBalancer": ["ingress": ingress]]]))
     }
 
-    @Test("what is shown in another order is not written again")
+    @Test("addresses shown in another order are not written again")
     func order() throws {
         let service = shown(finalizers: [Self.finalizer], showing: ["2001:db8::1", Self.a])
         var pass = pass(service, HeldService(uid: "u1", addresses: [Self.a, "2001:db8::1"]))
@@ -129,7 +129,7 @@ struct LoadBalancerPassTests {
         #expect(pass.next() == .finished(.settled))
     }
 
-    @Test("Tandem is told what bears on addresses, without the cluster's version and status")
+    @Test("Tandem is told the fields that bear on addresses, without the cluster's version and status")
     func asks() throws {
         let object: JSONValue = [
             "metadata": [

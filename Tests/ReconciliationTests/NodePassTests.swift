@@ -14,7 +14,7 @@ struct NodePassTests {
         if case .call(let call) = step { call.purpose } else { nil }
     }
 
-    @Test("what is done first, by what each side has")
+    @Test("the first step, by the state of each side")
     func table() {
         let (v4, v6) = (Self.v4, Self.v6)
         let bare = ShownNode(name: "n1", uid: "u1")
@@ -55,7 +55,7 @@ struct NodePassTests {
         #expect(purpose(pass.next()) == .adopt)
     }
 
-    @Test("a new node is given what Tandem has for it, the first of each family, under its uid")
+    @Test("a new node is given Tandem's CIDRs for it, the first of each family, under its uid")
     func gives() throws {
         var pass = NodePass(name: "n1", shown: ShownNode(name: "n1", uid: "u1"), held: nil)
         guard case .call(let call) = pass.next() else { throw Unexpected() }
@@ -73,7 +73,7 @@ struct NodePassTests {
         #expect(pass.next() == .finished(.settled))
     }
 
-    @Test("what the cluster shows by then counts: another's CIDR is taken in, not overwritten")
+    @Test("the cluster's state by then counts: another's CIDR is taken in, not overwritten")
     func yields() throws {
         var pass = NodePass(name: "n1", shown: ShownNode(name: "n1", uid: "u1"), held: nil)
         guard case .call(let call) = pass.next() else { throw Unexpected() }

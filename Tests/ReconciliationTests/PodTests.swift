@@ -84,7 +84,7 @@ struct PodTests {
         #expect(PodCollection.release(pod, object("u1", phase: "Failed")) != nil)
     }
 
-    @Test("what a pod shows is taken in once, by the uid that its runtime was given")
+    @Test("a pod's shown addresses are taken in once, by the uid that its runtime was given")
     func adopts() throws {
         let object: JSONValue = [
             "metadata": [

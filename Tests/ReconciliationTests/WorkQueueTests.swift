@@ -23,7 +23,7 @@ struct WorkQueueTests {
         }
     }
 
-    @Test("one worker a key; what comes while it runs is another turn; so many workers at most")
+    @Test("one worker a key; a change that comes while it runs is another turn; so many workers at most")
     func workers() {
         let queue = Queue(ranks: 1, workers: 2)
         for key in [1, 1, 2, 3] { queue.add(key, rank: 0) }

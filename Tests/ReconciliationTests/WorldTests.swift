@@ -81,7 +81,7 @@ private struct World {
         var service = ShownService(
             namespace: "default", name: name, uid: "u\(nextUID)",
             spec: spec(["ours", "ours", "theirs", ""].randomElement(using: &random)!))
-        // As before Tandem came: an address that nobody of Tandem's knows.
+        // As before Tandem came: an address that no object of Tandem has.
         let free = Self.range.first { address in
             !shown.values.contains { $0.addresses.contains(address) }
                 && !held.values.contains { $0.addresses == [address] }
@@ -214,7 +214,7 @@ private struct World {
         }
     }
 
-    // MARK: What must hold
+    // MARK: Invariants
 
     func check() {
         let all = held.values.flatMap(\.addresses)

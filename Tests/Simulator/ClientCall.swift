@@ -4,9 +4,9 @@ import Ledger
 import TandemAPI
 import TestSupport
 
-/// What the clients ask for: few names in a small cluster, so that calls meet, and pools run full.
+/// The calls of the clients: few names in a small cluster, so that calls meet, and pools run full.
 ///
-/// A name always asks for the same policy, and a container for the same node, so that what must come out is known.
+/// A name always asks for the same policy, and a container for the same node, so that the expected outcome is known.
 struct ClientCall: Sendable {
     enum Act: Sendable {
         case allocate, update, release, look
@@ -53,7 +53,7 @@ struct ClientCall: Sendable {
         ObjectKey(.pod, "@\(nodes[index % nodeCount].name)/container/\(containers[index])/eth0")
     }
 
-    /// `uid` is what the client saw last of an object.
+    /// `uid` is the one that the client saw last of an object.
     static func random(_ generator: inout SeededGenerator, uid: (ObjectKey) -> String?) -> ClientCall {
         let chance = generator.next()
         var asked: ClientCall

@@ -12,7 +12,7 @@ final class HandExecutor: Executor, @unchecked Sendable {
 
     func execute(_ bodies: [@Sendable () -> Void]) { self.bodies += bodies }
 
-    /// Runs as many as `limit`; what comes meanwhile waits. Returns how many ran.
+    /// Runs as many as `limit`; jobs that come meanwhile wait. Returns how many ran.
     @discardableResult
     func run(_ limit: Int) -> Int {
         let due = bodies.prefix(limit)

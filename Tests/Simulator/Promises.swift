@@ -4,11 +4,11 @@ import IPAM
 import Ledger
 import TandemAPI
 
-/// What is held to the log: each answer, and each proposal as it lands.
+/// Tests against the log: of each answer, and of each proposal as it lands.
 extension Simulation {
     // MARK: Answers
 
-    /// It says what an object was at some moment between the call and its answer, neither more nor less.
+    /// The answer gives the state of an object at some moment between the call and its answer, neither more nor less.
     func hold(_ result: Result<CallResult, APIError>, to asked: ClientCall, since start: Int, by server: Server) {
         let states = truth.states(of: asked.object, since: start)
         switch result {
@@ -74,7 +74,7 @@ extension Simulation {
 
     // MARK: Proposals
 
-    /// Somebody asked this server for each change; it is a whole one; and no address gets a second owner.
+    /// A client asked this server for each change; it is a whole one; and no address gets a second owner.
     func hold(_ proposal: Proposal, by server: Server, _ before: SlowBooks) {
         for change in proposal.changes {
             switch change {
@@ -149,7 +149,7 @@ extension Simulation {
     }
 }
 
-/// An object in an answer: `{"service":{…}` and what comes after.
+/// An object in an answer: `{"service":{…}` and the members behind it.
 private struct Shown {
     /// From the object on, without its version.
     private let text: [UInt8]

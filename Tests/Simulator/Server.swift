@@ -16,9 +16,9 @@ final class Server: @unchecked Sendable {
     let log: WatchedLog
     private(set) var engine: Engine!
     private(set) var thaw: Thaw!
-    /// Killed: nothing that it does reaches the log, and nothing that it says reaches anybody.
+    /// Killed: nothing that it does reaches the log, and nothing that it says reaches a client.
     var isDead = false
-    /// It was told that nobody knows what became of a group.
+    /// It was told that the outcome of a group is unknown.
     var hasLost = false
     /// It was stopped in good order.
     var isEnding = false
@@ -40,21 +40,21 @@ final class Server: @unchecked Sendable {
         thaw = Thaw(engine)
     }
 
-    /// Whether a call under way may have written, released or marked this.
+    /// Whether a call in flight may have written, released or marked this.
     func isAsked(_ isCause: (ClientCall) -> Bool) -> Bool {
         asked.values.contains { !$0.call.isDryRun && isCause($0) }
     }
 
     var isIdle: Bool { unanswered.isEmpty && executor.isEmpty && engine.storage.queued == 0 }
 
-    /// Ends it; what its calls are told is known when this returns.
+    /// Ends it; the answers to its calls are known when this returns.
     func stop() {
         engine.stop()
         while executor.run(.max) > 0 {}
     }
 }
 
-/// One server's end of the log, under the eyes of the simulation: each verdict is held to the slow books', and the digest to those of the
+/// One server's end of the log, under the eyes of the simulation: each verdict is tested against the slow books', and the digest against those of the
 /// other servers that have applied as much.
 ///
 /// Proof of `@unchecked Sendable`: the simulation runs in one thread.
@@ -87,7 +87,7 @@ final class WatchedLog: Log, @unchecked Sendable {
         (self.member, inner, fault) = (member, member, Box())
     }
 
-    /// What befalls the next group of a single server.
+    /// The fault of the next group of a single server.
     private final class Box: @unchecked Sendable {
         var next: FaultyLog.Fault?
     }
@@ -156,7 +156,7 @@ final class WatchedLog: Log, @unchecked Sendable {
         if !server.isDead { inner.noteRefused(index) }
     }
 
-    /// What came last is applied.
+    /// The entry that came last is applied.
     private func finish() {
         defer { (arriving, refused) = (0, []) }
         guard arriving > 0, !server.isDead else { return }

@@ -9,8 +9,8 @@ import TestSupport
 /// One to three engines with their journals, clients, a log that fails, delays and loses, crashes, flags that change and clocks that jump,
 /// all driven by one seed in one thread: the same seed takes the same way every time.
 ///
-/// After every step every invariant is held to what the step touched; whenever nothing is under way, the books as a whole. What must hold
-/// is known from the log alone: the slow books judge each proposal as it lands.
+/// After every step every invariant is tested on the objects touched by the step; whenever nothing is in flight, on the books as a whole. The expected
+/// state is known from the log alone: the slow books judge each proposal as it lands.
 ///
 /// Proof of `@unchecked Sendable`: one thread calls `run`, and the engines' closures run inside those calls.
 public final class Simulation: @unchecked Sendable {
@@ -38,7 +38,7 @@ public final class Simulation: @unchecked Sendable {
     private let disk = FaultyLog.Disk()
     private let store = SharedLog.Store()
     var servers: [Server] = []
-    /// Those that are gone, whose last group may still get its place.
+    /// Servers that are gone, whose last group may still get its place.
     private var gone: [Server] = []
     var truth = Truth()
     /// By place: how many proposals the log had.
@@ -77,7 +77,7 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    /// Has all that is under way come to its end, holds everything to everything, and ends all servers in good order.
+    /// Lets all calls in flight end, compares all states, and ends all servers in good order.
     public func finish() throws {
         try settle()
         try check()
@@ -112,7 +112,7 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    /// What the store and the network of several servers do.
+    /// Acts of the store and the network of several servers.
     private func move(_ server: Server) {
         guard let member = server.log.member else { return }
         switch chance(100) {
@@ -143,11 +143,11 @@ public final class Simulation: @unchecked Sendable {
         store.loseAppend(member)
     }
 
-    /// Nobody can tell the server what became of its group; it may land all the same.
+    /// The outcome of the server's group stays unknown to it; the group may land all the same.
     private func forget(_ server: Server) {
         guard let member = server.log.member, member.hasInFlight else { return }
         tally.storageFaults += 1
-        // What it asked for may be done all the same.
+        // Its proposals may be applied all the same.
         server.keepsAsked = true
         store.forget(member)
         if chance(2) == 0 { land(server) }
@@ -175,7 +175,7 @@ public final class Simulation: @unchecked Sendable {
 
     // MARK: The log's entries
 
-    /// What befalls a group of the only server.
+    /// The fault of a group of the only server.
     func fate(of group: [Proposal], by server: Server) -> FaultyLog.Fault? {
         let isKept = chance(2) == 0
         let fault: FaultyLog.Fault?
@@ -228,7 +228,7 @@ public final class Simulation: @unchecked Sendable {
 
     private func start(_ slot: Int) throws -> Server {
         var cluster = ClientCall.clusters[flags]
-        // Half of the seeds let what pods gave back cool, with every server or with some.
+        // Half of the seeds let addresses released by pods cool, with every server or with some.
         cluster.podIPReuseDelaySeconds = seed & 1 == 0 ? 0 : seed & 4 == 0 ? 60 : chance(2) * 60
         return try makeServer(slot, cluster)
     }
@@ -245,7 +245,7 @@ public final class Simulation: @unchecked Sendable {
         return server
     }
 
-    /// `kill -9`: the queue is gone, no answer reaches anybody, and a new process reads what is stored.
+    /// `kill -9`: the queue is gone, no answer reaches a client, and a new process reads the stored state.
     private func crash(_ server: Server) throws {
         tally.crashes += 1
         server.isDead = true
@@ -269,7 +269,7 @@ public final class Simulation: @unchecked Sendable {
             waits[client] = nil
         }
         server.isDead = true
-        // Lets go of what the old process held; nothing of it is kept or told.
+        // Frees the state of the old process; nothing of it is kept or told.
         if !server.isEnding { server.stop() }
         if server.log.member?.hasInFlight ?? false { gone.append(server) }
         servers[server.slot] = try start(server.slot)
@@ -305,7 +305,7 @@ public final class Simulation: @unchecked Sendable {
         return number
     }
 
-    // MARK: What must hold
+    // MARK: Invariants
 
     func complain(_ message: String) {
         if complaint == nil { complaint = message }
@@ -342,9 +342,9 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    // MARK: When nothing is under way
+    // MARK: When nothing is in flight
 
-    /// Everything lands, is delivered and answered; then all is held to all.
+    /// Everything lands, is delivered and answered; then all states are compared.
     private func settle() throws {
         isRestless = false
         defer { isRestless = true }
@@ -370,7 +370,7 @@ public final class Simulation: @unchecked Sendable {
     }
 
     private func drive(_ servers: [Server]) {
-        // What one round begins may show in the next.
+        // Work that one round begins may show in the next.
         var quietRounds = 0
         while quietRounds < 3, complaint == nil {
             var isMoving = false
@@ -394,7 +394,7 @@ public final class Simulation: @unchecked Sendable {
         }
     }
 
-    /// What is marked in the pools is what is held or cools, one for one.
+    /// The marks in the pools are the addresses that are held or cool, one for one.
     private func audit(_ server: Server) {
         let audit = Audit(server.engine)
         while complaint == nil, isWell(server) {
@@ -427,7 +427,7 @@ public final class Simulation: @unchecked Sendable {
 
     private func isWell(_ server: Server) -> Bool { server.engine.fault == nil && !server.isDead }
 
-    /// A server that starts now, with any flags, makes of the folded form and what is behind it what the others have.
+    /// A server that starts now, with any flags, makes the others' state of the folded form and the entries behind it.
     private func compareFresh() throws {
         tally.freshStarts += 1
         let fresh = try makeServer(chance(serverCount), ClientCall.clusters[chance(ClientCall.clusters.count)])
@@ -437,7 +437,7 @@ public final class Simulation: @unchecked Sendable {
         fresh.stop()
     }
 
-    /// What was folded is what the slow books have.
+    /// The folded form is the same as the slow books.
     private func compareFold(by server: Server) {
         fold(by: server, store.count)
         guard store.folded == store.count else { return }

@@ -1,5 +1,5 @@
 extension Simulation {
-    /// What a run did.
+    /// Counts of a run's acts.
     public struct Tally: Sendable, CustomStringConvertible {
         public var steps = 0
         public var calls = 0
@@ -15,7 +15,7 @@ extension Simulation {
         /// Groups that landed after their server was gone.
         public var lateGroups = 0
         public var folds = 0
-        /// How often all that was under way came to its end, and all was held to all.
+        /// How often all calls in flight came to their end, and all states were compared.
         public var settlements = 0
         public var freshStarts = 0
 

@@ -1,7 +1,7 @@
 import FaultyLog
 import Ledger
 
-/// What the log says: the slow books, the verdict on each proposal, and what each object was.
+/// The truth by the log: the slow books, the verdict on each proposal, and the states of each object.
 struct Truth {
     private(set) var books = SlowBooks()
     /// By the proposals' places in the whole log.
@@ -34,7 +34,7 @@ struct Truth {
 
     func place(ofEntry entry: Int) -> Int { entry == 0 ? 0 : entryEnds[entry - 1] }
 
-    /// What an object was at a place and ever since, the newest first; nil where it was not there.
+    /// The states of an object at a place and ever since, the newest first; nil where it was not there.
     func states(of key: ObjectKey, since place: Int) -> [StoredRecord?] {
         var states: [StoredRecord?] = []
         for (then, record) in (histories[key] ?? []).reversed() {

@@ -307,7 +307,7 @@ enum JSONTestSuiteCases {
         i_number_very_big_negative_int [-237462374673276894279832749832423479823246327846]
         """#
 
-    /// "i", refused here because no Unicode text has half a surrogate pair, and what is read must be written again.
+    /// "i", refused here because no Unicode text has half a surrogate pair, and a value that is read must be written again.
     static let refusedSurrogates = #"""
         i_object_key_lone_2nd_surrogate {"\uDFAA":0}
         i_string_1st_surrogate_but_2nd_missing ["\uDADA"]

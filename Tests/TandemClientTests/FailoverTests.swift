@@ -63,7 +63,7 @@ struct FailoverTests {
     }
 
     @Test(
-        "what another server would say as well is told at once",
+        "an error that another server would give as well is told at once",
         arguments: [
             JSONValue.refusal(.invalidArgument), .refusal(.notFound), .refusal(.alreadyExists),
             .refusal(.permissionDenied), .refusal(.failedPrecondition), .refusal(.aborted), .refusal(.unauthenticated),
@@ -93,7 +93,7 @@ struct FailoverTests {
         #expect(servers.connections.map(\.peer.host) == ["10.0.0.1", "10.0.0.2"])
     }
 
-    @Test("a server that does not shake hands costs a quarter of a second; what it says later is not needed")
+    @Test("a server that does not shake hands costs a quarter of a second; its later answer is not needed")
     func silentAtFirst() throws {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2")
         servers.behaviours = ["10.0.0.1": .isSilent]
@@ -139,7 +139,7 @@ struct FailoverTests {
         }
     }
 
-    @Test("after a round over all of them a call pauses, 50 to 500 ms, and ends in its time with what each said last")
+    @Test("after a round over all of them a call pauses, 50 to 500 ms, and ends in time with the last error of each")
     func rounds() throws {
         let servers = try EmbeddedServers("10.0.0.1,10.0.0.2,nowhere")
         servers.names = ["nowhere": []]

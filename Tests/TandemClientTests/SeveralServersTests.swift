@@ -87,7 +87,7 @@ struct SeveralServersTests {
         await newcomer.close()
     }
 
-    @Test("one that answers UNAVAILABLE is passed over; what all would refuse is told by the first")
+    @Test("one that answers UNAVAILABLE is passed over; a refusal that all would give comes from the first")
     func unavailable() async throws {
         let restarting = try AnsweringServer(
             status: "UNAVAILABLE", code: -32014, reason: "ConfigurationChanged", isRetryable: true, "changed by another"

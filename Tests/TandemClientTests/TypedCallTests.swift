@@ -82,7 +82,7 @@ struct TypedCallTests {
     }
 
     @Test(
-        "a server that goes away and comes back is come back to: the call that waits has its answer, and what was kept is there"
+        "a server that goes away and comes back is come back to: the call that waits has its answer, and stored objects are there"
     )
     func comesBack() async throws {
         let first = try await server()

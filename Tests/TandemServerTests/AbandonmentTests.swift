@@ -11,7 +11,7 @@ import Testing
 
 @testable import TandemServer
 
-@Suite("Calls that nobody waits for any more")
+@Suite("Abandoned calls")
 struct AbandonmentTests {
     private let directory = ScratchDirectory()
     private let loop = EmbeddedEventLoop()
@@ -57,12 +57,12 @@ struct AbandonmentTests {
         return found.all
     }
 
-    @Test("a call whose time ran out before it was appended is dropped, and is under way no more")
+    @Test("a call whose time ran out before it was appended is dropped, and is in flight no more")
     func dropsLateCalls() {
         send("a", id: 1, timeout: 100)
         send("b", id: 2, timeout: 300)
         send("c", id: 3)
-        // Nobody waits for its answer, but its time is over as any other's.
+        // No client waits for its answer, but its time is over as any other's.
         send("d", timeout: 100)
         loop.advanceTime(by: .milliseconds(200))
         #expect(replies.all.count == 2 && replies.all.contains { $0.contains("DEADLINE_EXCEEDED") })

@@ -112,7 +112,7 @@ struct AuditFileTests {
         #expect(all(path, backups: 4) == Array(5...17) + [1, 1, 1, 1, 1, 18] && numbers(path) == [18])
     }
 
-    @Test("what a kill left of an attempt is in nobody's way")
+    @Test("the rest of an attempt that was killed is no obstacle")
     func survivesKills() throws {
         let path = "\(directory.path)/audit"
         try "half of an attempt".write(toFile: "\(path).new", atomically: false, encoding: .utf8)
@@ -142,7 +142,7 @@ struct AuditFileTests {
         #expect(numbers(path) == [4, 5, 6, 7] && numbers("\(path).1") == nil)
     }
 
-    @Test("what can't be written, or never came, is counted, and the next line that can says how many are missing")
+    @Test("lines that can't be written, or never came, are counted, and the next one written says how many are missing")
     func tellsOfMissing() throws {
         let path = "\(directory.path)/audit"
         symlink("/dev/full", path)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The contract's table of rights, every row over both protocols.
-@Suite("Who may do what", .serialized)
+@Suite("Authorization of roles", .serialized)
 struct AuthorizationTests {
     private static let calls: [(name: String, method: TandemAPI.Method, params: JSONValue)] = [
         ("AllocateServiceIPs", .allocateServiceIPs, ["service": ["metadata": ["name": "a"], "spec": [:]]]),
@@ -89,7 +89,7 @@ struct AuthorizationTests {
                 "GetPod n2", "Release pod n2",
             ]
         ),
-        // A node's name outside the group of nodes, and the group without a node's name, are nobody.
+        // A node's name outside the group of nodes, and the group without a node's name, have no role.
         ("impostor", ["rpc.discover"]),
         ("nameless", ["rpc.discover"]),
     ]
@@ -110,7 +110,7 @@ struct AuthorizationTests {
         ("/metrics", ["admin", "masters", "viewer"]), ("/backup", ["admin", "masters"]),
     ]
 
-    @Test("each role may what its row says, and nothing else")
+    @Test("each role may make the calls of its row, and no others")
     func holdsTheTable() throws {
         let certificates = Certificates.shared
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(

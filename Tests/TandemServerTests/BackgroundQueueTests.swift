@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Background queue")
 struct BackgroundQueueTests {
-    @Test("what waits and what is worked on is bounded in bytes together; what comes past it is dropped and counted")
+    @Test("items waiting and in work are bounded in bytes together; those past the bound are dropped and counted")
     func boundsBytes() {
         let isTaken = DispatchSemaphore(value: 0)
         let mayGoOn = DispatchSemaphore(value: 0)

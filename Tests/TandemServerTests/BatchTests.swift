@@ -61,7 +61,7 @@ struct BatchTests {
     }
 
     @Test(
-        "what comes behind a long batch on a stream comes behind it: a release finds what the batch's last call allocated"
+        "calls behind a long batch on a stream run behind it: a release finds what the batch's last call allocated"
     )
     func keepsOrder() throws {
         let directory = ScratchDirectory()

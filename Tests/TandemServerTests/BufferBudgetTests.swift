@@ -16,7 +16,7 @@ struct BufferBudgetTests {
     }
 
     @Test(
-        "connections that threads change at once come to the sum of what each holds past its own, and to nothing at the end"
+        "connections that threads change at once come to the sum of the bytes that each holds past its own, and to nothing at the end"
     )
     func addsUp() async {
         for seed in seeds {
@@ -47,7 +47,7 @@ struct BufferBudgetTests {
         }
     }
 
-    @Test("what each has to itself is never refused; more is, once the maximum is reached")
+    @Test("each connection's own bytes are never refused; more are, once the maximum is reached")
     func refuses() {
         let own = BufferBudget.ownBytes
         let budget = BufferBudget(maximumBytes: 1 << 20)
@@ -67,7 +67,7 @@ struct BufferBudgetTests {
     }
 
     @Test(
-        "an identity has as much as it leaves for others, over all its connections; one that is refused holds up nobody"
+        "an identity has as much as it leaves for others, over all its connections; one that is refused holds up no other"
     )
     func sharesAmongIdentities() {
         let (own, half) = (BufferBudget.ownBytes, 8 << 20)

@@ -126,7 +126,7 @@ struct CallTests {
     }
 
     @Test(
-        "HTTP: what is no request is told so, behind the answers that are due",
+        "HTTP: a malformed request is told so, behind the answers that are due",
         arguments: ["", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"])
     func refusesWhatIsNoHTTP(_ before: String) throws {
         let directory = ScratchDirectory()

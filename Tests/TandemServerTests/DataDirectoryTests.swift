@@ -18,7 +18,7 @@ struct DataDirectoryTests {
     }
 
     @Test(
-        "a database that is moved away ends all acknowledging and the server, which says what to do; put back it is served",
+        "a database that is moved away ends all acknowledging and the server, which says the cure; put back it is served",
         .enabled(if: StalledStorage.isAllowed))
     func endsWithItsDatabase() throws {
         let directory = ScratchDirectory()
@@ -39,7 +39,7 @@ struct DataDirectoryTests {
         let error = stream.receive()?["error"]
         #expect(error?["code"] == -32014, "\(String(describing: error))")
         #expect(error?["message"]?.stringValue?.contains("\(database) was moved away") == true)
-        // Unready, until nobody listens any more.
+        // Unready, until no server listens any more.
         #expect(Curl(port: server.port, role: nil).request("/readyz").status != 200)
         #expect(server.exitStatus(within: 60) == 1)
         let said = server.log.entry { $0["message"] == "storage has failed" }

@@ -64,7 +64,7 @@ struct HTTPRequestReaderTests {
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n4\r\nbody\r\n3;a=\"b\"\r\n by\r\n0\r\nA: b\r\n\r\nGET / HTTP/1.0\r\n\r\n",
             "POST / {body by} GET / {} "
         ),
-        // An upgrade that nobody makes.
+        // An upgrade that the server does not support.
         (
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / {} GET /a {} "
@@ -108,7 +108,7 @@ struct HTTPRequestReaderTests {
         (String(repeating: "\r\n", count: 300), 431),
     ]
 
-    @Test("what two readers could take for two things is a fault, however its bytes are cut", arguments: [1, 5, .max])
+    @Test("bytes that two readers could take for two things are a fault, however cut", arguments: [1, 5, .max])
     func refuses(size: Int) {
         for (text, status) in Self.bad {
             // Whatever stands behind it, nothing more is read.
@@ -136,7 +136,7 @@ struct HTTPRequestReaderTests {
         }
     }
 
-    @Test("what a client says of the connection, of its body and of what it expects")
+    @Test("a client's headers on the connection, on its body and on its expectations")
     func knowsHeaders() throws {
         func get(_ version: String, _ headers: String) throws -> HTTPRequest {
             try #require(request("GET / HTTP/\(version)\r\nHost: a\r\n\(headers)\r\n"))

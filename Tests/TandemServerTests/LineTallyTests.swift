@@ -56,7 +56,7 @@ struct LineTallyTests {
         #expect(told == events, "\(told) of \(events)")
     }
 
-    @Test("strangers are told apart by address, of IPv6 by network; they take no room from those who are known")
+    @Test("strangers are told apart by address, of IPv6 by network; they take no room from known identities")
     func tellsCallersApart() throws {
         func caller(_ address: String, _ port: Int = 1) throws -> LineLimits.Caller {
             LineLimits.Caller(try SocketAddress(ipAddress: address, port: port))

@@ -22,7 +22,7 @@ struct LingeringCloseTests {
         return channel
     }
 
-    @Test("what was written goes first; the peer's end is waited for, and what it sends is thrown away")
+    @Test("bytes already written go first; the peer's end is waited for, and bytes that it sends are thrown away")
     func waits() throws {
         let channel = try channel()
         channel.write(ByteBuffer(string: "the last word"), promise: nil)

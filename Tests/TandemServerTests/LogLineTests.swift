@@ -12,7 +12,7 @@ struct LogLineTests {
 
     /// The second and the last take six bytes each once they are written as JSON; many of the third are one `Character`.
     @Test(
-        "a line is short whatever a client sent, and says what was cut",
+        "a line is short whatever a client sent, and marks its cuts",
         arguments: [ServerConfiguration.LogFormat.text, .json], ["x", "\u{1}", "\u{301}", "\u{9B}"])
     func boundsLines(_ format: ServerConfiguration.LogFormat, _ part: String) throws {
         let value = String(repeating: part, count: 100_000)

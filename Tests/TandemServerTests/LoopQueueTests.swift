@@ -76,7 +76,7 @@ struct LoopQueueTests {
         #expect((shares.max() ?? 0) - (shares.min() ?? 0) <= 2_500, "\(shares)")
     }
 
-    @Test("what is done at once is charged; who has used up the turn is to wait, and begins anew once nothing waits")
+    @Test("work done at once is charged; a lane that has used up its turn waits, and begins anew once nothing waits")
     func chargesWhatIsDoneAtOnce() {
         let (lane, clock) = (lane(), clock)
         let done = Noted<Int>()
@@ -85,7 +85,7 @@ struct LoopQueueTests {
             clock.pass(microseconds)
             lane.charge()
         }
-        // Nobody else wants anything of the loop.
+        // No other lane wants anything of the loop.
         workAtOnce(10_000)
         #expect(lane.hasCredit)
         let other = self.lane()
@@ -107,7 +107,7 @@ struct LoopQueueTests {
         #expect(lane.hasCredit == false)
         loop.run()
         #expect(done.all == [1] && lane.hasCredit)
-        // A debt is paid by as many turns, which cost nothing where nobody else waits.
+        // A debt is paid by as many turns, which cost nothing where no other lane waits.
         workAtOnce(5_000)
         lane.execute { done.add(2) }
         for number in 3..<30 {

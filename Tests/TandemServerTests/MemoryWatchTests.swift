@@ -72,7 +72,7 @@ struct MemoryTests {
         #expect(try limit(first) == 896 * mebibyte)
     }
 
-    @Test("what is counted is memory of the process's own, without files that it has mapped")
+    @Test("the memory counted is the process's own, without files that it has mapped")
     func counts() {
         let before = MemoryWatch.bytesInUse()
         let bytes = [UInt8](repeating: 1, count: 64 << 20)

@@ -14,7 +14,7 @@ import Testing
 /// The contract for a node's agent: it neither changes nor learns anything of other nodes.
 ///
 /// Two agents do all that they may, and much that they may not, with the same names, uids, containers and addresses. Each one's answers are
-/// then what they are where the other does nothing, byte for byte but for versions: so no answer, list or message tells of the other,
+/// then the same as where the other does nothing, byte for byte but for versions: so no answer, list or message tells of the other,
 /// by its words or by its kind.
 @Suite("Nodes apart")
 struct NodesApartTests {
@@ -271,7 +271,7 @@ struct NodesApartTests {
     }
 
     @Test(
-        "each agent's answers are what they are without the other's calls, and those of a client of Services",
+        "each agent's answers are the same as without the other's calls, and those of a client of Services",
         arguments: seeds)
     func areApart(_ seed: UInt64) throws {
         var kinds: Set<String> = []
@@ -362,7 +362,7 @@ struct NodesApartOverSocketsTests {
         return answers
     }
 
-    @Test("each agent's answers are what they are without the other's calls")
+    @Test("each agent's answers are the same as without the other's calls")
     func areApart() throws {
         var random = SeededGenerator(seed: 17)
         let script = (0..<400).map { _ in

@@ -53,7 +53,7 @@ struct OverloadPauseTests {
     }
 
     @Test(
-        "the more wait the longer each does, who had little refused the least; twice the event loops take half the time"
+        "the more wait the longer each does, a client with few refusals the least; twice the event loops take half the time"
     )
     func shares() throws {
         let pace = RefusalPace(eventLoops: 2)
@@ -71,14 +71,14 @@ struct OverloadPauseTests {
         #expect(many.reads.count == 0)
         loop.advanceTime(by: RefusalPace.each * 49)
         #expect(many.reads.count == 1)
-        // Nobody waits any more: as long as at first.
+        // No call waits any more: as long as at first.
         many.refuse(100)
         many.channel.read()
         loop.advanceTime(by: RefusalPace.each * 50)
         #expect(many.reads.count == 2)
     }
 
-    @Test("nobody waits longer than a second, however much was refused")
+    @Test("no call waits longer than a second, however much was refused")
     func isBounded() throws {
         let pace = RefusalPace(eventLoops: 1)
         let connections = try (0..<100).map { _ in try Connection(on: loop, pace) }

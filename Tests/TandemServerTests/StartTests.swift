@@ -155,7 +155,7 @@ struct StartTests {
         expectFault(start(["--config=\(directory.path)/none.yaml"]), "config", "none.yaml")
     }
 
-    @Test("what is stored outlives any change of ranges; what lies outside of them is told of once")
+    @Test("stored objects outlive any change of ranges; those outside of them are reported once")
     func changesRanges() throws {
         let directory = ScratchDirectory()
         var server = try ServerProcess(directory.path)

@@ -113,7 +113,7 @@ struct StorageFaultTests {
         let data = "\(disk.directory.path)/data"
         var server = try ServerProcess(data)
         let service = allocate(server, "web")?["result"]?["service"]
-        // The kernel keeps a file system writable that somebody writes on.
+        // The kernel keeps a file system writable that has a file open for writing.
         #expect(Command.run("mount", ["-o", "remount,ro", disk.directory.path]).status != 0)
         server.crash()
         #expect(Command.run("mount", ["-o", "remount,ro", disk.directory.path]).status == 0)

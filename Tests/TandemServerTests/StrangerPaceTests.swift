@@ -10,7 +10,7 @@ import Testing
 
 @testable import TandemServer
 
-@Suite("What strangers are charged for")
+@Suite("Charges of strangers")
 struct StrangerPaceTests {
     @Test(
         "each call of a stranger counts as one that was refused for a limit, and a long answer as several; others' do not"
@@ -43,7 +43,7 @@ struct StrangerPaceTests {
         }
     }
 
-    @Test("who shows no certificate may be silent for ten seconds at most, whatever the others may")
+    @Test("a client without a certificate may be silent for ten seconds at most, whatever the others may")
     func idle() throws {
         for (setting, strangers) in [("300", 10), ("3", 3)] {
             let limits = try ConnectionLimits(SettingsReader(Settings(["idle-timeout": setting])))

@@ -78,7 +78,7 @@ struct WatchHubTests {
         #expect(client.told == [["a"], ["b"], ["c"]])
     }
 
-    @Test("where telling costs time, what comes meanwhile is told together, at most 10 ms later, and none is left out")
+    @Test("where telling costs time, later changes are told together, at most 10 ms later, and none is left out")
     func tellsTogether() throws {
         let client = try Client(hub, loop)
         client.cost = .milliseconds(1)
@@ -97,7 +97,7 @@ struct WatchHubTests {
         #expect(client.told == [["a"], ["b", "c"], ["d"], ["e"]])
     }
 
-    @Test("what many are told is put together once, for all of them")
+    @Test("a message to many is put together once, for all of them")
     func makesLinesOnce() throws {
         let clients = try (0..<3).map { _ in try Client(hub, loop) }
         make("a")
@@ -105,7 +105,7 @@ struct WatchHubTests {
         #expect(places.count == 1 && places.first != .some(nil))
     }
 
-    @Test("a client that takes nothing keeps nothing waiting; what it missed comes when it takes again, in order, once")
+    @Test("a client that takes nothing keeps nothing waiting; missed changes come when it takes again, in order, once")
     func slowReader() throws {
         let (slow, quick) = (try Client(hub, loop), try Client(hub, loop))
         slow.isWritable = false

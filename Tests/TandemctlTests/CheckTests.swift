@@ -4,7 +4,7 @@ import TandemAPI
 import TestSupport
 import Testing
 
-/// Contradictions planted in the tables of a stopped server. A start takes what objects hold from one column and what they
+/// Contradictions planted in the tables of a stopped server. A start takes the addresses that objects hold from one column and those that they
 /// show from another, so that the two can be made to differ; where two hold one address, it refuses to start.
 @Suite("tandemctl check", .serialized)
 struct CheckTests {

@@ -113,7 +113,7 @@ struct ReflexTests {
         #expect(refused.status == 1 && refused.errors.contains("Unsupported value"), "\(refused.errors)")
         let kept = try #require(refused.errors.firstMatch(of: /kept in (\S+)/)?.output.1)
         #expect(try String(contentsOfFile: String(kept), encoding: .utf8).contains("ipFamilyPolicy: Banana\n"))
-        // Somebody else was faster.
+        // Another client was faster.
         let racing =
             "f() { \(ServerProcess.program("tandemctl")) delete svc/web >/dev/null; sed -i s/http/https/ \"$1\"; }; f"
         let raced = edit(racing)

@@ -23,7 +23,7 @@ public enum Command {
         process.standardOutput = output
         process.standardError = errors
         if let input {
-            // A file, as a pipe would hold no more than 64 KiB before somebody reads it.
+            // A file, as a pipe would hold no more than 64 KiB before it is read.
             let file = FileManager.default.temporaryDirectory.appendingPathComponent("tandem-\(UUID().uuidString)")
             defer { try? FileManager.default.removeItem(at: file) }
             _ = FileManager.default.createFile(atPath: file.path, contents: Data(input.utf8))

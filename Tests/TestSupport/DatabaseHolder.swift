@@ -8,9 +8,9 @@ public final class DatabaseHolder {
     public enum Hold: String {
         /// The log can't be copied whole.
         case reading = "BEGIN; SELECT count(*) FROM journal"
-        /// Nobody else can write.
+        /// No other connection can write.
         case writing = "BEGIN IMMEDIATE; PRAGMA user_version = 1"
-        /// Nobody else can even read.
+        /// No other connection can even read.
         case everything = "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 1"
     }
 

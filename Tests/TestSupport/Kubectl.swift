@@ -8,7 +8,7 @@ public enum Kubectl {
     public static let obstacle = obstacle(
         toVersion: program.map { Command.run($0, ["version", "--client", "-o", "json"]).output })
 
-    /// `version` is what `kubectl version --client -o json` prints; nil where there is no kubectl.
+    /// `version` is the output of `kubectl version --client -o json`; nil where there is no kubectl.
     public static func obstacle(toVersion version: String?) -> String? {
         guard let version else { return "kubectl is missing; docker/deps.sh --tests fetches one" }
         let json = try? JSONSerialization.jsonObject(with: Data(version.utf8)) as? [String: Any]

@@ -43,7 +43,7 @@ struct YAMLDocumentsTests {
         ("\u{FEFF}a: 1\nb: 2\n", [["a": 1, "b": 2]]),
         ("\u{FEFF}# nothing\n", []),
         ("a: \"\u{FEFF}\"\n", [["a": "\u{FEFF}"]]),
-        // A colon at the end of a plain scalar, before what ends that in brackets and braces.
+        // A colon at the end of a plain scalar, before a character that ends that in brackets and braces.
         (
             "{ip: fd00::, b: [fd00::, 2001:db8::, x y:, a :]}",
             [["ip": "fd00::", "b": ["fd00::", "2001:db8::", "x y:", "a :"]]]

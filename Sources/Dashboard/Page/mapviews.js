@@ -157,7 +157,7 @@ function addresses(pool, range, held, isPlain) {
   });
 }
 
-/** Of addresses that nobody holds: free, reserved or cooling down. */
+/** Of addresses without a holder: free, reserved or cooling down. */
 async function tellStates(server, cells) {
   const open = cells.filter((cell) => cell.allocated === 0n);
   const answers = await server.batch(open.map((cell) => ["LookupIP", { ip: cell.label }]));

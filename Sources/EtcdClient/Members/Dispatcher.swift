@@ -6,8 +6,8 @@ import OpenSSLTLS
 /// alone.
 ///
 /// A connection is made when there is something to send. One that is lost, or whose member says that it is unavailable or is
-/// silent, gives way to one to the next member, in a pause that grows from 0 to half a second until a member does again what
-/// it is asked for. Requests in flight on it have failed, as only their caller can find out their outcome; waiting ones go on
+/// silent, gives way to one to the next member, in a pause that grows from 0 to half a second until a member serves requests
+/// again. Requests in flight on it have failed, as only their caller can find out their outcome; waiting ones go on
 /// waiting until their deadlines.
 final class Dispatcher {
     private enum State {
@@ -360,7 +360,7 @@ final class Dispatcher {
         use(connection)
     }
 
-    /// A password that is refused is refused by all members: nobody is let wait for another to take it.
+    /// A password that is refused is refused by all members: no request waits for another to take it.
     private func refuse(_ connection: MemberConnection, _ error: EtcdError) {
         leave(connection, error.message)
         guard error.code.isRefusal else { return }

@@ -1,7 +1,6 @@
 public import NIOCore
 
-/// Writes the fields of a message. A number that is 0 and bytes that are none are left out, as they are what a reader takes for
-/// granted.
+/// Writes the fields of a message. A number that is 0 and bytes that are none are left out, as they are the defaults of a reader.
 public struct ProtobufWriter {
     public private(set) var bytes: ByteBuffer
 

@@ -8,7 +8,7 @@ import Synchronization
 /// has must be marked in its pool and lead back to the object, no two objects may have one, and each mark must belong to
 /// an object or cool.
 ///
-/// It looks without anybody's turn, since nearly always all is well. An object that does not fit is looked at again under its
+/// It looks without a turn, since nearly always all is well. An object that does not fit is looked at again under its
 /// turn, when no call can be half-way through; a mark without an object is a fault only if it stays. One thread at a time may
 /// use it.
 public final class Audit {
@@ -42,7 +42,7 @@ public final class Audit {
     /// Nodes whose marks are looked at in a step, two bitmaps each.
     private static let nodesPerStep = 16
     /// An address is marked before its object is there, so that a mark without one is a fault only if it stays: it must be
-    /// found so many times, each after all commits that were due the time before. A call under way is over long before.
+    /// found so many times, each after all commits that were due the time before. A call in flight is over long before.
     private static let confirmations = 20
     private static let maximumSuspects = 1_024
     /// Contradictions that are remembered, and counted.

@@ -38,7 +38,7 @@ extension Books {
             note(old, -1)
             note(service, 1)
             old?.visitAddresses { if draft.isFree(CIDR($0)) { clear($0) } }
-            // Also what this server has claimed: another one's may have had it and given it back meanwhile, which cleared the mark.
+            // Also addresses that this server has claimed: another's Service may have had one and released it meanwhile, which cleared the mark.
             service.visitAddresses { if old?.holds($0) != true { pools.mark($0) } }
             old?.visitPorts { clear(port: $0) }
             service.visitPorts { pools.nodePorts?.mark($0) }

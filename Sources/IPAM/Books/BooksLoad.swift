@@ -155,7 +155,7 @@ final class BooksLoad: Sendable {
         }
     }
 
-    /// Pods of nodes whose CIDRs overlap, and Services whose addresses lie in one, are held to each other.
+    /// Pods of nodes whose CIDRs overlap, and Services whose addresses lie in one, are compared with each other.
     private func finishNodes() throws(StartFault) {
         var nodes: [StoredNode] = []
         books.nodes.visit { nodes.append($0) }

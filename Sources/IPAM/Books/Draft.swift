@@ -2,7 +2,7 @@ import Addressing
 import Ledger
 import TandemAPI
 
-/// A proposal as it is judged: the books, and over them what its changes have done so far. Nothing is changed before all of it has
+/// A proposal as it is judged: the books, and over them the effects of its changes so far. Nothing is changed before all of it has
 /// been judged.
 ///
 /// The five rules, each in one place:

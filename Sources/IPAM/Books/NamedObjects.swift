@@ -58,7 +58,7 @@ final class NamedObjects<Object: Sendable>: Sendable {
         return names.withLock { names in names.count(from: names.place(of: Name(prefix)), to: names.place(of: behind)) }
     }
 
-    /// Names by what they have up to `mark`, itself among it, which is an ASCII character: how many have the same, from a name on, as many of such
+    /// Names by their prefix up to `mark`, itself among it, which is an ASCII character: how many have the same, from a name on, as many of such
     /// runs as `limit`; and the name to go on from. O(runs · log n).
     func runs(
         from name: String, through mark: Character, limit: Int

@@ -41,7 +41,7 @@ struct LoadBalancerPool: Sendable {
 
     init(_ range: AddressRange) {
         self.range = range
-        // "A CIDR's network and broadcast alone" are left out, and of what has none nothing is.
+        // "A CIDR's network and broadcast alone" are left out, and nothing of a range that has none.
         let isSubnet = range.cidr.map { $0.hostBits >= 2 } ?? false
         parts = range.cidrs.map { AddressPool($0, layout: isSubnet ? .loadBalancers : .whole) }
     }

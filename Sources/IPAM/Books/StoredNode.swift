@@ -3,15 +3,15 @@ import Allocation
 import Synchronization
 import TandemAPI
 
-/// One incarnation of a Node: from the proposal that brought it into being to the one that takes it away. Its pods, what cools of
-/// it and its pools stay while its record changes. Thread-safe.
+/// One incarnation of a Node: from the proposal that brought it into being to the one that takes it away. Its pods, its cooling addresses
+/// and its pools stay while its record changes. Thread-safe.
 final class StoredNode: NodeIncarnation, @unchecked Sendable {
     // Proof of `@unchecked Sendable`: all that is stored here is a constant, atomic, or behind a lock.
     /// The pods that hold addresses of this node, committed ones only.
     let pods = Mutex(NodePods())
     let cooling = CoolingAddresses()
     private let current: Mutex<NodeRecord>
-    // Relaxed: set by `Books.apply` before the node is shown to anybody else.
+    // Relaxed: set by `Books.apply` before the node is shown to any reader.
     private let createdVersion = Atomic<UInt64>(0)
     // Relaxed: it only ever turns true, and refusals for it are decided on the log's thread, which sets it.
     private let releasing = Atomic<Bool>(false)
@@ -126,7 +126,7 @@ extension StoredPod {
 
 /// A Node as it was last kept, with the pools that its pods' addresses come from.
 ///
-/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the record is shown to anybody else.
+/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the record is shown to any reader.
 final class NodeRecord: @unchecked Sendable {
     let name: String
     let uid: String

@@ -5,7 +5,7 @@ import TandemAPI
 
 /// A Service as it was last kept. A change puts a new one in its place.
 ///
-/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the object is shown to anybody else.
+/// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the object is shown to any reader.
 final class StoredService: @unchecked Sendable {
     let namespace: String
     let name: String

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Calls under way that make an object of a namespace. Thread-safe, O(1).
+/// Calls in flight that make an object of a namespace. Thread-safe, O(1).
 final class Arrivals: Sendable {
     private let counts = Mutex<[String: Int]>([:])
 

@@ -39,15 +39,15 @@ struct Caller: Sendable {
     var isDryRun: Bool { terms.isDryRun }
     /// The one node that the caller may touch; nil for all.
     var onlyNode: String? { terms.onlyNode }
-    /// Whose changes are before its own in the journal's queue.
+    /// The flow whose changes are before its own in the journal's queue.
     var flow: Flow { terms.flow }
     /// Where the call goes on when it had to wait; nil for the thread that it waited for.
     var executor: (any Executor)? { terms.executor }
-    /// By whose leaving the call is abandoned; nil for a call that nobody waits for from the start.
+    /// The client by whose leaving the call is abandoned; nil for a call without a waiting client from the start.
     var asker: (any Asker)? { terms.asker }
 
-    /// To be called exactly once. Once storage has failed for good, nobody knows whether the change before is stored; memory, which
-    /// answers a retry or a look, may show what is not. So nothing is said any more.
+    /// To be called exactly once. Once storage has failed for good, it is unknown whether the change before is stored; memory, which
+    /// answers a retry or a look, may show changes that are not. So no answer is given any more.
     func answer(_ result: Result<CallResult, APIError>) {
         guard terms.journal.hasFailed else { return told(result) }
         if case .failure(let error) = result, error.status == .unavailable { return told(result) }

@@ -33,7 +33,7 @@ struct NodeCheck {
 }
 
 extension Engine {
-    /// Nothing is claimed: it reads what an `AllocatePodIPs` would read. A node that would be registered, or would grow, with its
+    /// Nothing is claimed: it reads the same as an `AllocatePodIPs` would. A node that would be registered, or would grow, with its
     /// next pod counts with the CIDR that it would get. O(cluster CIDRs).
     func checkNode(_ name: String) -> NodeCheck {
         let node = books.nodes[name]
@@ -61,7 +61,7 @@ extension Engine {
         return "node \"\(name)\" has no \(full.joined(separator: " and no ")) address left for a pod"
     }
 
-    /// What cools is there for whoever finds nothing else.
+    /// Cooling addresses are there for a call that finds nothing else.
     private func available(in pool: AddressPool, of node: StoredNode?) -> UInt128 {
         let capacity = pool.capacity - pool.excludedCount
         let cooling = node?.cooling.count(pool.cidr.family) ?? 0

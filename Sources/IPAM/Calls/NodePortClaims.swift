@@ -35,7 +35,7 @@ extension Engine {
         }
     }
 
-    /// Of the ports that a Service shows those that it holds: what it has claimed, and what it held. What it only showed, as it came while none
+    /// Of the ports that a Service shows those that it holds: ports that it has claimed, and ports that it held. A port only shown, as it came while none
     /// were handed out, it holds from now on unless another Service does.
     func heldNodePorts(_ shown: [NodePort], claimed: [UInt16], _ stored: StoredService?) -> [NodePort] {
         guard !shown.isEmpty else { return [] }

@@ -43,7 +43,7 @@ extension Engine {
         }
     }
 
-    /// Takes the turn of a pod's name on its node, for the caller whom `body` is given.
+    /// Takes the turn of a pod's name on its node, for the caller that `body` is given.
     func takeName(of pod: Pod, for caller: Caller, _ body: @escaping @Sendable (Caller) -> Void) {
         let (name, node) = (PodTurn.name(pod.metadata), pod.nodeName)
         podNodes.enter(name, node)
@@ -184,7 +184,7 @@ extension Engine {
 
     private func answers(_ asked: AskedPod, on node: StoredNode) -> Bool { stored(asked, on: node) != nil }
 
-    /// The pod, and what is stored of it.
+    /// The pod, and its stored form.
     private func makePod(
         _ asked: AskedPod, on node: StoredNode, _ addresses: [IPAddress]
     ) -> (StoredPod, StoredForm) {

@@ -44,7 +44,7 @@ extension Engine {
 /// others can have between two pieces.
 ///
 /// A piece has the turn of its name or container on that node. One of one pod shares its node's turn, and has its container's; a larger
-/// one has the node's alone. So nobody else changes a pod meanwhile. One piece runs at a time.
+/// one has the node's alone. So no other call changes a pod meanwhile. One piece runs at a time.
 private final class PodRelease: Sendable {
     private struct State {
         /// The last pod that was looked at, and whether there is none behind it.

@@ -341,7 +341,7 @@ extension IPFamily {
 }
 
 extension AddressPool {
-    /// What cools is nobody's, and is there for whoever finds nothing else.
+    /// Cooling addresses have no holder, and are there for a call that finds nothing else.
     fileprivate func status(_ pool: PoolDescription, cooling: Int = 0) -> PoolStatus {
         PoolStatus(
             pool, capacity: capacity - excludedCount,

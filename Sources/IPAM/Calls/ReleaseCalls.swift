@@ -39,7 +39,7 @@ extension Engine {
                 self.releasePods(ReleasedPods(choice, on: node), for: caller.holding(turn))
             }
         }
-        // On each node that has such an allocation under way; then of all, each piece under the turn of its node's.
+        // On each node that has such an allocation in flight; then of all, each piece under the turn of its node's.
         oneByOne(podNodes.words(name)) { node, next in
             self.takeTurn(name, on: node, for: caller) { turn in
                 turn.giveBack()

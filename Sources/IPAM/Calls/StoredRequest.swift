@@ -7,7 +7,7 @@ import TandemAPI
 /// Most retries are the same text, which is seen at once. Else both are compared by a hash of their meaning; that of the stored
 /// one is made when it is first asked for, and once: a comparison costs the length of the present request, however long the other is.
 final class StoredRequest: Sendable {
-    /// The members of `spec` in one order, those inside them as they came; what the ledger keeps.
+    /// The members of `spec` in one order, those inside them as they came; kept by the ledger.
     let text: [UInt8]
     private let hash = Mutex<CanonicalHash?>(nil)
 

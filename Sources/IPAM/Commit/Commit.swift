@@ -94,7 +94,7 @@ extension APIError {
         self =
             switch error.code {
             case .queueFull: APIError(.resourceExhausted, reason: "QueueFull", error.message, isRetryable: true)
-            // For the records alone: nobody is there to be told.
+            // For the records alone: there is no caller to be told.
             case .abandoned: APIError(.aborted, reason: "Abandoned", error.message, isRetryable: true)
             case .tooLarge: APIError(.resourceExhausted, reason: "ObjectTooLarge", error.message)
             case .nearlyFull:

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Allocations under way, each noted by a word and a key by which a release finds it that does not know the word: so the release comes
+/// Allocations in flight, each noted by a word and a key by which a release finds it that does not know the word: so the release comes
 /// behind allocations that were first, though they still wait. Thread-safe, O(1).
 final class PodArrivals: Sendable {
     private let words = ShardedMap<String, [String: Int]>()

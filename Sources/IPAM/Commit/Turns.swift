@@ -1,11 +1,11 @@
 import Synchronization
 import TandemAPI
 
-/// Whose turn it is on a name: calls on one name run one after the other, calls on different names side by side.
+/// Turns of calls on a name: calls on one name run one after the other, calls on different names side by side.
 ///
 /// A turn is taken before a call decides and is held until its commit is acknowledged, so that a deciding call sees the
-/// outcome of everybody before. A shared turn is held together with other shared ones: pods share their node's turn,
-/// the node's own calls need it alone. Turns are given in the order in which they were asked for; nobody is overtaken.
+/// outcome of all calls before it. A shared turn is held together with other shared ones: pods share their node's turn,
+/// the node's own calls need it alone. Turns are given in the order in which they were asked for; no call is overtaken.
 ///
 /// No thread ever blocks for a turn: the closure that waits runs later, where its call's executor has it, so that one client's
 /// work is not done on the thread that another one's commit ended on. To stay free of deadlock a call takes its turns in one
@@ -67,7 +67,7 @@ final class Turns: Sendable {
 
     private let lines = ShardedMap<String, Line>()
 
-    /// Runs `body` as soon as the turn is to be had: before this returns where nobody is ahead, else on the executor or, without
+    /// Runs `body` as soon as the turn is to be had: before this returns where no other is ahead, else on the executor or, without
     /// one, on the thread that gives its turn back. `body` must see to it that the turn is given back exactly once, whatever
     /// happens.
     func take(
@@ -104,7 +104,7 @@ final class Turns: Sendable {
         drain(turn.name)
     }
 
-    /// Hands out turns until nobody is next. Only one thread drains a line at a time, and a turn that is given back
+    /// Hands out turns until none is next. Only one thread drains a line at a time, and a turn that is given back
     /// while its own body still runs is seen by that thread's loop: the stack stays flat however many wait.
     private func drain(_ name: String) {
         let isMine = lines.update(name) { line in

@@ -59,7 +59,7 @@ final class CoolingAddresses: Sendable {
 
     func remove(_ address: IPAddress) { with(address.family) { $0.remove(address) } }
 
-    // MARK: Claims of calls under way
+    // MARK: Claims of calls in flight
 
     /// Those whose time is over, `limit` at most: a change stays small.
     func claimReady(_ uptime: Int, limit: Int) -> [CoolingAddress] {

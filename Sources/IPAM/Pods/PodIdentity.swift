@@ -3,7 +3,7 @@ import TandemAPI
 /// The identity of an allocation among those of its node: the attachment where given, else
 /// namespace, name, uid.
 struct PodIdentity: Sendable, Hashable {
-    /// The container, or the pod: what `Release` names when it names no interface.
+    /// The container, or the pod: the origin that `Release` names when it names no interface.
     let origin: String
     let ifName: String
 
@@ -42,8 +42,8 @@ struct PodIdentity: Sendable, Hashable {
     private static let containers = "container/"
 }
 
-/// The names of pods' turns: of a pod's name, and of a container by its origin, each within one node, as identities are. So what one node's
-/// agent asks for never waits for what another's does.
+/// The names of pods' turns: of a pod's name, and of a container by its origin, each within one node, as identities are. So the calls of one node's
+/// agent never wait for those of another's.
 enum PodTurn {
     /// A name on any node.
     static func name(_ metadata: ObjectMeta) -> String { "name/\(metadata.namespace)/\(metadata.name)" }

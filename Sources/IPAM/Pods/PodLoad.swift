@@ -3,7 +3,7 @@ import Allocation
 import Dispatch
 import Synchronization
 
-/// Takes in all pods of a start, while nobody looks yet.
+/// Takes in all pods of a start, before any call.
 ///
 /// A pod's node, its pools and the two indexes lie all over memory, and to touch each of them for each pod would take longer
 /// than all else. So a pod is only made and put on three lists when it comes, one of a few nodes, and one of a shard of each

@@ -2,7 +2,7 @@ import Addressing
 import Glibc
 import Ledger
 
-/// A Pod's document taken apart, where it is of the plain form that almost all have: what the engine itself fills in and
+/// A Pod's document taken apart, where it is of the plain form that almost all have: members that the engine itself fills in and
 /// nothing that the client sent along.
 ///
 /// Such a text follows from a few of its parts, so that memory need not hold it. The parts are cut out by comparing the text

@@ -2,7 +2,7 @@ public import Addressing
 import Allocation
 import Synchronization
 
-/// How many addresses all pods of a family hold, kept by each change, so that nobody has to ask every node. Thread-safe.
+/// How many addresses all pods of a family hold, kept by each change, so that no call has to ask every node. Thread-safe.
 final class PodUsage: Sendable {
     fileprivate struct State {
         /// By the position of a cluster CIDR, in the order of the configuration.

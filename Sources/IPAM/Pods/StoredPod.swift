@@ -2,11 +2,11 @@ import Addressing
 import TandemAPI
 
 /// A Pod's allocation as it was last committed. Immutable, and small, since there may be a million: one block of memory
-/// that holds what can't be made from the rest, some 200 bytes; a document of the plain form is written anew when it is asked
+/// that holds the parts that can't be made from the rest, some 200 bytes; a document of the plain form is written anew when it is asked
 /// for.
 struct StoredPod: @unchecked Sendable {
     // Proof: the block is filled before `init` returns and never changes after, but for its version, which `stamp` sets once
-    // before the pod is shown to anybody else.
+    // before the pod is shown to any reader.
     private let block: Block
 
     /// The header in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the addresses,
@@ -164,7 +164,7 @@ struct StoredPod: @unchecked Sendable {
         return block
     }
 
-    /// The version that `Books.apply` gives it, before it is shown to anybody else.
+    /// The version that `Books.apply` gives it, before it is shown to any reader.
     func stamp(_ version: UInt64) {
         block.withUnsafeMutablePointerToHeader { $0.pointee.version = version }
     }

@@ -13,7 +13,7 @@ final class ChangeHistory: Sendable {
         enum Content {
             case none
             case object(WatchedObject, WatchEvent.EventType)
-            /// Somebody has asked for it.
+            /// A reader has asked for it.
             case event(WatchEvent)
         }
 
@@ -89,7 +89,7 @@ final class ChangeHistory: Sendable {
         publish(version)
     }
 
-    /// The change with the next version, which nobody reads before it is published.
+    /// The change with the next version, which no reader sees before it is published.
     func append(_ object: WatchedObject, _ change: WatchEvent.EventType, version: UInt64) {
         let bytes = min(object.keptBytes, Int(UInt32.max))
         let slot = Slot(content: .object(object, change), bytes: UInt32(bytes))

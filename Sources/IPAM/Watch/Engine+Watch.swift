@@ -16,7 +16,7 @@ extension Engine {
     public func onChanges(_ wake: @escaping @Sendable () -> Void) { books.history.listen(wake) }
 
     /// Changes behind a version, up to `end`, that the query wants; nil for all. Of a bounded number that are looked at: `through` says up to
-    /// where. nil where some of them are no longer kept. Any thread; O(1) in what there is.
+    /// where. nil where some of them are no longer kept. Any thread; O(1) in the number of objects.
     public func changes(
         after version: UInt64, through end: UInt64, upTo limit: Int = .max, for query: WatchQuery?
     ) -> (events: [WatchEvent], through: UInt64)? {
@@ -53,7 +53,7 @@ extension Engine {
             }
             return .success(.resumed(version))
         }
-        // What there is, and what only another server may have seen, is to be what all were told by now.
+        // The objects, and a version that only another server may have seen, are to be as of all changes acknowledged by now.
         let isAhead = query.version.map { $0 > history.newest }
         guard isAhead ?? isShared else { return answer(start()) }
         if !isShared {

@@ -16,7 +16,7 @@ public struct KubeConfiguration: Sendable {
     public var pageTimeout = Duration.seconds(60)
     /// Until the head of a watch's answer: of a version that is still to come there never is one.
     public var watchHeadTimeout = Duration.seconds(10)
-    /// A watch that tells nothing for so long is ended, and it is looked whether the server is behind what it has told: old ones begin a
+    /// A watch that tells nothing for so long is ended, and the client checks whether the server is behind the versions that it has told: old servers begin a
     /// watch of a version that is still to come, and send no changes meanwhile. They say how far they are each minute.
     public var watchSilence = Duration.seconds(90)
     /// Connections that requests use at once; watches have their own.

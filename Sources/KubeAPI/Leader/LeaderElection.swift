@@ -1,9 +1,9 @@
 public import TandemAPI
 
-/// The leader among several processes, by a lease that one of them holds; without I/O, by one's own clock alone: what stands in the lease of other
-/// clocks counts for nothing.
+/// The leader among several processes, by a lease that one of them holds; without I/O, by one's own clock alone: times of other clocks in the lease
+/// count for nothing.
 ///
-/// The caller does what `step` says and tells what came of it. A leader stops `giveUp` behind its last renewal, and another one begins
+/// The caller carries out the step given by `step` and reports its outcome. A leader stops `giveUp` behind its last renewal, and another one begins
 /// `duration` behind the last that it saw, which is later.
 public struct LeaderElection: Sendable {
     public struct Timing: Sendable, Hashable {
@@ -116,7 +116,7 @@ public struct LeaderElection: Sendable {
     /// The request in flight failed.
     public mutating func failed(_ error: KubeError, now: Duration) {
         if error.code == .notFound {
-            // Somebody has deleted it.
+            // Another program has deleted it.
             see(nil, now: now)
             nextStep = isLeader ? now : now + timing.interval
             return
@@ -135,7 +135,7 @@ public struct LeaderElection: Sendable {
 
     private static func holder(_ lease: JSONValue?) -> String { lease?["spec"]?["holderIdentity"]?.stringValue ?? "" }
 
-    /// Whether nobody else leads by it.
+    /// Whether no other process leads by it.
     private func isFree(now: Duration) -> Bool {
         if now >= seenSince + timing.duration { return true }
         guard lease != nil else { return !hasSeenLease }

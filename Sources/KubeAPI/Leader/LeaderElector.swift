@@ -100,7 +100,7 @@ public struct LeaderElector: Sendable {
     }
 }
 
-/// Says once that a moment has passed, from an event loop: no matter what the tasks of the process are at.
+/// Says once that a moment has passed, from an event loop: independent of the tasks of the process.
 private final class DeadlineTimer: Sendable {
     private struct State {
         var scheduled: Scheduled<Void>?

@@ -68,7 +68,7 @@ final class ConnectionPool {
 
     private func isReady(_ connection: KubeConnection) {
         guard let exchange = served[ObjectIdentifier(connection)]?.exchange else { return connection.close() }
-        // Nobody waits for it any more; the connection is there for others.
+        // No request waits for it any more; the connection is there for others.
         if exchange.isOver { return isIdle(connection) }
         _ = connection.send(exchange)
     }

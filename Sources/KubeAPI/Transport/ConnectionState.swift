@@ -19,7 +19,7 @@ struct ConnectionState {
         case pass
         /// The answer is whole; the connection can be used again, or not.
         case end(keepAlive: Bool)
-        /// Something came that nobody asked for.
+        /// Bytes came without a request.
         case close
     }
 

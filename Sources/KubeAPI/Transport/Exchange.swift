@@ -39,7 +39,7 @@ final class Exchange {
 
     private var wasSent: Bool { onOver != nil && !request.isSafe }
 
-    /// Ends it from outside: its time is over, or nobody waits for it.
+    /// Ends it from outside: its time is over, or no caller waits for it.
     func end(_ error: KubeError) {
         guard !isOver else { return }
         fail(error)

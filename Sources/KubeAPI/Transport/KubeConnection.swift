@@ -131,7 +131,7 @@ final class KubeConnection: ChannelDuplexHandler, ResponseSource {
         context?.read()
     }
 
-    /// Nobody reads the rest of an answer.
+    /// The caller does not read the rest of an answer.
     func abandon(_ number: Int) {
         guard number == self.number, state.isInAnswer else { return }
         lose(.cancelled, closing: true)

@@ -5,7 +5,7 @@ typealias ResponseBody = NIOThrowingAsyncSequenceProducer<
     ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, ResponseBodyDelegate
 >
 
-/// What an answer's bytes come from: its connection. On its event loop alone.
+/// The source of an answer's bytes: its connection. On its event loop alone.
 protocol ResponseSource: AnyObject {
     /// The reader of the answer of that number takes more.
     func resume(_ number: Int)

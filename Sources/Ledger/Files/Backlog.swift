@@ -14,7 +14,7 @@ struct Backlog: Sendable {
     private var places: [Place] = []
     private var start = 0
     private(set) var refused = RefusedProposals()
-    /// Whether nobody has said yet which of the proposals that a start found are kept.
+    /// Whether it is still unknown which of the proposals that a start found are kept.
     private(set) var awaitsReplay: Bool
 
     init(folded: Int64, rows: Int64, _ places: [Place]) {

@@ -8,7 +8,7 @@ struct Place: Sendable {
 
     var last: Int64 { header.last }
 
-    /// The proposals, read from the disk and held to their checksum. Blocks; O(bytes).
+    /// The proposals, read from the disk and tested against their checksum. Blocks; O(bytes).
     func proposals(changesOnly: Bool, _ memory: AlignedMemory) throws(LedgerError) -> [Proposal] {
         try memory.lend(header.bytes) { bytes throws(LedgerError) in
             try file.read(bytes, at: offset)

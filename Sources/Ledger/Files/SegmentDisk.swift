@@ -11,7 +11,7 @@ public protocol SegmentDisk: Sendable {
     func remove(_ paths: [String]) throws(LedgerError)
 }
 
-/// A segment's file, open until nobody has it any more. Memory, offsets and lengths are whole blocks of 4 KiB.
+/// A segment's file, open until its last reference is gone. Memory, offsets and lengths are whole blocks of 4 KiB.
 public protocol SegmentFile: Sendable {
     var bytes: Int { get }
 

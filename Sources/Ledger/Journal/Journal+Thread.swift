@@ -46,7 +46,7 @@ extension Journal {
         }
         guard let nanoseconds else { return true }
         if wake.wait(timeout: .now() + .nanoseconds(Int(nanoseconds))) == .success { return true }
-        // Somebody may rouse the journal just now: then the signal is there and must be taken.
+        // Another thread may rouse the journal just now: then the signal is there and must be taken.
         let wasRoused = state.withLock { state in
             defer { state.isAsleep = false }
             return !state.isAsleep
@@ -93,7 +93,7 @@ extension Journal {
         log.append(proposals)
     }
 
-    /// The last look at whether somebody waits: from here on a proposal is appended.
+    /// The last look at whether a caller waits: from here on a proposal is appended.
     private func dropAbandoned(_ group: consuming [JournalQueue.Entry]) -> [JournalQueue.Entry] {
         var entries = group
         var abandoned: [JournalQueue.Entry] = []
@@ -179,7 +179,7 @@ extension Journal {
         return flight
     }
 
-    /// Asks the log where somebody waits for it, and ends the wait of those whose time is over. Returns whether it did either.
+    /// Asks the log where a caller waits for it, and ends the wait of those whose time is over. Returns whether it did either.
     private func serveFences() -> Bool {
         let now = now()
         let (late, asks) = state.withLock { state in
@@ -207,8 +207,8 @@ extension Journal {
         do throws(LedgerError) {
             return try log.maintain(isIdle: isIdle)
         } catch {
-            // A checkpoint that can't be made costs time at the next start and room on the disk, not an address: what
-            // is in the log is safe. The next append shows whether storage works. But on damaged pages nothing is built, nor
+            // A checkpoint that can't be made costs time at the next start and room on the disk, not an address: the
+            // log's entries are safe. The next append shows whether storage works. But on damaged pages nothing is built, nor
             // on files that are somewhere else.
             if error.code == .corrupt || error.code == .moved { fail(error) }
             return false
@@ -239,7 +239,7 @@ extension Journal {
         log.close()
     }
 
-    /// Where a group's outcome does not come, nobody can tell it, and nothing is appended behind it or taken from the log any more.
+    /// Where a group's outcome does not come, it is unknown, and nothing is appended behind it or taken from the log any more.
     func stopByHand() {
         while true {
             let progress = turn(sleeps: false)

@@ -53,11 +53,11 @@ public final class Journal: Sendable {
     let groupSizes = Histogram.sizes(bounds: 13)
     let groupTimes = Histogram.times()
 
-    /// Starts the journal's thread; from here on nobody else may call the log.
+    /// Starts the journal's thread; from here on no other thread may call the log.
     ///
     /// Without a thread of its own the journal does nothing but in `step` and `stop`, on the thread that calls them: for
     /// which decides the order of events itself. `now` tells how long the queue, and a fence, has waited. `foreign` gets other servers'
-    /// proposals at their place and says for each whether it is kept; `groupEnded` runs once all of a group, or of what another
+    /// proposals at their place and says for each whether it is kept; `groupEnded` runs once all of a group, or of an entry that another
     /// server appended, or of a fence's callers, has been told. Both on the journal's thread.
     public init(
         log: any Log, idleMilliseconds: Int = 200, runsOwnThread: Bool = true,
@@ -71,7 +71,7 @@ public final class Journal: Sendable {
         self.runsOwnThread = runsOwnThread
         self.foreign = foreign
         self.groupEnded = groupEnded
-        // Weak: a log outlives a journal that nobody stopped.
+        // Weak: a log outlives a journal that was not stopped.
         log.start { [weak self] in self?.noteNews() }
         guard runsOwnThread else { return }
         log.startTidying()

@@ -38,7 +38,7 @@ struct JournalFences {
         return asking.map(\.body)
     }
 
-    /// Takes off those whose time is over. An answer that comes later is for nobody.
+    /// Takes off those whose time is over. An answer that comes later is dropped.
     mutating func expire(_ now: Moment) -> [Body] {
         guard let deadline, deadline <= now else { return [] }
         let late = (asking + waiting).prefix { $0.deadline <= now }
@@ -47,7 +47,7 @@ struct JournalFences {
         return late.map(\.body)
     }
 
-    /// Takes off everybody.
+    /// Takes off all of them.
     mutating func end() -> [Body] {
         defer { (asking, waiting) = ([], []) }
         return (asking + waiting).map(\.body)

@@ -63,7 +63,7 @@ struct JournalQueue {
     /// Each behind all that came before it.
     private var barriers: [Entry] = []
     private var arrivals: UInt64 = 0
-    /// Whose the last one was, and when last one came that was another's than the one before.
+    /// The flow of the last one, and when last one came of another flow than the one before.
     private var lastFlow = Flow.server
     private var lastTurn: Moment?
     /// Proposals that wait.
@@ -144,7 +144,7 @@ struct JournalQueue {
             while line.count > 0 {
                 let entry = line.oldest
                 isOver = isFull(entry)
-                // Nobody else is there to be waited for.
+                // There is no other flow to wait for.
                 guard !isOver, entry.bytes <= line.credit || turns.count - next == 1 else { break }
                 line.credit -= entry.bytes
                 taken += entry.bytes
@@ -187,6 +187,6 @@ struct JournalQueue {
 }
 
 extension [JournalQueue.Entry] {
-    /// When the first of the proposals came; a barrier changes nothing and is behind nobody.
+    /// When the first of the proposals came; a barrier changes nothing and does not count.
     var since: Moment? { lazy.filter { $0.proposal != nil }.map(\.since).min() }
 }

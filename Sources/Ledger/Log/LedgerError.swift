@@ -24,7 +24,7 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
         public static let inputOutput = Code("inputOutput")
         /// More changes wait for the journal than it takes.
         public static let queueFull = Code("queueFull")
-        /// Nobody waited for the proposal any more when its turn came.
+        /// No caller waited for the proposal any more when its turn came.
         public static let abandoned = Code("abandoned")
         /// The journal has stopped.
         public static let stopped = Code("stopped")
@@ -48,7 +48,7 @@ public struct LedgerError: Error, Sendable, CustomStringConvertible {
     public enum Outcome: Sendable {
         /// It was not, for sure.
         case notCommitted
-        /// Nobody can tell before the log is read again.
+        /// The outcome is unknown before the log is read again.
         case unknown
     }
 

@@ -3,9 +3,9 @@
 /// An appended entry lands once or never, whatever happens to the call; an unknown outcome is found out by the log, never
 /// guessed. Calls come from one thread at a time, the journal's, once it has started; `append` and `maintain` may block it.
 public protocol Log: Sendable {
-    /// Hands over the folded form: each object and each cooling range once. First the Services, then the nodes, the pods, and what
-    /// cools; those of one kind in no promised order and from several threads at a time. Returns the highest version that was given
-    /// by then, that of removed objects included; throws what `body` threw first. O(objects).
+    /// Hands over the folded form: each object and each cooling range once. First the Services, then the nodes, the pods, and the ranges that
+    /// cool; those of one kind in no promised order and from several threads at a time. Returns the highest version that was given
+    /// by then, that of removed objects included; throws the first error of `body`. O(objects).
     func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64
 
     /// Hands over the proposals behind the folded form, in the order of their places; `body` says whether one is kept. Once, behind
@@ -72,7 +72,7 @@ public protocol BackedUpLog: Log {
 public enum LogEvent: Sendable {
     /// The group in flight has its place here.
     case landed
-    /// The group in flight has no place and never will have; or, where the error's outcome is unknown, nobody can tell, and nothing more
+    /// The group in flight has no place and never will have; or, where the error's outcome is unknown, it can't be known, and nothing more
     /// may be acknowledged.
     case failed(LedgerError)
     /// Another server's entry.
@@ -98,7 +98,7 @@ public struct GroupLimits: Sendable {
     /// The wait of a client at the end of a long queue stays bounded.
     public static let standard = GroupLimits(proposals: 4_096, bytes: 16 << 20)
 
-    /// Where several identities have changes: whose change comes now is in the next group, whatever the others have waiting, and so behind a
+    /// Where several identities have changes: a change of one that comes now is in the next group, whatever the others have waiting, and so behind a
     /// millisecond of theirs. Smaller groups than need be cost all of them more.
     public static let shared = GroupLimits(proposals: 128, bytes: 256 << 10)
 

@@ -1,6 +1,6 @@
 public import Addressing
 
-/// What one call wants of the books: what it expects of them, and what it does. It is judged at its place in the log, and kept
+/// One call's proposal to the books: its expectations of them, and its changes. It is judged at its place in the log, and kept
 /// whole or refused whole.
 public struct Proposal: Sendable, Equatable {
     /// Numbers of proposals, and versions: far more than are ever given, and far enough from the end of counting.
@@ -34,7 +34,7 @@ public struct ObjectKey: Hashable, Sendable {
     }
 }
 
-/// What must hold at the proposal's place, or it is refused.
+/// A condition that must hold at the proposal's place, or it is refused.
 public enum Expectation: Hashable, Sendable {
     /// There is no such object.
     case absent(ObjectKey)
@@ -50,12 +50,12 @@ public enum Expectation: Hashable, Sendable {
 public enum Change: Hashable, Sendable {
     /// The object is there with this content from now on. Gets the next version.
     case put(ObjectKey, StoredForm)
-    /// The object goes, with what it holds. Gets the next version.
+    /// The object goes, with its addresses and ports. Gets the next version.
     case delete(ObjectKey)
-    /// An address of a node, or its CIDR, is not to be given out again for a while. Takes no version: what cools is known by the
+    /// An address of a node, or its CIDR, is not to be given out again for a while. Takes no version: a cooling range is known by the
     /// version given last. `since` is in seconds since 1970, and tells a later start alone how long it has cooled.
     case cool(CIDR, node: String, since: Int)
-    /// What began to cool at this version is free again, or is given to an object of this proposal.
+    /// The range that began to cool at this version is free again, or is given to an object of this proposal.
     case thaw(CIDR, version: UInt64)
     /// The node gets no pods any more: it goes, piece by piece.
     case markReleasing(node: String)
@@ -65,7 +65,7 @@ public enum Change: Hashable, Sendable {
 public struct StoredForm: Hashable, Sendable {
     /// JSON text as it is served, but for `metadata.resourceVersion`, which is not in it.
     public var document: [UInt8]
-    /// What the engine keeps beside it, as JSON text; may be empty.
+    /// The engine's data beside it, as JSON text; may be empty.
     public var context: [UInt8]
     /// Everything that is the object's from now on.
     public var holdings: [Holding]

@@ -4,7 +4,7 @@ public struct StoredObject {
     public let kind: RecordKind
     /// UTF-8.
     public let key: UnsafeRawBufferPointer
-    /// That of its last change; of what cools, the one given last when it began.
+    /// That of its last change; of a cooling range, the one given last when it began.
     public let version: UInt64
     /// The version with which it came into being, no later than `version`: an object that was removed and put again is another.
     public let created: UInt64

@@ -34,7 +34,7 @@ public enum Backup {
         }
     }
 
-    /// Versions that nobody gives out any more after a restore: as many as may have been given since the backup was made, so that
+    /// Versions that are not given out any more after a restore: as many as may have been given since the backup was made, so that
     /// versions that clients remember are never mistaken for new ones.
     public static let skippedVersions: Int64 = 1_000_000_000
 

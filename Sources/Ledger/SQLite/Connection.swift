@@ -5,8 +5,8 @@ import Synchronization
 /// The connection to one database. Every transaction is on the disk when it ends, as the write-ahead log is synced behind each
 /// (`synchronous=FULL`). Thread-safe: callers wait for one another; work that no commit may wait for is not done here.
 ///
-/// A connection that has failed is closed, which ends whatever transaction could not be rolled back, and the next use opens another. How far
-/// a transaction came that failed is not known then. So all of the log is copied into the database before anybody is told what it holds:
+/// A connection that has failed is closed, which ends any transaction that could not be rolled back, and the next use opens another. How far
+/// a transaction came that failed is not known then. So all of the log is copied into the database before any caller is told its contents:
 /// the system may take pages of the log for written since it failed to write them.
 final class Connection: Sendable {
     private struct State {

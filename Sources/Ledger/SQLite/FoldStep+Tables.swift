@@ -49,8 +49,8 @@ enum TableRow {
         "INSERT INTO \(table) (key, version, created, holdings, context, document) VALUES (?, ?, ?, ?, ?, ?)"
     }
 
-    /// Runs a statement that begins with `insert`. The columns are lent to SQLite, past GRDB's arguments: these would be a third of what a
-    /// row costs.
+    /// Runs a statement that begins with `insert`. The columns are lent to SQLite, past GRDB's arguments: these would be a third of a
+    /// row's cost.
     static func put(
         _ key: ObjectKey, version: UInt64, created: UInt64, _ form: StoredForm, by statement: Statement, _ db: Database
     ) throws {

@@ -1,7 +1,7 @@
 import GRDB
 
 extension LedgerError {
-    /// The same, with what SQLite throws told in this program's words.
+    /// The same, with SQLite's errors told in this program's words.
     static func converting<Value>(
         _ path: String, _ outcome: LedgerError.Outcome, _ body: () throws -> Value
     ) throws(LedgerError) -> Value {

@@ -12,7 +12,7 @@ import Synchronization
 extension SQLiteLog {
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
         backlogState.withLock { $0.judge() }
-        // Nobody commits, so that nobody else would see it.
+        // There are no commits that would notice it.
         if isIdle { try checkInPlace(.notCommitted) }
         self.isIdle.store(isIdle, ordering: .relaxed)
         let failure = housekeeping.withLock { $0.failure }

@@ -6,7 +6,7 @@ import Synchronization
 
 /// A start: the tables as of the last checkpoint, then the later changes of the journal: rows of an earlier release, then groups.
 ///
-/// One thread reads rows and copies them into batches; what is done with the rows is done by as many threads as there are
+/// One thread reads rows and copies them into batches; the rows are processed by as many threads as there are
 /// cores.
 extension SQLiteLog {
     public func load(_ body: @Sendable (StoredObject) throws -> Void) throws -> UInt64 {

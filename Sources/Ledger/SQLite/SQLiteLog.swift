@@ -10,8 +10,8 @@ import Synchronization
 /// nothing else: the checkpoint works on a thread of its own, once `startTidying` was called. Calls block but for `next`, and
 /// come from one thread at a time; `backUp` may be called by any other.
 public final class SQLiteLog: BackedUpLog {
-    /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times
-    /// what journalling them did, so that it is left to idle moments for as long as a recovery stays quick.
+    /// Changes that may wait in the journal while commits keep coming: folding them into the tables costs ten times as much
+    /// as journalling them did, so that it is left to idle moments for as long as a recovery stays quick.
     static let maximumBacklog = 65_536
     /// The same in bytes of the journal: of large objects far fewer may wait.
     static let maximumBacklogBytes = 64 << 20

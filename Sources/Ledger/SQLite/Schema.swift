@@ -151,7 +151,7 @@ enum Schema {
         DELETE FROM cooling WHERE json_valid(document) AND json_extract(document, '$.node') NOT IN (SELECT key FROM nodes);
         """,
         // Computed columns of a table are computed for each row that is written, though nothing of them is stored: a third of all that
-        // a row costs. A view computes them where somebody reads. No row is written anew.
+        // a row costs. A view computes them where they are read. No row is written anew.
         """
         ALTER TABLE services RENAME TO stored_services;
         ALTER TABLE stored_services DROP COLUMN namespace;

@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
 
-/// What the journal of a data directory has and the tables of its database do not have yet, for people: of a server that runs, or of one that has
+/// The changes that the journal of a data directory has and the tables of its database do not have yet, for people: of a server that runs, or of one that has
 /// ended. Nothing is written, locked or held back. Calls block.
 public struct UnfoldedJournal: Sendable {
     /// A proposal, kept or refused, with its number: that is judged by the books alone.

@@ -22,7 +22,7 @@ final class Workers: Sendable {
         try result.get()
     }
 
-    /// Does `work` on another thread; waits while too much is under way. Throws once any work has thrown.
+    /// Does `work` on another thread; waits while too much is in flight. Throws once any work has thrown.
     func hand<Piece: Sendable>(_ piece: Piece, _ work: @escaping @Sendable (Piece) throws -> Void) throws {
         room.wait()
         queue.async(group: group) {

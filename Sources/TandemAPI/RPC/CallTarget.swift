@@ -1,6 +1,6 @@
 /// The object of a call, as far as rights depend on it.
 public struct CallTarget: Sendable, Equatable {
-    /// What `Release` is to give back: of several kinds where the request is wrong. Empty for all other methods.
+    /// The kind of object that `Release` is to give back: several kinds where the request is wrong. Empty for all other methods.
     public var released: KindSet
     /// The node that is named, where the method is one that names it: by `node.metadata.name`, `pod.spec.nodeName`,
     /// `attachment.nodeName`, or `nodeName`.
@@ -53,7 +53,7 @@ extension Call {
 }
 
 extension CallTarget {
-    /// Looks for it in `params`, where the reader stands: one member is read, all others are passed over, but for `adopt`. What is not
+    /// Looks for it in `params`, where the reader stands: one member is read, all others are passed over, but for `adopt`. A part that is not
     /// found, since it is not there, or is no string, or the text is not JSON, is left empty. O(length).
     init(scanning params: JSONReader, of method: Method) {
         self.init()

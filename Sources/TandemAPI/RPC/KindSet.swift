@@ -1,4 +1,4 @@
-/// KindSet of what holds addresses: of what `Release` is to give back, or `Watch` is to tell of.
+/// Kinds of objects that hold addresses: of those that `Release` is to give back, or `Watch` is to tell of.
 public struct KindSet: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }

@@ -150,6 +150,6 @@ extension Parameter {
 }
 
 extension CallResult {
-    /// The OpenRPC document, written once: anybody may ask for it.
+    /// The OpenRPC document, written once: any client may ask for it.
     public static let openRPC = CallResult(OpenRPC.document)
 }

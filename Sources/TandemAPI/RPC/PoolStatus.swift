@@ -5,7 +5,7 @@ public struct PoolStatus: Sendable {
     public var pool: PoolDescription
     public var capacity: UInt128
     public var allocated: UInt128
-    /// Given back, and not to be given out again yet: nobody's, and there for a claim that finds nothing else.
+    /// Given back, and not to be given out again yet: without a holder, and there for a claim that finds nothing else.
     public var coolingDown: UInt128
 
     public init(_ pool: PoolDescription, capacity: UInt128, allocated: UInt128, coolingDown: UInt128 = 0) {

@@ -11,13 +11,13 @@ public enum RPCMessage: Sendable {
     /// Bytes of one message.
     public static let maximumBytes = 1 << 20
 
-    /// Whether a caller may call a method, decided before `params` are decoded: throws the refusal. What the call
-    /// is about is looked for only where the function asks for it.
+    /// Whether a caller may call a method, decided before `params` are decoded: throws the refusal. The object of the call
+    /// is looked for only where the function asks for it.
     ///
     /// It is a first look, which spares the work: a call that was decoded is to be judged by its `target` once more.
     public typealias Admission = (_ method: Method, _ target: () -> CallTarget) throws(APIError) -> Void
 
-    /// Parses one message. The whole text is checked before anybody sees one of its calls, so that a text that is not
+    /// Parses one message. The whole text is checked before any of its calls is run, so that a text that is not
     /// JSON has no effect. Never throws: a fault becomes the answer.
     ///
     /// Of a call that `admit` refuses, `params` are only passed over. O(length).

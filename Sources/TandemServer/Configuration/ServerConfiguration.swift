@@ -20,7 +20,7 @@ public struct ServerConfiguration: Sendable {
     public var logFormat: LogFormat
     /// Threads that serve connections.
     public var eventLoops: Int
-    /// How long a drain waits for calls that are under way, in seconds.
+    /// How long a drain waits for calls in flight, in seconds.
     public var shutdownTimeoutSeconds: Int
     public var limits: ConnectionLimits
     /// The limits of stored objects.

@@ -6,7 +6,7 @@ import NIOCore
 import OpenSSLTLS
 
 extension ServerConfiguration {
-    /// Every flag with the value that is in force, those included that nobody gave; empty where there is none. Reads how much memory the
+    /// Every flag with its effective value, defaults included; empty where there is none. Reads how much memory the
     /// machine has.
     public var inForce: [String: String] {
         let memory = memoryLimit ?? MemoryWatch.defaultLimit()

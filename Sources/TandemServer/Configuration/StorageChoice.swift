@@ -16,7 +16,7 @@ public enum StorageChoice: Sendable {
         }
     }
 
-    /// Where files are made that are in nobody's way.
+    /// Where files are made that are in no other program's way.
     var scratchDirectory: String {
         switch self {
         case .sqlite(let directory): directory

@@ -18,7 +18,7 @@ final class AuditLog: Sendable {
         /// How many of the kind it stands for.
         var calls = 1
         var isDryRun = false
-        /// What the call is about, such as `Service shop/web`.
+        /// The object of the call, such as `Service shop/web`.
         var object: String
         /// Of the answer no more than this is kept.
         var outcome: Result<AddressEffect, APIError>

@@ -51,7 +51,7 @@ struct BackupStream: Sendable {
         }
     }
 
-    /// An open copy; closed when nobody has it any more.
+    /// An open copy; closed with its last reference.
     final class Copy: Sendable {
         let bytes: Int
         fileprivate let descriptor: Int32

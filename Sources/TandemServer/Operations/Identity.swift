@@ -18,7 +18,7 @@ struct Identity: Sendable, Equatable {
     /// A connection may outlive the certificate that it began with.
     var hasEnded: Bool { end < Timestamp.seconds }
 
-    /// nil for a certificate that names nobody, as kube-apiserver has it: whatever its groups are, its holder is a stranger.
+    /// nil for a certificate without an identity by kube-apiserver's rules: whatever its groups are, its holder is a stranger.
     init?(_ certificate: PeerCertificate) {
         guard let name = certificate.commonName else { return nil }
         user = name
@@ -26,6 +26,6 @@ struct Identity: Sendable, Equatable {
         end = certificate.validity.upperBound
     }
 
-    /// Where no certificates are asked for everyone is an administrator.
+    /// Where no certificates are asked for every client is an administrator.
     static let administrator = Identity(user: "local", groups: ["tandem:admin"])
 }

@@ -89,8 +89,8 @@ final class MemoryWatch: Sendable {
         return max(least / 2, least - max(least / 8, 64 << 20))
     }
 
-    /// Of the group and of those around it: each limits the groups inside. In a container the path may be that of the host, and what is
-    /// mounted the group itself.
+    /// Of the group and of those around it: each limits the groups inside. In a container the path may be that of the host, and the
+    /// mounted directory the group itself.
     private static func files(_ mount: String, _ path: String, _ name: String) -> [String] {
         var files = ["\(mount)/\(name)"]
         var folder = mount

@@ -5,13 +5,13 @@ import Glibc
 struct NotifySocket: Sendable {
     private let path: String
 
-    /// nil where nobody listens: `NOTIFY_SOCKET` is not set. A leading `@` stands for an abstract name.
+    /// nil where no supervisor listens: `NOTIFY_SOCKET` is not set. A leading `@` stands for an abstract name.
     init?(_ environment: [String: String]) {
         guard let path = environment["NOTIFY_SOCKET"], path.hasPrefix("/") || path.hasPrefix("@") else { return nil }
         self.path = path
     }
 
-    /// Sends the lines and returns at once; that nobody takes them is no fault.
+    /// Sends the lines and returns at once; lines that no program takes are no fault.
     func send(_ lines: String...) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

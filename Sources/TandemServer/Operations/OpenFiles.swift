@@ -2,7 +2,7 @@ import Glibc
 
 /// How many files, connections among them, the process may have open.
 enum OpenFiles {
-    /// Kept from connections that have a place (`--max-connections`). The sum of what follows.
+    /// Kept from connections that have a place (`--max-connections`). The sum of the reserves below.
     static let reserve = connectionsWithoutPlace + backups * perBackup + itself
 
     /// Connections that are told why they are closed, and may take their time to hear it: refused ones, and strangers that made room.

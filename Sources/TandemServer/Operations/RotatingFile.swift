@@ -2,7 +2,7 @@ import Glibc
 import Measures
 
 /// A file that lines are appended to; past its size it becomes FILE.1, the old FILE.1 becomes FILE.2, and so on, and the
-/// oldest goes. One that was moved or deleted by somebody else is begun anew. Calls block; from one thread at a time.
+/// oldest goes. One that was moved or deleted by another program is begun anew. Calls block; from one thread at a time.
 ///
 /// A failed step loses nothing: the open file is written on, and a step that failed is tried again after `pause`.
 struct RotatingFile: ~Copyable {

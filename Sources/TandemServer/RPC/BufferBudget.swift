@@ -1,12 +1,12 @@
 import Synchronization
 import TandemAPI
 
-/// Memory that clients have the server keep, all connections together: messages that are not whole, calls under way, answers
-/// that nobody takes. Thread-safe.
+/// Memory that clients have the server keep, all connections together: messages that are not whole, calls in flight, answers
+/// that no client takes. Thread-safe.
 ///
 /// A connection has `ownBytes` to itself; its bytes past them come out of here. So a client that sends and reads little at a time
-/// never comes here, and is served while others have used everything up. What is held at most is the maximum, `ownBytes` for
-/// each connection, and what came in one read or went out in one answer before anybody could know.
+/// never comes here, and is served while others have used everything up. The most that is held is the maximum, `ownBytes` for
+/// each connection, and the bytes of one read or one answer before they could be counted.
 final class BufferBudget: Sendable {
     /// As much as one read brings, and the most that a client without a certificate may send: strangers can't use up the shared buffer.
     static let ownBytes = 64 << 10

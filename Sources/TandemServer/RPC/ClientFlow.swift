@@ -18,7 +18,7 @@ final class ClientFlow: Sendable {
         (self.number, self.key, self.flows) = (number, key, flows)
     }
 
-    /// Known to no table: of an identity that nobody else has.
+    /// Known to no table: of an identity that no other client has.
     convenience init(_ number: Flow = Flow(1)) {
         self.init(number, ClientFlows.Key(nil), of: nil)
     }
@@ -60,7 +60,7 @@ final class ClientFlows: Sendable {
 
     private let state = Mutex(State())
 
-    /// That of an identity, for as long as somebody holds it. At the handshake; O(1).
+    /// That of an identity, for as long as a connection holds it. At the handshake; O(1).
     func flow(of identity: Identity?) -> ClientFlow {
         let key = Key(identity)
         return state.withLock { state in

@@ -32,7 +32,7 @@ final class RPCService: Sendable {
         return message
     }
 
-    /// Calls under way on all connections.
+    /// Calls in flight on all connections.
     var inFlight: Int { calls.load(ordering: .acquiring) }
 
     /// Notes a message, or a part of one, that is not answered call by call.
@@ -178,7 +178,7 @@ extension RPCService {
             let bound = NIOLoopBound(watches, eventLoop: eventLoop)
             let lane = watches.session.lane
             engine.beginWatch(query, on: lane) { start in
-                // The connection is gone, or its time is up: then nobody knows of it.
+                // The connection is gone, or its time is up: then it has no client any more.
                 guard !(asker?.hasLeft ?? false) else { return answer(.failure(.unavailable("the caller has left"))) }
                 do throws(APIError) {
                     let start = try start.get()

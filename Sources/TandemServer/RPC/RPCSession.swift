@@ -7,7 +7,7 @@ import TandemAPI
 
 /// The state of one connection: its peer's identity, and its calls in flight. Thread-safe.
 final class RPCSession: Asker {
-    /// Calls under way on one connection.
+    /// Calls in flight on one connection.
     static let maximumInFlight = 1024
 
     /// Bytes that one connection may hold, in answers that it has not taken above all; past it, its calls are refused. A client
@@ -15,7 +15,7 @@ final class RPCSession: Asker {
     var maximumHeldBytes: Int { identity == nil ? 4 * BufferBudget.ownBytes : 16 << 20 }
 
     let identity: Identity?
-    /// Why a certificate that was shown names nobody, in words that go on from "its subject".
+    /// Why a certificate that was shown gives no identity, in words that go on from "its subject".
     let nameFault: String?
     private let peer: SocketAddress?
     private let eventLoop: any EventLoop
@@ -72,7 +72,7 @@ final class RPCSession: Asker {
 
     var isIdle: Bool { inFlight.load(ordering: .relaxed) == 0 }
 
-    /// Grows while the connection is of use to somebody.
+    /// Grows while the connection makes progress.
     var progressCount: Int { progress.load(ordering: .relaxed) }
 
     func noteProgress() { progress.wrappingAdd(1, ordering: .relaxed) }
@@ -105,7 +105,7 @@ final class RPCSession: Asker {
 
     // MARK: Memory kept for the client
 
-    /// So many bytes more are kept, or fewer: of messages that are not whole, of calls under way, of answers that the client
+    /// So many bytes more are kept, or fewer: of messages that are not whole, of calls in flight, of answers that the client
     /// has not read. Bytes held at the end are freed.
     func hold(_ bytes: Int) {
         guard bytes != 0 else { return }
@@ -160,7 +160,7 @@ final class RPCSession: Asker {
         inFlight.wrappingSubtract(1, ordering: .relaxed)
     }
 
-    /// A call of so many bytes is under way though its caller was answered, and then no more.
+    /// A call of so many bytes is in flight though its caller was answered, and then no more.
     private func keepUnderWay(_ bytes: Int) {
         inFlight.wrappingAdd(1, ordering: .relaxed)
         hold(bytes)
@@ -174,8 +174,8 @@ final class RPCSession: Asker {
     /// With `timeoutMs`, the first of answer and deadline is told; a later one has no receiver. A call whose caller
     /// was told that its time is up stays in flight until the engine is done with it, so that the calls waiting there are limited.
     ///
-    /// Returns the asker of the call, and the receiver of its answer. A call without an ID has no waiting client, and so is abandoned by
-    /// nobody either, unless its time runs out.
+    /// Returns the asker of the call, and the receiver of its answer. A call without an ID has no waiting client, and so is not abandoned
+    /// either, unless its time runs out.
     func timed(_ call: Call, of bytes: Int, isAwaited: Bool, _ answer: @escaping Answer) -> ((any Asker)?, Answer) {
         let asker = isAwaited ? self : nil
         guard let milliseconds = call.timeoutMilliseconds else { return (asker, answer) }

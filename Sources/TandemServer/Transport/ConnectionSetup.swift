@@ -91,7 +91,7 @@ private final class ProtocolChooser: ChannelInboundHandler, RemovableChannelHand
     }
 }
 
-/// The end of the line for errors: a connection that failed is closed, and nobody else is troubled.
+/// The end of the line for errors: a connection that failed is closed, and no other is affected.
 private final class ConnectionErrors: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 

@@ -65,7 +65,7 @@ final class Connections: Sendable {
 
     /// The handshake of an admitted one is done.
     ///
-    /// Without `hasIdentities` everyone is one, and nobody's place is another's.
+    /// Without `hasIdentities` all clients are one identity, and no connection takes another's place.
     func handshakeDone(_ channel: any Channel, _ session: RPCSession, hasIdentities: Bool) {
         let evicted: (any Channel)? = places.withLock { places in
             let isStranger = session.identity == nil
@@ -120,7 +120,7 @@ private struct Places {
         var channel: any Channel
         /// Of one whose handshake is done and which may have to give its place up.
         var session: RPCSession?
-        /// Whose it is, where it keeps its place.
+        /// Its identity, where it keeps its place.
         var owner: Flow?
         /// When it joined those that it stands among, by a count.
         var since: UInt64
@@ -136,7 +136,7 @@ private struct Places {
     private var keptCount = 0
     private var arrivals: UInt64 = 0
 
-    /// Of the oldest, how many are looked at for one that has no call under way.
+    /// Of the oldest, how many are looked at for one that has no call in flight.
     private static let looks = 16
 
     mutating func add(_ channel: any Channel) {
@@ -173,7 +173,7 @@ private struct Places {
     }
 
     /// Takes its place from one that an identity has too many, or else from the stranger that has had it longest, and preferably has no call
-    /// under way; nil where there is none.
+    /// in flight; nil where there is none.
     mutating func takeOldest() -> (any Channel)? {
         if let id = oldest(of: surplus) { return take(id) }
         let candidates = [handshakes.first, oldestOpen].compactMap { $0 }

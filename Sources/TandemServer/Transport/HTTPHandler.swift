@@ -26,7 +26,7 @@ final class HTTPHandler: ChannelDuplexHandler {
     private var isBusy = false
     private var isReading = false
     private var holdsRead = false
-    /// The client sends no more; it still gets what it asked for.
+    /// The client sends no more; it still gets the answers to its requests.
     private var isInputClosed = false
     /// The last answer is on its way: nothing that comes now counts.
     private var isClosing = false
@@ -299,7 +299,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         if keepsAlive { goOn(context) } else { close(context) }
     }
 
-    /// The last answer, as where the next request begins can't be told, or nobody wants to know.
+    /// The last answer, as the start of the next request is unknown, or no further request is wanted.
     private func close(_ context: ChannelHandlerContext, behind answer: HTTPAnswer) {
         send(context, answer, closing: true)
     }

@@ -28,7 +28,7 @@ package struct HTTPRequest: Sendable, Equatable {
     var path: Substring { target.prefix { $0 != "?" } }
 }
 
-/// Why a request can't be read: the connection ends with this answer, as nobody knows where the next request begins.
+/// Why a request can't be read: the connection ends with this answer, as the start of the next request is unknown.
 package struct HTTPFault: Error, Sendable, Equatable {
     package var status: HTTPResponseStatus
     package var message: String

@@ -16,7 +16,7 @@ package struct HTTPRequestReader: Sendable {
         case fault(HTTPFault)
     }
 
-    /// Of a request line with its headers, and of the trailers behind a body: they are kept before anybody looks at a
+    /// Of a request line with its headers, and of the trailers behind a body: they are kept before anything looks at a
     /// certificate.
     package static let maximumHeadBytes = 16 << 10
     static let maximumHeaders = 256

@@ -36,7 +36,7 @@ struct HandshakeFailures: Sendable {
 }
 
 extension ConnectionMetrics.HandshakeFailure {
-    /// Somebody has to do something about it. Probes of a port say nothing, and end.
+    /// An operator has to act on it. Probes of a port say nothing, and end.
     fileprivate var isRefusal: Bool {
         switch self {
         case .noAgreement, .certificate, .refusedByPeer, .plainText: true

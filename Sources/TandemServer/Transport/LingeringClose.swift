@@ -2,7 +2,7 @@ import NIOCore
 
 /// Closes so that the peer gets the last thing that it was told: an alert, an answer, the end of a drain. To be put first.
 ///
-/// A socket that is closed with bytes in it that nobody has read answers with a reset, which may overtake pending data
+/// A socket that is closed with unread bytes in it answers with a reset, which may overtake pending data
 /// and make the peer discard unread data. So everything leaves first; then the peer is told that nothing
 /// follows; its further input is read and discarded, until it ends its side too, for a bounded time and number of bytes.
 final class LingeringClose: ChannelDuplexHandler {

@@ -26,7 +26,7 @@ final class LoopQueue: Sendable {
         var isScheduled = false
     }
 
-    /// For so long the loop is taken to be shared after two lanes took turns, in nanoseconds. While one has it to itself nobody waits for a turn of
+    /// For so long the loop is taken to be shared after two lanes took turns, in nanoseconds. While one has it to itself no other waits for a turn of
     /// its, and to end one would cost it a look at the sockets.
     static let sharedNanoseconds: UInt64 = 100_000_000
 
@@ -88,7 +88,7 @@ final class LoopQueue: Sendable {
             if queue.isShared(time) {
                 credit.wrappingSubtract(Int(clamping: time.since(chargedUntil)), ordering: .relaxed)
             } else {
-                // Nobody waited for it, so that nobody is owed it.
+                // No lane waited for it, so that it is owed to none.
                 credit.store(LoopQueue.turn, ordering: .relaxed)
             }
             chargedUntil = time

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Closes a connection that is of use to nobody: for the whole time-out no message came in whole, no answer was taken, and no
-/// call was under way. A client that sends a byte now and then, or never reads, is one of those.
+/// Closes a connection without progress: for the whole time-out no message came in whole, no answer was taken, and no
+/// call was in flight. A client that sends a byte now and then, or never reads, is one of those.
 final class ProgressWatch: ChannelInboundHandler {
     typealias InboundIn = NIOAny
 

@@ -1,7 +1,7 @@
 import NIOCore
 
 extension ChannelHandlerContext {
-    /// Writes and flushes an answer. Where the client does not take it at once, the session holds it until it does; what the
+    /// Writes and flushes an answer. Where the client does not take it at once, the session holds it until it does; the bytes that the
     /// channel's watermark lets wait, 64 KiB, is not counted.
     func send(_ answer: ByteBuffer, to session: RPCSession) {
         let bytes = answer.readableBytes

@@ -15,9 +15,9 @@ final class StreamHandler: ChannelDuplexHandler {
     private var outbox: Outbox?
     private let hubs: WatchHubs
     private var watches: WatchConnection?
-    /// Messages whose calls are under way or whose answers wait in the outbox.
+    /// Messages whose calls are in flight or whose answers wait in the outbox.
     private var unanswered = 0
-    /// The client sends no more; it still gets what it asked for.
+    /// The client sends no more; it still gets the answers to its requests.
     private var isInputClosed = false
     /// A long batch has not begun all of its calls: later input waits, unread.
     private var isBeginning = false

@@ -157,7 +157,7 @@ final class Watch: WatchSubscriber {
 
     // MARK: The clock, and the end
 
-    /// Ends it where its client is nobody any more; tells a live one that has been quiet where it is.
+    /// Ends it where its client has no identity any more; tells a live one that has been quiet where it is.
     func look() {
         if case .failure(let stranger) = session.caller { return end(.ended(stranger)) }
         if isQuiet, case .live = state, outlet.isWritable() { sendBookmark(hub.seen) }

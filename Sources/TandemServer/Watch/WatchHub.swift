@@ -3,11 +3,11 @@ import NIOCore
 import Synchronization
 import TandemAPI
 
-/// A watch, as its hub knows it: brought what is new while it is live, and asked from time to time to look after itself. On the hub's
+/// A watch, as its hub knows it: brought new changes while it is live, and asked from time to time to look after itself. On the hub's
 /// event loop alone.
 protocol WatchSubscriber: AnyObject {
     var query: WatchQuery { get }
-    /// Takes what is new; false where it has to get it later itself, from behind `version` on: then it is live no more.
+    /// Takes new changes; false where it has to get them later itself, from behind `version` on: then it is live no more.
     func deliver(_ batch: inout WatchBatch, behind version: UInt64) -> Bool
     /// The events behind `version` are gone, or the hub can't bring them.
     func fallBehind(_ version: UInt64)

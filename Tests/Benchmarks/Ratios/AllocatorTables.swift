@@ -134,7 +134,7 @@ private func processorTime(_ threads: Int, _ body: @escaping @Sendable (Int) -> 
     var best = (time: 0.0, coresUsed: 0.0)
     for _ in 0..<3 where best.coresUsed < 0.9 * Double(threads) {
         let total = Total()
-        // Nobody starts before all are there.
+        // No thread starts before all are there.
         let start = Barrier(threads)
         let group = DispatchGroup()
         let begin = Clock.wall.now

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Nanoseconds of processor time, which what others do on the machine does not add to, or of the wall's clock.
+/// Nanoseconds of this process's processor time, without that of other processes, or of the wall's clock.
 enum Clock {
     case thread, process, wall
 

@@ -1,7 +1,7 @@
 #ifndef C_FAULTY_VFS_H
 #define C_FAULTY_VFS_H
 
-/// What SQLite is about to do to a file.
+/// An act of SQLite on a file that is about to happen.
 enum faulty_act { FAULTY_READ, FAULTY_WRITE, FAULTY_TRUNCATE, FAULTY_SYNC, FAULTY_DELETE };
 
 /// Says whose a file is that is about to be opened; NULL leaves it to the system altogether.

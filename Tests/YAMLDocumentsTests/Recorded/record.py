@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks kubectl anew what it reads in each text of recorded.jsonl: one spec for each object, or that it refuses the text."""
+"""Records kubectl's reading of each text of recorded.jsonl anew: one spec for each object, or that it refuses the text."""
 import json
 import pathlib
 import subprocess
