@@ -46,7 +46,7 @@ struct Gate: Sendable {
     func route(_ head: HTTPRequestHead) -> Result<Route, Refusal> {
         guard let host = host(head) else {
             return .failure(
-                Refusal(status: .misdirectedRequest, text: "this is 127.0.0.1:\(port), and nobody else"))
+                Refusal(status: .misdirectedRequest, text: "this is 127.0.0.1:\(port), and no other host"))
         }
         let path = head.uri.prefix { $0 != "?" && $0 != "#" }
         var parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()

@@ -23,7 +23,7 @@ extension EtcdLog {
                 failure: [.range(RangeRequest(keys.configuration))]))
         if response.isSucceeded { return state.withLock { $0.configuration = response.header.revision } }
         guard let stored = response.responses.first?.onlyKeyValue else {
-            throw LedgerError(.corrupt, "etcd says neither that the configuration is new nor what it is")
+            throw LedgerError(.corrupt, "etcd's answer has neither a new configuration nor the present one")
         }
         guard let difference = difference(from: stored.value) else {
             return state.withLock { $0.configuration = stored.modRevision }

@@ -49,7 +49,7 @@ extension EtcdLog {
                 return end(
                     LedgerError(
                         .leftBehind,
-                        "etcd has dropped what this server has not seen yet (its oldest revision is \(revision)): start it again",
+                        "etcd has dropped changes that this server has not seen yet (its oldest revision is \(revision)): start it again",
                         outcome: .unknown))
             }
             if error.code == .otherCluster { return end(LedgerError(error, outcome: .unknown)) }

@@ -31,7 +31,7 @@ enum PEMFile {
         guard let first = bytes.first else { return "it is empty" }
         let text = String(decoding: bytes, as: UTF8.self)
         let labels = text.split(separator: "\n").compactMap(label)
-        if labels.contains(where: wanted.isLabel) { return "what is between its BEGIN and END is damaged" }
+        if labels.contains(where: wanted.isLabel) { return "the part between its BEGIN and END is damaged" }
         if let label = labels.first, let found = known.first(where: { $0.isLabel(label) }) {
             return "it has a \(found.rawValue)"
         }

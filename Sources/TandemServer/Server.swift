@@ -92,7 +92,7 @@ public final class Server: Service {
     private static func warn(of ranges: OutsideRanges, _ logger: Logger) {
         if !ranges.isEmpty {
             logger.warning(
-                "stored addresses lie in no configured range: they are served, and given to nobody else; where a range was changed by mistake, put it back",
+                "stored addresses lie in no configured range: they are served, and assigned to no other object; where a range was changed by mistake, put it back",
                 metadata: [
                     "serviceAddresses": "\(ranges.serviceAddresses)", "podCIDRs": "\(ranges.podCIDRs)",
                     "nodePorts": "\(ranges.nodePorts)",
@@ -214,7 +214,7 @@ struct ShutdownFault: Error, CustomStringConvertible {
     var seconds: Int
 
     var description: String {
-        "storage did not answer within the \(seconds) s of --shutdown-timeout; what was acknowledged is safe, and the next "
+        "storage did not answer within the \(seconds) s of --shutdown-timeout; every acknowledged change is safe, and the next "
             + "start reads it"
     }
 }

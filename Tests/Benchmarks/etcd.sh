@@ -108,27 +108,17 @@ for round in $(seq "$rounds"); do
     load single --transport stream --connections 64 --pipeline 1
     load batch --transport stream --workload batch --batch-size 100 --connections 4 --pipeline 4
 done | tee "$work/rounds" >&2
-# As many are released as are allocated, so that nothing grows: folding, compaction and the load go on side by side.
-[ -z "${SUSTAINED:-}" ] || {
-    puts
-    seconds=$SUSTAINED load sustained --transport stream --workload mixed --shares 50,0,50 --connections 4 --pipeline 400
-    puts
-} | tee -a "$work/rounds" >&2
 python3 - "$work/rounds" <<'PY'
 import collections, statistics, sys
 rows = collections.defaultdict(list)
 for line in open(sys.argv[1]):
     name, *figures = line.split()
     rows[name].append([float(figure) for figure in figures])
-label = {"puts": "etcd's single puts, 64 clients", "single": "calls, 64 clients", "batch": "calls in batches of 100, 4 clients",
-         "sustained": "allocations and releases, 4 clients with 400 under way, sustained"}
+label = {"puts": "etcd's single puts, 64 clients", "single": "calls, 64 clients", "batch": "calls in batches of 100, 4 clients"}
 print("| | a second | times the puts | etcd's processor time | the servers' |")
 print("| --- | --- | --- | --- | --- |")
-for name in [name for name in label if rows[name]]:
+for name in ("puts", "single", "batch"):
     rate, etcd, tandemd = (statistics.median(column) for column in zip(*rows[name]))
-    # Beside the puts of the same round; of a long run beside those before and after it.
-    beside = rows["puts"][-2:] if name == "sustained" else rows["puts"]
-    times = statistics.median(row[0] / puts[0] for row in rows[name] for puts in beside) if name == "sustained" else \
-        statistics.median(row[0] / puts[0] for row, puts in zip(rows[name], beside))
+    times = statistics.median(row[0] / puts[0] for row, puts in zip(rows[name], rows["puts"]))
     print(f"| {label[name]} | {rate:.0f} | {times:.2f} | {etcd:.1f} µs | {tandemd:.1f} µs |")
 PY

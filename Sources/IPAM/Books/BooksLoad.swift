@@ -78,7 +78,7 @@ final class BooksLoad: Sendable {
     private func load(node object: StoredObject) throws {
         let cidrs = object.holdings.compactMap(\.range)
         guard cidrs.allSatisfy(\.isNodeCIDR) else {
-            throw StartFault.unreadable("node", object.key, "holds what is no pod CIDR")
+            throw StartFault.unreadable("node", object.key, "holds a value that is no pod CIDR")
         }
         let document = Documents.withoutVersion(object.document)
         let node = try Documents.decode(document) { reader throws(JSONError) in try Node(from: &reader) }

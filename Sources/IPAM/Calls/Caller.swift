@@ -54,7 +54,7 @@ struct Caller: Sendable {
         told(
             .failure(
                 .unavailable(
-                    "storage failed, and what is stored can't be told before a restart has read it",
+                    "storage failed, and the outcome is not known before a restart has read it",
                     reason: "StorageUnavailable")))
     }
 

@@ -92,7 +92,7 @@ public struct KubeFollowing: AsyncSequence, Sendable {
             case .look:
                 let found = try await client.version(of: collection)
                 if !state.looked(found) {
-                    throw KubeError(.gone, "the server is at version \(found), behind what it has told")
+                    throw KubeError(.gone, "the server is at version \(found), behind the versions of its own events")
                 }
                 return nil
             case .watch(let version):

@@ -80,7 +80,7 @@ final class Segments: Sendable {
         // Nothing was written to the others, or all of it is in the tables.
         for segment in known where !segment.isNeeded && OpenFile.exists(path(of: segment)) {
             guard try scan(path(of: segment), segment, folded).allSatisfy({ $0.last <= folded }) else {
-                throw discontinuous("go on behind what \(database) knows of")
+                throw discontinuous("go on behind the last change that \(database) knows")
             }
         }
         let needed = known.filter(\.isNeeded)
@@ -126,7 +126,7 @@ final class Segments: Sendable {
         LedgerError(
             .corrupt,
             "the changes in \(directory)/tandem.journal-* \(what): files of different times lie beside each other, or are damaged; "
-                + "nothing was changed: put back what belongs together, or \(Damage.cure)")
+                + "nothing was changed: put back files of one time, or \(Damage.cure)")
     }
 
     private func scan(

@@ -190,7 +190,7 @@ extension Journal {
         if asks { log.fence() }
         endFences(
             late,
-            LedgerError(.timedOut, "storage did not say within \(JournalLimits.fenceMilliseconds) ms what it holds"))
+            LedgerError(.timedOut, "storage did not answer a fence within \(JournalLimits.fenceMilliseconds) ms"))
         return asks || !late.isEmpty
     }
 

@@ -20,5 +20,5 @@ extension LedgerError {
             + "\(JournalLimits.maximumWaitMilliseconds) ms; try again in a moment"
     )
 
-    static let abandonment = LedgerError(.abandoned, "nobody waited for the change any more, and it was not made")
+    static let abandonment = LedgerError(.abandoned, "its client had left, and the change was not made")
 }

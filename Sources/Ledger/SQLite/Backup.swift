@@ -103,7 +103,7 @@ public enum Backup {
                 let left = try Int.fetchOne(
                     db, sql: "SELECT (SELECT count(*) FROM journal) + (SELECT count(*) FROM segments)")
                 guard left == 0 else {
-                    throw LedgerError(.inputOutput, "what \(copy) holds could not be brought into its tables")
+                    throw LedgerError(.inputOutput, "the journal of \(copy) could not be brought into its tables")
                 }
                 try db.execute(
                     sql: "UPDATE meta SET value = min(value + ?, ?) WHERE name = 'version'",

@@ -138,7 +138,7 @@ extension LedgerError {
         LedgerError(
             .moved,
             "\(path) was moved away, deleted or replaced while the server had it open: nothing is acknowledged into it any "
-                + "more; put back what was there, or give an empty directory and start with --restore FILE",
+                + "more; put the old file back, or give an empty directory and start with --restore FILE",
             outcome: outcome)
     }
 }

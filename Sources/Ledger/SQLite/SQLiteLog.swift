@@ -165,7 +165,7 @@ public final class SQLiteLog: BackedUpLog {
             throw LedgerError(
                 error.code,
                 "\(failure.message); and whether that change was kept can't be told: \(error.message). "
-                    + "Nothing more is acknowledged; a restart reads what is stored",
+                    + "Nothing more is acknowledged; a restart reads the stored state",
                 outcome: .unknown)
         }
         throw failure.with(.notCommitted)

@@ -107,7 +107,7 @@ public struct APIError: Error, Sendable, Hashable {
         var error = APIError(
             .resourceExhausted, reason: "RangeFull",
             "no free \(range.family) \(what) in \(range): the range is full; "
-                + "release what is not in use or configure a larger range",
+                + "release addresses that are not in use or configure a larger range",
             isRetryable: true)
         error.fullRange = range
         return error
@@ -118,7 +118,7 @@ public struct APIError: Error, Sendable, Hashable {
         var error = APIError(
             .resourceExhausted, reason: "RangeFull",
             "failed to allocate a nodePort: the range \(range.lowerBound)-\(range.upperBound) is full; "
-                + "release what is not in use or configure a larger range",
+                + "release addresses that are not in use or configure a larger range",
             isRetryable: true)
         error.fullPorts = range
         return error

@@ -46,14 +46,14 @@ extension Method {
         case .allocatePodIPs: "Gives a Pod one address per family from its Node's pod CIDRs."
         case .getPod: "Returns one Pod."
         case .listPods: "Returns Pods, by namespace, by node or all, page by page."
-        case .release: "Gives back what one Service, Pod, attachment or Node holds."
+        case .release: "Releases the addresses of one Service, Pod, attachment or Node."
         case .checkNode: "Says whether a Pod of the Node would get its addresses now, and how many are left."
         case .lookupIP:
             "Says which range an address lies in, its state and its owner; or which addresses of a CIDR are held, page by page."
         case .getPools: "Returns the ranges and how much of each is in use, by kind, by node or all, page by page."
-        case .getPoolMap: "Counts what is allocated, cooling, reserved and free in each of a pool's equal blocks."
+        case .getPoolMap: "Counts allocated, cooling, reserved and free addresses in each of a pool's equal blocks."
         case .watch:
-            "Tells of each change of Services, Nodes and Pods, by notifications, from a version on or from what there is."
+            "Reports each change of Services, Nodes and Pods, by notifications, from a version on or from the present objects."
         case .unwatch: "Ends one Watch."
         case .discover: "Returns this service's OpenRPC document."
         }

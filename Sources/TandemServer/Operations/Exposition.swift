@@ -92,13 +92,13 @@ struct Exposition: Sendable {
             "Connections without a certificate that were closed to make room for others.", counts.evictions[0])
         metrics.add(
             "tandem_buffered_bytes", .gauge,
-            "What is kept for clients of messages that are not whole, calls under way and unread answers, beyond 64 KiB each.",
+            "Bytes kept for clients: messages that are not whole, calls in flight and unread answers, beyond 64 KiB each.",
             budget.heldBytes)
         metrics.add(
             "tandem_buffered_bytes_limit", .gauge, "The most of it that is kept: --max-buffered-bytes.",
             budget.maximumBytes)
         metrics.add(
-            "tandem_connections_total", .counter, "Connections, by what became of them at first.",
+            "tandem_connections_total", .counter, "Connections, by their first outcome.",
             ConnectionMetrics.Event.allCases.map { ([("result", $0.rawValue)], String(counts.events[$0])) })
         metrics.add(
             "tandem_accept_pauses_total", .counter,
@@ -123,7 +123,7 @@ struct Exposition: Sendable {
             "Watches that were ended, as their readers were slower than changes are kept.",
             watches.expired)
         metrics.add(
-            "tandem_watch_history_bytes", .gauge, "What is kept of the last changes for those who watch.", history.bytes
+            "tandem_watch_history_bytes", .gauge, "Recent changes kept for watches, in bytes.", history.bytes
         )
         metrics.add(
             "tandem_watch_history_bytes_limit", .gauge, "The most of it that is kept: --watch-history-bytes.",
@@ -184,14 +184,14 @@ struct Exposition: Sendable {
             "tandem_watch_restarts_total", .counter, "Watches of etcd that ended and were begun again.",
             log.watchRestarts)
         metrics.add(
-            "tandem_fence_seconds", "How long etcd took to say what it holds, once for all calls that wait.", unit: 1e9,
+            "tandem_fence_seconds", "Time of etcd's answer to a fence, once for all waiting calls.", unit: 1e9,
             [([], log.fenceTimes)])
         metrics.add(
             "tandem_unfolded_bytes", .gauge, "Groups of changes in etcd that the readable keys do not have yet.",
             log.unfoldedBytes)
         metrics.add("tandem_etcd_db_bytes", .gauge, "etcd's database.", log.databaseBytes)
         metrics.add(
-            "tandem_etcd_quota_bytes", .gauge, "What it may become: --etcd-quota-backend-bytes.", log.quotaBytes)
+            "tandem_etcd_quota_bytes", .gauge, "Its quota: --etcd-quota-backend-bytes.", log.quotaBytes)
         metrics.add(
             "tandem_books_differ", .gauge, "Whether servers that applied the same have other books: 1 or 0.",
             log.hasDisagreement ? 1 : 0)
@@ -217,7 +217,7 @@ struct Exposition: Sendable {
         let outside = engine.outsideRanges
         metrics.add(
             "tandem_held_outside_ranges", .gauge,
-            "What is held and lies in no configured range: addresses and node ports of Services, pod CIDRs of nodes.",
+            "Holdings that lie in no configured range: addresses and node ports of Services, pod CIDRs of nodes.",
             [
                 ([("kind", "service")], String(outside.serviceAddresses)),
                 ([("kind", "node")], String(outside.podCIDRs)),

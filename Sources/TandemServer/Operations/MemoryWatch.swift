@@ -109,7 +109,7 @@ extension MetricsText {
     mutating func add(_ memory: MemoryWatch) {
         add(
             "tandem_memory_limit_bytes", .gauge,
-            "--memory-limit, or what the container or the machine leaves; 0 for none.",
+            "--memory-limit, or the memory that the container or the machine leaves; 0 for none.",
             memory.limit)
         add(
             "tandem_memory_short", .gauge, "1 while memory in use is past the limit and nothing more is kept.",

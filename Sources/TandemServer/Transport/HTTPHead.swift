@@ -142,7 +142,7 @@ struct HTTPHead: Sendable {
         for digit in digits {
             let (tens, isTooLong) = length.multipliedReportingOverflow(by: 10)
             let (sum, isPast) = tens.addingReportingOverflow(Int(digit - UInt8(ascii: "0")))
-            guard !isTooLong, !isPast else { throw .bad("Content-Length is past what a number holds") }
+            guard !isTooLong, !isPast else { throw .bad("Content-Length is too large") }
             length = sum
         }
         return length

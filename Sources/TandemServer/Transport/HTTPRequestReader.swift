@@ -220,7 +220,7 @@ package struct HTTPRequestReader: Sendable {
         var digits = 0
         for byte in line {
             guard let digit = Int(hexadecimal: byte) else { break }
-            guard length >> 58 == 0 else { throw .bad("a chunk's length is past what a number holds") }
+            guard length >> 58 == 0 else { throw .bad("a chunk's length is too large") }
             length = length << 4 | digit
             digits += 1
         }
