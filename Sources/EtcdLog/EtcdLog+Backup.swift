@@ -46,7 +46,8 @@ extension EtcdLog: BackedUpLog {
                 throw LedgerError(.inputOutput, "\(file): \(error)", cause: error)
             }
             guard fault.code == .leftBehind else { throw fault }
-            throw LedgerError(.leftBehind, "etcd dropped a part of the data during the copy: begin again (\(fault.message))")
+            throw LedgerError(
+                .leftBehind, "etcd dropped a part of the data during the copy: begin again (\(fault.message))")
         }
     }
 
