@@ -86,8 +86,9 @@ struct ManifestTests {
     func flagsAreAccepted() throws {
         // The image.
         let dockerfile = try Project.text("docker/Dockerfile").replacing("\\\n", with: " ")
+        let stage = try #require(dockerfile.range(of: " AS server"))
         var image: [String: String] = [:]
-        for line in dockerfile.split(separator: "\n") where line.hasPrefix("ENV ") {
+        for line in dockerfile[stage.upperBound...].split(separator: "\n") where line.hasPrefix("ENV ") {
             for pair in line.dropFirst(4).split(separator: " ") {
                 let parts = pair.split(separator: "=", maxSplits: 1).map { String($0) }
                 image[parts[0]] = parts[1]
