@@ -1,7 +1,7 @@
 #!/bin/bash
 # Calls that servers commit through one log on etcd, in one run with etcd's own single puts at 64 clients: calls a second, processor
 # time of etcd and of the servers a call, and the median and the 99th percentile. Rounds are interleaved; the table has the medians.
-# Folding goes on meanwhile: SECONDS=600 shows the sustained rate.
+# Folding goes on meanwhile. SUSTAINED=60 adds a minute of allocations and releases, beside puts before and after.
 #
 #   Tests/Benchmarks/etcd.sh [SECONDS [ROUNDS [MEMBERS [SERVERS]]]]
 #
@@ -39,7 +39,7 @@ for i in $(seq "$members"); do
     "$etcd" --name=m$i --data-dir="$work/m$i" --listen-client-urls=http://127.0.0.1:$((14370 + i)) \
         --advertise-client-urls=http://127.0.0.1:$((14370 + i)) --listen-peer-urls=http://127.0.0.1:$((14380 + i)) \
         --initial-advertise-peer-urls=http://127.0.0.1:$((14380 + i)) --initial-cluster="$peers" \
-        --quota-backend-bytes=8589934592 --logger=zap --log-outputs="$work/m$i.log" >/dev/null 2>&1 &
+        --quota-backend-bytes=8589934592 --snapshot-count=5000 --logger=zap --log-outputs="$work/m$i.log" >/dev/null 2>&1 &
     etcds="$etcds $!"
 done
 for i in $(seq "$members"); do
@@ -108,17 +108,27 @@ for round in $(seq "$rounds"); do
     load single --transport stream --connections 64 --pipeline 1
     load batch --transport stream --workload batch --batch-size 100 --connections 4 --pipeline 4
 done | tee "$work/rounds" >&2
+# As many are released as are allocated, so that nothing grows: folding, compaction and the load go on side by side.
+[ -z "${SUSTAINED:-}" ] || {
+    puts
+    seconds=$SUSTAINED load sustained --transport stream --workload mixed --shares 50,0,50 --connections 4 --pipeline 400
+    puts
+} | tee -a "$work/rounds" >&2
 python3 - "$work/rounds" <<'PY'
 import collections, statistics, sys
 rows = collections.defaultdict(list)
 for line in open(sys.argv[1]):
     name, *figures = line.split()
     rows[name].append([float(figure) for figure in figures])
-label = {"puts": "etcd's single puts, 64 clients", "single": "calls, 64 clients", "batch": "calls in batches of 100, 4 clients"}
+label = {"puts": "etcd's single puts, 64 clients", "single": "calls, 64 clients", "batch": "calls in batches of 100, 4 clients",
+         "sustained": "allocations and releases, 4 clients with 400 under way, sustained"}
 print("| | a second | times the puts | etcd's processor time | the servers' |")
 print("| --- | --- | --- | --- | --- |")
-for name in ("puts", "single", "batch"):
+for name in [name for name in label if rows[name]]:
     rate, etcd, tandemd = (statistics.median(column) for column in zip(*rows[name]))
-    times = statistics.median(row[0] / puts[0] for row, puts in zip(rows[name], rows["puts"]))
+    # Beside the puts of the same round; of a long run beside those before and after it.
+    beside = rows["puts"][-2:] if name == "sustained" else rows["puts"]
+    times = statistics.median(row[0] / puts[0] for row in rows[name] for puts in beside) if name == "sustained" else \
+        statistics.median(row[0] / puts[0] for row, puts in zip(rows[name], beside))
     print(f"| {label[name]} | {rate:.0f} | {times:.2f} | {etcd:.1f} µs | {tandemd:.1f} µs |")
 PY
