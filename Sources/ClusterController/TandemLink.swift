@@ -104,30 +104,36 @@ public actor TandemLink {
     }
 
     func pools(_ kind: PoolKind) async throws -> [JSONValue] {
-        var (pools, params): ([JSONValue], JSONValue) = ([], ["kind": .string(kind.rawValue), "limit": 1_000])
-        while true {
-            let page = try await call(.getPools, params)
-            pools += page["pools"]?.arrayValue ?? []
-            guard let next = page["continue"] else { return pools }
-            params["continue"] = next
-        }
+        var pools: [JSONValue] = []
+        try await visitPages(.getPools, ["kind": .string(kind.rawValue)]) { pools += $0["pools"]?.arrayValue ?? [] }
+        return pools
     }
 
     func pods() async throws -> [HeldPod] {
         try await list(.listPods).compactMap { HeldPod($0, isUIDMade: $1) }
     }
 
-    /// Page by page; with whether Tandem made the object's uid.
+    /// With whether Tandem made the object's uid.
     private func list(_ method: TandemAPI.Method) async throws -> [(object: JSONValue, isUIDMade: Bool)] {
         var items: [(object: JSONValue, isUIDMade: Bool)] = []
-        var params: JSONValue = ["limit": 1_000]
-        while true {
-            let page = try await call(method, params)
+        try await visitPages(method) { page in
             let made = Set((page["madeUIDs"]?.arrayValue ?? []).compactMap(\.stringValue))
             for object in page["items"]?.arrayValue ?? [] {
                 items.append((object, made.contains(object["metadata"]?["uid"]?.stringValue ?? "")))
             }
-            guard let next = page["continue"] else { return items }
+        }
+        return items
+    }
+
+    private func visitPages(
+        _ method: TandemAPI.Method, _ params: JSONValue = [:], _ body: (JSONValue) -> Void
+    ) async throws {
+        var params = params
+        params["limit"] = 1_000
+        while true {
+            let page = try await call(method, params)
+            body(page)
+            guard let next = page["continue"] else { return }
             params["continue"] = next
         }
     }

@@ -91,21 +91,32 @@ struct TrustChangeTests {
         #expect(server.stop() == 0)
     }
 
-    @Test("one that is revoked does not get in by a session of before")
-    func forgetsSessionsOfRevoked() throws {
-        let directory = ScratchDirectory()
+    /// A server with a list of revocations, to which `revoke` adds the client `gone`: it returns once the server has read the list again.
+    private func serverWithList(_ directory: ScratchDirectory) throws -> (ServerProcess, revoke: () -> Void) {
         let authority = CertificateAuthority(directory)
         authority.issue("gone")
         let list = "\(directory.path)/revoked.pem"
         authority.writeRevocations(list)
         let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--client-crl-file=\(list)"])
+        return (
+            server,
+            {
+                authority.revoke("gone")
+                authority.writeRevocations(list)
+                server.send(SIGHUP)
+                #expect(server.log.entry { $0["message"] == "certificates are read again" } != nil)
+            }
+        )
+    }
+
+    @Test("one that is revoked does not get in by a session of before")
+    func forgetsSessionsOfRevoked() throws {
+        let directory = ScratchDirectory()
+        let (server, revoke) = try serverWithList(directory)
         let sessions = Sessions(port: server.port, file: "\(directory.path)/session")
         #expect(sessions.keep("gone") == (true, false))
         #expect(sessions.takeUp() == (true, true))
-        authority.revoke("gone")
-        authority.writeRevocations(list)
-        server.send(SIGHUP)
-        #expect(server.log.entry { $0["message"] == "certificates are read again" } != nil)
+        revoke()
         #expect(sessions.takeUp("gone") == (false, false))
         #expect(sessions.takeUp() == (false, false))
         #expect(server.stop() == 0)
@@ -114,19 +125,12 @@ struct TrustChangeTests {
     @Test("a connection of one that is revoked stays, and so do its calls and its watches; a new one does not get in")
     func keepsConnectionsOfRevoked() throws {
         let directory = ScratchDirectory()
-        let authority = CertificateAuthority(directory)
-        authority.issue("gone")
-        let list = "\(directory.path)/revoked.pem"
-        authority.writeRevocations(list)
-        let server = try ServerProcess(directory.path, ServerProcess.ranges + ["--client-crl-file=\(list)"])
+        let (server, revoke) = try serverWithList(directory)
         let open = try LineStream(port: server.port, role: "gone")
         let watch = try LineStream(port: server.port, role: "gone")
         #expect(watch.call(.watch, ["kinds": ["Node"]])?["result"] != nil)
         #expect(watch.receive()?["params"]?["events"]?.arrayValue?.count == 1)
-        authority.revoke("gone")
-        authority.writeRevocations(list)
-        server.send(SIGHUP)
-        #expect(server.log.entry { $0["message"] == "certificates are read again" } != nil)
+        revoke()
         #expect(!isServed("gone", server))
         #expect(open.call(.allocateNodeCIDRs, ["node": ["metadata": ["name": "n1"]]])?["result"] != nil)
         let told = watch.receive()?["params"]?["events"]?.arrayValue

@@ -119,7 +119,7 @@ final class Segments: Sendable {
     }
 
     private func path(of segment: RegisteredSegment) -> String {
-        "\(directory)/\(DataFiles.segment(segment.number, segment.epoch))"
+        DataFiles(directory: directory).segment(segment.number, segment.epoch)
     }
 
     private func discontinuous(_ what: String) -> LedgerError {
@@ -277,7 +277,7 @@ final class Segments: Sendable {
                     segment = untold
                 } else {
                     try registry.add(number, epoch, first: newest + 1, bytes: size)
-                    let path = "\(directory)/\(DataFiles.segment(number, epoch))"
+                    let path = DataFiles(directory: directory).segment(number, epoch)
                     segment = Segment(number: number, path: path, file: try disk.make(path, bytes: size))
                     state.withLock { state in
                         state.untold = segment

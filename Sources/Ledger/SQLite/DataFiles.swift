@@ -16,6 +16,9 @@ struct DataFiles: Sendable {
     /// The name of a segment of the journal.
     static func segment(_ number: Int64, _ epoch: Epoch) -> String { "\(segmentPrefix)\(epoch.name)-\(number)" }
 
+    /// Where it lies.
+    func segment(_ number: Int64, _ epoch: Epoch) -> String { "\(directory)/\(Self.segment(number, epoch))" }
+
     private static let segmentPrefix = "tandem.journal-"
 
     /// The names of all segments that lie there, whosever they are, in their order.

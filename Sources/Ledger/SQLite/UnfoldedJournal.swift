@@ -70,7 +70,7 @@ public struct UnfoldedJournal: Sendable {
         let end = entries.last?.number ?? folded
         var groups: [(header: GroupCoding.Header, proposals: [Proposal])] = []
         for segment in segments {
-            let path = "\(files.directory)/\(DataFiles.segment(segment.number, segment.epoch))"
+            let path = files.segment(segment.number, segment.epoch)
             guard let bytes = FileManager.default.contents(atPath: path) else {
                 throw LedgerError(.corrupt, "\(path) is not there, or can't be read")
             }
