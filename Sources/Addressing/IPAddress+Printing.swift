@@ -2,9 +2,12 @@ extension IPAddress: CustomStringConvertible {
     /// The longest text of an address, in bytes: eight groups of four digits and seven colons.
     static let maximumTextBytes = 39
 
+    /// The longest dotted quad, which a string holds without memory of its own.
+    private static let maximumQuadBytes = 15
+
     /// Canonical text: dotted quad, or RFC 5952 for IPv6.
     public var description: String {
-        String(unsafeUninitializedCapacity: Self.maximumTextBytes) { buffer in
+        String(unsafeUninitializedCapacity: family == .ipv4 ? Self.maximumQuadBytes : Self.maximumTextBytes) { buffer in
             var text = TextWriter(buffer)
             text.append(self)
             return text.count
@@ -95,12 +98,13 @@ struct TextWriter {
     }
 
     private mutating func append(hexadecimal value: UInt16) {
-        var shift = 12 - value.leadingZeroBitCount / 4 * 4
-        repeat {
-            shift = max(shift, 0)
-            let digit = UInt8(truncatingIfNeeded: value >> UInt16(shift) & 0xf)
-            append(byte: digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-            shift -= 4
-        } while shift >= 0
+        // The lowest bit stands for a zero's one digit.
+        var shift = UInt16(truncatingIfNeeded: 15 &- (value | 1).leadingZeroBitCount) & 0xC
+        while true {
+            let digit = UInt8(truncatingIfNeeded: value &>> shift & 0xf)
+            append(byte: digit &+ (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") &- 10))
+            if shift == 0 { return }
+            shift &-= 4
+        }
     }
 }

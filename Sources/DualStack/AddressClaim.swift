@@ -16,6 +16,8 @@ public struct AddressClaim: Sendable, Hashable {
     public var requested: IPAddress?
     /// Where `requested` was asked for; nil for the pool's own field.
     public var field: String?
+    /// Where in `spec.clusterIPs` the address belongs; nil for one of the load balancer. Those with a place come first.
+    var place: Int?
     /// Where there is no room the Service does without this address, as long as it gets another.
     public var isOptional = false
 }

@@ -8,7 +8,7 @@ extension ServiceDraft {
     /// A new Service, or one that was an ExternalName, needs all of them. An update of any other needs one only "when you
     /// change this Service from single-stack to dual-stack, Kubernetes assigns the missing address family". Policy changes
     /// between PreferDualStack and RequireDualStack, and type changes among ClusterIP, NodePort and LoadBalancer, need none.
-    mutating func claimClusterIPs() -> [(index: Int, claim: AddressClaim)] {
+    mutating func claimClusterIPs() -> [AddressClaim] {
         guard spec.takesFamilies else { return [] }
         let firstMissing: Int
         if let old = stored?.spec, old.takesFamilies {
@@ -18,7 +18,7 @@ extension ServiceDraft {
             guard !spec.isHeadless else { return [] }
             firstMissing = 0
         }
-        var claims: [(index: Int, claim: AddressClaim)] = []
+        var claims: [AddressClaim] = []
         // No more than two.
         claims.reserveCapacity(spec.ipFamilies.count)
         spec.clusterIPs.reserveCapacity(spec.ipFamilies.count)
@@ -28,27 +28,28 @@ extension ServiceDraft {
             guard let family = IPFamily(spec.ipFamilies[index]), isConfigured(family) else { continue }
             if index >= spec.clusterIPs.count { spec.clusterIPs.append("") }
             let requested = parsedAddress(spec.clusterIPs[index])
-            claims.append((index, AddressClaim(pool: .clusterIP, family: family, requested: requested)))
+            claims.append(AddressClaim(pool: .clusterIP, family: family, requested: requested, place: index))
         }
         return claims
     }
 
     /// All that it shows: to be had exactly, or held already.
-    func shownClusterIPs() -> [(index: Int, claim: AddressClaim)] {
+    func shownClusterIPs() -> [AddressClaim] {
         guard spec.takesFamilies else { return [] }
         let pool: ServicePool = recordsClusterIPs ? .recordedClusterIP : .clusterIP
         return spec.clusterIPs.enumerated().compactMap { index, text in
-            parsedAddress(text).map { (index, AddressClaim(pool: pool, family: $0.family, requested: $0)) }
+            parsedAddress(text).map { AddressClaim(pool: pool, family: $0.family, requested: $0, place: index) }
         }
     }
 
     /// Where a cluster shows an address of a family that this one has no range of.
-    func unconfiguredFaults(of claims: [(index: Int, claim: AddressClaim)]) -> APIError.Causes {
+    func unconfiguredFaults(of claims: [AddressClaim]) -> APIError.Causes {
         var faults = APIError.Causes()
-        for (index, claim) in claims where !isConfigured(claim.family) {
+        for claim in claims where !isConfigured(claim.family) {
             faults.append(
                 .invalid(
-                    "spec.clusterIPs[\(index)]", spec.clusterIPs, "\(claim.family) is not configured on this cluster"))
+                    "spec.clusterIPs[\(claim.place ?? 0)]", spec.clusterIPs,
+                    "\(claim.family) is not configured on this cluster"))
         }
         return faults
     }

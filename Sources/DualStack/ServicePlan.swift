@@ -15,20 +15,17 @@ public struct ServiceDecision: Sendable {
 public struct ServicePlan: Sendable {
     public let claims: [AddressClaim]
     private var draft: ServiceDraft
-    /// Where in `spec.clusterIPs` the first of `claims` belong; those behind are for the load balancer.
-    private let places: [Int]
     private let loadBalancer: LoadBalancerPlan
     private let nodePorts: NodePortPlan
 
     init(
-        draft: consuming ServiceDraft, clusterIPs: [(index: Int, claim: AddressClaim)], loadBalancer: LoadBalancerPlan,
+        draft: consuming ServiceDraft, clusterIPs: [AddressClaim], loadBalancer: LoadBalancerPlan,
         nodePorts: NodePortPlan
     ) {
         self.draft = draft
         self.loadBalancer = loadBalancer
         self.nodePorts = nodePorts
-        places = clusterIPs.map(\.index)
-        claims = clusterIPs.map(\.claim) + loadBalancer.claims
+        claims = clusterIPs + loadBalancer.claims
     }
 
     /// Node ports to be claimed behind the addresses, in this order.
@@ -43,14 +40,19 @@ public struct ServicePlan: Sendable {
     public consuming func completed(
         with addresses: [IPAddress?], ports: [UInt16] = []
     ) throws(APIError) -> ServiceDecision {
-        for (place, address) in zip(places, addresses) where draft.spec.clusterIPs[place].isEmpty {
+        var forLoadBalancer = addresses.count
+        for (index, claim) in claims.enumerated() {
+            guard let place = claim.place else {
+                forLoadBalancer = index
+                break
+            }
             // An address that was asked for stays as it was typed.
-            if let address { draft.put(address, at: place) }
+            if draft.spec.clusterIPs[place].isEmpty, let address = addresses[index] { draft.put(address, at: place) }
         }
         if draft.spec.takesFamilies, !draft.recordsClusterIPs {
             draft.spec.clusterIP = draft.spec.clusterIPs.first ?? ""
         }
-        let ingress = loadBalancer.ingress(with: addresses.dropFirst(places.count))
+        let ingress = loadBalancer.ingress(with: addresses[forLoadBalancer...])
         if draft.service.status.ingress != ingress { draft.service.status.ingress = ingress }
         draft.wipeOnLeavingForExternalName()
         draft.wipeLoadBalancerClass()

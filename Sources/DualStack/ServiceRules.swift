@@ -47,7 +47,7 @@ public struct ServiceRules: Sendable {
         try draft.refuse(nameFaults(of: draft.service.metadata, kind: .service))
         draft.defaultType()
         draft.pairClusterIPs()
-        let claims: [(index: Int, claim: AddressClaim)]
+        let claims: [AddressClaim]
         if draft.spec.clusterIPs.isEmpty || draft.recordsClusterIPs {
             claims = try clusterIPs(of: &draft)
         } else {
@@ -80,7 +80,7 @@ public struct ServiceRules: Sendable {
     /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.
     private func clusterIPs(
         of draft: inout ServiceDraft
-    ) throws(APIError) -> [(index: Int, claim: AddressClaim)] {
+    ) throws(APIError) -> [AddressClaim] {
         guard !draft.recordsClusterIPs else {
             try draft.refuse(draft.clusterIPFaults())
             return draft.shownClusterIPs()

@@ -45,25 +45,39 @@ extension Environment {
     func uuid() -> String {
         let high = random() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
         let low = random() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-        let digits: StaticString = "0123456789abcdef"
         return String(unsafeUninitializedCapacity: 36) { buffer in
-            var position = 0
-            for nibble in 0..<32 {
-                if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
-                    buffer[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                let word = nibble < 16 ? high : low
-                buffer[position] = digits.utf8Start[Int(word >> UInt64(60 - nibble % 16 * 4) & 0xF)]
-                position += 1
+            let text = UnsafeMutableRawBufferPointer(buffer)
+            // Eight digits each, the first in the lowest byte.
+            let (first, second) = (hexadecimal(high >> 32), hexadecimal(high))
+            let (third, fourth) = (hexadecimal(low >> 32), hexadecimal(low))
+            func put(_ digits: some FixedWidthInteger & BitwiseCopyable, at place: Int) {
+                text.storeBytes(of: digits.littleEndian, toByteOffset: place, as: type(of: digits))
             }
-            return position
+            put(first, at: 0)
+            put(UInt32(truncatingIfNeeded: second), at: 9)
+            put(UInt32(truncatingIfNeeded: second >> 32), at: 14)
+            put(UInt32(truncatingIfNeeded: third), at: 19)
+            put(UInt32(truncatingIfNeeded: third >> 32), at: 24)
+            put(fourth, at: 28)
+            for place in [8, 13, 18, 23] { put(UInt8(ascii: "-"), at: place) }
+            return 36
         }
     }
 
     /// The time of day as Kubernetes writes it: RFC 3339, UTC, to the second, such as `2026-11-24T08:46:47Z`.
     func timestamp() -> String {
-        var seconds = time_t(now())
+        let now = now()
+        return Self.lastTimestamp.withLock { last in
+            if last.seconds != now { last = (now, Self.timestamp(of: now)) }
+            return last.text
+        }
+    }
+
+    /// The last one, which serves for a second.
+    private static let lastTimestamp = Mutex((seconds: 0, text: timestamp(of: 0)))
+
+    private static func timestamp(of seconds: Int) -> String {
+        var seconds = time_t(seconds)
         var parts = tm()
         gmtime_r(&seconds, &parts)
         return String(unsafeUninitializedCapacity: 20) { buffer in
@@ -86,6 +100,18 @@ extension Environment {
             return position
         }
     }
+}
+
+/// The lower half's eight digits, the first in the lowest byte: all eight are made side by side.
+private func hexadecimal(_ value: UInt64) -> UInt64 {
+    // One nibble a byte, the highest nibble in the lowest byte.
+    var digits = UInt64(UInt32(truncatingIfNeeded: value).byteSwapped)
+    digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+    digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+    digits = (digits >> 4 | digits << 8) & 0x0F0F_0F0F_0F0F_0F0F
+    // 1 in each byte past 9.
+    let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    return digits &+ 0x3030_3030_3030_3030 &+ letters &* UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
 }
 
 /// Random words from the kernel, fetched many at a time: asking for eight bytes costs as much as asking for five hundred.

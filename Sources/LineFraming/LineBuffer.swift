@@ -1,3 +1,4 @@
+import Glibc
 public import NIOCore
 
 /// Cuts a stream of bytes into lines. Each byte is looked at once, however it arrives.
@@ -44,15 +45,14 @@ public struct LineBuffer: Sendable {
     public mutating func next() -> Next {
         guard !isBroken else { return .none }
         while true {
-            let unsearched = buffer.readableBytesView.dropFirst(searched)
-            guard let newline = unsearched.firstIndex(of: UInt8(ascii: "\n")) else {
+            let newline = buffer.withUnsafeReadableBytes { $0.firstIndex(of: UInt8(ascii: "\n"), from: searched) }
+            guard let length = newline else {
                 searched = buffer.readableBytes
                 if searched > maximumBytes { return fail() }
                 // A buffer that is merely cleared keeps its memory, for as long as the client is silent.
                 if searched == 0 { buffer = ByteBuffer() } else { buffer.discardReadBytes() }
                 return .none
             }
-            let length = newline - buffer.readerIndex
             guard length <= maximumBytes, var line = buffer.readSlice(length: length) else { return fail() }
             buffer.moveReaderIndex(forwardBy: 1)
             searched = 0
@@ -67,5 +67,15 @@ public struct LineBuffer: Sendable {
     private mutating func fail() -> Next {
         close()
         return .tooLong
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// By `memchr`, which looks at 32 bytes at a time.
+    fileprivate func firstIndex(of byte: UInt8, from start: Int) -> Int? {
+        guard let base = baseAddress, start < count, let found = memchr(base + start, Int32(byte), count - start) else {
+            return nil
+        }
+        return UnsafeRawPointer(found) - base
     }
 }

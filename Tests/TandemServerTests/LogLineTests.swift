@@ -55,8 +55,9 @@ struct LogLineTests {
         #expect(AuditLog.line(entry).count < 64 << 10)
         #expect(entry.bytes > 2 * Self.long.utf8.count)
         // Of an answer of a megabyte nothing is kept but its addresses.
-        let large = CallResult.service(
-            Array(repeating: UInt8(ascii: " "), count: 1 << 20), holding: [released[0]], isReplayed: true)
+        let large = CallResult.service(holding: [released[0]], isReplayed: true) {
+            $0.text(Array(repeating: UInt8(ascii: " "), count: 1 << 20))
+        }
         entry.outcome = .success(large.effect)
         #expect(entry.bytes < 4 * Self.long.utf8.count)
         entry.outcome = .failure(APIError(.internal, reason: "x", Self.long))

@@ -45,11 +45,9 @@ public enum SampleService {
         return service
     }()
 
-    /// The answer: the Service as text, then the text in its envelope.
+    /// The answer: the Service in its envelope.
     public static func encode(_ service: Service) -> [UInt8] {
-        var writer = JSONWriter()
-        service.write(to: &writer)
-        return RPCReply(id: id, .success(.service(writer.bytes))).bytes
+        RPCReply(id: id, .success(.service(service.write))).bytes
     }
 
     private static let id: JSONText = {

@@ -13,7 +13,7 @@ extension StoredService {
             Self.key(service.metadata) == key.key,
             let context = try? form.context.withUnsafeBytes({ try ServiceContext($0) })
         else { return nil }
-        self.init(service, context, holding: form.holdings, document: form.document)
+        self.init(service, key: key.key, context, holding: form.holdings, document: form.document)
     }
 }
 

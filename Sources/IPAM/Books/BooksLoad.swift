@@ -52,7 +52,7 @@ final class BooksLoad: Sendable {
         let context = try ServiceContext(object.context)
         let shown = holdings(of: decoded).map(\.address) + context.kept
         let service = StoredService(
-            decoded, context, holding: object.holdings, document: document,
+            decoded, key: StoredService.key(decoded.metadata), context, holding: object.holdings, document: document,
             version: object.version, shown: shown == object.holdings.compactMap(\.address) ? nil : shown)
         books.addToDigest(service.digest)
         let other = books.withHeld { held in

@@ -13,24 +13,36 @@ enum Documents {
         }
     }
 
-    static func encode(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
-        var writer = JSONWriter()
-        write(&writer)
-        return writer.bytes
-    }
+    @inline(__always)
+    static func encode(_ write: (inout JSONWriter) -> Void) -> [UInt8] { JSONWriter.text(write) }
 
     /// A stored document as it is served. O(length).
     static func served(_ document: [UInt8], _ version: UInt64) -> [UInt8] {
-        let place = document.withUnsafeBytes { VersionPlace($0) }
-        guard let place else { return document }
-        var text: [UInt8] = []
-        text.reserveCapacity(document.count + 42)
-        text.append(contentsOf: document[..<place.end])
-        text.append(contentsOf: #","resourceVersion":""#.utf8)
-        text.append(contentsOf: String(version).utf8)
-        text.append(UInt8(ascii: "\""))
-        text.append(contentsOf: document[place.next...])
-        return text
+        encode { write(document, version, to: &$0) }
+    }
+
+    /// Writes a stored document as it is served, with a list more behind all other members, unless it is empty. O(length).
+    static func write(
+        _ document: [UInt8], _ version: UInt64, kept: [String] = [], to writer: inout JSONWriter
+    ) {
+        writer.beginText()
+        document.withUnsafeBytes { document in
+            var rest = document[...]
+            if let place = VersionPlace(document) {
+                writer.append(UnsafeRawBufferPointer(rebasing: document[..<place.end]))
+                writer.append(#","resourceVersion":""#)
+                writer.append(decimal: version)
+                writer.append(UInt8(ascii: "\""))
+                rest = document[place.next...]
+            }
+            guard !kept.isEmpty, document.last == UInt8(ascii: "}") else {
+                return writer.append(UnsafeRawBufferPointer(rebasing: rest))
+            }
+            writer.append(UnsafeRawBufferPointer(rebasing: rest.dropLast()))
+            writer.key("kept")
+            writer.strings(kept)
+            writer.endObject()
+        }
     }
 
     /// An object with a member more, behind all others, that its document does not have. O(length).

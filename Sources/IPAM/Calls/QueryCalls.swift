@@ -9,7 +9,7 @@ extension Engine {
         guard let stored = books.services[StoredService.key(metadata)],
             metadata.uid == nil || metadata.uid == stored.uid
         else { return .failure(.notFound(.service, name: metadata.name)) }
-        return .success(.service(stored.served))
+        return .success(.service(stored.writeServed))
     }
 
     func getNode(_ metadata: ObjectMeta) -> Result<CallResult, APIError> {

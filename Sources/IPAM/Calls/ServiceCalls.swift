@@ -32,7 +32,7 @@ extension Engine {
     ) {
         let stored = books.services[key]
         if let stored, stored.isAnswer(to: asked, request) {
-            return caller.succeed(.service(stored.served, holding: stored.addresses, isReplayed: true))
+            return caller.succeed(.service(holding: stored.addresses, isReplayed: true, stored.writeServed))
         }
         do throws(APIError) {
             // A name in use is looked at last, as kube-apiserver does: every other fault is reported before it.
@@ -49,13 +49,14 @@ extension Engine {
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil
             keep(
-                claimed, over: nil, ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
+                claimed, key: key, over: nil,
+                ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
                 expecting: .absent(ObjectKey(.service, key)), for: caller
             ) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0, holding: $1) })
+                caller.answer(outcome.result { CallResult.service(holding: $0, $1) })
             }
         } catch {
             caller.fail(error)
@@ -72,7 +73,8 @@ extension Engine {
             let replayed = stored.context.update.flatMap { $0.isSame(as: request) ? $0 : nil }
             func replay(_ update: ServiceUpdate) {
                 caller.succeed(
-                    .service(stored.served, holding: stored.addresses, released: update.released, isReplayed: true))
+                    .service(
+                        holding: stored.addresses, released: update.released, isReplayed: true, stored.writeServed))
             }
             if let replayed, !stored.mayLackLoadBalancerIP { return replay(replayed) }
             if replayed == nil { try stored.checkPreconditions(asked.metadata, named: request.named) }
@@ -88,17 +90,17 @@ extension Engine {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 giveBack(claimed.claims)
                 if let replayed { return replay(replayed) }
-                return caller.succeed(.service(stored.served, holding: stored.addresses, released: []))
+                return caller.succeed(.service(holding: stored.addresses, released: [], stored.writeServed))
             }
             let context = ServiceContext(
                 request: stored.context.request, isUIDGiven: stored.context.isUIDGiven,
                 update: request.releasing(released))
             let expected = Expectation.unchanged(ObjectKey(.service, key), version: stored.version)
-            keep(claimed, over: stored, context, expecting: expected, for: caller) { outcome in
+            keep(claimed, key: key, over: stored, context, expecting: expected, for: caller) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.replace(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0, holding: $1, released: released) })
+                caller.answer(outcome.result { CallResult.service(holding: $0, released: released, $1) })
             }
         } catch {
             caller.fail(error)
@@ -141,18 +143,18 @@ extension Engine {
             {
                 giveBack(claimed.claims)
                 return caller.succeed(
-                    .service(stored.served, holding: stored.addresses, kept: named, isReplayed: true))
+                    .service(holding: stored.addresses, kept: named, isReplayed: true, stored.writeServed))
             }
             let context = ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven, kept: kept)
             let expected = ObjectKey(.service, key)
             keep(
-                claimed, over: stored, context,
+                claimed, key: key, over: stored, context,
                 expecting: stored.map { .unchanged(expected, version: $0.version) } ?? .absent(expected), for: caller
             ) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.adopt(asked, request, key: key, attempts: attempts - 1, for: caller)
                 }
-                caller.answer(outcome.result { CallResult.service($0, holding: $1, kept: named) })
+                caller.answer(outcome.result { CallResult.service(holding: $0, kept: named, $1) })
             }
         } catch {
             caller.fail(error)
@@ -250,8 +252,8 @@ extension Engine {
 
     /// Commits the Service, or - in a dry run - releases all claims and returns the would-be result.
     private func keep(
-        _ claimed: consuming ClaimedService, over old: StoredService?, _ context: @autoclosure () -> ServiceContext,
-        expecting expectation: Expectation,
+        _ claimed: consuming ClaimedService, key: String, over old: StoredService?,
+        _ context: @autoclosure () -> ServiceContext, expecting expectation: Expectation,
         for caller: Caller, _ done: @escaping @Sendable (ServiceOutcome) -> Void
     ) {
         // A Service that is changed here might be copied for it, and most name no version.
@@ -271,7 +273,7 @@ extension Engine {
         if caller.isDryRun {
             leave?()
             giveBack(claimed.claims)
-            return done(.kept(document, holding: []))
+            return done(.wouldBe(document))
         }
         let context = context()
         let kept = context.kept.compactMap { old?.holding(of: $0) }
@@ -279,12 +281,12 @@ extension Engine {
             document: document, context: context.text, holdings: claimed.holdings(over: old) + kept)
         for port in claimed.nodePorts { form.holdings.append(port.ledgerHolding) }
         let stored = StoredService(
-            claimed.decision.service, context, holding: form.holdings, document: document)
-        let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, stored.key), form)])
+            claimed.decision.service, key: key, context, holding: form.holdings, document: document)
+        let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, key), form)])
         commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
             leave?()
             switch outcome {
-            case .kept: done(.kept(stored.served, holding: stored.addresses))
+            case .kept: done(.kept(stored))
             case .refused: done(.refused)
             case .failed(let error): done(.failed(error))
             }
@@ -309,14 +311,17 @@ private struct ClaimedService: Sendable {
 }
 
 private enum ServiceOutcome: Sendable {
-    /// With the object as it is served.
-    case kept([UInt8], holding: [IPAddress])
+    case kept(StoredService)
+    /// Of a dry run: its document.
+    case wouldBe([UInt8])
     case refused
     case failed(APIError)
 
-    func result(_ success: ([UInt8], [IPAddress]) -> CallResult) -> Result<CallResult, APIError> {
+    /// `success` gets the addresses of the Service, and the writer of it as it is served.
+    func result(_ success: ([IPAddress], (inout JSONWriter) -> Void) -> CallResult) -> Result<CallResult, APIError> {
         switch self {
-        case .kept(let document, let addresses): .success(success(document, addresses))
+        case .kept(let stored): .success(success(stored.addresses, stored.writeServed))
+        case .wouldBe(let document): .success(success([]) { $0.text(document) })
         case .refused: .failure(.refusedTooOften)
         case .failed(let error): .failure(error)
         }

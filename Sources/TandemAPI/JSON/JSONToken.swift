@@ -22,12 +22,6 @@ struct JSONStringScan {
         return try unescaped(in: text)
     }
 
-    /// The string where it may be one of the words that the envelope knows; nil where it is too long for any.
-    func word(in text: UnsafeRawBufferPointer) throws(JSONError) -> String? {
-        // By escapes each letter takes six bytes.
-        end - start <= 200 ? try string(in: text) : nil
-    }
-
     /// Swift compares strings, and hashes them, in a time that grows as the square of the marks in a row (`e` with a
     /// thousand accents): a string of more than `maximumMarks` is refused. So many no language needs (Unicode's UAX #15,
     /// "Stream-Safe Text Format").
@@ -128,7 +122,9 @@ public struct JSONKey {
 
     /// Whether this is `name`, byte for byte. O(length of `name`).
     func equals(_ name: String) -> Bool {
-        guard scan.hasEscapes else { return name.utf8.elementsEqual(text[scan.start..<scan.end]) }
+        guard scan.hasEscapes else {
+            return scan.end - scan.start == name.utf8.count && name.utf8.elementsEqual(text[scan.start..<scan.end])
+        }
         // An escape takes six bytes where it makes the fewest: one.
         return scan.end - scan.start <= 6 * name.utf8.count && name.utf8.elementsEqual(string.utf8)
     }

@@ -3,11 +3,14 @@
 /// The writer puts commas itself; the caller puts keys and values in order. Not thread-safe; it has one owner, which takes
 /// `bytes` at the end.
 public struct JSONWriter: ~Copyable {
-    // Proof: this value alone owns the memory, `reserve` makes room before each write, and `deinit` frees it.
+    // Proof: this value alone uses the memory, `reserve` makes room before each write, and `deinit` frees it; lent memory outlives
+    // the value, which does not leave the closure of `text`.
     private var memory: UnsafeMutablePointer<UInt8>
     private var capacity: Int
     private var count = 0
     private var needsComma = false
+    /// The first memory is lent, and no longer in use once the text has outgrown it.
+    private var isLent = false
 
     /// `capacity` in bytes: the expected length.
     public init(capacity: Int = 512) {
@@ -15,8 +18,25 @@ public struct JSONWriter: ~Copyable {
         memory = .allocate(capacity: self.capacity)
     }
 
+    private init(lending memory: UnsafeMutableBufferPointer<UInt8>) {
+        capacity = memory.count
+        self.memory = memory.baseAddress!
+        isLent = true
+    }
+
     deinit {
-        memory.deallocate()
+        if !isLent { memory.deallocate() }
+    }
+
+    /// The text that `write` writes, in an array of just its size. Texts of up to a kilobyte are written on the stack first: one
+    /// allocation in all.
+    @inline(__always)
+    public static func text(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { memory in
+            var writer = JSONWriter(lending: memory)
+            write(&writer)
+            return writer.bytes
+        }
     }
 
     /// The text so far, in an array of just its size. O(length).
@@ -65,6 +85,14 @@ public struct JSONWriter: ~Copyable {
         string(String(value))
     }
 
+    /// A number as a string, as versions are written.
+    public mutating func string(_ value: UInt64) {
+        beginText()
+        append(UInt8(ascii: "\""))
+        append(decimal: value)
+        append(UInt8(ascii: "\""))
+    }
+
     public mutating func number(_ value: some BinaryInteger) {
         var digits = String(value)
         digits.withUTF8 { raw($0) }
@@ -86,6 +114,53 @@ public struct JSONWriter: ~Copyable {
     /// A value that is JSON already; the caller vouches for it.
     public mutating func text(_ value: [UInt8]) {
         value.withUnsafeBufferPointer { raw($0) }
+    }
+
+    // MARK: Values in parts
+
+    /// Begins a value that is JSON already and comes in parts, which `append` puts one behind the other; the caller vouches for it.
+    @inline(__always)
+    public mutating func beginText() {
+        reserve(1)
+        separate()
+        needsComma = true
+    }
+
+    public mutating func append(_ part: UnsafeRawBufferPointer) {
+        reserve(part.count)
+        guard let start = part.baseAddress else { return }
+        UnsafeMutableRawPointer(memory + count).copyMemory(from: start, byteCount: part.count)
+        count &+= part.count
+    }
+
+    public mutating func append(_ part: StaticString) {
+        append(UnsafeRawBufferPointer(start: part.utf8Start, count: part.utf8CodeUnitCount))
+    }
+
+    @inline(__always)
+    public mutating func append(_ byte: UInt8) {
+        reserve(1)
+        put(byte)
+    }
+
+    public mutating func append(decimal value: UInt64) {
+        // As many as the largest has.
+        let most = 20
+        reserve(most)
+        var rest = value
+        var length = 1
+        while rest >= 10 {
+            rest /= 10
+            length += 1
+        }
+        rest = value
+        var place = count &+ length
+        repeat {
+            place &-= 1
+            memory[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        count &+= length
     }
 
     /// Members that are the same in every text, as JSON: `"a":1,"b":2`.
@@ -133,22 +208,31 @@ public struct JSONWriter: ~Copyable {
     }
 
     /// Most strings need no escape: a run of bytes is taken over until one does.
+    @inline(__always)
     private mutating func quoted(_ value: UnsafeBufferPointer<UInt8>) {
         reserve(value.count + 3)
         separate()
         put(UInt8(ascii: "\""))
-        var start = 0
-        while true {
-            let run = PlainRun.length(UnsafeRawBufferPointer(value), from: start, inASCII: false)
-            putAll(UnsafeBufferPointer(rebasing: value[start..<start + run]))
-            start += run
-            guard start < value.count else { break }
+        let run = PlainRun.copy(UnsafeRawBufferPointer(value), to: memory + count)
+        count &+= run
+        if run < value.count { escape(from: run, of: value) }
+        put(UInt8(ascii: "\""))
+        needsComma = true
+    }
+
+    /// The rest of a string from the first byte on that needs an escape. Leaves room for the quote behind it.
+    @inline(never)
+    private mutating func escape(from start: Int, of value: UnsafeBufferPointer<UInt8>) {
+        var start = start
+        while start < value.count {
             escape(value[start])
             start += 1
             reserve(value.count - start + 1)
+            let run = PlainRun.copy(
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(value)[start...]), to: memory + count)
+            count &+= run
+            start += run
         }
-        put(UInt8(ascii: "\""))
-        needsComma = true
     }
 
     private mutating func escape(_ byte: UInt8) {
@@ -199,7 +283,8 @@ public struct JSONWriter: ~Copyable {
         capacity = max(capacity * 2, count + more)
         let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         larger.update(from: memory, count: count)
-        memory.deallocate()
+        if !isLent { memory.deallocate() }
+        isLent = false
         memory = larger
     }
 }

@@ -16,6 +16,26 @@ enum PlainRun {
         return index &- start
     }
 
+    /// Copies the bytes from the start on that stand for themselves in a JSON string, and returns how many they are; behind them up to seven
+    /// more bytes are written, never past the length of `bytes`.
+    @inline(__always)
+    static func copy(_ bytes: UnsafeRawBufferPointer, to target: UnsafeMutablePointer<UInt8>) -> Int {
+        let target = UnsafeMutableRawPointer(target)
+        var index = 0
+        while index &+ 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            target.storeBytes(of: word, toByteOffset: index, as: UInt64.self)
+            let marks = Self.marks(UInt64(littleEndian: word))
+            if marks != 0 { return index &+ marks.trailingZeroBitCount >> 3 }
+            index &+= 8
+        }
+        while index < bytes.count, isPlain(bytes[index], false) {
+            target.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self)
+            index &+= 1
+        }
+        return index
+    }
+
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
     private static let lowBits: UInt64 = 0x0101_0101_0101_0101
 

@@ -18,6 +18,11 @@ public struct ObjectMeta: Sendable, Hashable {
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
+        try read(from: &reader)
+    }
+
+    /// Into a value that is empty yet: where it lies, without a copy.
+    mutating func read(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {

@@ -92,19 +92,30 @@ public struct Service: Sendable, Hashable {
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
-        self.init()
+        let storage = Storage(metadata: ObjectMeta(), spec: ServiceSpec())
+        self.storage = storage
         try reader.beginObject()
         var count = 0
+        // A member that comes again replaces the one before.
+        var (hasMetadata, hasSpec) = (false, false)
         while let key = try reader.nextKey(&count) {
             switch key {
             case "apiVersion": try reader.expectWord("v1", for: "apiVersion")
             case "kind": try reader.expectWord("Service", for: "kind")
-            case "metadata": if try !reader.skipNull() { metadata = try ObjectMeta(from: &reader) }
-            case "spec": if try !reader.skipNull() { spec = try ServiceSpec(from: &reader) }
-            case "status": if try !reader.skipNull() { status = try ServiceStatus(from: &reader) }
+            case "metadata":
+                if try reader.skipNull() { continue }
+                if hasMetadata { storage.metadata = ObjectMeta() }
+                hasMetadata = true
+                try storage.metadata.read(from: &reader)
+            case "spec":
+                if try reader.skipNull() { continue }
+                if hasSpec { storage.spec = ServiceSpec() }
+                hasSpec = true
+                try storage.spec.read(from: &reader)
+            case "status": if try !reader.skipNull() { storage.status = try ServiceStatus(from: &reader) }
             // As an adopted one is served: the server's to say.
             case "kept": try reader.skipValue()
-            default: try others.keep(key, &reader)
+            default: try storage.others.keep(key, &reader)
             }
         }
     }
@@ -150,6 +161,11 @@ public struct ServiceSpec: Sendable, Hashable {
     public var hasSelector: Bool { selector.map { $0 != .emptyObject } ?? false }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
+        try read(from: &reader)
+    }
+
+    /// Into a value that is empty yet: where it lies, without a copy.
+    mutating func read(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {

@@ -277,8 +277,10 @@ extension Pod {
 }
 
 extension Parameter {
+    private static let all = Array(allCases)
+
     fileprivate init?(_ key: JSONKey) {
-        for parameter in Parameter.allCases where key.equals(parameter.rawValue) {
+        for parameter in Self.all where key.equals(parameter.rawValue) {
             self = parameter
             return
         }

@@ -8,12 +8,13 @@ public struct CallResult: Sendable {
     /// The content of a changing call's answer, once more, for the audit log.
     public let effect: AddressEffect
 
+    @inline(__always)
     public init(_ effect: AddressEffect = AddressEffect(), _ build: (inout JSONWriter) -> Void) {
-        var writer = JSONWriter()
-        writer.beginObject()
-        build(&writer)
-        writer.endObject()
-        json = writer.bytes
+        json = JSONWriter.text { writer in
+            writer.beginObject()
+            build(&writer)
+            writer.endObject()
+        }
         self.effect = effect
     }
 
@@ -22,27 +23,29 @@ public struct CallResult: Sendable {
         effect = AddressEffect()
     }
 
-    /// `addresses` are those that the Service holds now; not needed by reads. `kept` are those that an adopted one does not
-    /// show.
+    /// `write` writes the Service as it is served. `addresses` are those that it holds now; not needed by reads. `kept` are those that an
+    /// adopted one does not show.
     public static func service(
-        _ document: [UInt8], holding addresses: [IPAddress] = [], kept: [String] = [], isReplayed: Bool = false
+        holding addresses: [IPAddress] = [], kept: [String] = [], isReplayed: Bool = false,
+        _ write: (inout JSONWriter) -> Void
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("service")
-            writer.text(document)
+            write(&writer)
             writer.kept(kept)
             if isReplayed { writer.replayed() }
         }
     }
 
     public static func service(
-        _ document: [UInt8], holding addresses: [IPAddress], released: [IPAddress], isReplayed: Bool = false
+        holding addresses: [IPAddress], released: [IPAddress], isReplayed: Bool = false,
+        _ write: (inout JSONWriter) -> Void
     ) -> CallResult {
         let effect = AddressEffect(
             addresses: addresses, released: released.map { .address($0) }, isReplay: isReplayed)
         return CallResult(effect) { writer in
             writer.key("service")
-            writer.text(document)
+            write(&writer)
             writer.key("released")
             writer.strings(released.map(\.description))
             if isReplayed { writer.replayed() }
@@ -109,7 +112,7 @@ public struct CallResult: Sendable {
             writer.key("subscription")
             writer.string(subscription)
             writer.key("resourceVersion")
-            writer.string(String(version))
+            writer.string(version)
         }
     }
 
@@ -135,7 +138,7 @@ public struct CallResult: Sendable {
             writer.endArray()
             writer.continuation(continueToken)
             writer.key("resourceVersion")
-            writer.string(String(version))
+            writer.string(version)
             guard !madeUIDs.isEmpty else { return }
             writer.key("madeUIDs")
             writer.strings(madeUIDs)

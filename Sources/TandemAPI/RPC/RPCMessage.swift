@@ -83,6 +83,15 @@ public struct RPCRequest: Sendable {
     }
 }
 
+extension Method {
+    private static let all = Array(allCases)
+
+    fileprivate init?(_ name: JSONKey) {
+        guard let method = Self.all.first(where: { name.equals($0.rawValue) }) else { return nil }
+        self = method
+    }
+}
+
 /// The members of one request, as they were written.
 private struct Envelope {
     var id: JSONText?
@@ -103,11 +112,13 @@ private struct Envelope {
             let kind = try reader.peek()
             switch key {
             case "jsonrpc":
-                hasVersion = try Self.readScan(kind, &reader)?.word(in: reader.text) == "2.0"
+                hasVersion =
+                    try Self.readScan(kind, &reader).map { JSONKey(text: reader.text, scan: $0).matches("2.0") }
+                    ?? false
             case "method":
                 decoded = nil
                 methodName = try Self.readScan(kind, &reader)
-                method = try methodName?.word(in: reader.text).flatMap(Method.init)
+                method = methodName.flatMap { Method(JSONKey(text: reader.text, scan: $0)) }
             case "id":
                 let text = try reader.readText()
                 switch kind {

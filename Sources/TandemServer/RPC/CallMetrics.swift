@@ -12,7 +12,6 @@ final class CallMetrics: Sendable {
     private let times = methods.map { _ in Histogram.times() }
     /// From bytes to calls, in nanoseconds.
     let decoding = Histogram.times()
-    private static let methodIndex = Dictionary(uniqueKeysWithValues: Method.allCases.enumerated().map { ($1, $0) })
     private static let statusIndex = Dictionary(
         uniqueKeysWithValues: APIError.Status.allCases.enumerated().map { ($1, $0 + 1) })
 
@@ -27,7 +26,7 @@ final class CallMetrics: Sendable {
     }
 
     private static func row(_ method: Method?) -> Int {
-        method.flatMap { methodIndex[$0] } ?? Method.allCases.count
+        methods.firstIndex(of: method) ?? methods.count - 1
     }
 
     private static func name(_ method: Method?) -> String { method?.rawValue ?? "none" }

@@ -59,7 +59,7 @@ final class RPCService: Sendable {
         case .invalid(let error):
             noteRefused(error, from: session)
             let answer = RPCReply(id: nil, .failure(error))
-            session.hold(answer.bytes.count)
+            session.hold(answer.byteCount)
             reply(answer)
             return true
         case .single(let request):
@@ -69,7 +69,7 @@ final class RPCService: Sendable {
             run(request, of: bytes, from: session, room, request.id == nil ? nil : watches) {
                 [id = request.id] result in
                 let answer = id.map { RPCReply(id: $0, result) }
-                session.hold((answer?.bytes.count ?? 0) - bytes)
+                session.hold((answer?.byteCount ?? 0) - bytes)
                 session.leave()
                 reply(answer)
             }
@@ -81,7 +81,7 @@ final class RPCService: Sendable {
             session.hold(bytes)
             let batch = BatchReply(count: requests.count) { answer in
                 // The bytes of a batch's answer beside its parts.
-                session.hold((answer.map { $0.bytes.count - $0.partBytes } ?? 0) - bytes)
+                session.hold((answer.map { $0.byteCount - $0.partBytes } ?? 0) - bytes)
                 reply(answer)
             }
             return run(requests, from: 0, of: bytes / requests.count, from: session, room, batch, begun)
@@ -102,7 +102,7 @@ final class RPCService: Sendable {
             let request = requests[index]
             run(request, of: bytes, from: session, room) { [id = request.id] result in
                 let answer = id.map { RPCReply(id: $0, result) }
-                session.hold(answer?.bytes.count ?? 0)
+                session.hold(answer?.byteCount ?? 0)
                 session.leave()
                 batch.finish(index, answer)
             }

@@ -170,7 +170,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         service.handle(call, of: message.readableBytes, from: session) { reply in
             session.lane.execute {
                 let (handler, context) = bound.value
-                session.release(reply?.bytes.count ?? 0)
+                session.release(reply?.byteCount ?? 0)
                 guard context.channel.isActive else { return }
                 handler.send(
                     context, reply.map { HTTPAnswer(.ok, HTTPAnswer.json, $0.bytes) } ?? HTTPAnswer(.noContent))
@@ -224,7 +224,7 @@ final class HTTPHandler: ChannelDuplexHandler {
         service.handle(call, of: message.count, from: session, watches: watches) { reply in
             eventLoop.execute {
                 let (handler, context) = bound.value
-                session.release(reply?.bytes.count ?? 0)
+                session.release(reply?.byteCount ?? 0)
                 guard context.channel.isActive else { return }
                 guard handler.watches?.isEmpty ?? true else {
                     var buffer = ByteBuffer()

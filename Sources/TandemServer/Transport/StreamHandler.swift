@@ -67,11 +67,14 @@ final class StreamHandler: ChannelDuplexHandler {
     private func send(_ replies: [RPCReply], _ context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
         if !replies.isEmpty {
-            let bytes = replies.reduce(0) { $0 + $1.bytes.count }
+            let bytes = replies.reduce(0) { $0 + $1.byteCount }
             var buffer = context.channel.allocator.buffer(capacity: bytes + replies.count)
             for reply in replies {
-                buffer.writeBytes(reply.bytes)
-                buffer.writeInteger(UInt8(ascii: "\n"))
+                buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: reply.byteCount + 1) { memory in
+                    let count = reply.write(to: memory)
+                    memory[count] = UInt8(ascii: "\n")
+                    return count + 1
+                }
             }
             session.release(bytes)
             context.send(buffer, to: session)
