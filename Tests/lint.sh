@@ -31,7 +31,7 @@ DualStack     Addressing TandemAPI
 Ledger        Addressing Measures CDurableWrite Dispatch Foundation GRDB GRDBSQLite Glibc Synchronization
 IPAM          Addressing Allocation DualStack TandemAPI Measures Ledger COpenSSL Dispatch Foundation Glibc Synchronization
 OpenSSLTLS    COpenSSL NIOCore Glibc
-LineFraming   NIOCore
+LineFraming   NIOCore Glibc
 LineLogs      TandemAPI Measures Logging ServiceLifecycle UnixSignals Foundation Glibc Synchronization
 EtcdLog       Ledger Measures TandemAPI EtcdClient NIOCore NIOPosix Dispatch Synchronization
 EtcdClient    OpenSSLTLS NIOCore NIOPosix NIOHTTP2 NIOHPACK Glibc

@@ -37,9 +37,10 @@ struct TextWriter {
 
     init(_ buffer: UnsafeMutableBufferPointer<UInt8>) { self.buffer = buffer }
 
+    @inline(__always)
     mutating func append(byte: UInt8) {
         buffer[count] = byte
-        count += 1
+        count &+= 1
     }
 
     /// `value` in decimal, at most three digits.
@@ -71,29 +72,42 @@ struct TextWriter {
     /// RFC 5952, section 4: lower case, no leading zeros, `::` for the longest run of two or more zero groups, the first
     /// of equally long ones.
     private mutating func append(groupsOf address: IPAddress) {
-        func group(_ index: Int) -> UInt16 {
-            let half = index < 4 ? address.high : address.low
-            return UInt16(truncatingIfNeeded: half >> UInt64((3 - index & 3) * 16))
+        let gap = Self.gap(address)
+        if gap.isEmpty {
+            append(groups: 0..<8, of: address)
+        } else {
+            append(groups: 0..<gap.lowerBound, of: address)
+            append(byte: UInt8(ascii: ":"))
+            append(byte: UInt8(ascii: ":"))
+            append(groups: gap.upperBound..<8, of: address)
         }
+    }
+
+    /// The groups that `::` stands for; empty where it stands for none.
+    private static func gap(_ address: IPAddress) -> Range<Int> {
+        // A bit for each group that is zero, the lowest for the first one.
+        var zeros: UInt16 = 0
+        for index in 0..<8 where group(index, of: address) == 0 { zeros |= 1 &<< UInt16(index) }
         var gap = 0..<0
-        var index = 0
-        while index < 8 {
-            let start = index
-            while index < 8, group(index) == 0 { index += 1 }
-            if index - start >= 2, index - start > gap.count { gap = start..<index }
-            index += 1
+        while zeros != 0 {
+            let start = zeros.trailingZeroBitCount
+            let end = start + (~(zeros >> UInt16(start))).trailingZeroBitCount
+            if end - start >= 2, end - start > gap.count { gap = start..<end }
+            zeros = (zeros >> UInt16(end)) << UInt16(end)
         }
-        index = 0
-        while index < 8 {
-            if index == gap.lowerBound, !gap.isEmpty {
-                append(byte: UInt8(ascii: ":"))
-                append(byte: UInt8(ascii: ":"))
-                index = gap.upperBound
-                continue
-            }
-            if index > 0, index != gap.upperBound || gap.isEmpty { append(byte: UInt8(ascii: ":")) }
-            append(hexadecimal: group(index))
-            index += 1
+        return gap
+    }
+
+    @inline(__always)
+    private static func group(_ index: Int, of address: IPAddress) -> UInt16 {
+        let half = index < 4 ? address.high : address.low
+        return UInt16(truncatingIfNeeded: half &>> UInt64(truncatingIfNeeded: (3 &- index & 3) &* 16))
+    }
+
+    private mutating func append(groups: Range<Int>, of address: IPAddress) {
+        for index in groups {
+            if index > groups.lowerBound { append(byte: UInt8(ascii: ":")) }
+            append(hexadecimal: Self.group(index, of: address))
         }
     }
 

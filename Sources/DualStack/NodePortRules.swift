@@ -58,7 +58,6 @@ struct NodePortPlan: Sendable {
     private var healthCheck: HealthCheck = .none
     /// The faults of malformed members.
     private var typeFaults = APIError.Causes()
-    private let isHandedOut: Bool
 
     private enum HealthCheck {
         /// As it was written, or none.
@@ -67,9 +66,8 @@ struct NodePortPlan: Sendable {
         case claimed(Int)
     }
 
+    /// Of a server that hands node ports out.
     init(_ draft: ServiceDraft) {
-        isHandedOut = draft.handsOutNodePorts
-        guard isHandedOut else { return }
         typeFaults = draft.spec.nodePortTypeFaults
         guard draft.spec.takesNodePorts else { return }
         entries = draft.spec.ports?.entries ?? []
@@ -83,8 +81,6 @@ struct NodePortPlan: Sendable {
 
     /// Of a Service as a cluster shows it: the ports that it shows and does not hold, each once; none is drawn.
     init(adopting draft: ServiceDraft, holding held: Set<UInt16>) {
-        isHandedOut = draft.handsOutNodePorts
-        guard isHandedOut else { return }
         typeFaults = draft.spec.nodePortTypeFaults
         guard draft.spec.takesNodePorts else { return }
         entries = draft.spec.ports?.entries ?? []
@@ -187,7 +183,6 @@ struct NodePortPlan: Sendable {
     /// Puts the ports in their places: `ports[i]` answers `claims[i]`. Ports without a use in the type are removed, unless the client changed them in
     /// the same write: it cannot have meant both.
     func complete(_ draft: inout ServiceDraft, with ports: [UInt16]) {
-        guard isHandedOut else { return }
         var filled = entries
         for (entry, claim) in drawn { filled[entry].nodePort = Int(ports[claim]) }
         if let asked = draft.spec.ports, draft.spec.takesNodePorts { draft.spec.ports = asked.with(filled) }
@@ -212,7 +207,6 @@ struct NodePortPlan: Sendable {
 
     /// The faults of the resulting Service.
     func faults(_ draft: ServiceDraft) -> APIError.Causes {
-        guard isHandedOut else { return [] }
         let spec = draft.spec
         var faults = typeFaults + (spec.takesNodePorts ? portFaults(spec.ports?.entries ?? []) : [])
         if spec.others[ServiceSpec.allocateMember] != nil, spec.type != ServiceType.loadBalancer {

@@ -10,10 +10,14 @@ enum DNSName {
         + "with an alphanumeric character, and must be no more than 253 characters"
 
     static func isLabel1123(_ name: String) -> Bool {
-        let name = name.utf8
-        guard (1...63).contains(name.count), let first = name.first, let last = name.last else { return false }
-        return isAlphanumeric(first) && isAlphanumeric(last)
-            && name.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+        var name = name
+        return name.withUTF8 { name in
+            guard (1...63).contains(name.count), isAlphanumeric(name[0]), isAlphanumeric(name[name.count - 1]) else {
+                return false
+            }
+            for byte in name where !isAlphanumeric(byte) && byte != UInt8(ascii: "-") { return false }
+            return true
+        }
     }
 
     /// Labels with dots between; here the length of the whole counts, not that of each label.
@@ -48,8 +52,9 @@ enum DNSName {
     }
 
     /// In lower case.
+    @inline(__always)
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        byte &- UInt8(ascii: "a") < 26 || byte &- UInt8(ascii: "0") < 10
     }
 }
 

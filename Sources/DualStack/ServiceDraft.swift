@@ -9,24 +9,33 @@ struct ServiceDraft {
     let stored: Service?
     /// Families of the cluster's service ranges, in order; none where the cluster's own apiserver gives cluster IPs.
     let clusterFamilies: [IPFamily]
-    /// Whether the server has a range of node ports.
-    var handsOutNodePorts = false
 
-    /// Addresses that were claimed, with the texts that stand for them: these need not be read again.
-    private(set) var claimed: [(text: String, address: IPAddress)] = []
+    /// The addresses that were claimed, of each family one, with the texts that stand for them: these need not be read again.
+    private var claimed: (first: Claimed?, second: Claimed?) = (nil, nil)
+
+    private struct Claimed {
+        var text: String
+        var address: IPAddress
+    }
+
+    init(service: Service, stored: Service?, clusterFamilies: [IPFamily]) {
+        self.service = service
+        self.stored = stored
+        self.clusterFamilies = clusterFamilies
+    }
 
     /// Puts an address that was claimed in its place.
     mutating func put(_ address: IPAddress, at place: Int) {
         let text = address.description
         spec.clusterIPs[place] = text
-        // One of each family.
-        claimed.reserveCapacity(2)
-        claimed.append((text, address))
+        claimed = (Claimed(text: text, address: address), claimed.first)
     }
 
     /// As `parsedAddress`.
     func address(_ text: String) -> IPAddress? {
-        claimed.first { $0.text == text }?.address ?? parsedAddress(text)
+        if let first = claimed.first, first.text == text { return first.address }
+        if let second = claimed.second, second.text == text { return second.address }
+        return parsedAddress(text)
     }
 
     var spec: ServiceSpec {

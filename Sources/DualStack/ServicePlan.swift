@@ -16,11 +16,12 @@ public struct ServicePlan: Sendable {
     public let claims: [AddressClaim]
     private var draft: ServiceDraft
     private let loadBalancer: LoadBalancerPlan
-    private let nodePorts: NodePortPlan
+    /// nil where the server hands none out: they stay as they came.
+    private let nodePorts: NodePortPlan?
 
     init(
         draft: consuming ServiceDraft, clusterIPs: [AddressClaim], loadBalancer: LoadBalancerPlan,
-        nodePorts: NodePortPlan
+        nodePorts: NodePortPlan?
     ) {
         self.draft = draft
         self.loadBalancer = loadBalancer
@@ -29,7 +30,7 @@ public struct ServicePlan: Sendable {
     }
 
     /// Node ports to be claimed behind the addresses, in this order.
-    public var nodePortClaims: [NodePortClaim] { nodePorts.claims }
+    public var nodePortClaims: [NodePortClaim] { nodePorts?.claims ?? [] }
 
     /// Puts the addresses in their places - `addresses[i]` answers `claims[i]`, nil for an optional one that found no room; `ports[i]` answers
     /// `nodePortClaims[i]` - and looks
@@ -57,10 +58,14 @@ public struct ServicePlan: Sendable {
         draft.wipeOnLeavingForExternalName()
         draft.wipeLoadBalancerClass()
         draft.dropNodePorts()
-        nodePorts.complete(&draft, with: ports)
-        try draft.refuse(
-            (draft.recordsClusterIPs ? [] : draft.changeFaults()) + draft.typeFaults() + draft.clusterIPFaults()
-                + draft.lateTypeFaults() + loadBalancer.faults + nodePorts.faults(draft))
+        nodePorts?.complete(&draft, with: ports)
+        var faults = draft.recordsClusterIPs ? [] : draft.changeFaults()
+        faults += draft.typeFaults()
+        faults += draft.clusterIPFaults()
+        faults += draft.lateTypeFaults()
+        faults += loadBalancer.faults
+        if let nodePorts { faults += nodePorts.faults(draft) }
+        try draft.refuse(faults)
         let pool: ServicePool = draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP
         let held = holdings(of: draft.service, clusterIPs: pool, reading: draft.address)
         let released = draft.stored.map { stored in

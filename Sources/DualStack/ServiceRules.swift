@@ -43,7 +43,6 @@ public struct ServiceRules: Sendable {
         _ shown: Service, holding held: [IPAddress] = [], ports: Set<UInt16> = []
     ) throws(APIError) -> ServicePlan {
         var draft = ServiceDraft(service: shown, stored: nil, clusterFamilies: clusterFamilies)
-        draft.handsOutNodePorts = handsOutNodePorts
         try draft.refuse(nameFaults(of: draft.service.metadata, kind: .service))
         draft.defaultType()
         draft.pairClusterIPs()
@@ -60,13 +59,12 @@ public struct ServiceRules: Sendable {
             try draft.refuse(draft.unconfiguredFaults(of: claims))
         }
         let loadBalancer = LoadBalancerPlan(adopting: draft, holding: held, loadBalancers)
-        let nodePorts = NodePortPlan(adopting: draft, holding: ports)
+        let nodePorts = handsOutNodePorts ? NodePortPlan(adopting: draft, holding: ports) : nil
         return ServicePlan(draft: draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: nodePorts)
     }
 
     private func plan(_ asked: consuming ServiceDraft) throws(APIError) -> ServicePlan {
         var draft = consume asked
-        draft.handsOutNodePorts = handsOutNodePorts
         try draft.refuse(draft.stored == nil ? nameFaults(of: draft.service.metadata, kind: .service) : [])
         draft.defaultType()
         draft.keepAllocatedIPs()
@@ -74,7 +72,8 @@ public struct ServiceRules: Sendable {
         let claims = draft.keepsPreferredFamilies ? [] : try clusterIPs(of: &draft)
         let loadBalancer = LoadBalancerPlan(draft, loadBalancers)
         return ServicePlan(
-            draft: draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: NodePortPlan(draft))
+            draft: draft, clusterIPs: claims, loadBalancer: loadBalancer,
+            nodePorts: handsOutNodePorts ? NodePortPlan(draft) : nil)
     }
 
     /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.

@@ -123,7 +123,12 @@ public struct JSONKey {
     /// Whether this is `name`, byte for byte. O(length of `name`).
     func equals(_ name: String) -> Bool {
         guard scan.hasEscapes else {
-            return scan.end - scan.start == name.utf8.count && name.utf8.elementsEqual(text[scan.start..<scan.end])
+            guard scan.end - scan.start == name.utf8.count else { return false }
+            var name = name
+            return name.withUTF8 { name in
+                for index in 0..<name.count where text[scan.start + index] != name[index] { return false }
+                return true
+            }
         }
         // An escape takes six bytes where it makes the fewest: one.
         return scan.end - scan.start <= 6 * name.utf8.count && name.utf8.elementsEqual(string.utf8)

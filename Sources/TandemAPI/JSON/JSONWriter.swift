@@ -213,9 +213,11 @@ public struct JSONWriter: ~Copyable {
         reserve(value.count + 3)
         separate()
         put(UInt8(ascii: "\""))
-        let run = PlainRun.copy(UnsafeRawBufferPointer(value), to: memory + count)
-        count &+= run
-        if run < value.count { escape(from: run, of: value) }
+        if let bytes = value.baseAddress {
+            let run = PlainRun.copy(bytes, value.count, to: memory + count)
+            count &+= run
+            if run < value.count { escape(from: run, of: value) }
+        }
         put(UInt8(ascii: "\""))
         needsComma = true
     }
@@ -228,8 +230,8 @@ public struct JSONWriter: ~Copyable {
             escape(value[start])
             start += 1
             reserve(value.count - start + 1)
-            let run = PlainRun.copy(
-                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(value)[start...]), to: memory + count)
+            guard let bytes = value.baseAddress else { return }
+            let run = PlainRun.copy(bytes + start, value.count - start, to: memory + count)
             count &+= run
             start += run
         }

@@ -17,20 +17,35 @@ enum PlainRun {
     }
 
     /// Copies the bytes from the start on that stand for themselves in a JSON string, and returns how many they are; behind them up to seven
-    /// more bytes are written, never past the length of `bytes`.
+    /// more bytes are written, never past `count`.
+    ///
+    /// Both point to as many bytes as `count` says.
     @inline(__always)
-    static func copy(_ bytes: UnsafeRawBufferPointer, to target: UnsafeMutablePointer<UInt8>) -> Int {
-        let target = UnsafeMutableRawPointer(target)
+    static func copy(
+        _ bytes: UnsafePointer<UInt8>, _ count: Int, to target: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        let (bytes, target) = (UnsafeRawPointer(bytes), UnsafeMutableRawPointer(target))
+        guard count >= 8 else { return copyFew(bytes, count, to: target) }
         var index = 0
-        while index &+ 8 <= bytes.count {
+        while true {
             let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             target.storeBytes(of: word, toByteOffset: index, as: UInt64.self)
             let marks = Self.marks(UInt64(littleEndian: word))
             if marks != 0 { return index &+ marks.trailingZeroBitCount >> 3 }
-            index &+= 8
+            if index &+ 8 == count { return count }
+            // The last word overlaps the one before it.
+            index = min(index &+ 8, count &- 8)
         }
-        while index < bytes.count, isPlain(bytes[index], false) {
-            target.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self)
+    }
+
+    /// The same for less than a word.
+    @inline(__always)
+    private static func copyFew(_ bytes: UnsafeRawPointer, _ count: Int, to target: UnsafeMutableRawPointer) -> Int {
+        var index = 0
+        while index < count {
+            let byte = bytes.load(fromByteOffset: index, as: UInt8.self)
+            guard isPlain(byte, false) else { break }
+            target.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
             index &+= 1
         }
         return index
