@@ -181,7 +181,7 @@ extension EtcdLog.Settings {
         writer.key("flags")
         writer.beginObject()
         for (name, value) in shared.sorted(by: { $0.key < $1.key }) {
-            writer.key(name)
+            writer.key(text: name)
             writer.string(value)
         }
         writer.endObject()

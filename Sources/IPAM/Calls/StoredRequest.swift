@@ -75,7 +75,7 @@ extension JSONWriter {
         case .object(let object):
             beginObject()
             for (name, value) in object.members.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {
-                key(name)
+                key(text: name)
                 canonical(value)
             }
             endObject()

@@ -55,6 +55,7 @@ public struct JSONReader {
     // MARK: Looking
 
     /// The kind of the next value, which is not consumed.
+    @inline(__always)
     public mutating func peek() throws(JSONError) -> Kind {
         skipWhitespace()
         guard position < text.count else { throw syntax("the text ends where a value was expected") }
@@ -197,13 +198,18 @@ public struct JSONReader {
 
     // MARK: Inside
 
+    @inline(__always)
     private mutating func expect(_ kind: Kind) throws(JSONError) {
         let found = try peek()
-        guard found == kind else {
-            throw JSONError(.type, at: position, "expected \(kind.rawValue), found \(found.rawValue)")
-        }
+        guard found == kind else { throw unexpected(found, kind) }
     }
 
+    @inline(never)
+    private func unexpected(_ found: Kind, _ kind: Kind) -> JSONError {
+        JSONError(.type, at: position, "expected \(kind.rawValue), found \(found.rawValue)")
+    }
+
+    @inline(__always)
     private mutating func descend() throws(JSONError) {
         guard depth < Self.maximumDepth else {
             throw syntax("arrays and objects lie more than \(Self.maximumDepth) deep")
@@ -212,6 +218,7 @@ public struct JSONReader {
         position += 1
     }
 
+    @inline(__always)
     private mutating func nextItem(_ count: inout Int, closing: UInt8) throws(JSONError) -> Bool {
         skipWhitespace()
         guard position < text.count else { throw syntax("the text ends inside an array or object") }
@@ -222,14 +229,17 @@ public struct JSONReader {
         }
         count &+= 1
         if count == 1 { return true }
-        guard text[position] == UInt8(ascii: ",") else {
-            throw syntax("expected ',' or '\(Character(UnicodeScalar(closing)))'")
-        }
+        guard text[position] == UInt8(ascii: ",") else { throw noComma(closing) }
         position += 1
         // A comma promises another item: `[1,]` is not JSON.
         skipWhitespace()
         if position < text.count, text[position] == closing { throw syntax("expected a value after ','") }
         return true
+    }
+
+    @inline(never)
+    private func noComma(_ closing: UInt8) -> JSONError {
+        syntax("expected ',' or '\(Character(UnicodeScalar(closing)))'")
     }
 
     @inline(__always)
@@ -251,6 +261,7 @@ public struct JSONReader {
         position += length
     }
 
+    @inline(never)
     func syntax(_ message: String) -> JSONError {
         JSONError(.syntax, at: position, message)
     }

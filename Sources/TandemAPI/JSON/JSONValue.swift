@@ -152,7 +152,7 @@ extension JSONWriter {
         case .object(let object):
             beginObject()
             for (name, value) in object.members {
-                key(name)
+                key(text: name)
                 self.value(value)
             }
             endObject()

@@ -49,8 +49,7 @@ public struct JSONWriter: ~Copyable {
     public mutating func beginArray() { open(UInt8(ascii: "[")) }
     public mutating func endArray() { close(UInt8(ascii: "]")) }
 
-    /// A key that needs no escape.
-    @inline(__always)
+    /// A key that needs no escape. It has no overload for other texts, by which literals would be taken for these.
     public mutating func key(_ name: StaticString) {
         key(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
     }
@@ -65,7 +64,7 @@ public struct JSONWriter: ~Copyable {
         needsComma = false
     }
 
-    public mutating func key(_ name: String) {
+    public mutating func key(text name: String) {
         string(name)
         reserve(1)
         put(UInt8(ascii: ":"))
@@ -170,7 +169,7 @@ public struct JSONWriter: ~Copyable {
 
     public mutating func members(_ members: JSONMembers) {
         for member in members.members {
-            key(member.name)
+            key(text: member.name)
             text(member.value)
         }
     }

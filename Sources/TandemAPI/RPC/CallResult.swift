@@ -88,7 +88,7 @@ public struct CallResult: Sendable {
     /// The object has no addresses of this server's: nothing is stored.
     public static func notHeld(_ kind: ObjectKind, _ write: (inout JSONWriter) -> Void) -> CallResult {
         CallResult { writer in
-            writer.key(kind.word)
+            writer.key(text: kind.word)
             write(&writer)
             writer.key("held")
             writer.bool(false)

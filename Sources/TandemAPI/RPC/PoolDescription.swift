@@ -61,7 +61,7 @@ extension JSONWriter {
     /// Members that are counts: decimal strings, as a /64 does not fit a double.
     mutating func counts(_ counts: KeyValuePairs<String, UInt128>) {
         for (name, count) in counts {
-            key(name)
+            key(text: name)
             string(count.description)
         }
     }

@@ -89,7 +89,7 @@ final class AuditLog: Sendable {
         var writer = JSONWriter()
         writer.beginObject()
         func member(_ name: String, _ value: String) {
-            writer.key(name)
+            writer.key(text: name)
             writer.string(value.cut(toBytes: maximumTextBytes))
         }
         member("time", entry.time)

@@ -37,14 +37,14 @@ struct ServerList: Sendable {
             for (name, text) in [
                 ("name", member.id), ("address", member.address), ("program", member.program), ("since", member.since),
             ] {
-                writer.key(name)
+                writer.key(text: name)
                 writer.string(text)
             }
             writer.key("ready")
             writer.bool(member.isReady && (!member.isOwn || health.isReady))
             for (name, number) in [("revision", member.revision), ("place", member.place)] {
                 guard let number else { continue }
-                writer.key(name)
+                writer.key(text: name)
                 writer.number(number)
             }
             writer.endObject()

@@ -36,7 +36,7 @@ enum WatchPath {
         writer.key("params")
         writer.beginObject()
         for (name, value) in params {
-            writer.key(name)
+            writer.key(text: name)
             writer.text(value.text)
         }
         writer.endObject()
