@@ -75,6 +75,39 @@ struct FoldTests {
         #expect(again.records[ObjectKey(.cooling, "10.0.0.1")]?.version == 2)
     }
 
+    @Test("many rows of several kinds are written as one by one, new and known ones")
+    func writesManyRows() throws {
+        func put(_ kind: RecordKind, _ number: Int, _ text: String) -> Change {
+            let address = Holding(pool: .podIP, address: IPAddress("10.0.0.\(number)")!)
+            let form = StoredForm(
+                document: Array("{\"\(text)\":\(number)}".utf8),
+                context: number % 3 == 0 ? [] : Array("[\(number)]".utf8),
+                holdings: number % 2 == 0 ? [] : [address])
+            return .put(ObjectKey(kind, "o\(number)"), form)
+        }
+        let twin = try check([
+            Proposal((1...40).flatMap { [put(.service, $0, "new"), put(.pod, $0, "new")] } + [.put(node, form)]),
+            Proposal((20...60).map { put(.service, $0, "later") } + [.delete(ObjectKey(.service, "o3"))]),
+            Proposal([.delete(ObjectKey(.pod, "o40")), put(.pod, 41, "later"), .markReleasing(node: "n1")]),
+        ])
+        #expect(twin.records.count == 59 + 40 + 1)
+    }
+
+    @Test("rows come in the order of kinds and of the bytes of keys, each once, with its last change")
+    func ordersRows() {
+        var step = FoldStep(version: 0)
+        let keys = ["b", "a/b", "é", "a", "ab", "z", "a-b"].map { ObjectKey(.service, $0) }
+        step.add(Proposal([.put(node, form), .put(pod, form)]))
+        for _ in 1...2 { step.add(Proposal(keys.map { .put($0, form) })) }
+        let sorted = ["a", "a-b", "a/b", "ab", "b", "z", "é"].map { ObjectKey(.service, $0) }
+        #expect(step.records.map(\.key) == sorted + [node, pod])
+        #expect(
+            step.records.first { $0.key.key == "b" }.map { [$0.row.content?.version, $0.row.content?.created] } == [
+                10, 3,
+            ])
+        #expect(step.version == 16 && step.count == 16)
+    }
+
     @Test("a refused proposal takes no version and leaves nothing, wherever a fold ends")
     func passesOverRefusals() throws {
         let refused = Proposal(expecting: [Proposal.refusal], [.put(pod, form), .delete(node)])

@@ -1,4 +1,5 @@
 import Addressing
+import Glibc
 
 /// The effect of some proposals on their objects: the last change of each, and the assigned versions.
 ///
@@ -18,24 +19,28 @@ public struct FoldStep: Sendable {
         /// The content is.
         public private(set) var isReleasing = false
 
-        fileprivate mutating func thaw(_ version: UInt64) { thawed.append(version) }
-
-        fileprivate mutating func delete() { self = Row(isReplaced: true) }
-
-        fileprivate mutating func markReleasing() {
-            if content != nil { isReleasing = true } else if !isReplaced { marksStored = true }
-        }
-
-        fileprivate mutating func put(_ form: StoredForm, _ version: UInt64) {
-            content = (form, version, content?.created ?? version)
+        fileprivate mutating func make(_ change: RowChange) {
+            switch change {
+            case .put(let form, let version): content = (form, version, content?.created ?? version)
+            case .delete: self = Row(isReplaced: true)
+            case .thaw(let version):
+                guard let content else { return thawed.append(version) }
+                if content.version == version { self = Row(isReplaced: true) }
+            case .markReleasing:
+                if content != nil { isReleasing = true } else if !isReplaced { marksStored = true }
+            }
         }
     }
 
-    private var keys: [ObjectKey] = []
-    /// One for each key.
-    private var rows: [Row] = []
-    /// Where an object's key is among them.
-    private var places: [ObjectKey: Int] = [:]
+    fileprivate enum RowChange: Sendable {
+        case put(StoredForm, version: UInt64)
+        case delete
+        case thaw(version: UInt64)
+        case markReleasing
+    }
+
+    /// In their order.
+    private var changes: [(key: ObjectKey, change: RowChange)] = []
     /// The version given last.
     public private(set) var version: UInt64
     /// Changes so far.
@@ -55,34 +60,17 @@ public struct FoldStep: Sendable {
         switch change {
         case .put(let key, let form):
             version += 1
-            rows[place(of: key)].put(form, version)
+            changes.append((key, .put(form, version: version)))
         case .delete(let key):
             version += 1
-            rows[place(of: key)].delete()
+            changes.append((key, .delete))
         case .cool(let range, let node, let since):
-            let document = Self.coolingDocument(node: node, since: since)
-            rows[place(of: ObjectKey(.cooling, range.shortText))].put(StoredForm(document: document), version)
+            let form = StoredForm(document: Self.coolingDocument(node: node, since: since))
+            changes.append((ObjectKey(.cooling, range.shortText), .put(form, version: version)))
         case .thaw(let range, let version):
-            let place = place(of: ObjectKey(.cooling, range.shortText))
-            if let content = rows[place].content {
-                if content.version == version { rows[place].delete() }
-            } else {
-                rows[place].thaw(version)
-            }
-        case .markReleasing(let node):
-            rows[place(of: ObjectKey(.node, node))].markReleasing()
+            changes.append((ObjectKey(.cooling, range.shortText), .thaw(version: version)))
+        case .markReleasing(let node): changes.append((ObjectKey(.node, node), .markReleasing))
         }
-    }
-
-    private mutating func place(of key: ObjectKey) -> Int {
-        func read(_ place: inout Int) -> Int { place }
-        // One search, whether the key is there or comes in.
-        let place = read(&places[key, default: rows.count])
-        if place == rows.count {
-            keys.append(key)
-            rows.append(Row())
-        }
-        return place
     }
 
     /// `{"node":"n1","releasedAt":1700000000}`.
@@ -98,13 +86,40 @@ public struct FoldStep: Sendable {
         return Array((text + #"","releasedAt":\#(since)}"#).utf8)
     }
 
-    /// The rows, in the order of kinds and keys. O(objects log objects).
+    /// The rows, in the order of kinds and of the bytes of keys. O(changes log changes).
     public var records: [(key: ObjectKey, row: Row)] {
-        // Places are sorted, by keys alone: the values are large, and moving or reading them copies them.
-        keys.indices.sorted { first, second in
-            let (first, second) = (keys[first], keys[second])
-            return first.kind == second.kind ? first.key < second.key : first.kind.rawValue < second.kind.rawValue
+        var records: [(key: ObjectKey, row: Row)] = []
+        records.reserveCapacity(changes.count)
+        for index in order {
+            let (key, change) = changes[index]
+            if records.last?.key != key { records.append((key, Row())) }
+            records[records.count - 1].row.make(change)
         }
-        .map { (keys[$0], rows[$0]) }
+        return records
+    }
+
+    /// The changes' indices in the order of kinds and keys; those of one key in their own. Compared are bytes that lie side by side: strings
+    /// cost four times as much, and a dictionary of the rows as much again.
+    private var order: [Int] {
+        var text: [UInt8] = []
+        text.reserveCapacity(changes.count * 48)
+        var names: [(start: Int, count: Int, index: Int)] = []
+        names.reserveCapacity(changes.count)
+        for (index, (key, _)) in changes.enumerated() {
+            let start = text.count
+            text.append(key.kind.rawValue)
+            text.append(contentsOf: key.key.utf8)
+            names.append((start, text.count - start, index))
+        }
+        text.withUnsafeBufferPointer { text in
+            // No changes, nothing to sort. Each name lies in the text, which has as many bytes as are compared.
+            guard let text = text.baseAddress else { return }
+            names.sort { first, second in
+                let order = memcmp(text + first.start, text + second.start, min(first.count, second.count))
+                if order != 0 { return order < 0 }
+                return (first.count, first.index) < (second.count, second.index)
+            }
+        }
+        return names.map(\.index)
     }
 }
