@@ -26,12 +26,11 @@ public final class BackupWriter {
     /// Objects of the folded form, each once. O(bytes).
     public func put(_ records: [StoredRecord]) throws(LedgerError) {
         try write { db in
-            for record in records {
-                let insert = try db.cachedStatement(sql: TableRow.insert(into: record.kind.table))
-                try TableRow.put(
-                    record.key, version: record.version, created: record.created, record.form, by: insert, db)
-                if record.isReleasing { try TableRow.markReleasing(record.key, db) }
+            let rows = records.map {
+                TableRow(key: $0.key, form: $0.form, version: $0.version, created: $0.created)
             }
+            try TableRow.put(rows, db)
+            for record in records where record.isReleasing { try TableRow.markReleasing(record.key, db) }
         }
     }
 

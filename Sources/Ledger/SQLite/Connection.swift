@@ -64,6 +64,8 @@ final class Connection: Sendable {
             try look(db)
             try db.execute(sql: "PRAGMA journal_mode = WAL")
             try db.execute(sql: "PRAGMA synchronous = FULL")
+            // The default of SQLite. Debian's build overwrites all that is deleted with zeros, writes each freed page, and clears each new one.
+            try db.execute(sql: "PRAGMA secure_delete = OFF")
             // 16 MiB: the log is copied into the database by the transaction that makes it longer.
             try db.execute(sql: "PRAGMA wal_autocheckpoint = 4096")
             try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
