@@ -24,7 +24,8 @@ public struct CIDR: Hashable, Sendable {
 
     /// The range of one address: a /32 or a /128.
     public init(_ address: IPAddress) {
-        self.init(containing: address, prefixLength: address.family.addressBits)
+        self.network = address
+        self.prefix = UInt8(address.family.addressBits)
     }
 
     /// The range that starts at `network`; nil when a bit below the prefix is set or the length does not fit the family.

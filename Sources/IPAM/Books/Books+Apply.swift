@@ -24,7 +24,7 @@ extension Books {
 
     /// An object's addresses are free in the pools before it is gone for readers: a client that reads so, and then asks for its address, gets it,
     /// and is judged behind this. An address that is the object's by the end of the proposal is never free.
-    private func make(_ effect: Draft.Effect, _ draft: Draft, _ version: inout UInt64) {
+    private func make(_ effect: Draft.Effect, _ draft: borrowing Draft, _ version: inout UInt64) {
         switch effect {
         case .putService(let service, let old):
             version &+= 1
@@ -139,7 +139,7 @@ extension Books {
         podUsage.add(node)
     }
 
-    private func remove(_ pod: StoredPod, _ draft: Draft) {
+    private func remove(_ pod: StoredPod, _ draft: borrowing Draft) {
         addToDigest(0 &- pod.digest)
         hide(pod) {
             for address in pod.addresses where draft.isFree(CIDR(address)) { clear(address, on: pod.node) }

@@ -15,7 +15,7 @@ import TandemAPI
 ///
 /// Judged of the books and the proposal alone: no clock, flag or order of a dictionary has a say. Total: whatever a proposal contains, it
 /// is judged and nothing traps. O(changes log objects).
-struct Draft {
+struct Draft: ~Copyable {
     enum Effect {
         case putService(StoredService, replacing: StoredService?)
         case deleteService(StoredService)
@@ -40,27 +40,30 @@ struct Draft {
     private(set) var effects: [Effect] = []
     private let books: Books
     private let prepared: Prepared
-    /// Of one change nothing need be remembered for those behind it.
-    private let isLong: Bool
     /// The Service that was looked up last for an expectation: the change behind it is of the same one nearly always.
     private var found: (key: String, service: StoredService?)?
-    // The effects of the changes so far, by name; looked up and never walked.
-    private var services: [String: StoredService?] = [:]
-    private var nodes: [String: NodeState?] = [:]
-    private var pods: [ObjectKey: StoredPod?] = [:]
-    /// Whether an address, a port or a CIDR is held, where the proposal has changed it.
-    private var held: [Holding: Bool] = [:]
-    /// How many of its recorders the changes so far have taken an address from.
-    private var unrecorded: [IPAddress: Int] = [:]
+    /// CIDRs newly given to nodes.
     private var newCIDRs: [(cidr: CIDR, node: String)] = []
-    /// Whether a range cools, where the proposal has changed it.
-    private var cooling: [CIDR: Bool] = [:]
+    /// nil for a single change: no other is judged behind it.
+    private var noted: Notes?
+
+    /// The effects of the changes so far, by name; looked up and never walked.
+    private struct Notes {
+        var services: [String: StoredService?] = [:]
+        var nodes: [String: NodeState?] = [:]
+        var pods: [ObjectKey: StoredPod?] = [:]
+        /// Whether an address, a port or a CIDR is held, where the proposal has changed it.
+        var held: [Holding: Bool] = [:]
+        /// How many of its recorders the changes so far have taken an address from.
+        var unrecorded: [IPAddress: Int] = [:]
+        /// Whether a range cools, where the proposal has changed it.
+        var cooling: [CIDR: Bool] = [:]
+    }
 
     init(_ books: Books, _ proposal: Proposal, _ prepared: Prepared) {
         self.books = books
         self.prepared = prepared
-        isLong = proposal.changes.count > 1
-        effects.reserveCapacity(proposal.changes.count)
+        if proposal.changes.count > 1 { noted = Notes() }
     }
 
     // MARK: Rule 1
@@ -109,7 +112,7 @@ struct Draft {
         case .markReleasing(let name):
             guard var state = node(name) else { throw .nodeGone(name) }
             state.isReleasing = true
-            if isLong { nodes[name] = .some(state) }
+            noted?.nodes[name] = .some(state)
             effects.append(.markReleasing(state.node))
         }
     }
@@ -117,7 +120,7 @@ struct Draft {
     // MARK: Services, and rule 2
 
     private func service(_ key: String) -> StoredService? {
-        if isLong, let changed = services[key] { return changed }
+        if let changed = noted?.services[key] { return changed }
         if let found, found.key == key { return found.service }
         return books.services[key]
     }
@@ -130,7 +133,7 @@ struct Draft {
         for holding in form.holdings where !had.contains(holding) { try judge(service: holding, key) }
         for holding in old?.holdings ?? [] where !has.contains(holding) { noteRelease(of: holding) }
         for holding in form.holdings { note(holding, isHeld: true) }
-        if isLong { services[key.key] = .some(service) }
+        noted?.services[key.key] = .some(service)
         effects.append(.putService(service, replacing: old))
     }
 
@@ -152,7 +155,7 @@ struct Draft {
                 guard isShared else { throw .taken(range) }
             }
             // A pod's addresses, and cooling ones of a node, lie in a CIDR of the node.
-            guard isLong || books.isForPods(address) else { return }
+            guard noted != nil || books.isForPods(address) else { return }
             if isCooling(range) { throw .taken(range) }
             if books.isInNodeCIDR(address) || newCIDRs.contains(where: { $0.cidr.contains(address) }) {
                 throw .misplaced(range)
@@ -163,14 +166,14 @@ struct Draft {
     private mutating func delete(service key: ObjectKey) throws(Refusal) {
         guard let old = service(key.key) else { throw .changed(key) }
         for holding in old.holdings { noteRelease(of: holding) }
-        if isLong { services[key.key] = .some(nil) }
+        noted?.services[key.key] = .some(nil)
         effects.append(.deleteService(old))
     }
 
     // MARK: Nodes, and rule 3
 
     private func node(_ name: String) -> NodeState? {
-        if isLong, let known = nodes[name] { return known }
+        if let known = noted?.nodes[name] { return known }
         guard let node = books.nodes[name] else { return nil }
         return NodeState(
             node: node, record: node.record, pods: node.podCount, cooling: node.cooling.count,
@@ -201,12 +204,10 @@ struct Draft {
             record = made
             node = old?.node ?? StoredNode(record)
         }
-        if isLong {
-            nodes[key.key] = .some(
-                NodeState(
-                    node: node, record: record, pods: old?.pods ?? 0, cooling: old?.cooling ?? 0,
-                    isReleasing: old?.isReleasing ?? false))
-        }
+        noted?.nodes[key.key] = .some(
+            NodeState(
+                node: node, record: record, pods: old?.pods ?? 0, cooling: old?.cooling ?? 0,
+                isReleasing: old?.isReleasing ?? false))
         effects.append(.putNode(node, record, replacing: old?.record))
     }
 
@@ -215,7 +216,7 @@ struct Draft {
     private func judge(node cidr: CIDR) throws(Refusal) {
         if let other = books.overlapping(cidr) { throw .taken(other) }
         if let other = newCIDRs.first(where: { $0.cidr.overlaps(cidr) }) { throw .taken(other.cidr) }
-        if let other = books.coolingOverlapping(cidr, where: { cooling[$0] ?? true }) { throw .taken(other) }
+        if let other = books.coolingOverlapping(cidr, where: { noted(cooling: $0) ?? true }) { throw .taken(other) }
         if let address = books.serviceAddress(in: cidr) { throw .taken(CIDR(address)) }
         if effects.contains(where: { $0.givesServiceAddress(in: cidr) || $0.cools(overlapping: cidr) }) {
             throw .taken(cidr)
@@ -228,13 +229,13 @@ struct Draft {
         guard old.pods == 0, old.cooling == 0 else { throw .nodeInUse(key.key) }
         newCIDRs.removeAll { $0.node == key.key }
         for cidr in old.record.podCIDRs { note(Holding(pool: .nodeCIDR, range: cidr), isHeld: false) }
-        if isLong { nodes[key.key] = .some(nil) }
+        noted?.nodes[key.key] = .some(nil)
         effects.append(.deleteNode(old.node))
     }
 
     // MARK: Pods, and rules 4 and 5
 
-    private func pod(_ key: ObjectKey) -> StoredPod? { (isLong ? pods[key] : nil) ?? books.pod(key) }
+    private func pod(_ key: ObjectKey) -> StoredPod? { noted?.pods[key] ?? books.pod(key) }
 
     private mutating func put(pod key: ObjectKey, _ form: StoredForm) throws(Refusal) {
         guard let name = PodKey.node(key.key) else { throw .malformed(key) }
@@ -259,9 +260,9 @@ struct Draft {
         }
         for address in held { note(address.place, isHeld: false) }
         for address in addresses { note(address.place, isHeld: true) }
-        if isLong { pods[key] = .some(pod) }
+        noted?.pods[key] = .some(pod)
         if old == nil { state.pods += 1 }
-        if isLong { nodes[name] = .some(state) }
+        noted?.nodes[name] = .some(state)
         effects.append(.putPod(pod, replacing: old))
     }
 
@@ -271,15 +272,15 @@ struct Draft {
         let range = CIDR(address)
         guard state.record.podCIDRs.contains(where: { $0.contains(address) }) else { throw .misplaced(range) }
         if noted(address.place) ?? books.isHeld(address, in: state.node) { throw .taken(range) }
-        if isLong || books.mayCool(in: state.node), isCooling(range) { throw .taken(range) }
+        if noted != nil || books.mayCool(in: state.node), isCooling(range) { throw .taken(range) }
     }
 
     private mutating func delete(pod key: ObjectKey) throws(Refusal) {
         guard let old = pod(key), old.key == key.key, var state = node(old.node.name) else { throw .changed(key) }
         for address in old.addresses { note(address.place, isHeld: false) }
-        if isLong { pods[key] = .some(nil) }
+        noted?.pods[key] = .some(nil)
         state.pods -= 1
-        if isLong { nodes[old.node.name] = .some(state) }
+        noted?.nodes[old.node.name] = .some(state)
         effects.append(.deletePod(old))
     }
 
@@ -295,7 +296,7 @@ struct Draft {
             }
             if noted(range.network.place) ?? (books.holder(of: range.network) != nil) { throw .taken(range) }
             state.cooling += 1
-            if isLong { nodes[name] = .some(state) }
+            noted?.nodes[name] = .some(state)
             effects.append(.cool(range, state.node, name: name))
         } else {
             let other = books.overlapping(range) { noted(Holding(pool: .nodeCIDR, range: $0)) ?? true }
@@ -303,7 +304,7 @@ struct Draft {
             if let address = books.serviceAddress(in: range) { throw .taken(CIDR(address)) }
             effects.append(.cool(range, nil, name: name))
         }
-        cooling[range] = true
+        noted?.cooling[range] = true
     }
 
     private mutating func thaw(_ range: CIDR, _ version: UInt64) throws(Refusal) {
@@ -314,31 +315,31 @@ struct Draft {
             // Of a node that this proposal takes away nothing cools.
             guard var state = self.node(node.name), state.node === node else { throw .nodeGone(node.name) }
             state.cooling -= 1
-            if isLong { nodes[node.name] = .some(state) }
+            noted?.nodes[node.name] = .some(state)
         }
-        cooling[range] = false
+        noted?.cooling[range] = false
         effects.append(.thaw(range, found.node))
     }
 
     // MARK: As it will be
 
     private mutating func note(_ holding: Holding, isHeld: Bool) {
-        if isLong { held[holding.place] = isHeld }
+        noted?.held[holding.place] = isHeld
     }
 
     private mutating func noteRelease(of holding: Holding) {
-        guard isLong, case .range(.recordedIP, _) = holding, let address = holding.address else {
+        guard noted != nil, case .range(.recordedIP, _) = holding, let address = holding.address else {
             return note(holding, isHeld: false)
         }
-        unrecorded[address, default: 0] += 1
-        note(holding, isHeld: unrecorded[address, default: 0] < books.recorderCount(of: address))
+        noted?.unrecorded[address, default: 0] += 1
+        note(holding, isHeld: noted?.unrecorded[address] ?? 0 < books.recorderCount(of: address))
     }
 
     /// Whether it is held, where this proposal has said so.
-    private func noted(_ holding: Holding) -> Bool? { isLong ? held[holding] : nil }
+    private func noted(_ holding: Holding) -> Bool? { noted?.held[holding] }
 
     /// Whether it cools, where this proposal has said so.
-    private func noted(cooling range: CIDR) -> Bool? { isLong ? cooling[range] : nil }
+    private func noted(cooling range: CIDR) -> Bool? { noted?.cooling[range] }
 
     /// By itself or in a CIDR that does: as the books have it, with the changes of the proposal.
     private func isCooling(_ range: CIDR) -> Bool {
@@ -350,10 +351,10 @@ struct Draft {
 
     /// Whether a range is free once all is done, where the proposal takes it from an object or out of cooling.
     func isFree(_ range: CIDR) -> Bool {
-        guard isLong else { return true }
-        if range.hostBits == 0, held[range.network.place] ?? false { return false }
+        guard noted != nil else { return true }
+        if range.hostBits == 0, noted(range.network.place) ?? false { return false }
         if range.hostBits > 0, newCIDRs.contains(where: { $0.cidr == range }) { return false }
-        return !(cooling[range] ?? false)
+        return !(noted(cooling: range) ?? false)
     }
 }
 
