@@ -6,6 +6,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// Byte by byte: less than 0 where this comes first, 0 where both are the same.
+    @inline(__always)
     func order(to other: UnsafeRawBufferPointer) -> Int {
         // Inside of both: no more bytes than the shorter one has.
         if let base = baseAddress, let otherBase = other.baseAddress {

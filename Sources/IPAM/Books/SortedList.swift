@@ -63,6 +63,7 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// The first entry that `isThere`; all behind it are.
+    @inline(__always)
     private func firstPlace(_ isThere: (Key, _ value: () -> Value) -> Bool) -> Place {
         let chunk = Self.firstIndex(in: lasts.count) { index in
             isThere(lasts[index]) { chunks[index].values[chunks[index].values.count - 1] }
@@ -121,6 +122,7 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// The first index at which `isThere`, which is false and then true, or `count`. O(log count).
+    @inline(__always)
     private static func firstIndex(in count: Int, _ isThere: (Int) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {
