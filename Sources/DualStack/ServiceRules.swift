@@ -71,9 +71,9 @@ public struct ServiceRules: Sendable {
         draft.pairClusterIPs()
         let claims = draft.keepsPreferredFamilies ? [] : try clusterIPs(of: &draft)
         let loadBalancer = LoadBalancerPlan(draft, loadBalancers)
+        let nodePorts = handsOutNodePorts ? NodePortPlan(draft) : nil
         return ServicePlan(
-            draft: draft, clusterIPs: claims, loadBalancer: loadBalancer,
-            nodePorts: handsOutNodePorts ? NodePortPlan(draft) : nil)
+            draft: consume draft, clusterIPs: claims, loadBalancer: loadBalancer, nodePorts: nodePorts)
     }
 
     /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.

@@ -8,9 +8,12 @@ import Testing
 @Suite("Turns of the flows in the journal's queue")
 struct JournalQueueTests {
     private func entry(_ flow: UInt32, _ bytes: Int, at milliseconds: UInt64 = 0) -> JournalQueue.Entry {
+        entry(flow, bytes, since: Moment(nanoseconds: milliseconds * 1_000_000))
+    }
+
+    private func entry(_ flow: UInt32, _ bytes: Int, since: Moment) -> JournalQueue.Entry {
         JournalQueue.Entry(
-            work: .proposal(Proposal(), { _ in true }), flow: Flow(flow),
-            since: Moment(nanoseconds: milliseconds * 1_000_000), bytes: bytes)
+            work: .proposal(Proposal(), { _ in true }), flow: Flow(flow), since: since, bytes: bytes)
     }
 
     private let now = Moment(nanoseconds: 0)
@@ -124,7 +127,7 @@ struct JournalQueueTests {
                 let limits = GroupLimits(
                     proposals: Int.random(in: 1...8, using: &random), bytes: Int.random(in: 1...40_000, using: &random))
                 let group = queue.takeGroup(limits, now)
-                let changes = group.filter { $0.proposal != nil }
+                let changes = group.filter(\.isProposal)
                 #expect(changes.count <= limits.proposals)
                 #expect(changes.count <= 1 || changes.reduce(0) { $0 + $1.bytes } <= limits.bytes)
                 #expect(changes.isEmpty == waiting.isEmpty)
@@ -145,9 +148,8 @@ struct JournalQueueTests {
                 #expect(queue.count == waiting.count)
             case _ where !isPast:
                 let flow = UInt32.random(in: 1...4, using: &random)
-                var new = entry(flow, Int.random(in: 1...20_000, using: &random))
-                new.since = Moment(nanoseconds: UInt64(number))
-                queue.append(new)
+                let bytes = Int.random(in: 1...20_000, using: &random)
+                queue.append(entry(flow, bytes, since: Moment(nanoseconds: UInt64(number))))
                 waiting[number] = Flow(flow)
                 number += 1
             default: break

@@ -95,10 +95,12 @@ extension Journal {
 
     /// The last look at whether a caller waits: from here on a proposal is appended.
     private func dropAbandoned(_ group: consuming [JournalQueue.Entry]) -> [JournalQueue.Entry] {
+        func isAbandoned(_ entry: JournalQueue.Entry) -> Bool { entry.asker?.hasLeft ?? false }
+        guard group.contains(where: isAbandoned) else { return group }
         var entries = group
         var abandoned: [JournalQueue.Entry] = []
         entries.removeAll { entry in
-            guard entry.asker?.hasLeft ?? false else { return false }
+            guard isAbandoned(entry) else { return false }
             abandoned.append(entry)
             return true
         }
@@ -146,7 +148,7 @@ extension Journal {
         switch event {
         case .landed:
             let flight = takeFlight()
-            let count = flight.entries.count { $0.proposal != nil }
+            let count = flight.entries.count(where: \.isProposal)
             state.withLock { state in
                 state.impairment = nil
                 guard count > 0 else { return }

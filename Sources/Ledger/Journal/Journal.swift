@@ -101,15 +101,14 @@ public final class Journal: Sendable {
     ) -> LedgerError? {
         if let refusal = log.additionRefusal, proposal.puts { return refusal }
         let now = now()
-        let bytes = proposal.encodedBytes
+        let entry = JournalQueue.Entry(
+            work: .proposal(proposal, settle), flow: flow, asker: asker, since: now, bytes: proposal.encodedBytes)
         let refusal: LedgerError? = state.withLock { state in
             if let refusal = state.queue.refusal(of: flow, now) {
                 if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
                 return refusal
             }
-            state.queue.append(
-                JournalQueue.Entry(
-                    work: .proposal(proposal, settle), flow: flow, asker: asker, since: now, bytes: bytes))
+            state.queue.append(entry)
             return nil
         }
         if refusal == nil { rouse() }

@@ -3,22 +3,30 @@ import Measures
 /// The proposals that wait for a place in the log: each flow's in the order in which it came, the flows in turn; how much of it may wait, and why a further
 /// proposal is refused.
 struct JournalQueue {
-    struct Entry: Sendable {
+    /// One allocation, handed on by reference: it was made on another thread, and each count of its parts would fetch them from there.
+    // Proof of `@unchecked Sendable`: `number` is set once, by `append`, before any other thread sees the entry.
+    final class Entry: @unchecked Sendable {
         enum Work: Sendable {
             case proposal(Proposal, Settlement)
             case barrier(@Sendable () -> Void)
         }
 
-        var work: Work
-        var flow = Flow.server
+        let work: Work
+        let flow: Flow
         /// The asker of the proposal; nil where it can't leave.
-        var asker: (any Asker)?
+        let asker: (any Asker)?
         /// When it came.
-        var since: Moment
+        let since: Moment
         /// Its bytes in storage.
-        var bytes = 0
+        let bytes: Int
         /// How many came before it, of any flow.
         fileprivate(set) var number: UInt64 = 0
+
+        init(work: Work, flow: Flow = .server, asker: (any Asker)? = nil, since: Moment, bytes: Int = 0) {
+            (self.work, self.flow, self.asker, self.since, self.bytes) = (work, flow, asker, since, bytes)
+        }
+
+        var isProposal: Bool { if case .proposal = work { true } else { false } }
 
         var proposal: Proposal? {
             if case .proposal(let proposal, _) = work { proposal } else { nil }
@@ -39,7 +47,7 @@ struct JournalQueue {
         var oldest: Entry { entries[first] }
 
         /// Whether it is the first that waits.
-        mutating func append(_ entry: consuming Entry) -> Bool {
+        mutating func append(_ entry: Entry) -> Bool {
             bytes += entry.bytes
             entries.append(entry)
             return count == 1
@@ -91,10 +99,10 @@ struct JournalQueue {
         closure ?? (isCongested(for: flow, now) ? LedgerError.congestion : nil)
     }
 
-    mutating func append(_ entry: consuming Entry) {
+    mutating func append(_ entry: Entry) {
         entry.number = arrivals
         arrivals += 1
-        guard entry.proposal != nil else { return barriers.append(entry) }
+        guard entry.isProposal else { return barriers.append(entry) }
         if entry.flow != lastFlow {
             if lastFlow != .server, entry.flow != .server { lastTurn = entry.since }
             lastFlow = entry.flow
@@ -188,5 +196,5 @@ struct JournalQueue {
 
 extension [JournalQueue.Entry] {
     /// When the first of the proposals came; a barrier changes nothing and does not count.
-    var since: Moment? { lazy.filter { $0.proposal != nil }.map(\.since).min() }
+    var since: Moment? { lazy.filter(\.isProposal).map(\.since).min() }
 }

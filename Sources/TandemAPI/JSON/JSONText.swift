@@ -11,6 +11,11 @@ public struct JSONText: Sendable, Hashable {
 
     /// Copies a valid JSON text without the white space between its tokens.
     init(compacting text: UnsafeRawBufferPointer) {
+        guard text.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "\"") }) else {
+            // A number, or a word.
+            bytes = Array(text)
+            return
+        }
         bytes = [UInt8](unsafeUninitializedCapacity: text.count) { buffer, count in
             var inString = false
             var position = 0

@@ -14,10 +14,12 @@ public struct Service: Sendable, Hashable {
     /// makes one, and that owner is a value whose accesses the compiler checks.
     @usableFromInline
     final class Storage: @unchecked Sendable {
-        @exclusivity(unchecked) @usableFromInline var metadata: ObjectMeta
-        @exclusivity(unchecked) @usableFromInline var spec: ServiceSpec
+        @exclusivity(unchecked) @usableFromInline var metadata = ObjectMeta()
+        @exclusivity(unchecked) @usableFromInline var spec = ServiceSpec()
         @exclusivity(unchecked) @usableFromInline var status = ServiceStatus()
         @exclusivity(unchecked) @usableFromInline var others = JSONMembers()
+
+        init() {}
 
         init(metadata: ObjectMeta, spec: ServiceSpec) {
             self.metadata = metadata
@@ -92,7 +94,7 @@ public struct Service: Sendable, Hashable {
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
-        let storage = Storage(metadata: ObjectMeta(), spec: ServiceSpec())
+        let storage = Storage()
         self.storage = storage
         try reader.beginObject()
         var count = 0
