@@ -8,7 +8,7 @@ WIDTH = --experimental-maximum-parallelization-width 4
 .PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 21
 
 run: ## Build, start a server with examples on 127.0.0.1:8443 (PORT=n for another), show the addresses that it assigned
 	@docker/run.sh

@@ -20,10 +20,12 @@ certs/generate.sh certs/dev
 
 # Ctrl-C at a terminal is for the server alone, which then drains; the caller of this script sees it exit with success.
 [ ! -t 0 ] || set -m
+# Load balancers draw from the first range of a family that has room. The second one has the address that docker/examples/cluster.json
+# shows, so that its adoption finds the address free.
 "$bin/tandemd" \
     --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 \
     --cluster-cidr=10.244.0.0/16,fd00:10:244::/56 \
-    --load-balancer-ip-range=192.0.2.0/24,2001:db8::/112 \
+    --load-balancer-ip-range=192.0.2.0/24,198.51.100.0/24,2001:db8::/112 \
     --secure-port="$port" --data-dir="$data" \
     --tls-cert-file="$certificates/server.crt" --tls-private-key-file="$certificates/server.key" \
     --client-ca-file="$certificates/ca.crt" &
