@@ -23,16 +23,17 @@ final class Cluster {
         for (host, number) in [("n1", 1), ("n2", 2), ("server", 10), ("outside", 99)] {
             try hosts.addNode(host, number)
         }
-        try hosts.run("server", page.block("sh", with: "--names"))
-        try hosts.run("server", page.block("sh", with: "--client system:node:n1"))
-        try hosts.run("server", "certs/generate.sh --client system:node:n2 system:nodes n2 \(directory.path)")
+        try hosts.run("server", page.block("sh", with: "--names", on: "server"))
+        try hosts.run("server", page.block("sh", with: "--client masquerade-n1", on: "server"))
+        try hosts.run("server", page.block("sh", with: "scp", on: "n1"))
         let command =
-            try "exec " + page.block("sh", with: "tandemd --bind").trimmingCharacters(in: .whitespacesAndNewlines)
+            try "exec "
+            + page.block("sh", with: "tandemd --bind", on: "server").trimmingCharacters(in: .whitespacesAndNewlines)
         server = try ServerProcess(
             command: ["ip"] + hosts.command("server") + [command + " --log-format=json --pod-ip-reuse-delay=0"])
-        try administrate("n1", page.block("sh", with: "tandemctl apply"))
+        try hosts.run("server", page.block("sh", with: "tandemctl apply", on: "server"))
         // n1's routes are the page's, n2's their counterpart.
-        try hosts.run("n1", page.block("sh", with: "ip route"))
+        try hosts.run("n1", page.block("sh", with: "ip route", on: "n1"))
         try hosts.run(
             "n2",
             """
@@ -44,8 +45,8 @@ final class Cluster {
     @discardableResult
     func administrate(_ host: String, _ script: String) throws -> String {
         let environment = """
-            export TANDEM_SERVER=192.0.2.10:8443 TANDEM_CA_FILE=\(directory.path)/ca.crt
-            export TANDEM_CERT_FILE=\(directory.path)/admin.crt TANDEM_KEY_FILE=\(directory.path)/admin.key
+            export TANDEM_SERVER=192.0.2.10:8443 TANDEM_CA_FILE=\(page.authority)/ca.crt
+            export TANDEM_CERT_FILE=\(page.authority)/admin.crt TANDEM_KEY_FILE=\(page.authority)/admin.key
 
             """
         return try hosts.run(host, environment + script)
@@ -53,7 +54,7 @@ final class Cluster {
 
     /// The page's configuration as a runtime hands it to a plugin: with name and version of the list in it.
     func bridge() throws -> JSONValue {
-        let list = try JSONValue(parsing: page.block("json", with: "cniVersion"))
+        let list = try JSONValue(parsing: page.block("json", with: "cniVersion", on: "n1"))
         var plugin = try #require(list["plugins"]?.arrayValue?.first)
         plugin["cniVersion"] = list["cniVersion"]
         plugin["name"] = list["name"]
@@ -65,7 +66,10 @@ final class Cluster {
         try bridge().merging([
             "type": "ptp", "bridge": .null, "isGateway": .null, "hairpinMode": .null, "forceAddress": .null,
             "cniVersion": "0.4.0",
-            "ipam": ["certFile": .string("\(directory.path)/n2.crt"), "keyFile": .string("\(directory.path)/n2.key")],
+            "ipam": [
+                "certFile": .string("\(page.authority)/node-n2.crt"),
+                "keyFile": .string("\(page.authority)/node-n2.key"),
+            ],
         ])
     }
 
