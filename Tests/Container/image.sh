@@ -158,6 +158,12 @@ server third elsewhere --restore=/backup/tandem.db
 [ "$(addresses)" = "${given% *} True" ] || fail "after the restore $(addresses), before it $given"
 stop third
 
+echo "== it serves as another user of group 0, as in docker/compose.yaml"
+run+=(--user 1000:0)
+server fourth another
+probe fourth
+stop fourth
+
 echo "== the node's image installs the plugin"
 mkdir "$work/bin"
 podman run --rm --network host --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only --volume "$work/bin:/host/opt/cni/bin" \

@@ -404,6 +404,15 @@ struct ManifestTests {
                 #expect(services[other] != nil, "\(other)")
             }
         }
+        // A user of one's own, who can read the keys, of the group that may write to the image's volume and to Prometheus' data.
+        for name in ["tandem", "load", "prometheus"] {
+            let user = services[name]?["user"] as? String ?? ""
+            #expect(user.hasPrefix("${UID:-") && user.hasSuffix("}:0"), "\(name)")
+        }
+        let dockerfile = try Project.text("docker/Dockerfile")
+        #expect(dockerfile.contains("install -d -m 770 /data\n"))
+        #expect(dockerfile.contains("--chown=65532:0 /data /var/lib/tandem\n"))
+        #expect(services["prometheus"]?["tmpfs"] as? [String] == ["/prometheus"])
         #expect(mounted["grafana:/var/lib/dashboards/tandem.json"] == "./grafana/tandem.json")
         let provider = try Project.text("docker/grafana/provisioning/dashboards/tandem.yaml")
         #expect(provider.contains("path: /var/lib/dashboards\n"))
