@@ -305,15 +305,16 @@ struct DocumentationTests {
             }
         }
         #expect(found.targets > 10 && found.files > 5 && found.suites > 20, "\(found)")
-        // The image test builds as the first does; `compose` and `kustomizes` test the input of the other two.
+        // The image test builds as the first two do; the tests of manifests test the input of the last.
         let consoles = try Project.text("\(Self.folder)/Operating.md").components(separatedBy: "\n```console\n")
         #expect(consoles.count == 2)
         #expect(
             consoles.last?.hasPrefix(
                 """
                 docker build -f docker/Dockerfile -t tandem .
-                docker compose -p tandem -f docker/compose.yaml up --build
-                kubectl apply -k docker/kubernetes/single-server
+                docker build -f docker/Dockerfile -t tandem-node --target node .
+                certs/generate.sh --names DNS:tandem
+                env UID=$(id -u) docker compose -p tandem -f docker/compose.yaml up --build
                 ```
                 """) == true)
     }
