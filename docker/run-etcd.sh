@@ -49,7 +49,7 @@ for i in 0 1 2; do
     url=http://127.0.0.1:$((etcd_port + i)) peer=http://127.0.0.1:$((etcd_port + 10 + i))
     "$etcd" --name=etcd-$i --data-dir="$work/etcd-$i" --listen-client-urls="$url" --advertise-client-urls="$url" \
         --listen-peer-urls="$peer" --initial-advertise-peer-urls="$peer" --initial-cluster="$peers" \
-        --logger=zap --log-outputs="$work/etcd-$i.log" >/dev/null 2>&1 &
+        --snapshot-count=5000 --logger=zap --log-outputs="$work/etcd-$i.log" >/dev/null 2>&1 &
     etcds[i]=$!
 done
 for i in 0 1 2; do
