@@ -51,7 +51,8 @@ public struct ConnectionOptions: ParsableArguments {
         name: [.customShort("v", allowingJoined: true), .customLong("v")],
         help: ArgumentHelp(
             "From 6 on, each message sent or received is shown, long ones cut; from 8 on, in full. (default: 0)",
-            valueName: "level"))
+            valueName: "level"),
+        transform: OptionValue.wholeNumber)
     var verbosity: Int?
 
     public init() {}

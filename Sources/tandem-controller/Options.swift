@@ -18,7 +18,7 @@ struct ClusterOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Whether one of several processes leads, by a Lease: true or false. (default: true)", valueName: "bool"),
-        completion: .list(["true", "false"]))
+        completion: .list(["true", "false"]), transform: OptionValue.truth)
     var leaderElect: Bool?
 
     @Option(
@@ -54,14 +54,14 @@ struct WorkOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Whether Services without a class are served, as tandemd has it: true or false. (default: true)",
-            valueName: "bool"), completion: .list(["true", "false"]))
+            valueName: "bool"), completion: .list(["true", "false"]), transform: OptionValue.truth)
     var loadBalancerDefault: Bool?
 
     @Option(
         help: ArgumentHelp(
             "Seconds from the deletion of a pod or node to the release of its addresses. (default: 300)",
-            valueName: "seconds")
-    )
+            valueName: "seconds"),
+        transform: OptionValue.wholeNumber)
     var releaseGracePeriod: Int?
 
     @Flag(help: "Print the first steps that would be taken, and exit: nothing is changed on either side.")

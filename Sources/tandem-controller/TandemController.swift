@@ -53,7 +53,7 @@ struct TandemController: AsyncParsableCommand {
             StandardError.write("tandem-controller: \(failure.text.visible)\n")
             Foundation.exit(failure.status)
         }
-        let text = fullMessage(for: error)
+        let text = usageText(for: error)
         let isHelp = exitCode(for: error) == .success
         if isHelp { print(text) } else if !text.isEmpty { StandardError.write(text + "\n") }
         Foundation.exit(isHelp ? 0 : Failure.wrongUsage)

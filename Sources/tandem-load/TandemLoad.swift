@@ -34,31 +34,36 @@ struct TandemLoad: AsyncParsableCommand {
     @Option(help: "services, pods, mixed, batch, churn or handshakes.")
     var workload = LoadPlan.Workload.services
 
-    @Option(help: "Connections, 1 to 10,000.")
+    @Option(help: "Connections, 1 to 10,000. (default: 8)", transform: OptionValue.wholeNumber)
     var connections = 8
 
-    @Option(help: "Requests in flight on each connection, 1 to 1,000.")
+    @Option(
+        help: "Requests in flight on each connection, 1 to 1,000. (default: 16)", transform: OptionValue.wholeNumber)
     var pipeline = 16
 
-    @Option(help: "Requests a second of an open loop, over all connections.")
+    @Option(help: "Requests a second of an open loop, over all connections.", transform: OptionValue.number)
     var rate: Double?
 
-    @Option(help: "Seconds before the measuring.")
+    @Option(help: "Seconds before the measuring. (default: 2)", transform: OptionValue.number)
     var warmUp = 2.0
 
-    @Option(help: "Seconds of measuring.")
+    @Option(help: "Seconds of measuring. (default: 10)", transform: OptionValue.number)
     var duration = 10.0
 
-    @Option(help: "Calls in a request of the workload batch, 1 to 1,000.")
+    @Option(
+        help: "Calls in a request of the workload batch, 1 to 1,000. (default: 100)", transform: OptionValue.wholeNumber
+    )
     var batchSize = 100
 
     @Option(help: "Of a hundred calls of mixed: how many allocate, read and release.")
     var shares = "40,30,30"
 
-    @Option(help: "How full churn keeps the smaller Service range, in percent.")
+    @Option(
+        help: "How full churn keeps the smaller Service range, in percent. (default: 50)", transform: OptionValue.number
+    )
     var fill = 50.0
 
-    @Option(help: "Nodes that the pods are on.")
+    @Option(help: "Nodes that the pods are on. (default: 16)", transform: OptionValue.wholeNumber)
     var nodes = 16
 
     @Option(
@@ -104,7 +109,7 @@ struct TandemLoad: AsyncParsableCommand {
         case is APIError: status = 1
         default:
             let isHelp = exitCode(for: error) == .success
-            FileHandle(fileDescriptor: isHelp ? 1 : 2).write(Data((fullMessage(for: error).visibleLines + "\n").utf8))
+            FileHandle(fileDescriptor: isHelp ? 1 : 2).write(Data((usageText(for: error).visibleLines + "\n").utf8))
             Foundation.exit(isHelp ? 0 : 2)
         }
         FileHandle.standardError.write(Data("error: \("\(error)".visible)\n".utf8))

@@ -19,7 +19,9 @@ struct DashboardCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: ArgumentHelp("The port to listen on; 0 for a free one.", valueName: "port"))
+    @Option(
+        help: ArgumentHelp("The port to listen on; 0 for a free one. (default: 0)", valueName: "port"),
+        transform: OptionValue.wholeNumber)
     var port = 0
 
     @Flag(name: .customLong("no-open"), help: "Don't open the page in a browser.")

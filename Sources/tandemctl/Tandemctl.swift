@@ -48,7 +48,7 @@ struct Tandemctl: AsyncParsableCommand {
         }
         // The command has printed everything; only its status is left.
         if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
-        let text = fullMessage(for: error)
+        let text = usageText(for: error)
         let isHelp = exitCode(for: error) == .success
         if isHelp { print(text) } else if !text.isEmpty { Output.complain(lines: text) }
         Foundation.exit(isHelp ? 0 : Failure.wrongUsage)

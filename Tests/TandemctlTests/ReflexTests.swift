@@ -46,6 +46,50 @@ struct ReflexTests {
         #expect(far.status == 2 && far.errors.contains("there are get, describe, apply"), "\(far.errors)")
     }
 
+    @Test(
+        "a wrong command line has one line with its error, which names the flag, the fault and the cure; no list of all flags",
+        arguments: [
+            ("tandemctl", "get svc --outptu json", "Unknown option '--outptu'. Did you mean '--output'?"),
+            (
+                "tandemctl", "get svc -v=x",
+                "The value 'x' is invalid for '-v <level>': write a whole number, such as 10"
+            ),
+            (
+                "tandemctl", "dashboard --port x",
+                "The value 'x' is invalid for '--port <port>': write a whole number, such as 10"
+            ),
+            ("tandemctl", "apply", "Give the manifests with -f: a file, a directory, or -."),
+            ("tandemctl", "lookup", "Missing expected argument '<address>'"),
+            (
+                "tandemctl", "apply --dry-run=client -f x",
+                "The value 'client' is invalid for '--dry-run <server|none>': the server alone can tell: give --dry-run=server"
+            ),
+            ("tandem-load", "--rate x", "The value 'x' is invalid for '--rate <rate>': write a number, such as 2.5"),
+            (
+                "tandem-load", "--nodes 1.5",
+                "The value '1.5' is invalid for '--nodes <nodes>': write a whole number, such as 10"
+            ),
+            (
+                "tandem-controller", "--leader-elect maybe",
+                "The value 'maybe' is invalid for '--leader-elect <bool>': write true or false"
+            ),
+            (
+                "tandem-controller", "uninstall --release-grace-period x",
+                "The value 'x' is invalid for '--release-grace-period <seconds>': write a whole number, such as 10"
+            ),
+        ])
+    func refusesWrongCommandLines(program: String, words: String, error: String) {
+        let result = Command.run(ServerProcess.program(program), words.split(separator: " ").map(String.init))
+        #expect(result.status == 2)
+        let lines = result.errors.split(separator: "\n")
+        #expect(lines.first == "Error: \(error)")
+        #expect(
+            lines.count { $0.hasPrefix("Error:") } == 1
+                && lines.last?.hasSuffix("--help' for more information.") == true)
+        #expect(
+            lines.first { $0.hasPrefix("Usage:") }.map { $0.count < 120 && $0.contains("ptions>") } == true, "\(lines)")
+    }
+
     @Test("describe tells all of a Service, a Node with its Pods, a Pod and a pool")
     func describes() throws {
         let (server, ctl) = try start()
