@@ -254,6 +254,12 @@ struct DocumentationTests {
             let text = try Project.text("\(Self.folder)/\(page)")
             // Such a link works nowhere but in DocC: docker/docs.py makes them of the others.
             #expect(!text.contains("doc:"), "\(page)")
+            // An empty line within a table would end it: the rest would be shown as text.
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            for (index, line) in lines.enumerated()
+            where line.hasPrefix("|") && !lines[max(index, 1) - 1].hasPrefix("|") {
+                #expect(lines[index + 1].hasPrefix("| ---"), "\(page): \(line)")
+            }
             for match in text.matches(of: /\]\(([^)#]+)(?:#([^)]+))?\)/) where !match.output.1.hasPrefix("http") {
                 links += 1
                 #expect(
