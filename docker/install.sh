@@ -35,7 +35,7 @@ done
 
 unit=$(mktemp)
 trap 'rm -f "$unit"' EXIT
-sed "s,/usr/local/bin/,$prefix/bin/,g" docker/systemd/tandemd.service >"$unit"
+sed "s,/usr/local/,$prefix/,g" docker/systemd/tandemd.service >"$unit"
 put 644 "$unit" "$system/systemd/system/tandemd.service"
 put 644 docker/systemd/tandem.conf "$system/sysusers.d/tandem.conf"
 [ -e "$destination/etc/tandem/tandem.yaml" ] || put 644 docker/systemd/tandem.yaml /etc/tandem/tandem.yaml
