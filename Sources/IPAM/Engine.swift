@@ -87,14 +87,20 @@ public final class Engine: Sendable {
     ) {
         let caller = Caller(
             isDryRun: call.isDryRun, onlyNode: onlyNode, flow: flow, executor: executor, asker: asker, journal: journal,
-            answer)
+            isFenced: !isShared, answer)
         if call.isChange, journal.isCongested(for: flow) { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
-        // Changes that other servers have acknowledged by now are to be seen by this call: one question to the store for all that wait.
+        guard mayDecideFirst(call) else { return runFenced(call, for: caller) }
+        run(call, for: caller.unlessFenced { self.runFenced(call, for: caller) })
+    }
+
+    /// Changes that other servers have acknowledged by now are to be seen by this call: one question to the store for all that wait.
+    private func runFenced(_ call: Call, for caller: Caller) {
         let refusal = journal.fence { result in
+            caller.noteFence()
             switch result {
-            case .success: self.verdicts.post(on: executor) { self.run(call, for: caller) }
-            case .failure(let error): self.verdicts.post(on: executor) { caller.fail(APIError(error)) }
+            case .success: self.verdicts.post(on: caller.executor) { self.run(call, for: caller) }
+            case .failure(let error): self.verdicts.post(on: caller.executor) { caller.fail(APIError(error)) }
             }
         }
         // No group ends behind it that would hand it over.
@@ -130,6 +136,25 @@ public final class Engine: Sendable {
 
     /// The digest of the books: equal for servers that applied the same of one log. Any thread; O(1).
     public var digest: UInt64 { books.digest }
+}
+
+extension Engine {
+    /// Whether a proposal that is kept proves at its place in the log everything that was read for it, so that the call needs no fence
+    /// unless it ends without one: it makes a new object, found by the key that the proposal expects to be absent.
+    ///
+    /// Not so a pod with a uid and without an attachment, which may be there under another key, and where objects are counted against a quota.
+    private func mayDecideFirst(_ call: Call) -> Bool {
+        guard !call.isDryRun, call.adoption == nil else { return false }
+        switch call.body {
+        case .allocateServiceIPs: return quotas.servicesPerNamespace == 0
+        case .allocateNodeCIDRs: return true
+        case .allocatePodIPs(let request):
+            let isCounted =
+                quotas.podsPerNode != nil || request.ipFamilies != nil || !cluster.podFamilies.contains(.ipv4)
+            return !isCounted && (request.attachment != nil || request.pod.metadata.uid == nil)
+        default: return false
+        }
+    }
 }
 
 extension Engine {

@@ -1,4 +1,5 @@
 import Ledger
+import Synchronization
 public import TandemAPI
 
 /// Takes the answer of a call, exactly once.
@@ -14,13 +15,16 @@ struct Caller: Sendable {
         let executor: (any Executor)?
         let asker: (any Asker)?
         let journal: Journal
+        // Relaxed: set before the call is handed to the thread that reads it.
+        let isFenced: Atomic<Bool>
 
         init(
             _ isDryRun: Bool, _ onlyNode: String?, _ flow: Flow, _ executor: (any Executor)?, _ asker: (any Asker)?,
-            _ journal: Journal
+            _ journal: Journal, isFenced: Bool
         ) {
             (self.isDryRun, self.onlyNode, self.executor, self.asker) = (isDryRun, onlyNode, executor, asker)
             (self.flow, self.journal) = (flow, journal)
+            self.isFenced = Atomic(isFenced)
         }
     }
 
@@ -29,9 +33,9 @@ struct Caller: Sendable {
 
     init(
         isDryRun: Bool, onlyNode: String?, flow: Flow, executor: (any Executor)?, asker: (any Asker)?, journal: Journal,
-        _ told: @escaping Answer
+        isFenced: Bool, _ told: @escaping Answer
     ) {
-        terms = Terms(isDryRun, onlyNode, flow, executor, asker, journal)
+        terms = Terms(isDryRun, onlyNode, flow, executor, asker, journal, isFenced: isFenced)
         self.told = told
     }
 
@@ -45,6 +49,23 @@ struct Caller: Sendable {
     var executor: (any Executor)? { terms.executor }
     /// The client by whose leaving the call is abandoned; nil for a call without a waiting client from the start.
     var asker: (any Asker)? { terms.asker }
+
+    /// Everything that the log held when the call came is applied, or the log has had its say about a proposal of the call: an answer may rest
+    /// on what memory shows. True from the start where no other server appends.
+    var isFenced: Bool { terms.isFenced.load(ordering: .relaxed) }
+
+    func noteFence() { terms.isFenced.store(true, ordering: .relaxed) }
+
+    /// The same caller, for a call that decides before it knows that memory shows everything: an answer without a word of the log is not
+    /// given, and `body` runs in its place.
+    func unlessFenced(_ body: @escaping @Sendable () -> Void) -> Caller {
+        var caller = self
+        let (told, terms) = (told, terms)
+        caller.told = { result in
+            if terms.isFenced.load(ordering: .relaxed) { told(result) } else { body() }
+        }
+        return caller
+    }
 
     /// To be called exactly once. Once storage has failed for good, it is unknown whether the change before is stored; memory, which
     /// answers a retry or a look, may show changes that are not. So no answer is given any more.

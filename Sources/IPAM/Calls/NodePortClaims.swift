@@ -7,13 +7,14 @@ import TandemAPI
 extension Engine {
     /// Claims the ports of the plan; claims are appended also where the rest is not available.
     func claimNodePorts(
-        _ plan: borrowing ServicePlan, _ claims: inout [Claim], isDryRun: Bool
+        _ plan: borrowing ServicePlan, _ claims: inout [Claim], for caller: Caller
     ) throws(APIError) -> [UInt16] {
         guard let pool = pools.nodePorts else { return [] }
         var ports: [UInt16] = []
         for claim in plan.nodePortClaims {
             let port = Result { () throws(APIError) in try self.claim(claim, from: pool, for: plan) }
-            if !isDryRun { allocations.count(claim, isTaken: (try? port.get()) != nil) }
+            let isTaken = (try? port.get()) != nil
+            if !caller.isDryRun, isTaken || caller.isFenced { allocations.count(claim, isTaken: isTaken) }
             ports.append(try port.get())
             claims.append(.nodePort(pool, ports[ports.count - 1]))
         }

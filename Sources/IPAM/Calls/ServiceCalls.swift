@@ -39,7 +39,7 @@ extension Engine {
             let start = stageStart()
             let plan = try rules.create(asked)
             let decided = stages.end(.decide, start)
-            var claimed = try decide(consume plan, over: nil, isDryRun: caller.isDryRun)
+            var claimed = try decide(consume plan, over: nil, for: caller)
             stages.end(.claim, decided)
             guard stored == nil else {
                 giveBack(claimed.claims)
@@ -80,7 +80,7 @@ extension Engine {
             if replayed == nil { try stored.checkPreconditions(asked.metadata, named: request.named) }
             let old = try stored.decoded()
             var claimed = try decide(
-                try rules.update(old, to: asked), over: stored, isDryRun: caller.isDryRun)
+                try rules.update(old, to: asked), over: stored, for: caller)
             claimed.decision.service.metadata.uid = stored.uid
             claimed.decision.service.metadata.creationTimestamp = old.metadata.creationTimestamp
             claimed.decision.service.metadata.resourceVersion = nil
@@ -118,7 +118,7 @@ extension Engine {
             }
             let old = try stored?.decoded()
             let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [], ports: stored?.knownPorts ?? [])
-            var claimed = try decide(consume plan, over: stored, isDryRun: caller.isDryRun)
+            var claimed = try decide(consume plan, over: stored, for: caller)
             let isUIDGiven = asked.metadata.uid != nil || stored?.context.isUIDGiven ?? false
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp =
@@ -163,7 +163,7 @@ extension Engine {
 
     /// Claims the addresses of the plan, all or none, and lets the rules finish the Service.
     private func decide(
-        _ plan: consuming ServicePlan, over stored: StoredService?, isDryRun: Bool
+        _ plan: consuming ServicePlan, over stored: StoredService?, for caller: Caller
     ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
         claims.reserveCapacity(plan.claims.count + plan.nodePortClaims.count)
@@ -173,21 +173,22 @@ extension Engine {
         var full: APIError?
         do throws(APIError) {
             for wanted in plan.claims {
-                let isCounted = wanted.pool == .clusterIP && !isDryRun
+                let isCounted = wanted.pool == .clusterIP && !caller.isDryRun
                 do throws(APIError) {
                     let taken = try claim(wanted, for: plan, over: stored)
                     claims.append(taken)
                     addresses.append(taken.range?.network)
                 } catch {
-                    if isCounted { allocations.count(wanted, isTaken: false) }
-                    guard wanted.isOptional, error.fullRange != nil else { throw error }
+                    if isCounted, caller.isFenced { allocations.count(wanted, isTaken: false) }
+                    // Fewer than it would like it gets only where the others are gone for certain.
+                    guard wanted.isOptional, error.fullRange != nil, caller.isFenced else { throw error }
                     full = error
                     addresses.append(nil)
                     continue
                 }
                 if isCounted { allocations.count(wanted, isTaken: true) }
             }
-            let ports = plan.nodePortClaims.isEmpty ? [] : try claimNodePorts(plan, &claims, isDryRun: isDryRun)
+            let ports = plan.nodePortClaims.isEmpty ? [] : try claimNodePorts(plan, &claims, for: caller)
             let decision = try (consume plan).completed(with: addresses, ports: ports)
             // One of two is enough, none is not.
             if let full, decision.service.status.ingress.isEmpty { throw full }

@@ -38,6 +38,8 @@ extension Engine {
         let start = stageStart()
         let executor = caller?.executor
         let refusal = journal.offer(intent.proposal, of: caller?.flow ?? .server, for: caller?.asker) { result in
+            // Kept or refused, all before it is applied by now; a failure does not rest on what memory shows.
+            caller?.noteFence()
             switch result {
             case .success:
                 let isKept = self.books.apply(intent.proposal, intent.prepared) == nil
@@ -52,6 +54,7 @@ extension Engine {
             }
         }
         if let refusal {
+            caller?.noteFence()
             giveBack(intent.claims)
             done(.failed(APIError(refusal)))
         }

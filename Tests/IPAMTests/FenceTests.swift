@@ -1,0 +1,158 @@
+import Addressing
+import EngineSupport
+import FaultyLog
+import Ledger
+import TandemAPI
+import TestSupport
+import Testing
+
+@testable import IPAM
+
+/// Which calls of one of several servers ask the log for the changes that they may lack, and when.
+@Suite("Fences of calls")
+struct FenceTests {
+    private let store = SharedLog.Store()
+    private let members: [SharedLog.Member]
+    private let engines: [Engine]
+
+    init() throws {
+        let cluster = ClusterConfiguration(
+            serviceRanges: [CIDR("10.96.0.0/30")!, CIDR("fd00:96::/126")!], clusterCIDRs: [CIDR("10.0.0.0/16")!],
+            loadBalancerRanges: [AddressRange("192.0.2.1-192.0.2.6")!, AddressRange("2001:db8::8/128")!])
+        let store = store
+        let members = (0..<2).map { _ in SharedLog.Member(store) }
+        self.members = members
+        engines = try members.map { try Engine(cluster: cluster, log: $0, stepsByHand: true) }
+    }
+
+    /// What the server can do without the other's entries.
+    private func step(_ index: Int) {
+        repeat { store.land(members[index]) } while engines[index].step()
+    }
+
+    private func settle(_ index: Int) {
+        var idle = 0
+        // A step that asks for a fence has no more to do until it is answered.
+        while idle < 3 {
+            store.land(members[index])
+            members[index].deliver(.max)
+            if members[index].asksFence { members[index].answerFence() }
+            idle = engines[index].step() ? 0 : idle + 1
+        }
+    }
+
+    private func begin(_ index: Int, _ method: TandemAPI.Method, _ params: JSONValue) -> Noted<String> {
+        let told = Noted<String>()
+        engines[index].begin(method, params) { result in
+            switch result {
+            case .success(let value): told.add(value.text.description)
+            case .failure(let error): told.add(error.reason)
+            }
+        }
+        return told
+    }
+
+    /// The answer of a call, after which this server has everything, and the other one no more than before.
+    private func call(_ index: Int, _ method: TandemAPI.Method, _ params: JSONValue) -> JSONValue {
+        let told = begin(index, method, params)
+        settle(index)
+        return told.all.first.flatMap { try? JSONValue(parsing: Array($0.utf8)) } ?? .string(told.all.first ?? "none")
+    }
+
+    private static func service(_ name: String, _ spec: JSONValue = [:]) -> JSONValue {
+        ["service": ["metadata": ["name": .string(name)], "spec": spec]]
+    }
+
+    private static func pod(_ name: String, uid: String? = nil, container: String? = nil) -> JSONValue {
+        var metadata: JSONValue = ["name": .string(name)]
+        if let uid { metadata["uid"] = .string(uid) }
+        var params: JSONValue = ["pod": ["metadata": metadata, "spec": ["nodeName": "n"]]]
+        if let container { params["attachment"] = ["containerID": .string(container)] }
+        return params
+    }
+
+    @Test("a new Service, Node or Pod needs none: its own entry shows that nothing was in its way")
+    func newObjectsNeedNone() {
+        for (method, params) in [
+            (.allocateNodeCIDRs, ["node": ["metadata": ["name": "n"]]]), (.allocateServiceIPs, Self.service("a")),
+            (.allocatePodIPs, Self.pod("p", container: "c")), (.allocatePodIPs, Self.pod("q")),
+        ] as [(TandemAPI.Method, JSONValue)] {
+            let told = begin(0, method, params)
+            var steps = 0
+            repeat {
+                #expect(!members[0].asksFence)
+                store.land(members[0])
+                members[0].deliver(.max)
+                steps += 1
+            } while engines[0].step() || steps < 3
+            #expect(told.all.count == 1 && told.all.first?.hasPrefix("{") == true)
+        }
+    }
+
+    @Test(
+        "reads, releases, updates, dry runs and adoptions ask first",
+        arguments: [
+            (.getService, Self.service("a")), (.release, Self.service("a")), (.updateServiceIPs, Self.service("a")),
+            (.allocateServiceIPs, Self.service("b").merging(["dryRun": true])),
+            (.allocateServiceIPs, Self.service("b").merging(["adopt": true])),
+            (.allocatePodIPs, Self.pod("p", uid: "u")),
+        ] as [(TandemAPI.Method, JSONValue)])
+    func asksFirst(_ method: TandemAPI.Method, _ params: JSONValue) {
+        let told = begin(0, method, params)
+        step(0)
+        #expect(members[0].asksFence && told.all == [])
+        settle(0)
+        #expect(told.all.count == 1)
+    }
+
+    @Test("a full range is not said of addresses that another server has released")
+    func rangeIsNotFull() {
+        // More than there are addresses.
+        for number in 0..<4 { _ = call(0, .allocateServiceIPs, Self.service("a\(number)")) }
+        settle(1)
+        let old = call(0, .release, Self.service("a0"))["released"]?.arrayValue?.first?["ip"]
+        let told = begin(1, .allocateServiceIPs, Self.service("d"))
+        step(1)
+        #expect(members[1].asksFence && told.all == [])
+        settle(1)
+        #expect(old != nil)
+        #expect(told.all.first?.contains(old?.stringValue ?? "none") == true, "\(told.all)")
+        // Where it is full for certain, that is said.
+        #expect(call(1, .allocateServiceIPs, Self.service("e")) == "RangeFull")
+    }
+
+    @Test("a name is not said to be in use that another server has released, and a replay is not of one that is gone")
+    func nameIsFree() {
+        _ = call(0, .allocateServiceIPs, Self.service("a"))
+        settle(1)
+        _ = call(0, .release, Self.service("a"))
+        let other = call(1, .allocateServiceIPs, Self.service("a", ["ipFamilyPolicy": "PreferDualStack"]))
+        #expect(other["service"]?["spec"]?["clusterIPs"]?.arrayValue?.count == 2, "\(other)")
+        settle(0)
+        _ = call(1, .release, Self.service("a"))
+        let again = call(0, .allocateServiceIPs, Self.service("a", ["ipFamilyPolicy": "PreferDualStack"]))
+        #expect(again["replayed"] == nil && again["service"] != nil, "\(again)")
+    }
+
+    @Test("a pod by its uid is the one that another server made without")
+    func findsPodByUID() {
+        _ = call(0, .allocateNodeCIDRs, ["node": ["metadata": ["name": "n"]]])
+        settle(1)
+        let made = call(0, .allocatePodIPs, Self.pod("p"))["pod"]
+        let uid = made?["metadata"]?["uid"]?.stringValue
+        let again = call(1, .allocatePodIPs, Self.pod("p", uid: uid))
+        #expect(uid != nil && again["pod"] == made && again["replayed"] == true, "\(again)")
+    }
+
+    @Test("a load balancer gets one address of two only where the other is gone for certain")
+    func getsBothAddresses() {
+        let spec: JSONValue = ["type": "LoadBalancer", "ipFamilyPolicy": "PreferDualStack", "ports": [["port": 80]]]
+        _ = call(0, .allocateServiceIPs, Self.service("a", spec))
+        settle(1)
+        _ = call(0, .release, Self.service("a"))
+        let made = call(1, .allocateServiceIPs, Self.service("b", spec))["service"]?["status"]?["loadBalancer"]
+        #expect(made?["ingress"]?.arrayValue?.count == 2, "\(made ?? .null)")
+        let one = call(1, .allocateServiceIPs, Self.service("c", spec))["service"]?["status"]?["loadBalancer"]
+        #expect(one?["ingress"]?.arrayValue?.count == 1, "\(one ?? .null)")
+    }
+}
