@@ -95,7 +95,16 @@ struct ByteReader {
         self.bytes = bytes
     }
 
+    /// A part of the bytes; places are still those among all of them.
+    init(_ bytes: UnsafeRawBufferPointer, _ part: Range<Int>) {
+        self.bytes = UnsafeRawBufferPointer(rebasing: bytes[..<part.upperBound])
+        position = part.lowerBound
+    }
+
     var isAtEnd: Bool { position == bytes.count }
+
+    /// Whether this is the next byte.
+    func isAt(_ byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
 
     mutating func byte() -> UInt8? { integer(UInt8.self) }
 
@@ -125,9 +134,13 @@ struct ByteReader {
         return Int(number)
     }
 
-    mutating func run() -> UnsafeRawBufferPointer? {
+    mutating func run() -> UnsafeRawBufferPointer? { place().map { UnsafeRawBufferPointer(rebasing: bytes[$0]) } }
+
+    /// Where the run is.
+    mutating func place() -> Range<Int>? {
         guard let count = count(of: 1) else { return nil }
-        return take(count)
+        defer { position += count }
+        return position..<position + count
     }
 
     /// So many bytes, where that many are left.

@@ -61,19 +61,14 @@ public enum EntryCoding {
         return count
     }
 
-    /// nil where the bytes are not a result of `encode`. Without the expectations where `changesOnly`: of judged proposals
-    /// they are passed over. O(bytes).
-    public static func decode(
-        _ bytes: UnsafeRawBufferPointer, isSealed: Bool = false, changesOnly: Bool = false
-    ) -> [Proposal]? {
+    /// nil where the bytes are not a result of `encode`. O(bytes).
+    public static func decode(_ bytes: UnsafeRawBufferPointer, isSealed: Bool = false) -> [Proposal]? {
         guard let entry = isSealed ? EntryBytes.unsealed(bytes) : bytes else { return nil }
         var reader = ByteReader(entry)
         guard reader.byte() == format else { return nil }
         var proposals: [Proposal] = []
         while !reader.isAtEnd {
-            guard let body = reader.run(), let proposal = Proposal(body, changesOnly: changesOnly) else {
-                return nil
-            }
+            guard let body = reader.run(), let proposal = Proposal(body) else { return nil }
             proposals.append(proposal)
         }
         return proposals
@@ -90,21 +85,15 @@ extension Proposal {
     }
 
     /// The body behind the length; nil where it is none.
-    fileprivate init?(_ body: UnsafeRawBufferPointer, changesOnly: Bool) {
+    fileprivate init?(_ body: UnsafeRawBufferPointer) {
         var reader = ByteReader(body)
         self.init([])
         // An expectation, like a change, has a tag and one byte more at least.
         guard let expected = reader.count(of: 2) else { return nil }
-        if changesOnly {
-            for _ in 0..<expected {
-                guard reader.skipExpectation() else { return nil }
-            }
-        } else {
-            expectations.reserveCapacity(expected)
-            for _ in 0..<expected {
-                guard let expectation = reader.expectation() else { return nil }
-                expectations.append(expectation)
-            }
+        expectations.reserveCapacity(expected)
+        for _ in 0..<expected {
+            guard let expectation = reader.expectation() else { return nil }
+            expectations.append(expectation)
         }
         guard let changed = reader.count(of: 2) else { return nil }
         changes.reserveCapacity(changed)
@@ -113,6 +102,54 @@ extension Proposal {
             changes.append(change)
         }
         guard reader.isAtEnd else { return nil }
+    }
+}
+
+extension FoldStep {
+    /// The next proposals, those of an entry, but for the ones that are not kept. Returns how many there are; nil where the bytes are not a
+    /// result of `EntryCoding.encode`, and then the step is of no use. The texts of objects that are put, and of expectations, are not
+    /// looked at: they were when the entry was written, or read by a start. O(bytes).
+    mutating func add(_ entry: UnsafeRawBufferPointer, where isKept: (_ index: Int) -> Bool) -> Int? {
+        let start = bytes.count
+        bytes.append(contentsOf: entry)
+        var reader = ByteReader(entry)
+        guard reader.byte() == EntryCoding.format else { return nil }
+        var index = 0
+        while !reader.isAtEnd {
+            guard let body = reader.place() else { return nil }
+            if isKept(index) {
+                var reader = ByteReader(entry, body)
+                guard let expected = reader.count(of: 2) else { return nil }
+                for _ in 0..<expected {
+                    guard reader.skipExpectation() else { return nil }
+                }
+                guard let changed = reader.count(of: 2) else { return nil }
+                for _ in 0..<changed {
+                    guard addChange(&reader, start) else { return nil }
+                }
+                guard reader.isAtEnd else { return nil }
+            }
+            index += 1
+        }
+        return index
+    }
+
+    /// The texts of an object that is put stay where they are, in the copy of the entry behind `start`.
+    private mutating func addChange(_ reader: inout ByteReader, _ start: Int) -> Bool {
+        func place(_ range: Range<Int>) -> Range<Int> { start + range.lowerBound..<start + range.upperBound }
+        guard reader.isAt(ChangeTag.put.rawValue) else {
+            guard let change = reader.change() else { return false }
+            add(change)
+            return true
+        }
+        let first = holdings.count
+        guard reader.byte() != nil, let kind = reader.byte().flatMap(RecordKind.init), let key = reader.place(),
+            let document = reader.place(), let context = reader.place(), reader.holdings(into: &holdings)
+        else { return false }
+        put(
+            Name(kind: kind, key: place(key)),
+            Form(document: place(document), context: place(context), holdings: first..<holdings.count))
+        return true
     }
 }
 
@@ -320,15 +357,22 @@ extension ByteReader {
     }
 
     private mutating func form() -> StoredForm? {
-        // The shortest holding is a port.
-        guard let document = run(), let context = run(), let count = count(of: 3) else { return nil }
         var holdings: [Holding] = []
-        holdings.reserveCapacity(count)
+        guard let document = run(), let context = run(), self.holdings(into: &holdings) else { return nil }
+        return StoredForm(document: Array(document), context: Array(context), holdings: holdings)
+    }
+
+    /// Whether there were as many as it says.
+    fileprivate mutating func holdings(into holdings: inout [Holding]) -> Bool {
+        // The shortest is a port.
+        guard let count = count(of: 3) else { return false }
+        // Not of a list that grows: it would be copied for each object.
+        if holdings.isEmpty { holdings.reserveCapacity(count) }
         for _ in 0..<count {
-            guard let holding = holding() else { return nil }
+            guard let holding = holding() else { return false }
             holdings.append(holding)
         }
-        return StoredForm(document: Array(document), context: Array(context), holdings: holdings)
+        return true
     }
 
     private mutating func holding() -> Holding? {

@@ -5,13 +5,16 @@ extension Holding {
     private static let portWord: StaticString = "nodePort"
 
     /// The `holdings` column: `clusterIP=10.96.0.7 clusterIP=fd00:10:96::7 nodePort=TCP/30080`. O(length).
-    public static func text(_ holdings: [Holding]) -> String { String(decoding: utf8(holdings), as: UTF8.self) }
-
-    static func utf8(_ holdings: [Holding]) -> [UInt8] {
+    public static func text(_ holdings: [Holding]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity(holdings.count * 48)
-        for holding in holdings {
-            if !text.isEmpty { text.append(UInt8(ascii: " ")) }
+        append(holdings[...], to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    static func append(_ holdings: ArraySlice<Holding>, to text: inout [UInt8]) {
+        for (index, holding) in zip(holdings.indices, holdings) {
+            if index > holdings.startIndex { text.append(UInt8(ascii: " ")) }
             switch holding {
             case .range(let pool, let range):
                 text.append(pool.word)
@@ -28,7 +31,6 @@ extension Holding {
                 text.append(contentsOf: "/\(number)".utf8)
             }
         }
-        return text
     }
 
     /// nil where the text is not a result of `text`.

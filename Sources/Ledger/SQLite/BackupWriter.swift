@@ -25,13 +25,10 @@ public final class BackupWriter {
 
     /// Objects of the folded form, each once. O(bytes).
     public func put(_ records: [StoredRecord]) throws(LedgerError) {
-        try write { db in
-            let rows = records.map {
-                TableRow(key: $0.key, form: $0.form, version: $0.version, created: $0.created)
-            }
-            try TableRow.put(rows, db)
-            for record in records where record.isReleasing { try TableRow.markReleasing(record.key, db) }
-        }
+        // Versions are the records' own.
+        var step = FoldStep(version: 0)
+        for record in records { step.add(record) }
+        try fold(step)
     }
 
     /// The changes after the folded form, in order. O(bytes).

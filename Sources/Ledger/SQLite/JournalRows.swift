@@ -22,7 +22,7 @@ enum JournalRows {
 
     /// Hands over the proposals of each row behind the number `start`, and the number of the row's first, until `body` wants no more. Throws where a row is damaged, or one is missing: versions are counted.
     static func read(
-        _ db: Database, after start: Int64, changesOnly: Bool = false, _ path: String,
+        _ db: Database, after start: Int64, _ path: String,
         _ body: (_ proposals: [Proposal], _ first: Int64) throws -> Bool
     ) throws {
         let select = try db.cachedStatement(sql: "SELECT seq, record FROM journal WHERE seq > ? ORDER BY seq")
@@ -32,7 +32,7 @@ enum JournalRows {
             let last: Int64 = row[0]
             // Lent until the next row.
             let decoded = try row.withUnsafeData(atIndex: 1) { data in
-                data?.withUnsafeBytes { EntryCoding.decode($0, isSealed: true, changesOnly: changesOnly) } ?? nil
+                data?.withUnsafeBytes { EntryCoding.decode($0, isSealed: true) } ?? nil
             }
             guard let proposals = decoded else { throw damage(path, "row \(last) of the table journal is damaged") }
             guard last - Int64(proposals.count) == end else {

@@ -87,21 +87,22 @@ extension SQLiteLog {
                         return .rollback
                     }
                     var step = FoldStep(version: version)
-                    func take(_ proposals: [Proposal], from first: Int64) {
-                        for (number, proposal) in zip(first..., proposals) where !refused.contains(number) {
-                            step.add(proposal)
-                        }
-                    }
                     if known < rows {
-                        try JournalRows.read(db, after: known, changesOnly: true, path) { proposals, first in
-                            take(proposals, from: first)
+                        try JournalRows.read(db, after: known, path) { proposals, first in
+                            for (number, proposal) in zip(first..., proposals) where !refused.contains(number) {
+                                step.add(proposal)
+                            }
                             end = first + Int64(proposals.count) - 1
                             return end - known < Int64(Self.stepSize)
                         }
                     } else {
                         let memory = AlignedMemory()
                         for place in places {
-                            take(try place.proposals(changesOnly: true, memory), from: place.header.first)
+                            let first = place.header.first
+                            try place.read(memory) { entry in
+                                let count = step.add(entry) { !refused.contains(first + Int64($0)) }
+                                return count == place.header.count ? () : nil
+                            }
                             end = place.last
                         }
                     }

@@ -30,7 +30,7 @@ extension SQLiteLog {
         }
         let memory = AlignedMemory()
         for place in backlogState.withLock({ $0.unfolded }) {
-            try take(place.proposals(changesOnly: false, memory), from: place.header.first)
+            try take(place.proposals(memory), from: place.header.first)
         }
         backlogState.withLock { $0.replayed(refused) }
     }
