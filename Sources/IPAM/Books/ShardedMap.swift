@@ -1,37 +1,57 @@
-import Addressing
 import Synchronization
 
 /// A dictionary cut into shards, each behind a lock of its own that is held for one look-up and never across a call out.
 ///
 /// Thread-safe. Look-ups and updates are O(1).
 final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
+    /// A key with its hash, by which its shard is found and its place in there.
+    private struct Entry: Hashable {
+        let key: Key
+        let hash: UInt64
+
+        init(_ key: Key) {
+            self.key = key
+            hash = key.seededHash
+        }
+
+        static func == (left: Entry, right: Entry) -> Bool { left.hash == right.hash && left.key == right.key }
+        func hash(into hasher: inout Hasher) { hasher.combine(hash) }
+    }
+
     private final class Shard: Sendable {
-        let entries = Mutex<[Key: Value]>([:])
+        let entries = Mutex<[Entry: Value]>([:])
     }
 
     /// A power of two: enough that a handful of threads seldom meet.
     private static var shardCount: Int { 64 }
     private let shards = (0..<shardCount).map { _ in Shard() }
 
-    private func shard(of key: Key) -> Shard {
-        shards[Int(truncatingIfNeeded: key.shardHash) & (Self.shardCount - 1)]
+    private func shard(of entry: Entry) -> Shard {
+        shards[Int(truncatingIfNeeded: entry.hash) & (Self.shardCount - 1)]
     }
 
     subscript(key: Key) -> Value? {
-        get { shard(of: key).entries.withLock { $0[key] } }
-        set { shard(of: key).entries.withLock { $0[key] = newValue } }
+        get {
+            let entry = Entry(key)
+            return shard(of: entry).entries.withLock { $0[entry] }
+        }
+        set {
+            let entry = Entry(key)
+            shard(of: entry).entries.withLock { $0[entry] = newValue }
+        }
     }
 
     /// Reads and changes one entry in one step; `body` must neither block nor call out.
     @discardableResult
     func update<Result: Sendable>(_ key: Key, _ body: (inout Value?) -> Result) -> Result {
-        shard(of: key).entries.withLock { body(&$0[key]) }
+        let entry = Entry(key)
+        return shard(of: entry).entries.withLock { body(&$0[entry]) }
     }
 
     /// Every value, shard by shard; changes meanwhile may or may not be seen.
     func visit(_ body: (Key, Value) -> Void) {
         for shard in shards {
-            for (key, value) in shard.entries.withLock({ $0 }) { body(key, value) }
+            for (entry, value) in shard.entries.withLock({ $0 }) { body(entry.key, value) }
         }
     }
 
@@ -40,19 +60,43 @@ final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
     }
 }
 
-/// A key that says which shard it is in.
+/// A key of a `ShardedMap`.
 protocol ShardKey: Hashable, Sendable {
-    var shardHash: UInt64 { get }
+    /// Of this process alone: nobody can tell which keys are hashed alike.
+    var seededHash: UInt64 { get }
 }
 
+private let hashStart = UInt64.random(in: 0 ... .max)
+private let hashFactor = UInt64.random(in: 0 ... .max) | 1
+
 extension String: ShardKey {
+    /// Each word of eight bytes is multiplied, and the halves of the product are folded: `Hasher` takes twice as much.
+    var seededHash: UInt64 {
+        var text = self
+        return text.withUTF8 { text in
+            let bytes = UnsafeRawBufferPointer(text)
+            let factor = hashFactor
+            var hash = hashStart ^ UInt64(bytes.count)
+            func add(_ word: UInt64) {
+                let product = (hash ^ word).multipliedFullWidth(by: factor)
+                hash = product.high ^ product.low
+            }
+            let words = bytes.count / 8
+            for index in 0..<words { add(bytes.loadUnaligned(fromByteOffset: index &* 8, as: UInt64.self)) }
+            add(bytes[(words * 8)...].reduce(0) { $0 << 8 | UInt64($1) })
+            return hash
+        }
+    }
+
+    /// The same in every process: see `shardHash(of:)`.
     var shardHash: UInt64 {
         var text = self
         return text.withUTF8 { IPAM.shardHash(of: UnsafeRawBufferPointer($0)) }
     }
 }
 
-/// FNV-1a over words of eight bytes, with its high bits folded into the low ones that choose the shard.
+/// FNV-1a over words of eight bytes, with its high bits folded into the low ones, which choose the shard. The same in every process and
+/// version: digests are of it, and pods are in its order.
 func shardHash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     var offset = 0
@@ -67,15 +111,4 @@ func shardHash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
         offset += 1
     }
     return hash ^ hash >> 32
-}
-
-extension IPAddress: ShardKey {
-    var shardHash: UInt64 {
-        let folded = UInt64(truncatingIfNeeded: bits) ^ UInt64(truncatingIfNeeded: bits >> 64)
-        return (folded &* 0x9e37_79b9_7f4a_7c15) >> 32
-    }
-}
-
-extension CIDR: ShardKey {
-    var shardHash: UInt64 { network.shardHash }
 }
