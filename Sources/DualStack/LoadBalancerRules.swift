@@ -36,7 +36,7 @@ struct LoadBalancerPlan: Sendable {
     private var places: [Place] = []
     private(set) var faults = APIError.Causes()
 
-    init(_ draft: ServiceDraft, _ settings: LoadBalancerSettings) {
+    init(_ draft: borrowing ServiceDraft, _ settings: LoadBalancerSettings) {
         guard draft.spec.type == ServiceType.loadBalancer, !draft.spec.isHeadless else { return }
         let spec = draft.spec
         let held = draft.stored?.status.ingress ?? []

@@ -67,7 +67,7 @@ public struct ServicePlan: Sendable {
         if let nodePorts { faults += nodePorts.faults(draft) }
         try draft.refuse(faults)
         let pool: ServicePool = draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP
-        let held = holdings(of: draft.service, clusterIPs: pool, reading: draft.address)
+        let held = holdings(of: draft.service, clusterIPs: pool, reading: { draft.address($0) })
         let released = draft.stored.map { stored in
             let addresses = Set(held.map(\.address))
             return holdings(of: stored).filter { !addresses.contains($0.address) }

@@ -115,8 +115,20 @@ public struct JSONKey {
     func matches(_ name: StaticString) -> Bool {
         if scan.hasEscapes { return equals(name.description) }
         let count = scan.end - scan.start
-        guard count == name.utf8CodeUnitCount else { return false }
-        for index in 0..<count where text[scan.start + index] != name.utf8Start[index] { return false }
+        guard count == name.utf8CodeUnitCount, count > 0 else { return count == name.utf8CodeUnitCount }
+        // The scan lies within the text, and both have as many bytes as are compared, eight at a time.
+        let (own, other) = (text.baseAddress! + scan.start, UnsafeRawPointer(name.utf8Start))
+        var index = 0
+        while index &+ 8 <= count {
+            let word = own.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard word == other.loadUnaligned(fromByteOffset: index, as: UInt64.self) else { return false }
+            index &+= 8
+        }
+        while index < count {
+            let byte = own.load(fromByteOffset: index, as: UInt8.self)
+            guard byte == other.load(fromByteOffset: index, as: UInt8.self) else { return false }
+            index &+= 1
+        }
         return true
     }
 
