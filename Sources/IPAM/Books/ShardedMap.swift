@@ -66,32 +66,44 @@ protocol ShardKey: Hashable, Sendable {
     var seededHash: UInt64 { get }
 }
 
-private let hashStart = UInt64.random(in: 0 ... .max)
-private let hashFactor = UInt64.random(in: 0 ... .max) | 1
-
 extension String: ShardKey {
-    /// Each word of eight bytes is multiplied, and the halves of the product are folded: `Hasher` takes twice as much.
     var seededHash: UInt64 {
         var text = self
-        return text.withUTF8 { text in
-            let bytes = UnsafeRawBufferPointer(text)
-            let factor = hashFactor
-            var hash = hashStart ^ UInt64(bytes.count)
-            func add(_ word: UInt64) {
-                let product = (hash ^ word).multipliedFullWidth(by: factor)
-                hash = product.high ^ product.low
-            }
-            let words = bytes.count / 8
-            for index in 0..<words { add(bytes.loadUnaligned(fromByteOffset: index &* 8, as: UInt64.self)) }
-            add(bytes[(words * 8)...].reduce(0) { $0 << 8 | UInt64($1) })
-            return hash
-        }
+        return text.withUTF8 { SeededHash.hash(of: UnsafeRawBufferPointer($0)) }
     }
 
     /// The same in every process: see `shardHash(of:)`.
     var shardHash: UInt64 {
         var text = self
         return text.withUTF8 { IPAM.shardHash(of: UnsafeRawBufferPointer($0)) }
+    }
+}
+
+/// Each word of eight bytes is multiplied by a number that only the process knows, and the halves of the product are folded: `Hasher` takes
+/// twice as much.
+private enum SeededHash {
+    private static let start = UInt64.random(in: 0 ... .max)
+    private static let factor = UInt64.random(in: 0 ... .max) | 1
+
+    static func hash(of bytes: UnsafeRawBufferPointer) -> UInt64 {
+        let factor = factor
+        var hash = start ^ UInt64(bytes.count)
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            hash = folded(hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self), factor)
+            offset += 8
+        }
+        var last: UInt64 = 0
+        while offset < bytes.count {
+            last = last << 8 | UInt64(bytes[offset])
+            offset += 1
+        }
+        return folded(hash ^ last, factor)
+    }
+
+    private static func folded(_ word: UInt64, _ factor: UInt64) -> UInt64 {
+        let product = word.multipliedFullWidth(by: factor)
+        return product.high ^ product.low
     }
 }
 
