@@ -90,7 +90,8 @@ public final class Engine: Sendable {
             isFenced: !isShared, answer)
         if call.isChange, journal.isCongested(for: flow) { return caller.fail(.congested) }
         guard isShared else { return run(call, for: caller) }
-        guard mayDecideFirst(call) else { return runFenced(call, for: caller) }
+        // Of a log that is silent a fence learns sooner than a proposal, which may have landed.
+        guard mayDecideFirst(call), journal.isAnswering else { return runFenced(call, for: caller) }
         run(call, for: caller.unlessFenced { self.runFenced(call, for: caller) })
     }
 

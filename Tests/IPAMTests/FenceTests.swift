@@ -2,6 +2,8 @@ import Addressing
 import EngineSupport
 import FaultyLog
 import Ledger
+import Measures
+import Synchronization
 import TandemAPI
 import TestSupport
 import Testing
@@ -14,6 +16,16 @@ struct FenceTests {
     private let store = SharedLog.Store()
     private let members: [SharedLog.Member]
     private let engines: [Engine]
+    private let clock = Clock()
+
+    /// Set by the tests.
+    private final class Clock: Sendable {
+        private let nanoseconds = Atomic<UInt64>(10_000_000_000)
+        var moment: Moment { Moment(nanoseconds: nanoseconds.load(ordering: .relaxed)) }
+        func pass(milliseconds: UInt64) {
+            nanoseconds.wrappingAdd(milliseconds * 1_000_000, ordering: .relaxed)
+        }
+    }
 
     init() throws {
         let cluster = ClusterConfiguration(
@@ -22,7 +34,12 @@ struct FenceTests {
         let store = store
         let members = (0..<2).map { _ in SharedLog.Member(store) }
         self.members = members
-        engines = try members.map { try Engine(cluster: cluster, log: $0, stepsByHand: true) }
+        let clock = clock
+        var environment = Environment.system
+        environment.moment = { clock.moment }
+        engines = try members.map { [environment] in
+            try Engine(cluster: cluster, log: $0, environment: environment, stepsByHand: true)
+        }
     }
 
     /// What the server can do without the other's entries.
@@ -154,5 +171,38 @@ struct FenceTests {
         #expect(made?["ingress"]?.arrayValue?.count == 2, "\(made ?? .null)")
         let one = call(1, .allocateServiceIPs, Self.service("c", spec))["service"]?["status"]?["loadBalancer"]
         #expect(one?["ingress"]?.arrayValue?.count == 1, "\(one ?? .null)")
+    }
+
+    @Test("a log that is silent is asked first, and what waits behind a group without an outcome is told in time")
+    func silence() {
+        // Its last answer is too old to be relied upon.
+        clock.pass(milliseconds: 1_000)
+        let first = begin(0, .allocateServiceIPs, Self.service("a"))
+        step(0)
+        #expect(members[0].asksFence && first.all == [])
+        clock.pass(milliseconds: 2_000)
+        _ = engines[0].step()
+        #expect(first.all == ["StorageUnavailable"])
+        // It answers again: a call is on its way by itself, and the store falls silent behind it.
+        settle(0)
+        #expect(call(0, .getService, Self.service("a")) == "NotFound")
+        let inFlight = begin(0, .allocateServiceIPs, Self.service("b"))
+        _ = engines[0].step()
+        #expect(members[0].hasInFlight)
+        let behind = begin(0, .allocateServiceIPs, Self.service("c"))
+        _ = engines[0].step()
+        clock.pass(milliseconds: 1_500)
+        let later = begin(0, .allocateServiceIPs, Self.service("d"))
+        _ = engines[0].step()
+        #expect(behind.all == [] && members[0].asksFence)
+        clock.pass(milliseconds: 1_000)
+        _ = engines[0].step()
+        #expect(behind.all == ["StorageUnavailable"] && later.all == [])
+        clock.pass(milliseconds: 1_500)
+        _ = engines[0].step()
+        #expect(later.all == ["StorageUnavailable"] && inFlight.all == [])
+        settle(0)
+        #expect(inFlight.all.first?.hasPrefix("{") == true)
+        #expect(engines[0].books.services.count == 1)
     }
 }

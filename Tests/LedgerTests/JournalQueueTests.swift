@@ -105,6 +105,25 @@ struct JournalQueueTests {
         #expect(!queue.isCongested(late) && queue.isEmpty)
     }
 
+    @Test(
+        "proposals that have waited too long are taken out of each flow, from its front; the rest, and barriers, keep their places"
+    )
+    func takesLate() {
+        var queue = JournalQueue()
+        for (flow, time) in [(1, 0), (2, 5), (1, 10), (1, 20), (3, 30), (2, 40)] as [(UInt32, UInt64)] {
+            queue.append(entry(flow, 100, at: time))
+        }
+        queue.append(JournalQueue.Entry(work: .barrier {}, since: now))
+        let late = queue.takeProposals(until: Moment(nanoseconds: 10_000_000))
+        #expect(late.map(\.flow) == [Flow(1), Flow(1), Flow(2)] && late.map(\.number) == [0, 2, 1])
+        #expect(queue.count == 3)
+        #expect(queue.takeProposals(until: Moment(nanoseconds: 10_000_000)).isEmpty)
+        let rest = queue.takeGroup(GroupLimits(proposals: 10, bytes: 300), now)
+        #expect(rest.map(\.number) == [3, 5, 4, 6] && queue.isEmpty)
+        queue.append(entry(1, 100))
+        #expect(queue.takeGroup(.standard, now).count == 1)
+    }
+
     @Test("seeded: nothing is lost, each flow keeps its order, barriers come behind all before them", arguments: seeds)
     func keepsOrder(seed: UInt64) {
         var random = SeededGenerator(seed: seed)

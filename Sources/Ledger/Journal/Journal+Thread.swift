@@ -64,7 +64,8 @@ extension Journal {
             _ = takeEvents()
             hasWorked = true
         }
-        return serveFences() || hasWorked
+        let hasDropped = dropLate()
+        return serveFences() || hasWorked || hasDropped
     }
 
     // MARK: Own groups
@@ -131,6 +132,25 @@ extension Journal {
         groupEnded()
     }
 
+    /// Where several servers share the log, and it has no answer about the group in flight for as long as a fence may take, those that have
+    /// waited behind it for so long are told: another server may serve them. Returns whether there were any.
+    private func dropLate() -> Bool {
+        guard log.isShared else { return false }
+        let limit = UInt64(JournalLimits.fenceMilliseconds) * 1_000_000
+        let now = now()
+        let late = state.withLock { state in
+            guard let flight = state.flight, now.since(flight.start) > limit, now.nanoseconds > limit else {
+                return [JournalQueue.Entry]()
+            }
+            return state.queue.takeProposals(until: Moment(nanoseconds: now.nanoseconds - limit))
+        }
+        guard !late.isEmpty else { return false }
+        settle(
+            late,
+            .failure(LedgerError(.timedOut, "storage did not answer within \(JournalLimits.fenceMilliseconds) ms")))
+        return true
+    }
+
     // MARK: Events of the log
 
     /// Whether anything came.
@@ -147,6 +167,7 @@ extension Journal {
     private func take(_ event: LogEvent) {
         switch event {
         case .landed:
+            answered.store(now().nanoseconds, ordering: .relaxed)
             let flight = takeFlight()
             let count = flight.entries.count(where: \.isProposal)
             state.withLock { state in
@@ -166,6 +187,7 @@ extension Journal {
             for (index, isKept) in foreign(proposals).enumerated() where !isKept { log.noteRefused(index) }
             groupEnded()
         case .fenced:
+            answered.store(now().nanoseconds, ordering: .relaxed)
             for body in state.withLock({ $0.fences.pass() }) { body(.success(())) }
             groupEnded()
         case .tidied: break

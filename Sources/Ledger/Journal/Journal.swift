@@ -40,6 +40,8 @@ public final class Journal: Sendable {
     let failed = Atomic<Bool>(false)
     // Relaxed: a hint. It is written under the lock of the state that it speaks of.
     let congested = Atomic<Bool>(false)
+    // Relaxed: a hint. When the log answered last, in nanoseconds.
+    let answered: Atomic<UInt64>
     let wake = DispatchSemaphore(value: 0)
     let ended = DispatchSemaphore(value: 0)
     let log: any Log
@@ -71,6 +73,7 @@ public final class Journal: Sendable {
         self.runsOwnThread = runsOwnThread
         self.foreign = foreign
         self.groupEnded = groupEnded
+        answered = Atomic(now().nanoseconds)
         // Weak: a log outlives a journal that was not stopped.
         log.start { [weak self] in self?.noteNews() }
         guard runsOwnThread else { return }
@@ -121,6 +124,12 @@ public final class Journal: Sendable {
         guard congested.load(ordering: .relaxed) else { return false }
         let now = now()
         return state.withLock { $0.queue.isCongested(for: flow, now) }
+    }
+
+    /// Whether the log has answered within the last second, or has just been read: so long it is taken to be there. Never waits for storage.
+    public var isAnswering: Bool {
+        now().since(Moment(nanoseconds: answered.load(ordering: .relaxed)))
+            < UInt64(JournalLimits.answeringMilliseconds) * 1_000_000
     }
 
     /// Has `body` run once everything that the log holds now is applied: before this returns where no other server appends, else on the

@@ -7,8 +7,11 @@ public enum JournalLimits {
     /// How long the first of a flow's may have waited, in milliseconds, before a further one of it is refused: storage that is that far
     /// behind would only make every caller wait longer, and callers that gave up would still be served.
     public static let maximumWaitMilliseconds = 2_000
-    /// How long the log has to answer a fence, in milliseconds.
+    /// How long a log that several servers share has to answer a fence, in milliseconds; and how long a proposal waits behind a group
+    /// without an outcome.
     static let fenceMilliseconds = 2_000
+    /// For how long after its last answer such a log is taken to be there, in milliseconds.
+    static let answeringMilliseconds = 1_000
 }
 
 extension LedgerError {

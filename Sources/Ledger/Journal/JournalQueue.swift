@@ -137,6 +137,26 @@ struct JournalQueue {
         return group
     }
 
+    /// The proposals that came at `moment` or before. O(flows + result).
+    mutating func takeProposals(until moment: Moment) -> [Entry] {
+        var taken: [Entry] = []
+        var left: [Flow] = []
+        for flow in turns {
+            guard var line = lines.removeValue(forKey: flow) else { continue }
+            while line.count > 0, line.oldest.since <= moment {
+                let entry = line.removeFirst()
+                bytes -= entry.bytes
+                taken.append(entry)
+            }
+            guard line.count > 0 else { continue }
+            lines[flow] = line
+            left.append(flow)
+        }
+        turns = left
+        count -= taken.count
+        return taken
+    }
+
     /// One is taken however large it is.
     private mutating func takeTurns(_ limits: GroupLimits, into group: inout [Entry]) {
         var taken = 0
