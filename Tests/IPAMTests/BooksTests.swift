@@ -161,6 +161,9 @@ struct BooksTests {
             "a CIDR with a Service's address cools", [], .cool(range("10.96.0.0/24"), node: "n2", since: 9),
             refusal: .taken(range("10.96.0.1"))),
         Case(
+            "a CIDR cools in which the proposal gives a Service an address", [], .put(service: "s2", ["10.0.7.1"]),
+            .cool(range("10.0.7.0/24"), node: "n7", since: 9), refusal: .taken(range("10.0.7.0/24"))),
+        Case(
             "an address of no node cools", [], .cool(range("10.7.0.1/32"), node: "n1", since: 9),
             refusal: .misplaced(range("10.7.0.1"))),
     ]

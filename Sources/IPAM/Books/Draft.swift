@@ -302,6 +302,7 @@ struct Draft: ~Copyable {
             let other = books.overlapping(range) { noted(Holding(pool: .nodeCIDR, range: $0)) ?? true }
             guard other == nil, !newCIDRs.contains(where: { $0.cidr.overlaps(range) }) else { throw .taken(range) }
             if let address = books.serviceAddress(in: range) { throw .taken(CIDR(address)) }
+            if effects.contains(where: { $0.givesServiceAddress(in: range) }) { throw .taken(range) }
             effects.append(.cool(range, nil, name: name))
         }
         noted?.cooling[range] = true
