@@ -106,15 +106,16 @@ public final class Journal: Sendable {
         let now = now()
         let entry = JournalQueue.Entry(
             work: .proposal(proposal, settle), flow: flow, asker: asker, since: now, bytes: proposal.encodedBytes)
-        let refusal: LedgerError? = state.withLock { state in
+        let (refusal, wakes): (LedgerError?, Bool) = state.withLock { state in
             if let refusal = state.queue.refusal(of: flow, now) {
                 if refusal.code == .queueFull { congested.store(true, ordering: .relaxed) }
-                return refusal
+                return (refusal, false)
             }
             state.queue.append(entry)
-            return nil
+            // While a group is in flight there is nothing to be done with it: its outcome wakes the thread.
+            return (nil, state.flight == nil && state.isAsleep.take())
         }
-        if refusal == nil { rouse() }
+        if wakes { wake.signal() }
         return refusal
     }
 
@@ -141,11 +142,13 @@ public final class Journal: Sendable {
             return nil
         }
         let now = now()
-        let refusal = state.withLock { state in
-            if state.queue.closure == nil { state.fences.add(now, body) }
-            return state.queue.closure
+        let (refusal, wakes) = state.withLock { state in
+            if let closure = state.queue.closure { return (Optional(closure), false) }
+            state.fences.add(now, body)
+            // Behind a question that is asked the next one waits for its answer.
+            return (nil, state.fences.wantsAsking && state.isAsleep.take())
         }
-        if refusal == nil { rouse() }
+        if wakes { wake.signal() }
         return refusal
     }
 
@@ -222,10 +225,14 @@ public final class Journal: Sendable {
     }
 
     private func rouse() {
-        let isAsleep = state.withLock { state in
-            defer { state.isAsleep = false }
-            return state.isAsleep
-        }
-        if isAsleep { wake.signal() }
+        if state.withLock({ $0.isAsleep.take() }) { wake.signal() }
+    }
+}
+
+extension Bool {
+    /// Its value, which is false from then on.
+    fileprivate mutating func take() -> Bool {
+        defer { self = false }
+        return self
     }
 }
