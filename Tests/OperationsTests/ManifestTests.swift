@@ -410,8 +410,8 @@ struct ManifestTests {
             #expect(user.hasPrefix("${UID:-") && user.hasSuffix("}:0"), "\(name)")
         }
         let dockerfile = try Project.text("docker/Dockerfile")
-        #expect(dockerfile.contains("install -d -m 770 /data\n"))
-        #expect(dockerfile.contains("--chown=65532:0 /data /var/lib/tandem\n"))
+        #expect(dockerfile.contains("install -d -m 770 /data/tandem\n"))
+        #expect(dockerfile.contains("--chown=65532:0 /data /var/lib\n"))
         #expect(services["prometheus"]?["tmpfs"] as? [String] == ["/prometheus"])
         #expect(mounted["grafana:/var/lib/dashboards/tandem.json"] == "./grafana/tandem.json")
         let provider = try Project.text("docker/grafana/provisioning/dashboards/tandem.yaml")
