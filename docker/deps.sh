@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the build's needs that this machine lacks: OpenSSL's and SQLite's headers, and the openssl program; with --tests
 # the needs of the tests as well, with --bench those of the benchmarks, with --etcd those of
-# `make run-etcd`, with --node those of `make node-test`.
+# `make run-etcd`, with --node those of `make node-test`, with --compose those of Tests/Container/compose.sh.
 set -eu
 
 missing=
@@ -52,6 +52,15 @@ command -v openssl >/dev/null || missing="$missing openssl"
     [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || [ -x "$tools/usr/lib/cni/bridge" ] || files="$files containernetworking-plugins"
     command -v ip >/dev/null || wanted="$wanted iproute2"
     command -v python3 >/dev/null || wanted="$wanted python3"
+}
+[ "${1:-}" != --compose ] || {
+    for folder in /usr/libexec/podman /usr/lib/podman /usr/local/libexec/podman "$tools/usr/lib/podman"; do
+        PATH=$PATH:$folder
+    done
+    command -v netavark >/dev/null || files="$files netavark"
+    command -v aardvark-dns >/dev/null || files="$files aardvark-dns"
+    command -v busybox >/dev/null || [ -x "$tools/bin/busybox" ] || files="$files busybox-static"
+    command -v etcd >/dev/null || [ -x "$tools/usr/bin/etcd" ] || files="$files etcd-server"
 }
 [ "${1:-}" != --bench ] || {
     command -v nginx >/dev/null || missing="$missing nginx-light"

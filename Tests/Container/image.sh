@@ -5,6 +5,8 @@
 #   debian:bookworm-slim   out of Debian's packages, by debootstrap
 #   swift:X-bookworm       the same with the packages that Swift needs; this machine's Swift is lent to the build
 #
+# compose.sh beside this runs the compose files with the server's image.
+#
 # Takes some minutes: a static release build of everything. Skipped, with a word why, where it can't be done.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -163,6 +165,11 @@ run+=(--user 1000:0)
 server fourth another
 probe fourth
 stop fourth
+
+echo "== docker/compose.etcd.yaml and docker/compose.yaml"
+podman save --quiet --format docker-archive --output "$work/tandem.tar" localhost/tandem-server
+Tests/Container/compose.sh "$work/tandem.tar" "$work/source"
+rm "$work/tandem.tar"
 
 echo "== the node's image installs the plugin"
 mkdir "$work/bin"
