@@ -50,7 +50,7 @@ struct FenceTests {
     private func settle(_ index: Int) {
         var idle = 0
         // A step that asks for a fence has no more to do until it is answered.
-        while idle < 3 {
+        while idle < 8 {
             store.land(members[index])
             members[index].deliver(.max)
             if members[index].asksFence { members[index].answerFence() }
@@ -159,6 +159,25 @@ struct FenceTests {
         let uid = made?["metadata"]?["uid"]?.stringValue
         let again = call(1, .allocatePodIPs, Self.pod("p", uid: uid))
         #expect(uid != nil && again["pod"] == made && again["replayed"] == true, "\(again)")
+    }
+
+    @Test("a pod of a node that another server has released is decided once more: the node comes anew")
+    func nodeIsAnotherByNow() {
+        _ = call(0, .allocateNodeCIDRs, ["node": ["metadata": ["name": "n"]]])
+        settle(1)
+        _ = call(0, .release, ["node": ["metadata": ["name": "n"]]])
+        let made = call(1, .allocatePodIPs, Self.pod("p", container: "c"))
+        #expect(made["pod"]?["status"]?["podIPs"]?.arrayValue?.count == 1, "\(made)")
+    }
+
+    @Test("a node that another server releases does not grow or take a uid meanwhile: its record needs a fence")
+    func knownNodeNeedsOne() {
+        _ = call(0, .allocateNodeCIDRs, ["node": ["metadata": ["name": "n"]]])
+        let told = begin(0, .allocateNodeCIDRs, ["node": ["metadata": ["name": "n", "uid": "u"]]])
+        step(0)
+        #expect(members[0].asksFence && told.all == [])
+        settle(0)
+        #expect(told.all.first?.hasPrefix("{") == true)
     }
 
     @Test("a load balancer gets one address of two only where the other is gone for certain")

@@ -56,6 +56,12 @@ struct Caller: Sendable {
 
     func noteFence() { terms.isFenced.store(true, ordering: .relaxed) }
 
+    /// Fails, unless the call was decided before a fence: then it is decided once more, from the beginning.
+    func decideAgain(or error: APIError) {
+        terms.isFenced.store(false, ordering: .relaxed)
+        fail(error)
+    }
+
     /// The same caller, for a call that decides before it knows that memory shows everything: an answer without a word of the log is not
     /// given, and `body` runs in its place.
     func unlessFenced(_ body: @escaping @Sendable () -> Void) -> Caller {

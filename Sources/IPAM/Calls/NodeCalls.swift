@@ -127,6 +127,8 @@ extension Engine {
         guard let stored = books.nodes[asked.metadata.name] else {
             return .change(try newNode(asked, requested: requested, for: caller))
         }
+        // Its change does not prove that the node is not being released.
+        guard caller.isFenced else { throw .refusedTooOften }
         guard !stored.isReleasing else { throw .nodeReleasing(stored.name) }
         let record = stored.record
         let missing = cluster.podFamilies.filter { record.pool($0) == nil }
@@ -208,8 +210,9 @@ extension Engine {
         guard let index = requested.firstIndex(where: { $0.family == family }) else {
             for pool in pools {
                 if let subnet = pool.claimNext() { return .subnet(pool, subnet) }
+                // A later range, or one that still cools, is better than none: where the first one is full for certain.
+                guard caller.isFenced else { throw .rangeFull(pool.cluster, for: "pod CIDR") }
             }
-            // Better one that still cools than none.
             if let oldest = books.claimOldestCoolingCIDR(family) { return oldest }
             // A family of the cluster has a range.
             throw .rangeFull(pools[pools.count - 1].cluster, for: "pod CIDR")

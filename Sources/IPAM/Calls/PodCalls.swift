@@ -109,15 +109,19 @@ extension Engine {
                 guard stored.isAnswer(to: asked) else { throw .alreadyExists(.pod, asked.pod.metadata) }
                 return caller.succeed(stored.result(stored.served, isReplayed: true))
             }
-            guard !node.isReleasing else { throw .nodeReleasing(node.name) }
-            guard !asked.families.isEmpty else { throw .noClusterCIDR("pods can't get addresses") }
+            try giveBack(
+                change?.claims ?? [],
+                unless: { () throws(APIError) in
+                    guard !node.isReleasing else { throw .nodeReleasing(node.name) }
+                    guard !asked.families.isEmpty else { throw .noClusterCIDR("pods can't get addresses") }
+                })
             let start = stageStart()
             let record = change?.record ?? node.record
             var claims = change?.claims ?? []
             var addresses: [IPAddress] = []
             do throws(APIError) {
                 for family in asked.families {
-                    let claim = try node.claim(family, in: record, for: asked)
+                    let claim = try node.claim(family, in: record, for: asked, caller)
                     claims.append(claim)
                     if let range = claim.range { addresses.append(range.network) }
                 }
@@ -146,7 +150,8 @@ extension Engine {
                     self.changeNodeThenAllocate(asked, attempts: attempts - 1, for: caller)
                 case .refused:
                     guard attempts > 1, let node = self.books.nodes[node.name], node.has(asked.families) else {
-                        return caller.fail(.refusedTooOften)
+                        // The node is gone, or another one by now.
+                        return caller.decideAgain(or: .refusedTooOften)
                     }
                     self.allocate(asked, on: node, with: nil, attempts: attempts - 1, for: caller)
                 case .failed(let error): caller.fail(error)
@@ -262,7 +267,7 @@ extension StoredNode {
     }
 
     fileprivate func claim(
-        _ family: IPFamily, in record: NodeRecord, for asked: AskedPod
+        _ family: IPFamily, in record: NodeRecord, for asked: AskedPod, _ caller: Caller
     ) throws(APIError) -> Claim {
         guard let pool = record.pool(family) else {
             throw APIError(
@@ -270,8 +275,8 @@ extension StoredNode {
         }
         guard let index = asked.requested.firstIndex(where: { $0.family == family }) else {
             if let address = pool.claimNext() { return .address(pool, address) }
-            // Better one that still cools than none.
-            if let entry = cooling.claimOldest(family) { return .cooling(cooling, entry) }
+            // Better one that still cools than none: where there is no other for certain.
+            if caller.isFenced, let entry = cooling.claimOldest(family) { return .cooling(cooling, entry) }
             throw .rangeFull(pool.cidr, for: "pod IP")
         }
         return try claim(asked.requested[index], in: pool, at: index, of: asked.pod.metadata.name)

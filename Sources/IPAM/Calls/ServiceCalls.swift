@@ -175,9 +175,10 @@ extension Engine {
             for wanted in plan.claims {
                 let isCounted = wanted.pool == .clusterIP && !caller.isDryRun
                 do throws(APIError) {
-                    let taken = try claim(wanted, for: plan, over: stored)
+                    let taken = try claim(wanted, for: plan, over: stored, caller)
                     claims.append(taken)
                     addresses.append(taken.range?.network)
+                    if isCounted, caller.isFenced { allocations.count(wanted, isTaken: true) }
                 } catch {
                     if isCounted, caller.isFenced { allocations.count(wanted, isTaken: false) }
                     // Fewer than it would like it gets only where the others are gone for certain.
@@ -186,7 +187,12 @@ extension Engine {
                     addresses.append(nil)
                     continue
                 }
-                if isCounted { allocations.count(wanted, isTaken: true) }
+            }
+            // Behind all of them where the call may be decided once more, so that it is counted once.
+            if !caller.isDryRun, !caller.isFenced {
+                for (wanted, address) in zip(plan.claims, addresses) where wanted.pool == .clusterIP && address != nil {
+                    allocations.count(wanted, isTaken: true)
+                }
             }
             let ports = plan.nodePortClaims.isEmpty ? [] : try claimNodePorts(plan, &claims, for: caller)
             let decision = try (consume plan).completed(with: addresses, ports: ports)
@@ -201,7 +207,7 @@ extension Engine {
     }
 
     private func claim(
-        _ claim: AddressClaim, for plan: ServicePlan, over stored: StoredService?
+        _ claim: AddressClaim, for plan: ServicePlan, over stored: StoredService?, _ caller: Caller
     ) throws(APIError) -> Claim {
         if let requested = claim.requested {
             if let stored, stored.holds(requested) { return .own(CIDR(requested)) }
@@ -219,6 +225,8 @@ extension Engine {
                 if let taken = pool.claim(startingAt: environment.random()) {
                     return .address(taken.part, taken.address)
                 }
+                // Later ranges are for where the first one is full for certain.
+                guard caller.isFenced else { throw .rangeFull(pool.range, for: "load-balancer IP") }
             }
             if let last = pools.last { throw .rangeFull(last.range, for: "load-balancer IP") }
         case .recordedClusterIP: break

@@ -111,6 +111,7 @@ private struct Target {
     }
 
     private mutating func put(_ piece: UnsafeRawBufferPointer) {
+        precondition(piece.count <= memory.count - count, "an answer longer than its count of bytes")
         UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyMemory(from: piece)
         count += piece.count
     }
