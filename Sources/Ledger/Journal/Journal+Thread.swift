@@ -85,28 +85,33 @@ extension Journal {
         }
     }
 
+    private typealias Settled = (entries: [JournalQueue.Entry], outcome: Result<Void, LedgerError>)
+
     private func append(_ group: [JournalQueue.Entry]) {
-        let entries = dropAbandoned(group)
-        let proposals = entries.compactMap(\.proposal)
-        if let fault { return settle(entries, .failure(fault.with(.notCommitted))) }
-        if proposals.isEmpty { return settle(entries, .success(())) }
-        state.withLock { $0.flight = Flight(entries: entries, start: now()) }
-        log.append(proposals)
+        for settled in begin(group) { settle(settled.entries, settled.outcome) }
     }
 
-    /// The last look at whether a caller waits: from here on a proposal is appended.
-    private func dropAbandoned(_ group: consuming [JournalQueue.Entry]) -> [JournalQueue.Entry] {
+    /// Hands the group's proposals to the log. Returns what is to be settled without it.
+    private func begin(_ group: [JournalQueue.Entry]) -> [Settled] {
+        var (entries, others) = (group, [Settled]())
+        // The last look at whether a caller waits: from here on a proposal is appended.
         func isAbandoned(_ entry: JournalQueue.Entry) -> Bool { entry.asker?.hasLeft ?? false }
-        guard group.contains(where: isAbandoned) else { return group }
-        var entries = group
-        var abandoned: [JournalQueue.Entry] = []
-        entries.removeAll { entry in
-            guard isAbandoned(entry) else { return false }
-            abandoned.append(entry)
-            return true
+        if group.contains(where: isAbandoned) {
+            let abandoned = group.filter(isAbandoned)
+            let numbers = Set(abandoned.map(\.number))
+            entries = group.filter { !numbers.contains($0.number) }
+            others.append((abandoned, .failure(LedgerError.abandonment)))
         }
-        if !abandoned.isEmpty { settle(abandoned, .failure(LedgerError.abandonment)) }
-        return entries
+        let proposals = entries.compactMap(\.proposal)
+        if let fault {
+            others.append((entries, .failure(fault.with(.notCommitted))))
+        } else if proposals.isEmpty {
+            others.append((entries, .success(())))
+        } else {
+            state.withLock { $0.flight = Flight(entries: entries, start: now()) }
+            log.append(proposals)
+        }
+        return others
     }
 
     /// Shows whether storage that failed works again.
@@ -177,7 +182,10 @@ extension Journal {
                 state.proposals += UInt64(count)
             }
             if count > 0 { groupSizes.observe(UInt64(count)) }
+            // A log of several servers answers later: the next group is on its way while this one is applied.
+            let others = log.isShared ? takeGroup().map(begin) ?? [] : []
             settle(flight.entries, .success(()))
+            for settled in others { settle(settled.entries, settled.outcome) }
         case .failed(let error):
             let flight = takeFlight()
             if !error.isOfGroup { state.withLock { $0.impairment = error } }
