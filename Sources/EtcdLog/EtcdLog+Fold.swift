@@ -4,9 +4,11 @@ import NIOCore
 import Synchronization
 
 extension EtcdLog {
-    /// Proposals, and bytes of entries, that may wait for idle moments.
+    /// Proposals that may wait for idle moments; of bytes as many as the settings say.
     static let maximumBacklog = 65_536
-    static let maximumBacklogBytes = 64 << 20
+    /// From so many times as much on groups are small, until folding has caught up: each server keeps the entries that are not folded.
+    private static let farBehind = 4.0
+    static let farBehindLimits = GroupLimits(proposals: 64, bytes: 32 << 10)
     /// How long nothing must have been appended for that: reads alone may come without a pause.
     private static let idleTime = TimeAmount.milliseconds(200)
     /// Shares of the quota from which nothing is added, and from which nothing but folds is put.
@@ -15,9 +17,10 @@ extension EtcdLog {
     static let roomCure =
         "compact etcd, defragment each member (`etcdctl defrag`), or raise the members' --quota-backend-bytes and these servers' "
         + "--etcd-quota-backend-bytes"
-    /// Objects of one fold, and bytes of the entries that it takes.
-    private static let foldObjects = 1_000
-    private static let foldBytes = 512 << 10
+    /// Objects of one fold, and bytes of the entries that it takes, the last of which may pass it: with keys and the rest less than the
+    /// 1.5 MiB that etcd takes in one request.
+    private static let foldObjects = 3_000
+    private static let foldBytes = 896 << 10
     /// Operations in one of a fold's inner transactions, of which there are at most as many: etcd takes 128 on a path.
     private static let foldOperations = 60
     /// Bytes that are folded until old revisions are worth dropping.
@@ -27,6 +30,7 @@ extension EtcdLog {
 
     public func maintain(isIdle: Bool) throws(LedgerError) -> Bool {
         let oldest = state.withLock { state -> (mark: FoldedMark, entries: [UnfoldedEntries.Entry])? in
+            isFarBehind.store(weight(of: state.unfolded) > Self.farBehind, ordering: .relaxed)
             if isIdle || state.flight == nil && .now() - state.tidying.appended > Self.idleTime {
                 state.tidying.isIdle = true
             }
@@ -54,9 +58,7 @@ extension EtcdLog {
         else { return nil }
         let revision = agreedRevision(state)
         guard oldest.revision <= revision else { return nil }
-        let weight = max(
-            Double(state.unfolded.proposals) / Double(Self.maximumBacklog),
-            Double(state.unfolded.bytes) / Double(Self.maximumBacklogBytes))
+        let weight = weight(of: state.unfolded)
         // Any ready server folds where the one that should does not.
         if weight > 2 {
             let since = state.tidying.overdueSince ?? .now()
@@ -67,6 +69,13 @@ extension EtcdLog {
         }
         let isFirst = state.servers.keys.allSatisfy { $0 >= registration.id }
         return isFirst && (state.tidying.isIdle || weight > 1) ? revision : nil
+    }
+
+    /// 1 where as much waits as may wait for idle moments.
+    private func weight(of unfolded: UnfoldedEntries) -> Double {
+        max(
+            Double(unfolded.proposals) / Double(Self.maximumBacklog),
+            Double(unfolded.bytes) / Double(settings.maximumBacklogBytes))
     }
 
     /// Up to where all servers that are there have come, with the same books.

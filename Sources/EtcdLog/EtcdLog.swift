@@ -34,6 +34,8 @@ public final class EtcdLog: Log {
         public var healthSeconds = 3
         /// How large etcd's database may become, as its own flag says.
         public var quotaBytes: Int64 = 2 << 30
+        /// Bytes of entries that may wait for idle moments until they are folded.
+        public var maximumBacklogBytes = 64 << 20
 
         public init(
             _ client: EtcdConfiguration, prefix: String = "/tandem", shared: [String: String] = [:],
@@ -62,6 +64,8 @@ public final class EtcdLog: Log {
     let keys: EtcdKeys
     let client: EtcdClient
     let eventLoop: any EventLoop
+    // Relaxed: a hint. Whether far more waits to be folded than should.
+    let isFarBehind = Atomic<Bool>(false)
     let state: Mutex<State>
     // Relaxed: a hint, which every change asks for.
     let isNearlyFull = Atomic<Bool>(false)
@@ -146,7 +150,9 @@ public final class EtcdLog: Log {
 
     public var isShared: Bool { true }
 
-    public var groupLimits: GroupLimits { Self.entryLimits }
+    public var groupLimits: GroupLimits {
+        isFarBehind.load(ordering: .relaxed) ? Self.farBehindLimits : Self.entryLimits
+    }
 
     public var backlog: Int { state.withLock { $0.unfolded.proposals } }
 

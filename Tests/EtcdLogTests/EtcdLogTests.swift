@@ -191,6 +191,27 @@ struct EtcdLogTests {
         server.stop()
     }
 
+    @Test("where folding is far behind, groups are small until it has caught up")
+    func waitsForFolding() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try Server(cluster) { $0.maximumBacklogBytes = 1_000 }
+        let client = EtcdClient(try EtcdConfiguration(servers: cluster.servers))
+        // A server that never says how far it has come: nothing can be folded.
+        let silent = server.log.keys.server("zz")
+        _ = try client.askPersistently(PutRequest(silent, ByteBuffer(string: "{}")))
+        // Its key comes with the watch of the journal.
+        while server.log.state.withLock({ $0.servers["zz"] == nil }) { await Task.yield() }
+        #expect(server.log.groupLimits.proposals > EtcdLog.farBehindLimits.proposals)
+        for number in 0..<20 { #expect(await server.allocateService("s\(number)").clusterIPs.count == 2) }
+        while server.log.groupLimits.proposals != EtcdLog.farBehindLimits.proposals { await Task.yield() }
+        #expect(await server.allocateService("more").clusterIPs.count == 2)
+        _ = try client.askPersistently(DeleteRangeRequest(silent))
+        while server.log.groupLimits.proposals == EtcdLog.farBehindLimits.proposals || server.log.backlog > 0 {
+            await Task.yield()
+        }
+        server.stop()
+    }
+
     @Test("from three quarters of the quota nothing is added, releases are taken, and the message has the cure")
     func isNearlyFull() async throws {
         let cluster = try await EtcdCluster()
