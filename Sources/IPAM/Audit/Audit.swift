@@ -63,7 +63,7 @@ public final class Audit {
     private var lines = 0
 
     /// Findings of other parts for the audit.
-    private final class Found: Sendable {
+    fileprivate final class Found: Sendable {
         private struct State {
             var faults: [String] = []
             /// Turns that are not over yet.
@@ -137,7 +137,7 @@ public final class Audit {
             guard !engine.faults(of: service).isEmpty else { continue }
             found.begin()
             engine.serviceTurns.take(service.key) { turn in
-                found.end(engine.books.services[service.key].map { engine.faults(of: $0) } ?? [])
+                engine.confirm(found) { engine.books.services[service.key].map { engine.faults(of: $0) } ?? [] }
                 turn.giveBack()
             }
         }
@@ -173,7 +173,7 @@ public final class Audit {
         let (engine, found) = (engine, found)
         found.begin()
         engine.nodeTurns.take(node.name) { turn in
-            found.end(engine.books.nodes[node.name].map { faults(engine, $0) } ?? [])
+            engine.confirm(found) { engine.books.nodes[node.name].map { faults(engine, $0) } ?? [] }
             turn.giveBack()
         }
     }
@@ -234,6 +234,16 @@ private enum Suspect {
             "\(address) of Node \(node.name) is marked as taken, but no pod holds it"
         case .nodePort(let port): "node port \(port) is marked as taken, but no Service has it"
         }
+    }
+}
+
+extension Engine {
+    /// The faults of an object under its turn. A change of another server is made under no turn of this one, so that what is still found is
+    /// looked at once more on the log's thread, where no change is half made.
+    fileprivate func confirm(_ found: Audit.Found, _ faults: @escaping @Sendable () -> [String]) {
+        let first = faults()
+        guard isShared, !first.isEmpty else { return found.end(first) }
+        journal.flush { found.end(faults()) }
     }
 }
 
