@@ -91,17 +91,16 @@ extension Journal {
         for settled in begin(group) { settle(settled.entries, settled.outcome) }
     }
 
-    /// Hands the group's proposals to the log. Returns what is to be settled without it.
+    /// Hands the group's proposals to the log. Returns the entries that are settled without it, with their outcomes.
     private func begin(_ group: [JournalQueue.Entry]) -> [Settled] {
-        var (entries, others) = (group, [Settled]())
+        var (entries, abandoned, others) = (group, [JournalQueue.Entry](), [Settled]())
         // The last look at whether a caller waits: from here on a proposal is appended.
-        func isAbandoned(_ entry: JournalQueue.Entry) -> Bool { entry.asker?.hasLeft ?? false }
-        if group.contains(where: isAbandoned) {
-            let abandoned = group.filter(isAbandoned)
-            let numbers = Set(abandoned.map(\.number))
-            entries = group.filter { !numbers.contains($0.number) }
-            others.append((abandoned, .failure(LedgerError.abandonment)))
+        entries.removeAll { entry in
+            guard entry.asker?.hasLeft ?? false else { return false }
+            abandoned.append(entry)
+            return true
         }
+        if !abandoned.isEmpty { others.append((abandoned, .failure(LedgerError.abandonment))) }
         let proposals = entries.compactMap(\.proposal)
         if let fault {
             others.append((entries, .failure(fault.with(.notCommitted))))

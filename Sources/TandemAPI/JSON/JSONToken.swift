@@ -114,10 +114,17 @@ public struct JSONKey {
     @inline(__always)
     func matches(_ name: StaticString) -> Bool {
         if scan.hasEscapes { return equals(name.description) }
+        return hasBytes(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    }
+
+    /// Whether the bytes between the quotes are these. O(length).
+    @inline(__always)
+    private func hasBytes(_ name: UnsafeRawBufferPointer) -> Bool {
         let count = scan.end - scan.start
-        guard count == name.utf8CodeUnitCount, count > 0 else { return count == name.utf8CodeUnitCount }
+        guard count == name.count else { return false }
+        guard count > 0, let text = text.baseAddress, let other = name.baseAddress else { return true }
         // The scan lies within the text, and both have as many bytes as are compared, eight at a time.
-        let (own, other) = (text.baseAddress! + scan.start, UnsafeRawPointer(name.utf8Start))
+        let own = text + scan.start
         var index = 0
         while index &+ 8 <= count {
             let word = own.loadUnaligned(fromByteOffset: index, as: UInt64.self)
@@ -135,12 +142,8 @@ public struct JSONKey {
     /// Whether this is `name`, byte for byte. O(length of `name`).
     func equals(_ name: String) -> Bool {
         guard scan.hasEscapes else {
-            guard scan.end - scan.start == name.utf8.count else { return false }
             var name = name
-            return name.withUTF8 { name in
-                for index in 0..<name.count where text[scan.start + index] != name[index] { return false }
-                return true
-            }
+            return name.withUTF8 { hasBytes(UnsafeRawBufferPointer($0)) }
         }
         // An escape takes six bytes where it makes the fewest: one.
         return scan.end - scan.start <= 6 * name.utf8.count && name.utf8.elementsEqual(string.utf8)
