@@ -11,7 +11,7 @@ extension Change {
         service name: String, _ addresses: [String], ports: [UInt16] = [], over transports: [TransportProtocol] = [.tcp]
     ) -> Change {
         let service = Service(metadata: ObjectMeta(namespace: "default", name: name, uid: "u"), spec: ServiceSpec())
-        let context = ServiceContext(request: StoredRequest(text: Array("{}".utf8)), isUIDGiven: false)
+        let context = ServiceContext(request: Array("{}".utf8), isUIDGiven: false)
         let held = addresses.map { Holding(pool: .serviceIP, address: IPAddress($0)!) }
         let form = StoredForm(
             document: Documents.encode(service.write), context: context.text,
@@ -75,10 +75,10 @@ extension Books {
         var lines = ["version \(version), digest \(digest)"]
         for service in services.page(after: nil, limit: .max).items {
             lines.append("\(service.key) \(service.version) \(service.holdings) \(text(service.served))")
-            for address in service.addresses where self.service(holding: address) !== service {
+            for address in service.addresses where self.service(holding: address).map({ $0 === service }) != true {
                 lines.append("\(address) does not lead to \(service.key)")
             }
-            for port in service.holdings.compactMap(\.port) where self.service(holding: port) !== service {
+            for port in service.holdings.compactMap(\.port) where self.service(holding: port).map({ $0 === service }) != true {
                 lines.append("node port \(port) does not lead to \(service.key)")
             }
         }

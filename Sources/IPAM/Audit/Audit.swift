@@ -380,7 +380,7 @@ extension Engine {
     /// By the Service that the index leads to; or one shows it that does not hold it.
     private func hasOwner(_ port: UInt16) -> Bool {
         guard let owner = books.service(holding: port) else { return books.isTaken(port: port) }
-        return books.services[owner.key] === owner
+        return books.services[owner.key].map { $0 === owner } ?? false
     }
 
     /// By the Service that the index leads to; or it lies in a node's CIDR.

@@ -6,7 +6,7 @@ import TandemAPI
 /// Objects of their stored forms: of other servers' proposals, and of the store at a start. nil where the form is not one that a
 /// server writes; nothing is assumed of it.
 extension StoredService {
-    convenience init?(_ key: ObjectKey, _ form: StoredForm) {
+    init?(_ key: ObjectKey, _ form: StoredForm) {
         guard
             let service = try? Documents.decode(
                 form.document, { reader throws(JSONError) in try Service(from: &reader) }),

@@ -25,24 +25,29 @@ enum Documents {
     static func write(
         _ document: [UInt8], _ version: UInt64, kept: [String] = [], to writer: inout JSONWriter
     ) {
+        document.withUnsafeBytes { write($0, version, kept: kept, to: &writer) }
+    }
+
+    /// The same of a document's bytes.
+    static func write(
+        _ document: UnsafeRawBufferPointer, _ version: UInt64, kept: [String] = [], to writer: inout JSONWriter
+    ) {
         writer.beginText()
-        document.withUnsafeBytes { document in
-            var rest = document[...]
-            if let place = VersionPlace(document) {
-                writer.append(UnsafeRawBufferPointer(rebasing: document[..<place.end]))
-                writer.append(#","resourceVersion":""#)
-                writer.append(decimal: version)
-                writer.append(UInt8(ascii: "\""))
-                rest = document[place.next...]
-            }
-            guard !kept.isEmpty, document.last == UInt8(ascii: "}") else {
-                return writer.append(UnsafeRawBufferPointer(rebasing: rest))
-            }
-            writer.append(UnsafeRawBufferPointer(rebasing: rest.dropLast()))
-            writer.key("kept")
-            writer.strings(kept)
-            writer.endObject()
+        var rest = document[...]
+        if let place = VersionPlace(document) {
+            writer.append(UnsafeRawBufferPointer(rebasing: document[..<place.end]))
+            writer.append(#","resourceVersion":""#)
+            writer.append(decimal: version)
+            writer.append(UInt8(ascii: "\""))
+            rest = document[place.next...]
         }
+        guard !kept.isEmpty, document.last == UInt8(ascii: "}") else {
+            return writer.append(UnsafeRawBufferPointer(rebasing: rest))
+        }
+        writer.append(UnsafeRawBufferPointer(rebasing: rest.dropLast()))
+        writer.key("kept")
+        writer.strings(kept)
+        writer.endObject()
     }
 
     /// An object with a member more, behind all others, that its document does not have. O(length).

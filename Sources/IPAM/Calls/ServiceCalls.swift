@@ -50,7 +50,7 @@ extension Engine {
             let isUIDGiven = asked.metadata.uid != nil
             keep(
                 claimed, key: key, over: nil,
-                ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven),
+                ServiceContext(request: request, isUIDGiven: isUIDGiven),
                 expecting: .absent(ObjectKey(.service, key)), for: caller
             ) { outcome in
                 if case .refused = outcome, attempts > 1 {
@@ -70,7 +70,7 @@ extension Engine {
             guard let stored = books.services[key] else {
                 throw .notFound(.service, name: asked.metadata.name)
             }
-            let replayed = stored.context.update.flatMap { $0.isSame(as: request) ? $0 : nil }
+            let replayed = stored.update.flatMap { $0.isSame(as: request) ? $0 : nil }
             func replay(_ update: ServiceUpdate) {
                 caller.succeed(
                     .service(
@@ -86,14 +86,14 @@ extension Engine {
             claimed.decision.service.metadata.resourceVersion = nil
             let held = claimed.addresses
             let released = stored.addresses.filter { !held.contains($0) }
-            if Documents.encode(claimed.decision.service.write) == stored.document, stored.context.kept.isEmpty {
+            if Documents.encode(claimed.decision.service.write) == stored.document, stored.kept.isEmpty {
                 // Nothing changed: as kube-apiserver does, the version stays and nothing is written.
                 giveBack(claimed.claims)
                 if let replayed { return replay(replayed) }
                 return caller.succeed(.service(holding: stored.addresses, released: [], stored.writeServed))
             }
             let context = ServiceContext(
-                request: stored.context.request, isUIDGiven: stored.context.isUIDGiven,
+                request: stored.request, isUIDGiven: stored.isUIDGiven,
                 update: request.releasing(released))
             let expected = Expectation.unchanged(ObjectKey(.service, key), version: stored.version)
             keep(claimed, key: key, over: stored, context, expecting: expected, for: caller) { outcome in
@@ -113,13 +113,13 @@ extension Engine {
     ) {
         let stored = books.services[key]
         do throws(APIError) {
-            if let stored, let uid = asked.metadata.uid, uid != stored.uid, stored.context.isUIDGiven {
+            if let stored, let uid = asked.metadata.uid, uid != stored.uid, stored.isUIDGiven {
                 throw .otherIncarnation(.service, stored.key, uid: stored.uid)
             }
             let old = try stored?.decoded()
             let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [], ports: stored?.knownPorts ?? [])
             var claimed = try decide(consume plan, over: stored, for: caller)
-            let isUIDGiven = asked.metadata.uid != nil || stored?.context.isUIDGiven ?? false
+            let isUIDGiven = asked.metadata.uid != nil || stored?.isUIDGiven ?? false
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
             claimed.decision.service.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
@@ -137,7 +137,7 @@ extension Engine {
             }
             claimed.nodePorts += keptPorts
             let named = unshown.map(\.description) + keptPorts.map(\.keptText)
-            if let stored, stored.context.isUIDGiven == isUIDGiven, stored.context.kept == kept,
+            if let stored, stored.isUIDGiven == isUIDGiven, stored.kept == kept,
                 claimed.nodePorts.count == stored.holdings.count(where: { $0.port != nil }),
                 Documents.encode(claimed.decision.service.write) == stored.document
             {
@@ -145,7 +145,7 @@ extension Engine {
                 return caller.succeed(
                     .service(holding: stored.addresses, kept: named, isReplayed: true, stored.writeServed))
             }
-            let context = ServiceContext(request: StoredRequest(text: request), isUIDGiven: isUIDGiven, kept: kept)
+            let context = ServiceContext(request: request, isUIDGiven: isUIDGiven, kept: kept)
             let expected = ObjectKey(.service, key)
             keep(
                 claimed, key: key, over: stored, context,
@@ -273,7 +273,7 @@ extension Engine {
         let leave: (@Sendable () -> Void)?
         do throws(APIError) {
             let metadata = claimed.decision.service.metadata
-            try checkRoom(for: .service, metadata.name, document.count, over: old?.document.count)
+            try checkRoom(for: .service, metadata.name, document.count, over: old?.documentCount)
             leave = old == nil ? try enterNamespace(metadata.namespace) : nil
         } catch {
             giveBack(claimed.claims)
@@ -295,7 +295,7 @@ extension Engine {
         commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
             leave?()
             switch outcome {
-            case .kept: done(.kept(stored))
+            case .kept: done(.kept(stored, document: document))
             case .refused: done(.refused)
             case .failed(let error): done(.failed(error))
             }
@@ -320,7 +320,7 @@ private struct ClaimedService: Sendable {
 }
 
 private enum ServiceOutcome: Sendable {
-    case kept(StoredService)
+    case kept(StoredService, document: [UInt8])
     /// Of a dry run: its document.
     case wouldBe([UInt8])
     case refused
@@ -329,7 +329,8 @@ private enum ServiceOutcome: Sendable {
     /// `success` gets the addresses of the Service, and the writer of it as it is served.
     func result(_ success: ([IPAddress], (inout JSONWriter) -> Void) -> CallResult) -> Result<CallResult, APIError> {
         switch self {
-        case .kept(let stored): .success(success(stored.addresses, stored.writeServed))
+        case .kept(let stored, let document):
+            .success(success(stored.addresses) { stored.writeServed(document, to: &$0) })
         case .wouldBe(let document): .success(success([]) { $0.text(document) })
         case .refused: .failure(.refusedTooOften)
         case .failed(let error): .failure(error)
@@ -374,7 +375,7 @@ extension StoredService {
     /// Whether this satisfies the request: same uid where one is given, same members under `spec`.
     fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
-        return context.request.means(request)
+        return isAsked(by: request)
     }
 
     /// `metadata.uid` and `metadata.resourceVersion`, where given, must be the stored ones: compare and set. "0" is none given, as

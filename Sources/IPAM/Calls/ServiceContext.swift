@@ -3,8 +3,8 @@ import TandemAPI
 
 /// The facts kept beside a Service, so that the same request finds its answer again.
 struct ServiceContext: Sendable {
-    /// The identity of a retry of `AllocateServiceIPs`.
-    let request: StoredRequest
+    /// The identity of a retry of `AllocateServiceIPs`: `spec` as it was asked for.
+    let request: [UInt8]
     /// The uid came from a client; else Tandem made it.
     let isUIDGiven: Bool
     /// The update that made the present version; nil where none did.
@@ -12,7 +12,7 @@ struct ServiceContext: Sendable {
     /// Cluster IPs that the Service holds and that an adoption did not show any more.
     let kept: [IPAddress]
 
-    init(request: StoredRequest, isUIDGiven: Bool, update: ServiceUpdate? = nil, kept: [IPAddress] = []) {
+    init(request: [UInt8], isUIDGiven: Bool, update: ServiceUpdate? = nil, kept: [IPAddress] = []) {
         self.kept = kept
         self.request = request
         self.isUIDGiven = isUIDGiven
@@ -24,7 +24,7 @@ struct ServiceContext: Sendable {
     var text: [UInt8] {
         Documents.encode { writer in
             writer.beginArray()
-            writer.text(request.text)
+            writer.text(request)
             writer.bool(isUIDGiven)
             if update != nil || !kept.isEmpty {
                 writer.string(update?.hash.description ?? "")
@@ -39,14 +39,14 @@ struct ServiceContext: Sendable {
     /// Before 1.1 the request was kept alone, an object; its uid counts as made.
     init(_ text: UnsafeRawBufferPointer) throws(APIError) {
         guard text.first == UInt8(ascii: "[") else {
-            self.init(request: StoredRequest(text: Array(text)), isUIDGiven: false)
+            self.init(request: Array(text), isUIDGiven: false)
             return
         }
         self = try Documents.decode(Array(text)) { reader throws(JSONError) in try ServiceContext(from: &reader) }
     }
 
     private init(from reader: inout JSONReader) throws(JSONError) {
-        var request = StoredRequest(text: [])
+        var request: [UInt8] = []
         var isUIDGiven = false
         var (hash, named, released) = (CanonicalHash?.none, "", [IPAddress]())
         var kept: [IPAddress] = []
@@ -54,7 +54,7 @@ struct ServiceContext: Sendable {
         var count = 0
         while try reader.nextElement(&count) {
             switch count {
-            case 1: request = StoredRequest(text: try reader.readText().bytes)
+            case 1: request = try reader.readText().bytes
             case 2: isUIDGiven = try reader.readBool()
             case 3: hash = CanonicalHash(try reader.readString())
             case 4: named = try reader.readString()

@@ -1,0 +1,157 @@
+import Addressing
+import TandemAPI
+
+/// The members of a Service's `spec` that decide about addresses, as small values: they stand in front of all others in a text that the
+/// server wrote.
+///
+/// They are cut out of the text by comparison with the few texts that they can have, so that the way back is byte for byte the same; a text
+/// with others has an empty head, and stays as it is.
+struct SpecHead: Equatable {
+    /// 0 where the text has no such member, or another.
+    private var type: UInt8 = 0
+    private var policy: UInt8 = 0
+    private var families: UInt8 = 0
+    private var addresses = Addresses.others
+
+    /// `clusterIP` and `clusterIPs`.
+    private enum Addresses: UInt8 {
+        /// Absent, or none of the following: they stand among the other members.
+        case others
+        case headless
+        /// The first address that the Service holds, or the first two.
+        case one, two
+    }
+
+    /// As many as have a text.
+    private static let typeCount: UInt8 = 4
+    private static let policyCount: UInt8 = 3
+    private static let familiesCount: UInt8 = 4
+
+    private static func type(_ code: UInt8) -> StaticString {
+        switch code {
+        case 1: #""type":"ClusterIP""#
+        case 2: #""type":"LoadBalancer""#
+        case 3: #""type":"NodePort""#
+        default: #""type":"ExternalName""#
+        }
+    }
+
+    private static func policy(_ code: UInt8) -> StaticString {
+        switch code {
+        case 1: #""ipFamilyPolicy":"RequireDualStack""#
+        case 2: #""ipFamilyPolicy":"PreferDualStack""#
+        default: #""ipFamilyPolicy":"SingleStack""#
+        }
+    }
+
+    private static func families(_ code: UInt8) -> StaticString {
+        switch code {
+        case 1: #""ipFamilies":["IPv4","IPv6"]"#
+        case 2: #""ipFamilies":["IPv6","IPv4"]"#
+        case 3: #""ipFamilies":["IPv4"]"#
+        default: #""ipFamilies":["IPv6"]"#
+        }
+    }
+
+    private static let headless: StaticString = #""clusterIP":"None","clusterIPs":["None"]"#
+
+    init() {}
+
+    /// Takes the head off the front of a text, which is behind the object's brace. O(head).
+    init(_ scan: inout TextScan, holding first: IPAddress?, _ second: IPAddress?) {
+        var isFirst = true
+        type = Self.skip(&scan, &isFirst, Self.typeCount, Self.type)
+        policy = Self.skip(&scan, &isFirst, Self.policyCount, Self.policy)
+        families = Self.skip(&scan, &isFirst, Self.familiesCount, Self.families)
+        var ahead = scan
+        guard isFirst || ahead.skip(",") else { return }
+        if ahead.skip(Self.headless) {
+            (scan, addresses) = (ahead, .headless)
+            return
+        }
+        guard let first, ahead.skip(#""clusterIP":""#), let text = ahead.string(), text.shows(first),
+            ahead.skip(#","clusterIPs":[""#), let again = ahead.string(), again.hasSameBytes(as: text)
+        else { return }
+        if ahead.skip("]") {
+            (scan, addresses) = (ahead, .one)
+        } else if let second, ahead.skip(#",""#), let text = ahead.string(), text.shows(second), ahead.skip("]") {
+            (scan, addresses) = (ahead, .two)
+        }
+    }
+
+    /// The code of the member that stands there next, 0 for none.
+    @inline(__always)
+    private static func skip(
+        _ scan: inout TextScan, _ isFirst: inout Bool, _ count: UInt8, _ text: (UInt8) -> StaticString
+    ) -> UInt8 {
+        var behind = scan
+        guard isFirst || behind.skip(",") else { return 0 }
+        for code in 1...count {
+            var ahead = behind
+            guard ahead.skip(text(code)) else { continue }
+            scan = ahead
+            isFirst = false
+            return code
+        }
+        return 0
+    }
+
+    /// The text that was taken off. O(head).
+    func write(to writer: inout JSONWriter, holding first: IPAddress?, _ second: IPAddress?) {
+        var isFirst = true
+        func separate(_ writer: inout JSONWriter) {
+            if !isFirst { writer.append(UInt8(ascii: ",")) }
+            isFirst = false
+        }
+        if type > 0 {
+            separate(&writer)
+            writer.append(Self.type(type))
+        }
+        if policy > 0 {
+            separate(&writer)
+            writer.append(Self.policy(policy))
+        }
+        if families > 0 {
+            separate(&writer)
+            writer.append(Self.families(families))
+        }
+        guard addresses != .others else { return }
+        separate(&writer)
+        guard addresses != .headless, let first else {
+            writer.append(Self.headless)
+            return
+        }
+        first.withUTF8 { text in
+            writer.append(#""clusterIP":""#)
+            writer.append(UnsafeRawBufferPointer(text))
+            writer.append(#"","clusterIPs":[""#)
+            writer.append(UnsafeRawBufferPointer(text))
+        }
+        if addresses == .two, let second {
+            writer.append(#"",""#)
+            second.withUTF8 { writer.append(UnsafeRawBufferPointer($0)) }
+        }
+        writer.append(#""]"#)
+    }
+}
+
+extension SpecHead {
+    private var isEmpty: Bool { self == SpecHead() }
+
+    /// The members behind this head, where `rest` has them behind another: with a comma in front unless there is nothing to separate.
+    func members(_ rest: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        isEmpty && rest.first == UInt8(ascii: ",") ? UnsafeRawBufferPointer(rebasing: rest.dropFirst()) : rest
+    }
+
+    /// Whether `text`, up to its closing brace, has the members that `rest` has. O(length).
+    func isFollowed(in text: UnsafeRawBufferPointer, by rest: UnsafeRawBufferPointer) -> Bool {
+        text.last == UInt8(ascii: "}")
+            && UnsafeRawBufferPointer(rebasing: text.dropLast()).hasSameBytes(as: members(rest))
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func shows(_ address: IPAddress) -> Bool {
+        address.withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: self) }
+    }
+}
