@@ -5,6 +5,14 @@ import TandemAPI
 
 @testable import IPAM
 
+/// An object with nothing but its name and a number.
+struct NamedValue: Named {
+    var bookName: String
+    var value: Int
+
+    init(_ name: String, _ value: Int = 0) { (bookName, self.value) = (name, value) }
+}
+
 /// Changes as servers propose them, in few words.
 extension Change {
     static func put(
@@ -78,7 +86,8 @@ extension Books {
             for address in service.addresses where self.service(holding: address).map({ $0 === service }) != true {
                 lines.append("\(address) does not lead to \(service.key)")
             }
-            for port in service.holdings.compactMap(\.port) where self.service(holding: port).map({ $0 === service }) != true {
+            for port in service.holdings.compactMap(\.port)
+            where self.service(holding: port).map({ $0 === service }) != true {
                 lines.append("node port \(port) does not lead to \(service.key)")
             }
         }

@@ -9,9 +9,9 @@ import Testing
 struct NamespaceCountTests {
     @Test("a name's run ends where the next one begins, also where one name begins another", arguments: [1, 3, 256])
     func countsNames(limit: Int) {
-        let objects = NamedObjects<Int>()
+        let objects = NamedObjects<NamedValue>()
         let names = ["a/x", "a/y", "a-b/x", "ab/x", "ab/y", "ab/z", "z/x"]
-        for name in names { objects[name] = 1 }
+        for name in names { objects[name] = NamedValue(name) }
         var (found, next) = ([String: Int](), String?.some(""))
         while let start = next {
             let part = objects.runs(from: start, through: "/", limit: limit)

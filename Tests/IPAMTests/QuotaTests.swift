@@ -180,7 +180,7 @@ struct QuotaTests {
     @Test("names of a prefix are counted as they are listed", arguments: seeds)
     func countsPrefixes(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        let objects = NamedObjects<Int>()
+        let objects = NamedObjects<NamedValue>()
         var twin: Set<String> = []
         let namespaces = ["a", "a-b", "aa", "b", "ab", "é", "0"]
         for step in 0..<3_000 {
@@ -190,7 +190,7 @@ struct QuotaTests {
                 objects[name] = nil
                 twin.remove(name)
             } else {
-                objects[name] = step
+                objects[name] = NamedValue(name, step)
                 twin.insert(name)
             }
             guard step % 50 == 0 else { continue }

@@ -1,30 +1,79 @@
 import Synchronization
 
+/// An object of the books that has a name.
+protocol Named: Sendable {
+    /// By which it is looked up; it never changes.
+    var bookName: String { get }
+}
+
 /// Objects by their names, which are also kept in order: for look-ups, and for pages of all or of one namespace.
 ///
-/// Thread-safe. A look-up is O(1), a change O(log n), a page O(log n + its length).
-final class NamedObjects<Object: Sendable>: Sendable {
-    private let objects = ShardedMap<String, Object>()
+/// Thread-safe; changes come from one thread. A look-up is O(1), a change O(log n), a page O(log n + its length).
+final class NamedObjects<Object: Named>: Sendable {
+    private final class Shard: Sendable {
+        /// By the hashes of their names: an object knows its name, so that none is kept here.
+        let objects = Mutex<[UInt64: Object]>([:])
+    }
+
+    /// A power of two: enough that a handful of threads seldom meet.
+    private static var shardCount: Int { 64 }
+    private let shards = (0..<shardCount).map { _ in Shard() }
+    /// Those whose place another name of the same hash has: of 64 bits that nobody can foretell hardly ever one.
+    private let displaced = Mutex<[String: Object]>([:])
+    // Released when the first one is in there, so that a reader that sees it finds that.
+    private let hasDisplaced = Atomic(false)
+    private let hash: @Sendable (String) -> UInt64
     private let names = Mutex(SortedList<Name, Void>())
 
+    /// `hash` is another one in tests alone.
+    init(hash: @escaping @Sendable (String) -> UInt64 = { $0.seededHash }) { self.hash = hash }
+
     subscript(name: String) -> Object? {
-        get { objects[name] }
+        get {
+            let hash = hash(name)
+            if let object = shard(of: hash).objects.withLock({ $0[hash] }), object.bookName == name { return object }
+            guard hasDisplaced.load(ordering: .acquiring) else { return nil }
+            return displaced.withLock { $0[name] }
+        }
         set {
             // The name first in, and last out: a page passes over a name that leads to nothing.
-            if newValue != nil { names.withLock { $0.insert(Name(name)) } }
-            objects[name] = newValue
-            if newValue == nil { names.withLock { _ = $0.remove(Name(name)) } }
+            guard let newValue else {
+                remove(name)
+                return names.withLock { _ = $0.remove(Name(name)) }
+            }
+            names.withLock { $0.insert(Name(name)) }
+            load(newValue, name)
+        }
+    }
+
+    private func shard(of hash: UInt64) -> Shard { shards[Int(truncatingIfNeeded: hash) & (Self.shardCount - 1)] }
+
+    private func remove(_ name: String) {
+        // Before the other: a look-up asks for this last.
+        if hasDisplaced.load(ordering: .relaxed) { displaced.withLock { _ = $0.removeValue(forKey: name) } }
+        let hash = hash(name)
+        shard(of: hash).objects.withLock { objects in
+            if objects[hash]?.bookName == name { objects[hash] = nil }
         }
     }
 
     /// Puts an object in that is found by its name alone until `order` is called: for a start, from several threads.
-    func load(_ object: Object, _ name: String) { objects[name] = object }
+    func load(_ object: Object, _ name: String) {
+        let hash = hash(name)
+        let isPlaced = shard(of: hash).objects.withLock { objects in
+            guard objects[hash].map({ $0.bookName == name }) ?? true else { return false }
+            objects[hash] = object
+            return true
+        }
+        if isPlaced, !hasDisplaced.load(ordering: .relaxed) { return }
+        displaced.withLock { $0[name] = isPlaced ? nil : object }
+        hasDisplaced.store(true, ordering: .releasing)
+    }
 
     /// Puts the names of everything that was loaded in order. O(n log n).
     func order() {
         var loaded: [Name] = []
-        loaded.reserveCapacity(objects.count)
-        objects.visit { name, _ in loaded.append(Name(name)) }
+        visit { loaded.append(Name($0.bookName)) }
         loaded.sort()
         let list = SortedList(keys: loaded)
         names.withLock { $0 = list }
@@ -45,7 +94,7 @@ final class NamedObjects<Object: Sendable>: Sendable {
             }
         }
         return Page(
-            items: found.compactMap { objects[$0] },
+            items: found.compactMap { self[$0] },
             next: hasMore ? found.last.map { PageToken(key: $0) } : nil)
     }
 
@@ -85,7 +134,20 @@ final class NamedObjects<Object: Sendable>: Sendable {
     }
 
     /// Every object, in no order; changes meanwhile may or may not be seen. O(n).
-    func visit(_ body: (Object) -> Void) { objects.visit { body($1) } }
+    func visit(_ body: (Object) -> Void) {
+        for shard in shards {
+            for object in shard.objects.withLock({ $0 }).values { body(object) }
+        }
+        for object in displaced.withLock({ $0 }).values { body(object) }
+    }
+}
+
+extension StoredService: Named {
+    var bookName: String { key }
+}
+
+extension StoredNode: Named {
+    var bookName: String { name }
 }
 
 /// A name in the order of its bytes: each change compares a score of them, which `String`'s own order makes dear.

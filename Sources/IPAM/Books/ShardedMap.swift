@@ -47,17 +47,6 @@ final class ShardedMap<Key: ShardKey, Value: Sendable>: Sendable {
         let entry = Entry(key)
         return shard(of: entry).entries.withLock { body(&$0[entry]) }
     }
-
-    /// Every value, shard by shard; changes meanwhile may or may not be seen.
-    func visit(_ body: (Key, Value) -> Void) {
-        for shard in shards {
-            for (entry, value) in shard.entries.withLock({ $0 }) { body(entry.key, value) }
-        }
-    }
-
-    var count: Int {
-        shards.reduce(0) { $0 + $1.entries.withLock { $0.count } }
-    }
 }
 
 /// A key of a `ShardedMap`.
