@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 # Tests run at a time: when all are started at once, each waits for minutes between two of its steps.
 WIDTH = --experimental-maximum-parallelization-width 4
 
-.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test grafana-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 21
@@ -64,6 +64,9 @@ node-test: ## Run a whole Kubernetes node over Tandem, with faults on it (root; 
 
 dashboard-test: ## Use the dashboard in a headless Chromium, where there is one
 	Tests/Dashboard/dashboard-test.sh
+
+grafana-test: ## Draw the Grafana dashboard of real servers in .build/dashboards (five minutes; prometheus, etcd, chromium)
+	Tests/Dashboards/render.sh
 
 models: ## Check the models of the bitmap and of a commit, and that each of their mutations is found
 	@docker/deps.sh --tests
