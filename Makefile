@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 # Tests run at a time: when all are started at once, each waits for minutes between two of its steps.
 WIDTH = --experimental-maximum-parallelization-width 4
 
-.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test grafana-test image-test models simulate soak fuzz bench lint format tsan asan docs man clean help
+.PHONY: run run-etcd build static install deb deb-test cni test etcd-test cluster-test node-test foreign-test dashboard-test grafana-test image-test models simulate soak fuzz bench instructions-test lint format tsan asan docs man clean help
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 21
@@ -97,6 +97,11 @@ man: ## Write the manual pages of the programs and their shell completions into 
 
 bench: ## Measure everything beside its yardstick and write the benchmark document's tables (QUICK=1: a quick look)
 	@Tests/Benchmarks/bench.sh $(if $(QUICK),--quick)
+
+instructions-test: ## Count the server's instructions a call, and fail above Tests/Benchmarks/instructions.txt (valgrind; some minutes)
+	@if command -v valgrind >/dev/null && command -v cc >/dev/null; then \
+		Tests/Benchmarks/instructions.sh 12 "stream batch" Tests/Benchmarks/instructions.txt; \
+	else echo "Skipped: no valgrind and C compiler here"; fi
 
 lint: ## Check the format, and the imports of each part against its dependencies and its allowed list
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

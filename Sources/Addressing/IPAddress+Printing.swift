@@ -1,3 +1,5 @@
+import Glibc
+
 extension IPAddress: CustomStringConvertible {
     /// The longest text of an address, in bytes: eight groups of four digits and seven colons.
     static let maximumTextBytes = 39
@@ -17,6 +19,18 @@ extension IPAddress: CustomStringConvertible {
     /// Appends ``description`` as UTF-8. O(1); allocates only if `bytes` must grow.
     public func write(into bytes: inout [UInt8]) {
         withUTF8 { bytes.append(contentsOf: $0) }
+    }
+
+    /// Whether ``description`` is this text. O(1); allocates nothing.
+    public func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
+        guard let start = text.baseAddress, text.count <= Self.maximumTextBytes else { return false }
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.maximumTextBytes) { buffer in
+            var written = TextWriter(buffer)
+            written.append(self)
+            guard written.count == text.count, let buffer = buffer.baseAddress else { return false }
+            // Both have that many bytes.
+            return memcmp(buffer, start, text.count) == 0
+        }
     }
 
     /// Calls `body` with ``description`` as UTF-8, held on the stack. The pointer must not escape the call.

@@ -26,7 +26,9 @@ public struct ServicePlan: Sendable {
         self.draft = draft
         self.loadBalancer = loadBalancer
         self.nodePorts = nodePorts
-        claims = clusterIPs + loadBalancer.claims
+        // Most have none of the latter: the list stays as it is.
+        let others = loadBalancer.claims
+        claims = others.isEmpty ? clusterIPs : clusterIPs + others
     }
 
     /// Node ports to be claimed behind the addresses, in this order.

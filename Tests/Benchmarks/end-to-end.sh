@@ -1,7 +1,8 @@
 #!/bin/bash
 # Processor time of the server per call, in one run on one core: nginx answering a constant over HTTPS, and tandemd allocating
 # durably over the stream, over HTTP/1.1 and in batches. The load runs on the other core. Each round measures all four in
-# turn; the table has the median of the rounds and of their ratios to nginx. Needs nginx (Debian's nginx-light).
+# turn, then both with one connection and with a thousand; the table has the median of the rounds and of their ratios to nginx with as many
+# connections. Needs nginx (Debian's nginx-light).
 #
 #   Tests/Benchmarks/end-to-end.sh [SECONDS [ROUNDS]]
 set -eu
@@ -24,23 +25,43 @@ spent() {
     echo "$total"
 }
 
-# measure ROUND NAME PID PORT ARGUMENTS...: a line of round, name, ns of event loops and of others, calls, commits.
+# measure ROUND NAME PID PORT ARGUMENTS...: a line of round, name, ns of event loops and of others, calls, commits. With a thousand
+# connections the handshakes would count for more than the calls: a run of a second is taken off a longer one.
 measure() {
-    local round=$1 name=$2 pid=$3 port=$4 loop other commits calls
-    shift 4
+    local round=$1 name=$2 loop other calls commits connecting
+    case $name in
+    *1000)
+        connecting=($(run 1 "${@:3}"))
+        read -r loop other calls commits <<<"$(run $((seconds + 2)) "${@:3}")"
+        loop=$((loop - connecting[0])) other=$((other - connecting[1]))
+        calls=$((calls - connecting[2])) commits=$((commits - connecting[3]))
+        ;;
+    *) read -r loop other calls commits <<<"$(run "$seconds" "${@:3}")" ;;
+    esac
+    echo "$round $name $loop $other $calls $commits"
+}
+
+# run SECONDS PID PORT ARGUMENTS...: ns of event loops and of others, calls, commits.
+run() {
+    local duration=$1 pid=$2 port=$3 loop other commits calls
+    shift 3
     loop=$(loops "$pid") other=$(others "$pid") commits=$(commits "$port")
-    load "$port" --warm-up 0 --duration "$seconds" --quiet --ignore-answers --json "$work/result.json" "$@"
+    load "$port" --warm-up 0 --duration "$duration" --quiet --ignore-answers --json "$work/result.json" "$@"
     loop=$(($(loops "$pid") - loop)) other=$(($(others "$pid") - other)) commits=$(($(commits "$port") - commits))
     calls=$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/result.json")
     # The journal is folded into the tables when the server is idle; that is a cost of its own.
     [ "$pid" = "$nginx" ] || wait_idle "$pid"
-    echo "$round $name $loop $other $calls $commits"
+    echo "$loop $other $calls $commits"
 }
 for round in $(seq "$rounds"); do
     measure "$round" nginx "$nginx" 9443 --transport http --connections 32 --pipeline 1
     measure "$round" stream "$tandemd" 9444 --transport stream --connections 32 --pipeline 1
     measure "$round" HTTP/1.1 "$tandemd" 9444 --transport http --connections 32 --pipeline 1
     measure "$round" batch "$tandemd" 9444 --transport stream --workload batch --batch-size 100 --connections 4 --pipeline 8
+    for connections in 1 1000; do
+        measure "$round" "nginx$connections" "$nginx" 9443 --transport http --connections $connections --pipeline 1
+        measure "$round" "stream$connections" "$tandemd" 9444 --transport stream --connections $connections --pipeline 1
+    done
 done >"$work/rounds"
 
 awk -v seconds="$seconds" '
@@ -56,8 +77,11 @@ awk -v seconds="$seconds" '
     {
         rounds = $1
         cost[$2, $1] = ($3 + $4) / $5 / 1000; loop[$2, $1] = $3 / $5 / 1000; other[$2, $1] = $4 / $5 / 1000
-        rate[$2, $1] = $5 / seconds; group[$2, $1] = $6 > 0 ? $5 / $6 : 0
-        ratio[$2, $1] = cost[$2, $1] / cost["nginx", $1]
+        connections = $2
+        sub(/^[^0-9]*/, "", connections)
+        if ($2 ~ /1\.1/) connections = ""
+        rate[$2, $1] = $5 / (seconds + (connections == 1000)); group[$2, $1] = $6 > 0 ? $5 / $6 : 0
+        ratio[$2, $1] = cost[$2, $1] / cost["nginx" connections, $1]
     }
     END {
         print "| server | processor time a call | times nginx | event loop | journal | calls a commit | calls a second |"
@@ -66,11 +90,13 @@ awk -v seconds="$seconds" '
         label["stream"] = "`tandemd`, an allocation over the stream"
         label["HTTP/1.1"] = "`tandemd`, an allocation over HTTP/1.1"
         label["batch"] = "`tandemd`, an allocation in batches of 100"
-        split("nginx stream HTTP/1.1 batch", names, " ")
-        for (n = 1; n <= 4; n++) {
+        label["nginx1"] = "nginx, one connection"; label["stream1"] = "`tandemd`, the stream, one connection"
+        label["nginx1000"] = "nginx, 1,000 connections"; label["stream1000"] = "`tandemd`, the stream, 1,000 connections"
+        count = split("nginx stream HTTP/1.1 batch nginx1 stream1 nginx1000 stream1000", names, " ")
+        for (n = 1; n <= count; n++) {
             name = names[n]
             printf "| %s | %.1f µs | %.2f | ", label[name], medianOf(cost, name, rounds), medianOf(ratio, name, rounds)
-            if (name == "nginx") printf "| | | "
+            if (name ~ /^nginx/) printf "| | | "
             else printf "%.1f µs | %.1f µs | %.0f | ", medianOf(loop, name, rounds), medianOf(other, name, rounds), medianOf(group, name, rounds)
             printf "%.0f |\n", medianOf(rate, name, rounds)
         }

@@ -3,13 +3,13 @@
 # start, journal and folding included. The groups of the journal are those of a server that is fifty times as slow, so that compare
 # figures with one another. Needs valgrind and a C compiler.
 #
-#   Tests/Benchmarks/instructions.sh [SECONDS [LOADS]]
+#   Tests/Benchmarks/instructions.sh [SECONDS [LOADS [LIMITS]]]
 #
-# LOADS are of stream, http and batch; all without it. BIN names a folder with programs that are built already. OUT names a folder
+# LOADS are of stream, http and batch; all without it. LIMITS names a file of loads and instructions, and a load that needs more fails. BIN names a folder with programs that are built already. OUT names a folder
 # for the profiles, which callgrind_annotate reads.
 set -eu
 cd "$(dirname "$0")/../.."
-seconds=${1:-30} loads=${2:-stream http batch}
+seconds=${1:-30} loads=${2:-stream http batch} limits=${3:-}
 bin=${BIN:-}
 [ -n "$bin" ] || {
     for product in tandemd tandem-load; do swift build -c release --product $product >/dev/null; done
@@ -66,6 +66,7 @@ run() {
     echo "$(awk '$1 == "summary:" || $1 == "totals:" { print $2; exit }' "$out/$name-$duration")" \
         "$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/load.json")"
 }
+failed=0
 echo "| load | instructions a call |"
 echo "| --- | --- |"
 for load in $loads; do
@@ -76,5 +77,12 @@ for load in $loads; do
     esac
     read -r before few <<<"$(run "$load" 3 $options)"
     read -r after many <<<"$(run "$load" "$seconds" $options)"
-    echo "| $load | $(((after - before) / (many - few))) |"
+    count=$(((after - before) / (many - few)))
+    echo "| $load | $count |"
+    limit=$([ -z "$limits" ] || sed -n "s/^$load //p" "$limits")
+    [ "$count" -le "${limit:-$count}" ] || {
+        echo "$load: $count instructions a call; $limits allows $limit" >&2
+        failed=1
+    }
 done
+exit $failed

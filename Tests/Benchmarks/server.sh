@@ -24,7 +24,7 @@ start_nginx() {
     answer=$(printf '{"jsonrpc":"2.0","id":1,"result":{"x":"%0380d"}}' 0)
     cat >"$work/nginx.conf" <<CONF
 worker_processes 1; daemon off; pid $work/nginx.pid; error_log stderr crit;
-events { worker_connections 1024; }
+events { worker_connections 2048; }
 http {
     access_log off; keepalive_requests 100000000; default_type application/json;
     client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c; uwsgi_temp_path $work/d; scgi_temp_path $work/e;

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The tail of latency at half the rate of a closed loop, checkpoints included, beside the disk's own fsync: one table.
+# The tail of latency at half the rate of a closed loop, checkpoints included, beside nginx at the same rate and the disk's own fsync: one
+# table. Needs nginx (Debian's nginx-light).
 #
 #   Tests/Benchmarks/tail.sh [SECONDS]
 set -eu
@@ -24,16 +25,20 @@ PROBE
 percentile() { sed -E 's/.*"latencyMicroseconds":\{[^}]*"'"$1"'":([0-9]+).*/\1/' "$work/result.json"; }
 
 before=$(fsync_p99)
+start_nginx 9446
 start_tandemd 9445
 load 9445 --connections 16 --pipeline 1 --duration "$seconds" --quiet --ignore-answers --json "$work/result.json"
 rate=$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/result.json")
 rate=$((rate / seconds / 2))
 load 9445 --connections 16 --rate "$rate" --duration "$seconds" --quiet --ignore-answers --json "$work/result.json"
+p50=$(percentile 50) p99=$(percentile 99) p999=$(percentile 99.9)
+wait_idle "$tandemd"
+load 9446 --transport http --connections 16 --rate "$rate" --duration "$seconds" --quiet --ignore-answers --json "$work/result.json"
 after=$(fsync_p99)
 fsync=$((before > after ? before : after))
-awk -v rate="$rate" -v fsync="$fsync" -v p50="$(percentile 50)" -v p99="$(percentile 99)" \
-    -v p999="$(percentile 99.9)" 'BEGIN {
-    print "| calls a second | p50 | p99 | p99.9 | the disk'"'"'s fsync, p99 | p99.9 over it |"
-    print "| --- | --- | --- | --- | --- | --- |"
-    printf "| %d | %.2f ms | %.2f ms | %.2f ms | %.2f ms | %.1f |\n", rate, p50 / 1000, p99 / 1000, p999 / 1000, fsync / 1000, p999 / fsync
+awk -v rate="$rate" -v fsync="$fsync" -v p50="$p50" -v p99="$p99" -v p999="$p999" -v nginx="$(percentile 99.9)" 'BEGIN {
+    print "| calls a second | p50 | p99 | p99.9 | nginx at that rate, p99.9 | p99.9 over it | the disk'"'"'s fsync, p99 |"
+    print "| --- | --- | --- | --- | --- | --- | --- |"
+    printf "| %d | %.2f ms | %.2f ms | %.2f ms | %.2f ms | %.1f | %.2f ms |\n",
+        rate, p50 / 1000, p99 / 1000, p999 / 1000, nginx / 1000, p999 / nginx, fsync / 1000
 }'

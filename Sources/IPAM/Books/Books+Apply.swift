@@ -113,7 +113,8 @@ extension Books {
 
     func note(_ service: StoredService?, _ change: Int) {
         guard let service else { return }
-        for holding in service.holdings where holding.pool != .recordedIP {
+        service.visitHoldings { holding in
+            guard holding.pool != .recordedIP else { return }
             if let address = holding.address { outside.note(address, change, of: service.key) }
             if let port = holding.port { outside.note(port: port, change, of: service.key) }
         }
@@ -149,10 +150,10 @@ extension Books {
 
 extension Books.Held {
     mutating func add(_ service: StoredService) {
-        for holding in service.holdings {
+        service.visitHoldings { holding in
             switch holding {
             case .range(let pool, _):
-                guard let address = holding.address else { continue }
+                guard let address = holding.address else { return }
                 if pool == .recordedIP, let first = addresses[address], first.key != service.key {
                     record(address, of: (recorders[address] ?? [first]) + [service])
                 } else {
@@ -165,10 +166,10 @@ extension Books.Held {
     }
 
     mutating func remove(_ service: StoredService) {
-        for holding in service.holdings {
+        service.visitHoldings { holding in
             switch holding {
             case .range:
-                guard let address = holding.address else { continue }
+                guard let address = holding.address else { return }
                 if let all = recorders[address] {
                     record(address, of: all.filter { $0.key != service.key })
                 } else {

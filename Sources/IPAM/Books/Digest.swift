@@ -42,7 +42,7 @@ extension StoredService {
     var digest: UInt64 {
         var hash = DigestHash(.service, version)
         hash.add(key)
-        for holding in holdings { hash.add(holding) }
+        visitHoldings { hash.add($0) }
         return hash.value
     }
 }

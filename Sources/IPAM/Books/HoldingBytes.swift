@@ -33,6 +33,29 @@ enum HoldingBytes {
         return place + count(of: holding)
     }
 
+    /// The address at a place, where `write` has put a holding, nil for another one; moves it behind.
+    @inline(__always)
+    static func address(at place: inout UnsafeRawPointer) -> IPAddress? {
+        let tag = place.load(as: UInt8.self)
+        let length = place.load(fromByteOffset: 1, as: UInt8.self)
+        guard tag & port == 0, length == (tag & ipv6 == 0 ? 32 : 128) else { return read(at: &place)?.address }
+        return network(at: &place, tag)
+    }
+
+    /// Of a range.
+    @inline(__always)
+    private static func network(at place: inout UnsafeRawPointer, _ tag: UInt8) -> IPAddress {
+        guard tag & ipv6 == 0 else {
+            defer { place += 18 }
+            let bits = place.loadUnaligned(fromByteOffset: 2, as: UInt128.self)
+            return IPAddress(
+                family: .ipv6, knownHigh: UInt64(truncatingIfNeeded: bits >> 64), low: UInt64(truncatingIfNeeded: bits))
+        }
+        defer { place += 6 }
+        return IPAddress(
+            family: .ipv4, knownHigh: 0, low: UInt64(place.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
+    }
+
     /// Reads the one at a place, where `write` has put one, and moves it behind.
     static func read(at place: inout UnsafeRawPointer) -> Holding? {
         let tag = place.load(as: UInt8.self)
@@ -41,13 +64,8 @@ enum HoldingBytes {
             let number = place.loadUnaligned(fromByteOffset: 1, as: UInt16.self)
             return TransportProtocol(rawValue: tag & ~port).map { .port($0, number) }
         }
-        let isIPv6 = tag & ipv6 != 0
-        defer { place += isIPv6 ? 18 : 6 }
         let length = Int(place.load(fromByteOffset: 1, as: UInt8.self))
-        let network =
-            isIPv6
-            ? IPAddress(family: .ipv6, bits: place.loadUnaligned(fromByteOffset: 2, as: UInt128.self))
-            : IPAddress(family: .ipv4, bits: UInt128(place.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
+        let network = network(at: &place, tag)
         return Holding.Pool(rawValue: tag & ~ipv6).map {
             .range($0, CIDR(containing: network, prefixLength: length))
         }

@@ -20,14 +20,23 @@ final class RareFacts: Sendable {
     private static let shortRequest = 1024
 
     /// nil where there are none.
-    init?(_ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?) {
-        let isLong = context.request.count > Self.shortRequest
-        let ports = Self.ports(of: service, holding: holdings)
+    static func of(
+        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
+    ) -> RareFacts? {
+        let isLong = context.request.count > shortRequest
+        let ports = ports(of: service, holding: holdings)
         guard
-            isLong || holdings.count > Self.fewHoldings || context.update != nil || !context.kept.isEmpty
+            isLong || holdings.count > fewHoldings || context.update != nil || !context.kept.isEmpty
                 || shown != nil
                 || ports != nil
         else { return nil }
+        return RareFacts(context, isLong: isLong, ports: ports ?? ([], []), holdings, shown)
+    }
+
+    private init(
+        _ context: ServiceContext, isLong: Bool, ports: ([UInt16], [NodePort]), _ holdings: [Holding],
+        _ shown: [IPAddress]?
+    ) {
         update = context.update
         kept = context.kept
         request = isLong ? StoredRequest(text: context.request) : nil
@@ -36,7 +45,7 @@ final class RareFacts: Sendable {
             ? [:]
             : Dictionary(holdings.compactMap { holding in holding.address.map { ($0, holding) } }) { first, _ in first }
         self.shown = shown
-        (shownPorts, keptPorts) = ports ?? ([], [])
+        (shownPorts, keptPorts) = ports
     }
 
     /// The node ports that it shows and does not hold, each once, and those that it holds and does not show; nil where there are none of

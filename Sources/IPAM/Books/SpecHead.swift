@@ -69,12 +69,12 @@ struct SpecHead: Equatable {
             (scan, addresses) = (ahead, .headless)
             return
         }
-        guard let first, ahead.skip(#""clusterIP":""#), let text = ahead.string(), text.shows(first),
+        guard let first, ahead.skip(#""clusterIP":""#), let text = ahead.string(), first.isWritten(text),
             ahead.skip(#","clusterIPs":[""#), let again = ahead.string(), again.hasSameBytes(as: text)
         else { return }
         if ahead.skip("]") {
             (scan, addresses) = (ahead, .one)
-        } else if let second, ahead.skip(#",""#), let text = ahead.string(), text.shows(second), ahead.skip("]") {
+        } else if let second, ahead.skip(#",""#), let text = ahead.string(), second.isWritten(text), ahead.skip("]") {
             (scan, addresses) = (ahead, .two)
         }
     }
@@ -147,11 +147,5 @@ extension SpecHead {
     func isFollowed(in text: UnsafeRawBufferPointer, by rest: UnsafeRawBufferPointer) -> Bool {
         text.last == UInt8(ascii: "}")
             && UnsafeRawBufferPointer(rebasing: text.dropLast()).hasSameBytes(as: members(rest))
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    fileprivate func shows(_ address: IPAddress) -> Bool {
-        address.withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: self) }
     }
 }

@@ -62,7 +62,7 @@ struct StoredService: @unchecked Sendable {
         _ service: Service, key: String, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
         version: UInt64 = 0, shown: [IPAddress]? = nil
     ) {
-        let rare = RareFacts(service, context, holding: holdings, shown: shown)
+        let rare = RareFacts.of(service, context, holding: holdings, shown: shown)
         var uid = service.metadata.uid ?? ""
         block = document.withUnsafeBytes { document in
             context.request.withUnsafeBytes { request in
@@ -187,13 +187,17 @@ struct StoredService: @unchecked Sendable {
     /// Each holding, without a list of them. O(holdings).
     @inline(__always)
     func visitHoldings(_ body: (Holding) -> Void) {
+        visit { if let holding = HoldingBytes.read(at: &$0) { body(holding) } }
+    }
+
+    /// Calls `next` with the place of each holding, which it moves to the next.
+    @inline(__always)
+    private func visit(_ next: (inout UnsafeRawPointer) -> Void) {
         let count = parts.holdingCount
         block.withUnsafeMutablePointerToElements { start in
             // As many as `init` has written there.
             var place = UnsafeRawPointer(start)
-            for _ in 0..<count {
-                if let holding = HoldingBytes.read(at: &place) { body(holding) }
-            }
+            for _ in 0..<count { next(&place) }
         }
     }
 
@@ -212,8 +216,9 @@ struct StoredService: @unchecked Sendable {
     }
 
     /// Each of `addresses`, without a list of them.
+    @inline(__always)
     func visitAddresses(_ body: (IPAddress) -> Void) {
-        visitHoldings { if let address = $0.address { body(address) } }
+        visit { if let address = HoldingBytes.address(at: &$0) { body(address) } }
     }
 
     /// Whether the cluster gave it the address, which may be another's as well.

@@ -285,12 +285,14 @@ extension Engine {
             return done(.wouldBe(document))
         }
         let context = context()
-        let kept = context.kept.compactMap { old?.holding(of: $0) }
-        var form = StoredForm(
-            document: document, context: context.text, holdings: claimed.holdings(over: old) + kept)
-        for port in claimed.nodePorts { form.holdings.append(port.ledgerHolding) }
+        var holdings = claimed.holdings(over: old)
+        for address in context.kept {
+            if let holding = old?.holding(of: address) { holdings.append(holding) }
+        }
+        for port in claimed.nodePorts { holdings.append(port.ledgerHolding) }
+        let form = StoredForm(document: document, context: context.text, holdings: holdings)
         let stored = StoredService(
-            claimed.decision.service, key: key, context, holding: form.holdings, document: document)
+            claimed.decision.service, key: key, context, holding: holdings, document: document)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, key), form)])
         commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
             leave?()

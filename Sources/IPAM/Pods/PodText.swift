@@ -85,9 +85,3 @@ struct PodText {
         return text
     }
 }
-
-extension IPAddress {
-    fileprivate func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
-        withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: text) }
-    }
-}
