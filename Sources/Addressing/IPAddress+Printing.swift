@@ -1,5 +1,3 @@
-import Glibc
-
 extension IPAddress: CustomStringConvertible {
     /// The longest text of an address, in bytes: eight groups of four digits and seven colons.
     static let maximumTextBytes = 39
@@ -23,13 +21,13 @@ extension IPAddress: CustomStringConvertible {
 
     /// Whether ``description`` is this text. O(1); allocates nothing.
     public func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let start = text.baseAddress, text.count <= Self.maximumTextBytes else { return false }
+        guard text.count <= Self.maximumTextBytes else { return false }
         return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.maximumTextBytes) { buffer in
             var written = TextWriter(buffer)
             written.append(self)
-            guard written.count == text.count, let buffer = buffer.baseAddress else { return false }
-            // Both have that many bytes.
-            return memcmp(buffer, start, text.count) == 0
+            guard written.count == text.count else { return false }
+            for index in 0..<text.count where buffer[index] != text[index] { return false }
+            return true
         }
     }
 

@@ -21,10 +21,10 @@ final class RareFacts: Sendable {
 
     /// nil where there are none.
     static func of(
-        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
+        _ ports: [NodePort], _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
     ) -> RareFacts? {
         let isLong = context.request.count > shortRequest
-        let ports = ports(of: service, holding: holdings)
+        let ports = Self.ports(shown: ports, holding: holdings)
         guard
             isLong || holdings.count > fewHoldings || context.update != nil || !context.kept.isEmpty
                 || shown != nil
@@ -50,8 +50,7 @@ final class RareFacts: Sendable {
 
     /// The node ports that it shows and does not hold, each once, and those that it holds and does not show; nil where there are none of
     /// either.
-    private static func ports(of service: Service, holding holdings: [Holding]) -> ([UInt16], [NodePort])? {
-        let shown = nodePorts(of: service)
+    private static func ports(shown: [NodePort], holding holdings: [Holding]) -> ([UInt16], [NodePort])? {
         let held = holdings.compactMap(NodePort.init)
         guard !shown.isEmpty || !held.isEmpty else { return nil }
         let numbers = Set(shown.map(\.number))

@@ -37,6 +37,11 @@ struct ServiceText {
         rest = hasPlainStatus ? UnsafeRawBufferPointer(rebasing: behind.rest[..<end]) : behind.rest
     }
 
+    /// Whether members of `spec` might have a node port: an escape might spell anything. O(length).
+    var mayShowNodePorts: Bool {
+        rest.contains(UInt8(ascii: "\\")) || Self.place(of: #""nodePort""#, in: rest) != nil
+    }
+
     static let start: StaticString = #"{"apiVersion":"v1","kind":"Service","metadata":{"namespace":""#
     static let spec: StaticString = #"},"spec":{"#
     static let status: StaticString = #"},"status":{"loadBalancer":{}}}"#

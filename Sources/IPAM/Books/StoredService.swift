@@ -62,8 +62,18 @@ struct StoredService: @unchecked Sendable {
         _ service: Service, key: String, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
         version: UInt64 = 0, shown: [IPAddress]? = nil
     ) {
-        let rare = RareFacts.of(service, context, holding: holdings, shown: shown)
-        var uid = service.metadata.uid ?? ""
+        self.init(
+            uid: service.metadata.uid ?? "", ports: nodePorts(of: service), key: key, context, holding: holdings,
+            document: document, version: version, shown: shown)
+    }
+
+    /// The same of the facts that the document shows: the uid, and node ports.
+    init(
+        uid: String, ports: [NodePort], key: String, _ context: ServiceContext, holding holdings: [Holding],
+        document: [UInt8], version: UInt64 = 0, shown: [IPAddress]? = nil
+    ) {
+        let rare = RareFacts.of(ports, context, holding: holdings, shown: shown)
+        var uid = uid
         block = document.withUnsafeBytes { document in
             context.request.withUnsafeBytes { request in
                 uid.withUTF8 { uid in
