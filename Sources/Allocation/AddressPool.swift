@@ -131,12 +131,19 @@ extension AddressPool {
         // The rest is a call at the very end, so that the way of almost every claim needs no stack.
         let place = entropy &>> slots.flatDrop
         // Relaxed: see `setQuickClaims()`.
-        if place &- quickFloor < quickClaims.load(ordering: .relaxed),
-            let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place))
-        {
-            return address(at: slot)
+        guard place &- quickFloor < quickClaims.load(ordering: .relaxed) else { return claimFar(startingAt: entropy) }
+        guard let slot = slots.claimInFlatWord(of: Int(truncatingIfNeeded: place)) else {
+            return claimBeside(entropy)
         }
-        return claimFar(startingAt: entropy)
+        return address(at: slot)
+    }
+
+    /// In an almost full range.
+    @inline(never)
+    private func claimBeside(_ entropy: UInt64) -> IPAddress? {
+        let place = Int(truncatingIfNeeded: entropy &>> slots.flatDrop)
+        guard let slot = slots.claimOpen(near: place, floor: floor) else { return claimFar(startingAt: entropy) }
+        return address(at: slot)
     }
 
     @inline(never)

@@ -76,6 +76,13 @@ extension Bitmap {
             let settling = settling.load(ordering: .sequentiallyConsistent)
             precondition(UInt32(truncatingIfNeeded: settling) == 0, "a marker never finished")
             checkMarks(of: root, at: 0, shift: rootShift, childCount: max(1, size >> rootShift))
+            for index in stride(from: 0, to: flatSize, by: 64) {
+                let open = flatOpen[index >> Self.blockShift].load(ordering: .sequentiallyConsistent)
+                let word = flatWords[index >> 6].load(ordering: .sequentiallyConsistent)
+                precondition(
+                    open & 1 << UInt64(index >> 6 & 63) != 0 || word == Self.allOnes,
+                    "a free index at \(index) is closed")
+            }
         #endif
     }
 

@@ -25,6 +25,21 @@ internal import Synchronization
 /// A mark can be missing from a full child (no thread has looked yet, or a marker cleared it for a bit that was taken again
 /// right then). This costs the next search a look at the child, and it sets the mark.
 ///
+/// ## Why a closed word never hides a free index for long
+///
+/// In a flat bitmap a search that finds a word full *closes* it. Again all acts are sequentially consistent:
+///
+///     closer:   closes the word,  then looks at it again; if it is not all ones, opens it
+///     release:  clears the bit;   if the word was all ones until then, looks if it is open; opens it if not
+///
+/// *Claim*: while no closer and no release is between its acts, a word with a free index is open.
+///
+/// Take a word last closed at time s that has a free index. Its closer found it all ones at some time l > s, or had opened it.
+/// Of the releases after l the first one found it all ones, and looked after that, so after s, if it is open. It was not,
+/// so the release opened it: a contradiction.
+///
+/// Nothing but the time of a search depends on this. Only marks say "full", and the marker reads the words themselves.
+///
 /// ## Why no index is handed out twice
 ///
 /// Ownership is one bit, set by one successful exchange from clear to set. Marks take no part in it.
@@ -39,52 +54,73 @@ extension Bitmap {
         return index & ~63 | bit
     }
 
-    /// Takes a free index of the block that holds `start`, or of one that is under the same node and behind it; nil when
-    /// there is none, and for the first block, whose lower part may be kept. `start` is below ``flatSize``.
+    /// Takes a free index, not below `floor`, of the blocks that are under one node with that which holds `start`: of the first open
+    /// word from there on, around to there again, block by block; nil when there is none. `start` is below ``flatSize``.
     ///
-    /// For a claim in an almost full bitmap; without a result the search only takes longer.
+    /// For a claim in an almost full bitmap; without a result the search only takes longer. As long as marks and open words
+    /// tell the truth, it reads a word of each and takes no branch that could not be foretold.
     @inline(__always)
-    func claimBeside(_ start: Int) -> Int? {
-        let block = start &>> Self.blockShift
-        guard block > 0 else { return nil }
-        let node = flatNode(over: start)
+    func claimOpen(near start: Int, floor: Int) -> Int? {
+        let (block, position) = (start &>> Self.blockShift, start &>> 6)
         // Acquiring: nothing depends on it but freshness, as in `firstUnmarked`.
-        var unmarked = ~node.marks.pointee.load(ordering: .acquiring) & Self.allOnes &<< UInt64(block & 63)
-        var index = start
+        var unmarked = Self.rotate(~flatNode(over: start).marks.pointee.load(ordering: .acquiring), by: block)
         while unmarked != 0 {
-            let child = unmarked.trailingZeroBitCount
-            if child != block & 63 { index = (block & ~63 | child) &<< Self.blockShift }
-            if let found = claimAround(index) { return found }
-            mark(childAt: Self.blockShift, containing: index)
+            let child = block & ~63 | (block &+ unmarked.trailingZeroBitCount) & 63
+            let searched = child == 0 ? Self.allOnes &<< UInt64(floor &>> 6) : Self.allOnes
+            // Acquiring: as above.
+            var open = Self.rotate(flatOpen[child].load(ordering: .acquiring) & searched, by: position)
+            while open != 0 {
+                let first = child &<< Self.blockShift | ((position &+ open.trailingZeroBitCount) & 63) &<< 6
+                let eligible = first < floor ? Self.allOnes &<< UInt64(floor & 63) : Self.allOnes
+                if let bit = Self.claimBit(of: flatWords + first &>> 6, preferring: start & 63, eligible: eligible) {
+                    return first | bit
+                }
+                closeIfFull(first)
+                open &= open &- 1
+            }
+            markIfClosed(child)
             unmarked &= unmarked &- 1
         }
         return nil
     }
 
-    /// Takes a free index of the block that holds `start`, searching from there and around to there again.
     @inline(__always)
-    private func claimAround(_ start: Int) -> Int? {
-        // Groups of four words, from the one that holds `start` on.
-        let first = start &>> 8 & 15
-        let words = flatWords + (start &>> Self.blockShift) &<< 6
-        for step in 0..<16 {
-            let group = words + ((first &+ step) & 15) &<< 2
-            // Relaxed: `claimBit` looks again.
-            let word0 = group[0].load(ordering: .relaxed)
-            let word1 = group[1].load(ordering: .relaxed)
-            let word2 = group[2].load(ordering: .relaxed)
-            let word3 = group[3].load(ordering: .relaxed)
-            if word0 & word1 & word2 & word3 == Self.allOnes { continue }
-            // How many full words come first: added up, as branches on it could not be foretold.
-            let full0 = word0 == Self.allOnes ? 1 : 0
-            let full1 = word1 == Self.allOnes ? full0 : 0
-            let full2 = word2 == Self.allOnes ? full1 : 0
-            let word = group + (full0 &+ full1 &+ full2)
-            if let bit = Self.claimBit(of: word, preferring: 0, eligible: Self.allOnes) {
-                return (word - flatWords) &<< 6 | bit
-            }
+    private static func rotate(_ bits: UInt64, by count: Int) -> UInt64 {
+        bits &>> UInt64(count & 63) | bits &<< UInt64((64 &- count) & 63)
+    }
+
+    /// Closes the word that holds `index`, which is below ``flatSize``, if it is full.
+    @inline(never)
+    func closeIfFull(_ index: Int) {
+        let word = flatWords + index &>> 6
+        let open = flatOpen + index &>> Self.blockShift
+        let bit: UInt64 = 1 &<< UInt64(index &>> 6 & 63)
+        // Relaxed: a guess.
+        guard word.pointee.load(ordering: .relaxed) == Self.allOnes else { return }
+        // Sequentially consistent, all: the closer's acts.
+        open.pointee.bitwiseAnd(~bit, ordering: .sequentiallyConsistent)
+        if word.pointee.load(ordering: .sequentiallyConsistent) != Self.allOnes {
+            open.pointee.bitwiseOr(bit, ordering: .sequentiallyConsistent)
         }
-        return nil
+    }
+
+    /// Opens the word that holds `index`, which is below ``flatSize``, if it is closed.
+    @inline(__always)
+    func open(_ index: Int) {
+        let open = flatOpen + index &>> Self.blockShift
+        let place = UInt64(index &>> 6 & 63)
+        // Sequentially consistent, both: the release's acts.
+        if open.pointee.load(ordering: .sequentiallyConsistent) &>> place & 1 == 0 {
+            open.pointee.bitwiseOr(1 &<< place, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    /// Marks a block that has no open word.
+    @inline(never)
+    private func markIfClosed(_ block: Int) {
+        // Relaxed: the marker looks at the words themselves.
+        guard flatOpen[block].load(ordering: .relaxed) == 0 else { return }
+        mark(childAt: Self.blockShift, containing: block << Self.blockShift)
     }
 
     /// Takes a free index of the word that holds `start`, not below `floor` and, unless `wrapping`, not below `start`.
@@ -219,11 +255,11 @@ extension Bitmap {
     /// Clears the mark of the child, `1 << shift` indices wide, that holds `index`, if it is set.
     @inline(__always)
     static func clearMark(of node: Node, childAt shift: Int, containing index: Int) {
-        let mark: UInt64 = 1 &<< UInt64(index &>> shift & 63)
+        let place = UInt64(index &>> shift & 63)
         // Sequentially consistent, both: after the write that made the child not full, and before the look one level up; the load
         // pairs with the marker's setting of the mark.
-        if node.marks.pointee.load(ordering: .sequentiallyConsistent) & mark != 0 {
-            node.marks.pointee.bitwiseAnd(~mark, ordering: .sequentiallyConsistent)
+        if node.marks.pointee.load(ordering: .sequentiallyConsistent) &>> place & 1 != 0 {
+            node.marks.pointee.bitwiseAnd(~(1 &<< place), ordering: .sequentiallyConsistent)
         }
     }
 

@@ -12,8 +12,8 @@ internal import Synchronization
 /// A bitmap of up to 2^24 indices is *flat*: all its blocks and nodes are made at once and lie side by side, at most 2 MiB and
 /// 36 KiB, so that the way of almost every claim and release reaches a word by its index, without a walk through the tree.
 ///
-/// The bits alone decide the owner of an index, by compare-and-swap. Marks are hints, and `Bitmap+Search.swift` proves that
-/// they hide nothing.
+/// The bits alone decide the owner of an index, by compare-and-swap. Marks and open words are hints, and `Bitmap+Search.swift`
+/// proves that they hide nothing.
 ///
 /// Every operation is lock-free, and allocates memory only where it makes a block or a node, which a flat one never does.
 struct Bitmap: ~Copyable, @unchecked Sendable {
@@ -53,6 +53,9 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
     /// The nodes over a flat bitmap's blocks, in the order of their indices: the root itself, if it is the only one.
     let flatNodes: UnsafeMutableRawPointer
 
+    /// A word for each block of a flat bitmap: bit `n` set says that word `n` is open, it may have a free index.
+    let flatOpen: UnsafeMutablePointer<Word>
+
     /// Markers between their two acts, in the low half; how many there ever were, in the high half. See ``confirmFull()``.
     let settling = Atomic<UInt64>(0)
 
@@ -75,10 +78,13 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
             flatSize = 0
             flatWords = root.marks
             flatNodes = root.base
+            flatOpen = root.marks
             return
         }
         flatSize = size
-        let words = Self.makeWords(count: max(1, size >> 6), size: size)
+        let wordCount = max(1, size >> 6)
+        let blockCount = max(1, size >> Self.blockShift)
+        let words = Self.makeWords(count: wordCount, size: size, before: blockCount)
         // Relaxed, all: no other thread can see this memory yet, and handing over the bitmap orders it for others.
         if rootShift == Self.blockShift {
             flatNodes = root.base
@@ -98,6 +104,9 @@ struct Bitmap: ~Copyable, @unchecked Sendable {
             flatNodes = nodes
         }
         flatWords = words
+        flatOpen = words + wordCount
+        let allOpen = Self.allOnes >> UInt64(64 - min(64, wordCount))
+        for block in 0..<blockCount { (flatOpen + block).initialize(to: Word(allOpen)) }
     }
 
     deinit {
@@ -213,9 +222,11 @@ extension Bitmap {
     }
 
     /// Words without a taken index, of a bitmap of the given size.
-    private static func makeWords(count: Int, size: Int) -> UnsafeMutablePointer<Word> {
-        let words = UnsafeMutableRawPointer.allocate(byteCount: 8 * count, alignment: 64)
-            .bindMemory(to: Word.self, capacity: count)
+    ///
+    /// - Parameter others: words behind them that the caller is to initialise.
+    private static func makeWords(count: Int, size: Int, before others: Int = 0) -> UnsafeMutablePointer<Word> {
+        let words = UnsafeMutableRawPointer.allocate(byteCount: 8 * (count + others), alignment: 64)
+            .bindMemory(to: Word.self, capacity: count + others)
         let absent = size >= 64 ? 0 : allOnes << UInt64(size)
         for word in 0..<count { (words + word).initialize(to: Word(absent)) }
         return words
@@ -247,9 +258,13 @@ extension Bitmap {
 extension Bitmap {
     /// Takes `index`; false when it is taken already.
     func claim(_ index: Int) -> Bool {
-        let words = makeBlock(containing: index)
-        return Self.claimBit(of: words + (index >> 6 & 63), preferring: index & 63, eligible: 1 &<< UInt64(index & 63))
-            != nil
+        let word = makeBlock(containing: index) + (index >> 6 & 63)
+        guard Self.claimBit(of: word, preferring: index & 63, eligible: 1 &<< UInt64(index & 63)) != nil else {
+            return false
+        }
+        // So that no search has to find it out: a range may be filled this way, as at a start.
+        if index < flatSize { closeIfFull(index) }
+        return true
     }
 
     func contains(_ index: Int) -> Bool {
@@ -261,7 +276,8 @@ extension Bitmap {
     /// Frees `index`; false when it was not taken.
     func release(_ index: Int) -> Bool {
         if index < flatSize { return releaseFlat(index) }
-        guard let words = block(containing: index), Self.clearBit(index & 63, of: words + (index &>> 6 & 63)) else {
+        guard let words = block(containing: index), Self.clearBit(index & 63, of: words + (index &>> 6 & 63)) != nil
+        else {
             return false
         }
         unmark(childAt: Self.blockShift, containing: index)
@@ -272,7 +288,9 @@ extension Bitmap {
     /// As ``release(_:)``, of an index below ``flatSize``.
     @inline(__always)
     func releaseFlat(_ index: Int) -> Bool {
-        guard Self.clearBit(index & 63, of: flatWords + index &>> 6) else { return false }
+        guard let old = Self.clearBit(index & 63, of: flatWords + index &>> 6) else { return false }
+        // A word that was not full is open already, or another release is about to open it.
+        if old == Self.allOnes { open(index) }
         let above = Self.blockShift + Self.fanoutShift
         Self.clearMark(of: flatNode(over: index), childAt: Self.blockShift, containing: index)
         if rootShift == above { Self.clearMark(of: root, childAt: above, containing: index) }
@@ -281,7 +299,7 @@ extension Bitmap {
     }
 
     @inline(__always)
-    private static func clearBit(_ bit: Int, of word: UnsafeMutablePointer<Word>) -> Bool {
+    private static func clearBit(_ bit: Int, of word: UnsafeMutablePointer<Word>) -> UInt64? {
         let bit: UInt64 = 1 &<< UInt64(bit)
         // Relaxed: only a guess for the exchange below.
         var old = word.pointee.load(ordering: .relaxed)
@@ -290,10 +308,10 @@ extension Bitmap {
             // its place in the total order, before the looks at marks and watchers, is used by the proofs in Bitmap+Search.swift.
             let (exchanged, seen) = word.pointee.weakCompareExchange(
                 expected: old, desired: old & ~bit, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
-            if exchanged { return true }
+            if exchanged { return old }
             old = seen
         }
-        return false
+        return nil
     }
 
     @inline(__always)

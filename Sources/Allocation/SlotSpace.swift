@@ -50,7 +50,7 @@ struct SlotSpace: ~Copyable, Sendable {
         }
         let start = start(at: entropy, floor: floor)
         // In a flat bitmap all of it is the window.
-        if start < dense.flatSize, let found = dense.claimBeside(start) { return found }
+        if start < dense.flatSize, let found = dense.claimOpen(near: start, floor: floor) { return found }
         return claimBeyond(start, floor: floor)
     }
 
@@ -62,6 +62,10 @@ struct SlotSpace: ~Copyable, Sendable {
     /// Takes a free index of the word that holds `index`, which is below ``flatSize``, near that; nil when it is full.
     @inline(__always)
     func claimInFlatWord(of index: Int) -> Int? { dense.claimInFlatWord(of: index) }
+
+    /// Takes a free index, not below `floor`, beside `index`, which is below ``flatSize``; nil when it found none.
+    @inline(__always)
+    func claimOpen(near index: Int, floor: Int) -> Int? { dense.claimOpen(near: index, floor: floor) }
 
     private func start(at entropy: UInt64, floor: Int) -> Int {
         let place = Int(truncatingIfNeeded: entropy &>> flatDrop)

@@ -41,6 +41,7 @@ check() {
 }
 
 check bitmap.pml -DWORKERS=2 "1 2 3 4 5 6"
+check open.pml "" "1 2 3"
 # Two names that want one address, and one name that may get either of two.
 check commit.pml "-DNAMES=2 -DADDRESSES=1" "2 3 4 5 6 7 8 9 10 11 12"
 check commit.pml "-DNAMES=1 -DADDRESSES=2" 1
