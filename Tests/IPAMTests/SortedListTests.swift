@@ -70,6 +70,21 @@ struct SortedListTests {
         #expect(asked <= 20)
     }
 
+    @Test("a list that was made of many entries and grows by a few has little more memory than entries")
+    func growsByLittle() {
+        var generator = SeededGenerator(seed: 1)
+        var list = SortedList<UInt32, Int>(count: 2_000) {
+            UInt32($0) << 20
+        } value: {
+            $0
+        }
+        for value in 0..<100 {
+            let key = UInt32.random(in: 0..<2_000 << 20, using: &generator)
+            list.insert(key, value, at: list.place(of: key) { _ in false })
+        }
+        #expect(list.capacity < 2_600)
+    }
+
     @Test("a list that has shrunk is not all chunks of one entry")
     func joins() {
         var list = SortedList<Int, Void>()

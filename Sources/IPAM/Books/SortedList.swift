@@ -7,6 +7,15 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
     private struct Chunk: Sendable {
         var keys: [Key]
         var values: [Value]
+
+        mutating func insert(_ key: Key, _ value: Value, at offset: Int) {
+            // An array that is full would double: half of the memory would stay free.
+            let room = min(keys.count + keys.count / 8 + 4, maximumChunk)
+            if keys.count == keys.capacity { keys.reserveCapacity(room) }
+            if values.count == values.capacity { values.reserveCapacity(room) }
+            keys.insert(key, at: offset)
+            values.insert(value, at: offset)
+        }
     }
 
     /// Never empty ones.
@@ -51,6 +60,9 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
 
     /// For tests: how far the list has fallen apart.
     var chunkCount: Int { chunks.count }
+
+    /// For tests: how many entries it has memory for.
+    var capacity: Int { chunks.reduce(0) { $0 + $1.keys.capacity } }
 
     // MARK: Finding
 
@@ -151,8 +163,7 @@ struct SortedList<Key: Comparable & Sendable, Value: Sendable>: Sendable {
             let half = chunks[chunk].keys.count
             if offset > half { (chunk, offset) = (chunk + 1, offset - half) }
         }
-        chunks[chunk].keys.insert(key, at: offset)
-        chunks[chunk].values.insert(value, at: offset)
+        chunks[chunk].insert(key, value, at: offset)
         lasts[chunk] = chunks[chunk].keys[chunks[chunk].keys.count - 1]
     }
 
