@@ -148,7 +148,8 @@ extension Plugin {
     }
 }
 
-/// The notes at a pod by which GC knows its attachment and its network: two annotations.
+/// The notes at a pod by which GC knows its attachment and its network: two annotations. The server keeps them without memory where a pod
+/// has these two alone and in this order (`PluginNote` in its sources).
 struct AttachmentNote {
     var attachment: Attachment
     var network: String

@@ -44,6 +44,14 @@ struct CommandTests {
         #expect(pods().count == 1)
     }
 
+    @Test("a pod has two annotations, in the form in which the server keeps them without memory")
+    func notesAttachment() throws {
+        #expect(PluginProcess(port: server.port)("ADD").status == 0)
+        #expect(
+            pods().last?["metadata"]?["annotations"]?.text.description
+                == #"{"tandem-cni/attachment":"c1/eth0","tandem-cni/network":"pods"}"#)
+    }
+
     @Test(
         "a name that is none of Kubernetes' is made fit",
         arguments: [

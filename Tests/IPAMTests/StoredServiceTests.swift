@@ -146,7 +146,7 @@ struct StoredServiceTests {
             holding: [Self.v4, Self.v6].map { Holding(pool: .serviceIP, address: $0) }, document: Array(document.utf8))
         #expect(text(stored.document) == document)
         // Holdings, uid, time of creation, and the members that are not in the head, once.
-        #expect(stored.byteCount == 24 + 16 + 7 + 1 + others.utf8.count)
+        #expect(stored.byteCount == 24 + 16 + 4 + 1 + others.utf8.count)
     }
 
     private func quoted(_ text: String) -> String { self.text(Documents.encode { $0.string(text) }) }

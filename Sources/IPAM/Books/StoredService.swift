@@ -36,7 +36,7 @@ struct StoredService: @unchecked Sendable {
         var forms: Forms = []
 
         var createdPlace: UInt32 { holdingBytes + uidCount }
-        var createdCount: UInt32 { forms.contains(.plain) ? UInt32(PackedText.timestamp.packedCount) : 0 }
+        var createdCount: UInt32 { forms.contains(.plain) ? UInt32(PackedTime.packedCount) : 0 }
         var metadataPlace: UInt32 { createdPlace + createdCount }
         var restPlace: UInt32 { metadataPlace + metadataCount }
         var requestPlace: UInt32 { restPlace + restCount }
@@ -46,7 +46,7 @@ struct StoredService: @unchecked Sendable {
         let rawValue: UInt8
         /// The uid is a `PackedText.uuid`.
         static let packedUID = Forms(rawValue: 1)
-        /// The document is a `ServiceText`, and the time of creation a `PackedText.timestamp`.
+        /// The document is a `ServiceText`, and the time of creation a `PackedTime`.
         static let plain = Forms(rawValue: 2)
         static let plainStatus = Forms(rawValue: 4)
         /// The uid came from a client; else Tandem made it.
@@ -95,15 +95,13 @@ struct StoredService: @unchecked Sendable {
         parts.holdingCount = UInt32(holdings.count)
         for holding in holdings { parts.holdingBytes += UInt32(HoldingBytes.count(of: holding)) }
         parts.documentCount = UInt32(document.count)
-        // Room for both: 16 and 7 bytes.
-        return withUnsafeTemporaryAllocation(byteCount: 24, alignment: 1) { packed in
-            let start = packed.baseAddress!
-            let packedUID = PackedText.uuid.pack(uid, into: start)
+        return withUnsafeTemporaryAllocation(byteCount: PackedText.uuid.packedCount, alignment: 1) { packed in
+            let packedUID = PackedText.uuid.pack(uid, into: packed.baseAddress!)
             if packedUID != nil { parts.forms.insert(.packedUID) }
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            var (created, metadata, rest) = (nothing, nothing, document)
+            var (created, metadata, rest) = (UInt32?.none, nothing, document)
             if let text = ServiceText(document, key: key, holding: first, second), text.uid.hasSameBytes(as: uid),
-                let time = PackedText.timestamp.pack(text.created, into: start + 16)
+                let time = PackedTime.pack(text.created)
             {
                 parts.forms.insert(.plain)
                 if text.hasPlainStatus { parts.forms.insert(.plainStatus) }
@@ -130,11 +128,16 @@ struct StoredService: @unchecked Sendable {
                 // In memory of as many bytes as all parts have together.
                 var end = UnsafeMutableRawPointer(start)
                 for holding in holdings { end = HoldingBytes.write(holding, to: end) }
-                for part in [packedUID ?? uid, created, metadata, rest, asked.rest] {
-                    guard let base = part.baseAddress else { continue }
+                func append(_ part: UnsafeRawBufferPointer) {
+                    guard let base = part.baseAddress else { return }
                     end.copyMemory(from: base, byteCount: part.count)
                     end += part.count
                 }
+                append(packedUID ?? uid)
+                if let created { withUnsafeBytes(of: created, append) }
+                append(metadata)
+                append(rest)
+                append(asked.rest)
             }
             return block
         }
@@ -317,7 +320,7 @@ struct StoredService: @unchecked Sendable {
         }
         writer.append(#"","creationTimestamp":""#)
         with(parts.createdPlace, parts.createdCount) { created in
-            PackedText.timestamp.withText(of: created) { writer.append($0) }
+            PackedTime.withText(of: created.loadUnaligned(as: UInt32.self)) { writer.append($0) }
         }
         writer.append(UInt8(ascii: "\""))
         with(parts.metadataPlace, parts.metadataCount) { writer.append($0) }

@@ -39,6 +39,28 @@ struct TextScan {
         return false
     }
 
+    /// Over the JSON value that the text begins with; false where it has no end. Its form is not checked, but for its brackets and
+    /// strings.
+    mutating func skipValue() -> Bool {
+        var depth = 0
+        while let byte = rest.first {
+            switch byte {
+            case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"):
+                // Behind a number or a word.
+                if depth == 0 { return true }
+                if byte != UInt8(ascii: ",") { depth -= 1 }
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            default: break
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[1...])
+            if byte == UInt8(ascii: "\""), !skipString() { return false }
+            if depth == 0, byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]") {
+                return true
+            }
+        }
+        return false
+    }
+
     private func firstQuote() -> Int? {
         guard let start = rest.baseAddress, let quote = memchr(start, Int32(UInt8(ascii: "\"")), rest.count) else {
             return nil

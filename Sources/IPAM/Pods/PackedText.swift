@@ -16,7 +16,6 @@ struct PackedText {
     static let containerKey = PackedText(
         "container/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx/eth0", packedCount: 32)
     static let uuid = PackedText("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", packedCount: 16)
-    static let timestamp = PackedText("xxxx-xx-xxTxx:xx:xxZ", packedCount: 7)
 
     /// The digits, in memory of `packedCount` bytes; nil where the text has another form. O(length).
     func pack(_ text: UnsafeRawBufferPointer, into bytes: UnsafeMutableRawPointer) -> UnsafeRawBufferPointer? {

@@ -2,8 +2,8 @@ import Addressing
 import Glibc
 import Ledger
 
-/// A Pod's document taken apart, where it is of the plain form that almost all have: members that the engine itself fills in and
-/// nothing that the client sent along.
+/// A Pod's document taken apart, where it is of the plain form that almost all have: members that the engine itself fills in, and
+/// nothing that the client sent along but further members of the metadata, such as annotations.
 ///
 /// Such a text follows from a few of its parts, so that memory need not hold it. The parts are cut out by comparing the text
 /// with the form byte by byte; a text that differs from it anywhere, be it by an escape, is not plain, and is kept whole.
@@ -13,6 +13,8 @@ struct PodText {
     let name: UnsafeRawBufferPointer
     let uid: UnsafeRawBufferPointer
     let created: UnsafeRawBufferPointer
+    /// Further members of the metadata, each with the comma before it.
+    let members: UnsafeRawBufferPointer
     let nodeName: UnsafeRawBufferPointer
     /// One or two.
     let addresses: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?)
@@ -24,7 +26,7 @@ struct PodText {
             scan.skip(#","name":""#), let name = scan.string(), scan.skip(#","uid":""#), let uid = scan.string(),
             // Before 1.1 the version was stored: it is kept beside the document.
             !scan.skip(#","resourceVersion":""#) || scan.string() != nil,
-            scan.skip(#","creationTimestamp":""#), let created = scan.string(),
+            scan.skip(#","creationTimestamp":""#), let created = scan.string(), let members = Self.members(&scan),
             scan.skip(#"},"spec":{"nodeName":""#), let nodeName = scan.string(),
             scan.skip(#"},"status":{"podIP":""#), let first = scan.string(),
             scan.skip(#","podIPs":[{"ip":""#), let again = scan.string(), first.hasSameBytes(as: again)
@@ -39,9 +41,23 @@ struct PodText {
         self.name = name
         self.uid = uid
         self.created = created
+        self.members = members
         self.nodeName = nodeName
         addresses = (first, second)
     }
+
+    /// nil where one is among those that the engine fills in, or a name has an escape.
+    private static func members(_ scan: inout TextScan) -> UnsafeRawBufferPointer? {
+        let start = scan.rest
+        while scan.skip(#",""#) {
+            guard let name = scan.string(), !known.contains(where: { $0.hasSameBytes(as: name) }), scan.skip(":"),
+                scan.skipValue()
+            else { return nil }
+        }
+        return UnsafeRawBufferPointer(rebasing: start[..<(start.count - scan.rest.count)])
+    }
+
+    private static let known: [StaticString] = ["namespace", "name", "uid", "resourceVersion", "creationTimestamp"]
 
     /// Whether these are the node and the addresses in it; its other parts stand in it as they are.
     func shows(_ nodeName: String, _ addresses: [IPAddress]) -> Bool {
@@ -54,12 +70,15 @@ struct PodText {
     }
 
     /// The way back: the text that those parts were cut out of, with a version where it is to be served.
+    ///
+    /// - Parameter members: in pieces.
     static func write(
         namespace: some Sequence<UInt8>, name: some Sequence<UInt8>, uid: some Sequence<UInt8>, version: UInt64?,
-        created: some Sequence<UInt8>, nodeName: some Sequence<UInt8>, addresses: [IPAddress]
+        created: some Sequence<UInt8>, members: [UnsafeRawBufferPointer], nodeName: some Sequence<UInt8>,
+        addresses: [IPAddress]
     ) -> [UInt8] {
         var text: [UInt8] = []
-        text.reserveCapacity(400)
+        text.reserveCapacity(400 + members.reduce(0) { $0 + $1.count })
         text.append(#"{"apiVersion":"v1","kind":"Pod","metadata":{"namespace":""#)
         text.append(contentsOf: namespace)
         text.append(#"","name":""#)
@@ -72,7 +91,9 @@ struct PodText {
         }
         text.append(#"","creationTimestamp":""#)
         text.append(contentsOf: created)
-        text.append(#""},"spec":{"nodeName":""#)
+        text.append(#"""#)
+        for part in members { text.append(contentsOf: part) }
+        text.append(#"},"spec":{"nodeName":""#)
         text.append(contentsOf: nodeName)
         text.append(#""},"status":{"podIP":""#)
         addresses[0].write(into: &text)
@@ -83,5 +104,11 @@ struct PodText {
         }
         text.append(#""}]}}"#)
         return text
+    }
+}
+
+extension StaticString {
+    fileprivate func hasSameBytes(as text: UnsafeRawBufferPointer) -> Bool {
+        UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount).hasSameBytes(as: text)
     }
 }

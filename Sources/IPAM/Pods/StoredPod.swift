@@ -2,15 +2,15 @@ import Addressing
 import TandemAPI
 
 /// A Pod's allocation as it was last committed. Immutable, and small, since there may be a million: one block of memory
-/// that holds the parts that can't be made from the rest, some 200 bytes; a document of the plain form is written anew when it is asked
+/// that holds the parts that can't be made from the rest, some 130 bytes; a document of the plain form is written anew when it is asked
 /// for.
 struct StoredPod: @unchecked Sendable {
     // Proof: the block is filled before `init` returns and never changes after, but for its version, which `stamp` sets once
     // before the pod is shown to any reader.
     private let block: Block
 
-    /// The header in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the addresses,
-    /// and the time of creation where the document is plain, else the document.
+    /// The header in front of the bytes. Those are, one behind the other: the identity, `namespace/name`, the uid, the rest of the document
+    /// as its forms say, and the addresses.
     struct Header {
         fileprivate let node: NodeIncarnation
         fileprivate var version: UInt64
@@ -19,30 +19,87 @@ struct StoredPod: @unchecked Sendable {
 
     typealias Block = ManagedBuffer<Header, UInt8>
 
-    /// Apart from the node, so that to look at them counts no reference to it.
+    /// Apart from the node, so that to look at them counts no reference to it. The counts are in bytes; they are 0 where one does not
+    /// fit, and all stand in front of the other bytes then.
     fileprivate struct Parts {
-        let identityCount: UInt32
-        let namespaceCount: UInt32
-        let nameKeyCount: UInt32
-        let uidCount: UInt32
-        let textCount: UInt32
-        let addressCount: UInt16
+        let identity: UInt8
+        let namespace: UInt8
+        let name: UInt8
+        let uid: UInt8
+        let text: UInt8
+        let addresses: UInt8
         let forms: Forms
+    }
+
+    /// The counts, and where the bytes begin that they are of.
+    fileprivate struct Counts {
+        var start = 0
+        var identity: Int
+        var namespace: Int
+        var name: Int
+        var uid: Int
+        var text: Int
+        var addresses: Int
+
+        static let wideCount = 6 * MemoryLayout<UInt32>.size
+
+        var nameKey: Int { namespace + 1 + name }
+        var identityStart: Int { start }
+        var nameKeyStart: Int { start + identity }
+        var uidStart: Int { nameKeyStart + nameKey }
+        var textStart: Int { uidStart + uid }
+        var addressStart: Int { textStart + text }
+
+        var isWide: Bool { max(identity, namespace, name, uid, text, addresses) > Int(UInt8.max) }
     }
 
     /// Which parts are not kept as they are, and further facts.
     fileprivate struct Forms: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         /// The identity is a `PackedText.containerKey`.
         fileprivate static let packedIdentity = Forms(rawValue: 1)
         /// The uid is a `PackedText.uuid`.
         fileprivate static let packedUID = Forms(rawValue: 2)
-        /// The document is plain, and the time of creation a `PackedText.timestamp`.
+        /// The document is plain: of it only a `PackedTime` of its creation is kept, and what further forms say. Else it is kept whole.
         fileprivate static let plain = Forms(rawValue: 4)
         /// The uid came from a client; else Tandem made it.
         fileprivate static let givenUID = Forms(rawValue: 8)
         /// Its key in the log names no node.
         fileprivate static let oldKey = Forms(rawValue: 16)
+        /// The counts stand in front of the bytes.
+        fileprivate static let wide = Forms(rawValue: 32)
+        /// Behind the time of creation stand further members of the metadata, as they are.
+        fileprivate static let members = Forms(rawValue: 64)
+        /// The further members are a `PluginNote`, whose network stands behind the time of creation.
+        fileprivate static let note = Forms(rawValue: 128)
+        /// The network is the one that the node's pods share.
+        fileprivate static let sharedNetwork = Forms(rawValue: 256)
+    }
+
+    /// The byte in front of each address.
+    private enum AddressForm: UInt8 {
+        case ipv4 = 4
+        case ipv6 = 6
+        /// The low half; the high one is the one that the node's pods share.
+        case ipv6OfNode = 7
+
+        var byteCount: Int {
+            switch self {
+            case .ipv4: 4
+            case .ipv6: 16
+            case .ipv6OfNode: 8
+            }
+        }
+
+        init(_ address: IPAddress, on node: NodeIncarnation) {
+            self = address.family == .ipv4 ? .ipv4 : node.shares(high: address.high) ? .ipv6OfNode : .ipv6
+        }
+    }
+
+    /// Of a plain document, what is not in the other parts.
+    private struct Rest {
+        var created: UnsafeRawBufferPointer
+        var members = UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     /// From the stored form: `read` is the parsed `document`.
@@ -54,12 +111,11 @@ struct StoredPod: @unchecked Sendable {
         if hasOldKey { forms.insert(.oldKey) }
         switch read {
         case .plain(let text):
-            let created = text.shows(node.name, addresses) ? text.created : nil
-            self.init(
-                identity, node, addresses, version, text.namespace, text.name, text.uid, created, document, forms)
+            let rest = text.shows(node.name, addresses) ? Rest(created: text.created, members: text.members) : nil
+            self.init(identity, node, addresses, version, text.namespace, text.name, text.uid, rest, document, forms)
         case .other(let pod):
             let document = Documents.withoutVersion(document)
-            self.init(identity, node, addresses, version, pod.metadata, nil, document, forms)
+            self = Self.make(identity, node, addresses, version, pod.metadata, nil, document, forms)
         }
     }
 
@@ -71,95 +127,130 @@ struct StoredPod: @unchecked Sendable {
         let created = pod.isPlain ? pod.metadata.creationTimestamp : nil
         var key = identity.key
         self = key.withUTF8 { key in
-            StoredPod(
-                UnsafeRawBufferPointer(key), node, addresses, 0, pod.metadata, created, document,
-                isUIDGiven ? .givenUID : [])
+            let key = UnsafeRawBufferPointer(key)
+            guard pod.metadata.others.isEmpty else {
+                return document.withUnsafeBytes { document in
+                    StoredPod(
+                        key, on: node, addresses: addresses, version: 0, document: document,
+                        read: PodText(document).map(ReadPod.plain) ?? .other(pod), isUIDGiven: isUIDGiven,
+                        hasOldKey: false)
+                }
+            }
+            return Self.make(
+                key, node, addresses, 0, pod.metadata, created, document, isUIDGiven ? .givenUID : [])
         }
     }
 
-    private init(
+    /// `created` where the document is plain, without further members.
+    private static func make(
         _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
         _ metadata: ObjectMeta, _ created: String?, _ document: [UInt8], _ forms: Forms
-    ) {
+    ) -> StoredPod {
         var (namespace, name, uid, created) = (metadata.namespace, metadata.name, metadata.uid ?? "", created)
-        self = namespace.withUTF8 { namespace in
+        return namespace.withUTF8 { namespace in
             name.withUTF8 { name in
                 uid.withUTF8 { uid in
                     document.withUnsafeBytes { document in
-                        func make(_ created: UnsafeRawBufferPointer?) -> StoredPod {
+                        func make(_ rest: Rest?) -> StoredPod {
                             StoredPod(
                                 identity, node, addresses, version, UnsafeRawBufferPointer(namespace),
-                                UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(uid), created, document, forms)
+                                UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(uid), rest, document, forms)
                         }
-                        return created?.withUTF8 { make(UnsafeRawBufferPointer($0)) } ?? make(nil)
+                        return created?.withUTF8 { make(Rest(created: UnsafeRawBufferPointer($0))) } ?? make(nil)
                     }
                 }
             }
         }
     }
 
-    /// `created` where the document is plain.
+    /// `rest` where the document is plain.
     private init(
         _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
         _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
-        _ created: UnsafeRawBufferPointer?, _ document: UnsafeRawBufferPointer, _ forms: Forms
+        _ rest: Rest?, _ document: UnsafeRawBufferPointer, _ forms: Forms
     ) {
-        block = withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { packed in
-            // Room for the three: 32, 16 and 7 bytes.
+        block = withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { packed in
+            // Room for the two: 32 and 16 bytes.
             let start = packed.baseAddress!
             let packedIdentity = PackedText.containerKey.pack(identity, into: start)
             let packedUID = PackedText.uuid.pack(uid, into: start + 32)
-            let packedTime = created.flatMap { PackedText.timestamp.pack($0, into: start + 48) }
             var forms = forms
             if packedIdentity != nil { forms.insert(.packedIdentity) }
             if packedUID != nil { forms.insert(.packedUID) }
-            if packedTime != nil { forms.insert(.plain) }
-            func make(_ text: UnsafeRawBufferPointer) -> Block {
+            func make(_ time: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) -> Block {
                 Self.makeBlock(
-                    packedIdentity ?? identity, node, addresses, version, namespace, name, packedUID ?? uid, text,
-                    forms)
+                    packedIdentity ?? identity, node, addresses, version, namespace, name, packedUID ?? uid, time,
+                    text, forms)
             }
+            let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
             // A plain form whose time can't be packed is kept whole, in today's form.
-            if let packedTime { return make(packedTime) }
-            return Documents.withoutVersion(document).withUnsafeBytes { make($0) }
+            guard let rest, let time = PackedTime.pack(rest.created) else {
+                return Documents.withoutVersion(document).withUnsafeBytes { make(nothing, $0) }
+            }
+            forms.insert(.plain)
+            var text = rest.members
+            if let network = PluginNote.network(in: text, of: identity) {
+                forms.insert(.note)
+                text = network
+                if node.shares(network: network) {
+                    forms.insert(.sharedNetwork)
+                    text = nothing
+                }
+            } else if !text.isEmpty {
+                forms.insert(.members)
+            }
+            return withUnsafeBytes(of: time) { make($0, text) }
         }
     }
 
+    /// `time` and `text` are one part.
     private static func makeBlock(
         _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
         _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
-        _ text: UnsafeRawBufferPointer, _ forms: Forms
+        _ time: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer, _ forms: Forms
     ) -> Block {
-        let header = Header(
-            node: node, version: version,
-            parts: Parts(
-                identityCount: UInt32(identity.count), namespaceCount: UInt32(namespace.count),
-                nameKeyCount: UInt32(namespace.count + 1 + name.count), uidCount: UInt32(uid.count),
-                textCount: UInt32(text.count), addressCount: UInt16(addresses.count), forms: forms))
-        let addressBytes = addresses.reduce(0) { $0 + 1 + $1.byteCount }
-        let count = identity.count + Int(header.parts.nameKeyCount) + uid.count + addressBytes + text.count
-        let block = Block.create(minimumCapacity: count) { _ in header }
+        var (counts, forms) = (
+            Counts(
+                identity: identity.count, namespace: namespace.count, name: name.count, uid: uid.count,
+                text: time.count + text.count, addresses: addresses.count), forms
+        )
+        if counts.isWide {
+            forms.insert(.wide)
+            counts.start = Counts.wideCount
+        }
+        let header = Header(node: node, version: version, parts: Parts(counts, forms))
+        let addressBytes = addresses.reduce(0) { $0 + 1 + AddressForm($1, on: node).byteCount }
+        let block = Block.create(minimumCapacity: counts.addressStart + addressBytes) { _ in header }
         block.withUnsafeMutablePointerToElements { start in
-            // In memory of `count` bytes: the sum of the appended parts.
+            // In memory of that many bytes: the sum of the appended parts.
             var end = UnsafeMutableRawPointer(start)
             func append(_ bytes: UnsafeRawBufferPointer) {
                 guard let base = bytes.baseAddress else { return }
                 end.copyMemory(from: base, byteCount: bytes.count)
                 end += bytes.count
             }
+            if counts.isWide {
+                for count in [
+                    counts.identity, counts.namespace, counts.name, counts.uid, counts.text, counts.addresses,
+                ] {
+                    withUnsafeBytes(of: UInt32(count), append)
+                }
+            }
             append(identity)
             append(namespace)
             withUnsafeBytes(of: UInt8(ascii: "/"), append)
             append(name)
             append(uid)
+            append(time)
+            append(text)
             for address in addresses {
-                withUnsafeBytes(of: address.family.rawValue, append)
-                if address.family == .ipv6 { withUnsafeBytes(of: address.high, append) }
+                let form = AddressForm(address, on: node)
+                withUnsafeBytes(of: form.rawValue, append)
+                if form == .ipv6 { withUnsafeBytes(of: address.high, append) }
                 withUnsafeBytes(of: address.low) {
-                    append(UnsafeRawBufferPointer(rebasing: $0[..<min(8, address.byteCount)]))
+                    append(UnsafeRawBufferPointer(rebasing: $0[..<min(8, form.byteCount)]))
                 }
             }
-            append(text)
         }
         return block
     }
@@ -172,14 +263,22 @@ struct StoredPod: @unchecked Sendable {
     // MARK: Its parts
 
     @inline(__always)
-    private var parts: Parts { block.withUnsafeMutablePointerToHeader { $0.pointee.parts } }
+    private var forms: Forms { block.withUnsafeMutablePointerToHeader { $0.pointee.parts.forms } }
+
+    @inline(__always)
+    private var counts: Counts {
+        block.withUnsafeMutablePointers { header, start in
+            let parts = header.pointee.parts
+            return parts.forms.contains(.wide) ? Counts(wide: UnsafeRawPointer(start)) : Counts(parts)
+        }
+    }
 
     /// The incarnation of the node that it is on.
     var incarnation: NodeIncarnation { block.header.node }
     var version: UInt64 { block.header.version }
-    var isUIDGiven: Bool { parts.forms.contains(.givenUID) }
+    var isUIDGiven: Bool { forms.contains(.givenUID) }
     /// Its key in the log names no node.
-    var hasOldKey: Bool { parts.forms.contains(.oldKey) }
+    var hasOldKey: Bool { forms.contains(.oldKey) }
     /// As the log and the tables know it.
     var key: String {
         let identity = withIdentity { String(decoding: $0, as: UTF8.self) }
@@ -191,13 +290,12 @@ struct StoredPod: @unchecked Sendable {
     }
     var nameKey: String { withNameKey { String(decoding: $0, as: UTF8.self) } }
     var namespace: String {
-        with(parts.identityCount, parts.namespaceCount) { String(decoding: $0, as: UTF8.self) }
+        let counts = counts
+        return with(counts.nameKeyStart, counts.namespace) { String(decoding: $0, as: UTF8.self) }
     }
     var name: String {
-        let parts = parts
-        return with(parts.identityCount + parts.namespaceCount + 1, parts.nameKeyCount - parts.namespaceCount - 1) {
-            String(decoding: $0, as: UTF8.self)
-        }
+        let counts = counts
+        return with(counts.nameKeyStart + counts.namespace + 1, counts.name) { String(decoding: $0, as: UTF8.self) }
     }
     var uid: String { withUID { String(decoding: $0, as: UTF8.self) } }
     var owner: Owner { Owner(.pod, namespace: namespace, name: name, uid: uid) }
@@ -211,18 +309,19 @@ struct StoredPod: @unchecked Sendable {
     /// The object as it is stored. O(length).
     var document: [UInt8] { isPlain ? plainText(nil) : withText { Array($0) } }
 
-    private var isPlain: Bool { parts.forms.contains(.plain) }
+    private var isPlain: Bool { forms.contains(.plain) }
 
     private func plainText(_ version: UInt64?) -> [UInt8] {
-        with(parts.identityCount, parts.namespaceCount) { namespace in
-            withNameKey { nameKey in
-                withUID { uid in
-                    withText { packed in
-                        PackedText.timestamp.withText(of: packed) { created in
+        let namespaceCount = counts.namespace
+        return withNameKey { nameKey in
+            withUID { uid in
+                withText { text in
+                    PackedTime.withText(of: text.loadUnaligned(as: UInt32.self)) { created in
+                        withMembers(UnsafeRawBufferPointer(rebasing: text[PackedTime.packedCount...])) { members in
                             PodText.write(
-                                namespace: namespace, name: nameKey.dropFirst(namespace.count + 1), uid: uid,
-                                version: version, created: created, nodeName: incarnation.name.utf8,
-                                addresses: addresses)
+                                namespace: nameKey[..<namespaceCount], name: nameKey[(namespaceCount + 1)...],
+                                uid: uid, version: version, created: created, members: members,
+                                nodeName: incarnation.name.utf8, addresses: addresses)
                         }
                     }
                 }
@@ -230,14 +329,31 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
-    /// Of its block, in bytes, without the fixed header.
-    var byteCount: Int {
-        let parts = parts
-        return Int(parts.identityCount + parts.nameKeyCount + parts.uidCount + parts.textCount)
-            + 17 * Int(parts.addressCount)
+    /// Further members of the metadata, in pieces. `kept` stands behind the time of creation.
+    private func withMembers<Result>(
+        _ kept: UnsafeRawBufferPointer, _ body: ([UnsafeRawBufferPointer]) -> Result
+    ) -> Result {
+        let forms = forms
+        guard forms.contains(.note) else { return body(forms.contains(.members) ? [kept] : []) }
+        return withIdentity { identity in
+            guard forms.contains(.sharedNetwork) else { return body(PluginNote.members(of: identity, network: kept)) }
+            var network = incarnation.sharedNetwork
+            return network.withUTF8 {
+                body(PluginNote.members(of: identity, network: UnsafeRawBufferPointer($0)))
+            }
+        }
     }
 
-    var addressCount: Int { Int(parts.addressCount) }
+    /// Of its block, in bytes, without the fixed header; and of its document, where that is longer for a note.
+    var byteCount: Int {
+        let counts = counts
+        return counts.textStart + counts.text + 17 * counts.addresses + (forms.contains(.note) ? 256 : 0)
+    }
+
+    /// For tests: of its block, in bytes, without the fixed header and the addresses.
+    var keptByteCount: Int { counts.addressStart }
+
+    var addressCount: Int { counts.addresses }
 
     var addresses: [IPAddress] {
         var addresses: [IPAddress] = []
@@ -249,19 +365,26 @@ struct StoredPod: @unchecked Sendable {
     /// Each of `addresses`, without a list of them.
     @inline(__always)
     func visitAddresses(_ body: (IPAddress) -> Void) {
-        let parts = parts
-        block.withUnsafeMutablePointerToElements { start in
-            // Inside the block: `init` wrote as many as the header says.
-            var place = UnsafeRawPointer(start) + Int(parts.identityCount + parts.nameKeyCount + parts.uidCount)
-            for _ in 0..<parts.addressCount {
-                if place.load(as: UInt8.self) == IPFamily.ipv4.rawValue {
-                    body(IPAddress(family: .ipv4, bits: UInt128((place + 1).loadUnaligned(as: UInt32.self))))
-                    place += 5
-                } else {
-                    let high = (place + 1).loadUnaligned(as: UInt64.self)
-                    let low = (place + 9).loadUnaligned(as: UInt64.self)
+        let counts = counts
+        block.withUnsafeMutablePointers { header, start in
+            // Inside the block: `init` wrote as many as the count says.
+            var place = UnsafeRawPointer(start) + counts.addressStart
+            for _ in 0..<counts.addresses {
+                let form = AddressForm(rawValue: place.load(as: UInt8.self))
+                place += 1
+                switch form {
+                case .ipv4:
+                    body(IPAddress(family: .ipv4, bits: UInt128(place.loadUnaligned(as: UInt32.self))))
+                    place += 4
+                case .ipv6OfNode:
+                    let (high, low) = (header.pointee.node.sharedHigh, place.loadUnaligned(as: UInt64.self))
                     body(IPAddress(family: .ipv6, bits: UInt128(high) << 64 | UInt128(low)))
-                    place += 17
+                    place += 8
+                case .ipv6, nil:
+                    let high = place.loadUnaligned(as: UInt64.self)
+                    let low = place.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                    body(IPAddress(family: .ipv6, bits: UInt128(high) << 64 | UInt128(low)))
+                    place += 16
                 }
             }
         }
@@ -278,37 +401,34 @@ struct StoredPod: @unchecked Sendable {
 
     /// `PodIdentity.key`.
     func withIdentity<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(0, parts.identityCount) { identity in
-            parts.forms.contains(.packedIdentity)
-                ? PackedText.containerKey.withText(of: identity, body) : body(identity)
+        let counts = counts
+        return with(counts.identityStart, counts.identity) { identity in
+            forms.contains(.packedIdentity) ? PackedText.containerKey.withText(of: identity, body) : body(identity)
         }
     }
 
     func withNameKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(parts.identityCount, parts.nameKeyCount, body)
+        let counts = counts
+        return with(counts.nameKeyStart, counts.nameKey, body)
     }
 
     private func withUID<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        with(parts.identityCount + parts.nameKeyCount, parts.uidCount) { uid in
-            parts.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
+        let counts = counts
+        return with(counts.uidStart, counts.uid) { uid in
+            forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
         }
     }
 
     private func withText<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        let parts = parts
-        var addressBytes: UInt32 = 0
-        visitAddresses { addressBytes += 1 + UInt32($0.byteCount) }
-        return with(
-            parts.identityCount + parts.nameKeyCount + parts.uidCount + addressBytes, parts.textCount, body)
+        let counts = counts
+        return with(counts.textStart, counts.text, body)
     }
 
     @inline(__always)
-    private func with<Result>(
-        _ start: UInt32, _ count: UInt32, _ body: (UnsafeRawBufferPointer) -> Result
-    ) -> Result {
-        // Inside the block, by the header's counts; the block lives for as long as the closure runs.
+    private func with<Result>(_ start: Int, _ count: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        // Inside the block, by its counts; the block lives for as long as the closure runs.
         block.withUnsafeMutablePointerToElements {
-            body(UnsafeRawBufferPointer(start: $0 + Int(start), count: Int(count)))
+            body(UnsafeRawBufferPointer(start: $0 + start, count: count))
         }
     }
 
@@ -359,12 +479,38 @@ extension Pod {
     /// Only members that the engine fills in, and no text that JSON writes with an escape.
     fileprivate var isPlain: Bool {
         !podIPs.isEmpty && others.isEmpty && specOthers.isEmpty && statusOthers.isEmpty && metadata.others.isEmpty
-            && (metadata.uid ?? "").utf8.allSatisfy {
+            && metadata.uid?.utf8.allSatisfy {
                 $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
-            }
+            } ?? false
     }
 }
 
-extension IPAddress {
-    fileprivate var byteCount: Int { family == .ipv4 ? 4 : 16 }
+extension StoredPod.Parts {
+    fileprivate init(_ counts: StoredPod.Counts, _ forms: StoredPod.Forms) {
+        func byte(_ count: Int) -> UInt8 { UInt8(exactly: count) ?? 0 }
+        identity = byte(counts.identity)
+        namespace = byte(counts.namespace)
+        name = byte(counts.name)
+        uid = byte(counts.uid)
+        text = byte(counts.text)
+        addresses = byte(counts.addresses)
+        self.forms = forms
+    }
+}
+
+extension StoredPod.Counts {
+    @inline(__always)
+    fileprivate init(_ parts: StoredPod.Parts) {
+        self.init(
+            identity: Int(parts.identity), namespace: Int(parts.namespace), name: Int(parts.name),
+            uid: Int(parts.uid), text: Int(parts.text), addresses: Int(parts.addresses))
+    }
+
+    /// From where the bytes of a wide block begin.
+    fileprivate init(wide start: UnsafeRawPointer) {
+        func count(_ place: Int) -> Int { Int(start.loadUnaligned(fromByteOffset: 4 * place, as: UInt32.self)) }
+        self.init(
+            start: Self.wideCount, identity: count(0), namespace: count(1), name: count(2), uid: count(3),
+            text: count(4), addresses: count(5))
+    }
 }
