@@ -48,7 +48,8 @@ struct EngineFaultTests {
                 Bool.random(using: &generator) ? randomCall(&generator) : await randomChange(&generator, harness)
             let result = await harness.call(method, params)
             if let error = result.error { #expect(error.status != .internal, "seed \(seed), step \(step): \(error)") }
-            #expect(try await harness.faults() == [], "seed \(seed), step \(step): \(method) \(params.text)")
+            let faults = try await harness.faults()
+            #expect(faults == [], "seed \(seed), step \(step): \(method) \(params.text)")
             if step % 40 == 39 {
                 let before = try await harness.shownAddresses()
                 harness.stop()
