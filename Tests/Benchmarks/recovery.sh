@@ -4,7 +4,7 @@
 #
 #   Tests/Benchmarks/recovery.sh [PODS [JOURNALLED [ROUNDS]]]
 #
-# DATA=directory keeps the filled database there for another run.
+# DATA=directory keeps the filled database there for another run. ANNOTATED=1 gives each pod the annotations of tandem-cni.
 set -eu
 cd "$(dirname "$0")/../.."
 pods=${1:-1000000}
@@ -17,7 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 data=${DATA:-$work/full}
 # It ends as `kill -9` ends a server.
-[ -e "$data/tandem.db" ] || { "$bin/recovery-fill" "$data" "$pods" "$journalled" || [ $? -eq 137 ]; } 2>/dev/null
+[ -e "$data/tandem.db" ] || { "$bin/recovery-fill" "$data" "$pods" "$journalled" ${ANNOTATED:+annotated} || [ $? -eq 137 ]; } 2>/dev/null
 ls -l "$data" | awk 'NR > 1 { printf "%s %.0f MB  ", $NF, $5 / 1e6 } END { print "" }'
 
 # start DIRECTORY: prints milliseconds to the ready line, CPU milliseconds until then, resident kilobytes; then kills it.

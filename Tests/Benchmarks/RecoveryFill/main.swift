@@ -9,12 +9,16 @@ import TandemAPI
 // Fills a data directory with pods through the engine itself, then ends as `kill -9` ends a server: the last changes
 // lie in the journal, all before them in the tables.
 //
-//   recovery-fill DIRECTORY PODS JOURNALLED
+//   recovery-fill DIRECTORY PODS JOURNALLED [annotated]
+//
+// annotated: with the two annotations of `tandem-cni`.
 
 let arguments = CommandLine.arguments
-guard arguments.count == 4, let total = Int(arguments[2]), let journalled = Int(arguments[3]), journalled <= total
+let isAnnotated = arguments.last == "annotated"
+guard arguments.count == (isAnnotated ? 5 : 4), let total = Int(arguments[2]), let journalled = Int(arguments[3]),
+    journalled <= total
 else {
-    fatalError("usage: recovery-fill DIRECTORY PODS JOURNALLED")
+    fatalError("usage: recovery-fill DIRECTORY PODS JOURNALLED [annotated]")
 }
 let directory = arguments[1]
 /// As many as kubelet lets a node run.
@@ -55,11 +59,17 @@ func request(_ index: Int) -> PodRequest {
         random.hexadecimal(8), random.hexadecimal(4), "4" + random.hexadecimal(3), "a" + random.hexadecimal(3),
         random.hexadecimal(12),
     ].joined(separator: "-")
-    let metadata = ObjectMeta(
+    var metadata = ObjectMeta(
         namespace: "team-\(index % 97)", name: "web-\(random.hexadecimal(10))-\(random.hexadecimal(5))", uid: uid)
-    return PodRequest(
-        pod: Pod(metadata: metadata, nodeName: "node-\(index % nodes)"),
-        attachment: Attachment(containerID: random.hexadecimal(64)))
+    let attachment = Attachment(containerID: random.hexadecimal(64))
+    if isAnnotated {
+        let annotations: JSONValue = [
+            "tandem-cni/attachment": .string("\(attachment.containerID)/\(attachment.ifName)"),
+            "tandem-cni/network": "pods",
+        ]
+        metadata.others["annotations"] = annotations.text
+    }
+    return PodRequest(pod: Pod(metadata: metadata, nodeName: "node-\(index % nodes)"), attachment: attachment)
 }
 
 func allocate(_ range: Range<Int>, _ engine: Engine) {
