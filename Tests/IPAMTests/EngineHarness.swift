@@ -65,7 +65,8 @@ final class EngineHarness: Sendable {
         var owners: [String: String] = [:]
         func add(_ address: String?, _ owner: String) -> Bool {
             guard let address, address != "None" else { return true }
-            return owners.updateValue(owner, forKey: address) == nil
+            // A Service shows its address as the client wrote it, with zeros in front of numbers as well.
+            return owners.updateValue(owner, forKey: IPAddress(zeroPadded: address)?.description ?? address) == nil
         }
         for service in try await items(.listServices) {
             let name =
