@@ -220,9 +220,10 @@ extension EtcdLog {
             }
             return revision
         }
-        guard let revision, revision > 0 else { return endCompaction() }
+        // Another one is under way, or not due.
+        guard let revision else { return }
         mayCompact { may in
-            guard may else { return self.endCompaction() }
+            guard may, revision > 0 else { return self.endCompaction() }
             let seconds = Int64(self.settings.compactionSeconds ?? 0)
             self.after(.seconds(max(Self.compactionSeconds, seconds))) { log in
                 log.client.call(CompactionRequest(revision: revision), deadline: .now() + .seconds(5)) { _ in

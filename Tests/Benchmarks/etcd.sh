@@ -51,7 +51,7 @@ done
 addresses=
 for i in $(seq "$servers"); do
     "$bin/tandemd" --service-cluster-ip-range=10.0.0.0/9,fd00:10:96::/104 --cluster-cidr=11.0.0.0/8,fd00:11::/48 \
-        --node-cidr-mask-size-ipv4=12 --etcd-servers="$urls" --etcd-quota-backend-bytes=8589934592 \
+        --node-cidr-mask-size-ipv4=12 --etcd-servers="$urls" --etcd-quota-backend-bytes=8589934592 --etcd-compaction-interval=30s \
         --secure-port=$((14450 + i)) --tls-cert-file=certs/dev/server.crt --tls-private-key-file=certs/dev/server.key \
         --client-ca-file=certs/dev/ca.crt --log-level=error &
     tandemds="$tandemds $!"
@@ -109,6 +109,17 @@ load() {
         -v tandemd=$(($(spent $tandemds) - tandemd_before)) \
         'BEGIN { print name, calls / seconds, etcd / calls / 1000, tandemd / calls / 1000 }'
 }
+# Returns when each server has folded what it was given, so that nothing goes on beside the puts; after two minutes at most.
+folded() {
+    local address try
+    for address in $addresses; do
+        for try in $(seq 120); do
+            curl -sf --cacert certs/dev/ca.crt --cert certs/dev/admin.crt --key certs/dev/admin.key \
+                "https://localhost:${address#*:}/metrics" | grep -q '^tandem_unfolded_bytes 0$' && break
+            sleep 1
+        done
+    done
+}
 puts() {
     local before result
     before=$(spent $etcds)
@@ -123,8 +134,10 @@ for round in $(seq "$rounds"); do
 done | tee "$work/rounds" >&2
 # As many are released as are allocated, so that nothing grows: folding, compaction and the load go on side by side.
 [ -z "${SUSTAINED:-}" ] || {
+    folded
     puts
     seconds=$SUSTAINED load sustained --transport stream --workload mixed --shares 50,0,50 --connections 4 --pipeline 400
+    folded
     puts
 } | tee -a "$work/rounds" >&2
 python3 - "$work/rounds" <<'PY'

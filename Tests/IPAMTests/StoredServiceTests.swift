@@ -96,38 +96,6 @@ struct StoredServiceTests {
         #expect(plain > 20)
     }
 
-    @Test("a form is taken as it would be if its document were decoded", arguments: seeds)
-    func takesForms(_ seed: UInt64) throws {
-        var generator = SeededGenerator(seed: seed)
-        func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &generator)! }
-        var (taken, withPorts) = (0, 0)
-        for _ in 0..<1_000 {
-            let labels = pick(["", #","labels":{"a":"b"}"#, #","x":{},"spec":{"type":"ClusterIP"}"#, #","x":[}"#])
-            let uid = pick(["u", "", #"\u0075"#])
-            let document =
-                #"{"apiVersion":"v1","kind":"Service","metadata":{"namespace":"default","name":"web","uid":"\#(uid)","#
-                + #""creationTimestamp":"2026-11-24T08:50:37Z"\#(labels)},"spec":\#(spec(pick)),"status":{"loadBalancer":{}}}"#
-            let key = ObjectKey(.service, pick(["default/web", "default/web", "default/other"]))
-            var holdings = [Self.v4, Self.v6].map { Holding(pool: .serviceIP, address: $0) }
-            if pick([true, false]) { holdings.append(.port(.tcp, 30_000)) }
-            let context = ServiceContext(request: Array("{}".utf8), isUIDGiven: true)
-            let form = StoredForm(document: Array(document.utf8), context: context.text, holdings: holdings)
-            let decoded = try? Documents.decode(form.document) { reader throws(JSONError) in try Service(from: &reader)
-            }
-            let stored = StoredService(key, form)
-            guard let decoded, StoredService.key(decoded.metadata) == key.key else {
-                #expect(stored == nil)
-                continue
-            }
-            let twin = StoredService(decoded, key: key.key, context, holding: holdings, document: form.document)
-            #expect(stored?.uid == twin.uid && stored?.document == twin.document && stored?.request == twin.request)
-            #expect(stored?.shownPorts == twin.shownPorts && stored?.keptPorts == twin.keptPorts)
-            taken += 1
-            if !twin.shownPorts.isEmpty { withPorts += 1 }
-        }
-        #expect(taken > 100 && withPorts > 0)
-    }
-
     @Test("an ordinary Service takes some 200 bytes, however long its document")
     func isSmall() throws {
         let key = "default/payments-frontend"

@@ -7,32 +7,15 @@ import TandemAPI
 /// server writes; nothing is assumed of it.
 extension StoredService {
     init?(_ key: ObjectKey, _ form: StoredForm) {
-        guard let context = try? form.context.withUnsafeBytes({ try ServiceContext($0) }) else { return nil }
-        if let uid = Self.uidOfPlainText(key, form) {
-            self.init(uid: uid, ports: [], key: key.key, context, holding: form.holdings, document: form.document)
-            return
-        }
         guard
             let service = try? Documents.decode(
                 form.document, { reader throws(JSONError) in try Service(from: &reader) }),
-            Self.key(service.metadata) == key.key
+            Self.key(service.metadata) == key.key,
+            // The key is taken apart at its first slash.
+            !service.metadata.namespace.utf8.contains(UInt8(ascii: "/")),
+            let context = try? form.context.withUnsafeBytes({ try ServiceContext($0) })
         else { return nil }
         self.init(service, key: key.key, context, holding: form.holdings, document: form.document)
-    }
-
-    /// The uid in a document that need not be decoded: it is a `ServiceText` without a node port. nil for all others.
-    private static func uidOfPlainText(_ key: ObjectKey, _ form: StoredForm) -> String? {
-        let (first, second) = (form.holdings.first?.address, form.holdings.dropFirst().first?.address)
-        let uid: String? = form.document.withUnsafeBytes { document in
-            guard let text = ServiceText(document, key: key.key, holding: first, second), text.hasPlainStatus,
-                !text.mayShowNodePorts
-            else { return nil }
-            return String(decoding: text.uid, as: UTF8.self)
-        }
-        guard let uid,
-            (try? Documents.decode(form.document, { reader throws(JSONError) in try reader.skipValue() })) != nil
-        else { return nil }
-        return uid
     }
 }
 

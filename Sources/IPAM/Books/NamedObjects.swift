@@ -49,7 +49,6 @@ final class NamedObjects<Object: Named>: Sendable {
     private func shard(of hash: UInt64) -> Shard { shards[Int(truncatingIfNeeded: hash) & (Self.shardCount - 1)] }
 
     private func remove(_ name: String) {
-        // Before the other: a look-up asks for this last.
         if hasDisplaced.load(ordering: .relaxed) { displaced.withLock { _ = $0.removeValue(forKey: name) } }
         let hash = hash(name)
         shard(of: hash).objects.withLock { objects in
@@ -60,13 +59,15 @@ final class NamedObjects<Object: Named>: Sendable {
     /// Puts an object in that is found by its name alone until `order` is called: for a start, from several threads.
     func load(_ object: Object, _ name: String) {
         let hash = hash(name)
+        // One that was displaced stays so while it lives: a look-up would miss it on its way.
+        if hasDisplaced.load(ordering: .relaxed), displaced.withLock({ $0.replace(name, with: object) }) { return }
         let isPlaced = shard(of: hash).objects.withLock { objects in
             guard objects[hash].map({ $0.bookName == name }) ?? true else { return false }
             objects[hash] = object
             return true
         }
-        if isPlaced, !hasDisplaced.load(ordering: .relaxed) { return }
-        displaced.withLock { $0[name] = isPlaced ? nil : object }
+        if isPlaced { return }
+        displaced.withLock { $0[name] = object }
         hasDisplaced.store(true, ordering: .releasing)
     }
 
@@ -139,6 +140,15 @@ final class NamedObjects<Object: Named>: Sendable {
             for object in shard.objects.withLock({ $0 }).values { body(object) }
         }
         for object in displaced.withLock({ $0 }).values { body(object) }
+    }
+}
+
+extension Dictionary {
+    /// False where there is none to replace.
+    fileprivate mutating func replace(_ key: Key, with value: Value) -> Bool {
+        guard let place = index(forKey: key) else { return false }
+        values[place] = value
+        return true
     }
 }
 

@@ -3,14 +3,14 @@ import DualStack
 import Ledger
 import TandemAPI
 
-/// The facts about a Service that few have: kept apart, so that the others have no room for them.
+/// The facts about a Service that few have: kept apart, so that other Services need no memory for them.
 final class RareFacts: Sendable {
     let update: ServiceUpdate?
     let kept: [IPAddress]
     /// Of a request that is too long to be compared anew by each call of its name.
     let request: StoredRequest?
-    /// By address, where they are more than a few: a Service that was adopted may show as many as its object has room for.
-    let byAddress: [IPAddress: Holding]
+    /// The holdings by address, where they are more than a few: a Service that was adopted may show as many as its object has room for.
+    let byAddress: [IPAddress: Holding]?
     let shown: [IPAddress]?
     let shownPorts: [UInt16]
     let keptPorts: [NodePort]
@@ -21,10 +21,10 @@ final class RareFacts: Sendable {
 
     /// nil where there are none.
     static func of(
-        _ ports: [NodePort], _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
+        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
     ) -> RareFacts? {
         let isLong = context.request.count > shortRequest
-        let ports = Self.ports(shown: ports, holding: holdings)
+        let ports = Self.ports(shown: nodePorts(of: service), holding: holdings)
         guard
             isLong || holdings.count > fewHoldings || context.update != nil || !context.kept.isEmpty
                 || shown != nil
@@ -39,10 +39,10 @@ final class RareFacts: Sendable {
     ) {
         update = context.update
         kept = context.kept
-        request = isLong ? StoredRequest(text: context.request) : nil
+        request = isLong ? context.known ?? StoredRequest(text: context.request) : nil
         byAddress =
             holdings.count <= Self.fewHoldings
-            ? [:]
+            ? nil
             : Dictionary(holdings.compactMap { holding in holding.address.map { ($0, holding) } }) { first, _ in first }
         self.shown = shown
         (shownPorts, keptPorts) = ports

@@ -12,7 +12,8 @@ struct ServiceText {
     /// Further members of `metadata`, each with a comma in front.
     let metadata: UnsafeRawBufferPointer
     let head: SpecHead
-    /// Further members of `spec`, with a comma in front unless the head is empty; and, where it is not the usual one, `status`.
+    /// The text behind the head: further members of `spec`, with a comma in front unless the head is empty, and all behind them, unless that
+    /// is a `status` with nothing in it.
     let rest: UnsafeRawBufferPointer
     /// `status` has nothing in it.
     let hasPlainStatus: Bool
@@ -35,11 +36,6 @@ struct ServiceText {
         var last = TextScan(rest: UnsafeRawBufferPointer(rebasing: behind.rest[end...]))
         hasPlainStatus = last.skip(Self.status)
         rest = hasPlainStatus ? UnsafeRawBufferPointer(rebasing: behind.rest[..<end]) : behind.rest
-    }
-
-    /// Whether members of `spec` might have a node port: an escape might spell anything. O(length).
-    var mayShowNodePorts: Bool {
-        rest.contains(UInt8(ascii: "\\")) || Self.place(of: #""nodePort""#, in: rest) != nil
     }
 
     static let start: StaticString = #"{"apiVersion":"v1","kind":"Service","metadata":{"namespace":""#

@@ -7,7 +7,7 @@ import TandemAPI
 /// the parts that can't be made from the rest, some 200 bytes; the document is written anew when it is asked for.
 struct StoredService: @unchecked Sendable {
     // Proof: the block is filled before `init` returns and never changes after, but for its version, which `stamp` sets once, before
-    // the Service is shown to any reader.
+    // the Service is shown to any reader; its references are to Sendable values.
     private let block: Block
 
     private typealias Block = ManagedBuffer<Header, UInt8>
@@ -22,7 +22,7 @@ struct StoredService: @unchecked Sendable {
         let parts: Parts
     }
 
-    /// Apart from the references, so that to look at them counts none.
+    /// Apart from the references, so that to read them changes no reference count.
     private struct Parts {
         var holdingCount: UInt32 = 0
         var holdingBytes: UInt32 = 0
@@ -62,18 +62,8 @@ struct StoredService: @unchecked Sendable {
         _ service: Service, key: String, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
         version: UInt64 = 0, shown: [IPAddress]? = nil
     ) {
-        self.init(
-            uid: service.metadata.uid ?? "", ports: nodePorts(of: service), key: key, context, holding: holdings,
-            document: document, version: version, shown: shown)
-    }
-
-    /// The same of the facts that the document shows: the uid, and node ports.
-    init(
-        uid: String, ports: [NodePort], key: String, _ context: ServiceContext, holding holdings: [Holding],
-        document: [UInt8], version: UInt64 = 0, shown: [IPAddress]? = nil
-    ) {
-        let rare = RareFacts.of(ports, context, holding: holdings, shown: shown)
-        var uid = uid
+        let rare = RareFacts.of(service, context, holding: holdings, shown: shown)
+        var uid = service.metadata.uid ?? ""
         block = document.withUnsafeBytes { document in
             context.request.withUnsafeBytes { request in
                 uid.withUTF8 { uid in
@@ -171,6 +161,13 @@ struct StoredService: @unchecked Sendable {
             return parts.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, text) : text(uid)
         }
     }
+    /// Whether it lies in a namespace. O(length), without a text of its own.
+    func isIn(_ namespace: String) -> Bool {
+        let (key, namespace) = (key.utf8, namespace.utf8)
+        return key.count > namespace.count && key.starts(with: namespace)
+            && key[key.index(key.startIndex, offsetBy: namespace.count)] == UInt8(ascii: "/")
+    }
+
     var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }
     /// The uid came from a client; else Tandem made it.
     var isUIDGiven: Bool { parts.forms.contains(.givenUID) }
@@ -241,7 +238,7 @@ struct StoredService: @unchecked Sendable {
 
     /// The kind of its holding of an address. O(1).
     func holding(of address: IPAddress) -> Holding? {
-        if let rare, !rare.byAddress.isEmpty { return rare.byAddress[address] }
+        if let byAddress = rare?.byAddress { return byAddress[address] }
         var found: Holding?
         visitHoldings { if found == nil, $0.address == address { found = $0 } }
         return found
@@ -262,8 +259,8 @@ struct StoredService: @unchecked Sendable {
 
     // MARK: Texts
 
-    /// Of its block, without the fixed header.
-    var byteCount: Int { Int(parts.requestPlace + parts.requestCount) }
+    /// Of its block, without the fixed header, and of a long request beside it.
+    var byteCount: Int { Int(parts.requestPlace + parts.requestCount) + (rare?.request?.text.count ?? 0) }
 
     /// The length of `document`, in bytes. O(1).
     var documentCount: Int { Int(parts.documentCount) }
@@ -362,7 +359,10 @@ struct StoredService: @unchecked Sendable {
         }
     }
 
-    /// Whether a request means the same as the one that it was asked for by. O(length of the other), but for a kilobyte.
+    /// The request of before, where that is a long one: it has its hash, once that has been asked for.
+    var longRequest: StoredRequest? { rare?.request }
+
+    /// Whether a request means the same as the one that it was asked for by. O(length of the other), but for a kilobyte, and the first time.
     func isAsked(by other: [UInt8]) -> Bool { (rare?.request ?? StoredRequest(text: request)).means(other) }
 
     /// The object decoded from its text, with its version. O(length).

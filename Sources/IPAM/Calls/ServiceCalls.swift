@@ -93,7 +93,7 @@ extension Engine {
                 return caller.succeed(.service(holding: stored.addresses, released: [], stored.writeServed))
             }
             let context = ServiceContext(
-                request: stored.request, isUIDGiven: stored.isUIDGiven,
+                request: stored.request, known: stored.longRequest, isUIDGiven: stored.isUIDGiven,
                 update: request.releasing(released))
             let expected = Expectation.unchanged(ObjectKey(.service, key), version: stored.version)
             keep(claimed, key: key, over: stored, context, expecting: expected, for: caller) { outcome in

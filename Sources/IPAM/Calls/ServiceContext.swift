@@ -5,6 +5,8 @@ import TandemAPI
 struct ServiceContext: Sendable {
     /// The identity of a retry of `AllocateServiceIPs`: `spec` as it was asked for.
     let request: [UInt8]
+    /// The same of the version before, so that it is not hashed anew.
+    let known: StoredRequest?
     /// The uid came from a client; else Tandem made it.
     let isUIDGiven: Bool
     /// The update that made the present version; nil where none did.
@@ -12,7 +14,11 @@ struct ServiceContext: Sendable {
     /// Cluster IPs that the Service holds and that an adoption did not show any more.
     let kept: [IPAddress]
 
-    init(request: [UInt8], isUIDGiven: Bool, update: ServiceUpdate? = nil, kept: [IPAddress] = []) {
+    init(
+        request: [UInt8], known: StoredRequest? = nil, isUIDGiven: Bool, update: ServiceUpdate? = nil,
+        kept: [IPAddress] = []
+    ) {
+        self.known = known
         self.kept = kept
         self.request = request
         self.isUIDGiven = isUIDGiven

@@ -111,7 +111,7 @@ enum WatchedObject: Sendable {
     /// Memory that it keeps, in bytes, and its text beside it: an estimate from above.
     var keptBytes: Int {
         switch self {
-        case .service(let service): 2 * service.documentCount + 1024
+        case .service(let service): service.documentCount + service.byteCount + 1024
         case .node(let node): 2 * node.document.count + 2048
         case .pod(let pod): 2 * pod.byteCount + 640
         }
@@ -125,7 +125,7 @@ extension WatchQuery {
         if let nodeName, object.nodeName != nodeName { return false }
         guard let namespace else { return true }
         return switch object {
-        case .service(let service): service.namespace == namespace
+        case .service(let service): service.isIn(namespace)
         case .node: false
         case .pod(let pod): pod.isIn(namespace: namespace)
         }
