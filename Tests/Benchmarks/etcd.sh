@@ -109,11 +109,11 @@ load() {
         -v tandemd=$(($(spent $tandemds) - tandemd_before)) \
         'BEGIN { print name, calls / seconds, etcd / calls / 1000, tandemd / calls / 1000 }'
 }
-# Returns when each server has folded what it was given, so that nothing goes on beside the puts; after two minutes at most.
+# Returns when each server has folded what it was given, so that nothing goes on beside the puts; after half a minute at most.
 folded() {
     local address try
     for address in $addresses; do
-        for try in $(seq 120); do
+        for try in $(seq 30); do
             curl -sf --cacert certs/dev/ca.crt --cert certs/dev/admin.crt --key certs/dev/admin.key \
                 "https://localhost:${address#*:}/metrics" | grep -q '^tandem_unfolded_bytes 0$' && break
             sleep 1
