@@ -41,7 +41,9 @@ public struct CNIError: Error, Sendable, Equatable {
 
     /// The server's refusal. A temporary one is for the runtime to try again.
     package init(_ error: APIError) {
-        self.init(error.isRetryable ? .tryAgainLater : .refused(error.status), error.message)
+        // The specification asks for a message; a server that gives none is not Tandem's.
+        let message = error.message.isEmpty ? "the server refused the call with \(error.status.name)" : error.message
+        self.init(error.isRetryable ? .tryAgainLater : .refused(error.status), message)
         guard !error.causes.isEmpty else { return }
         details = error.causes.map { "\($0.field): \($0.message)" }.joined(separator: "; ")
     }

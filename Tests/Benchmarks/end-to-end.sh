@@ -26,32 +26,18 @@ spent() {
 }
 
 # measure ROUND NAME PID PORT ARGUMENTS...: a line of round, name, ns of event loops and of others, calls, commits. With a thousand
-# connections the handshakes would count for more than the calls: a run of a second is taken off a longer one.
+# connections for three times as long: their handshakes, which cost both servers the same, are in it.
 measure() {
-    local round=$1 name=$2 loop other calls commits connecting
-    case $name in
-    *1000)
-        connecting=($(run 1 "${@:3}"))
-        read -r loop other calls commits <<<"$(run $((seconds + 2)) "${@:3}")"
-        loop=$((loop - connecting[0])) other=$((other - connecting[1]))
-        calls=$((calls - connecting[2])) commits=$((commits - connecting[3]))
-        ;;
-    *) read -r loop other calls commits <<<"$(run "$seconds" "${@:3}")" ;;
-    esac
-    echo "$round $name $loop $other $calls $commits"
-}
-
-# run SECONDS PID PORT ARGUMENTS...: ns of event loops and of others, calls, commits.
-run() {
-    local duration=$1 pid=$2 port=$3 loop other commits calls
-    shift 3
+    local round=$1 name=$2 pid=$3 port=$4 loop other commits calls duration=$seconds
+    shift 4
+    case $name in *1000) duration=$((3 * seconds)) ;; esac
     loop=$(loops "$pid") other=$(others "$pid") commits=$(commits "$port")
     load "$port" --warm-up 0 --duration "$duration" --quiet --ignore-answers --json "$work/result.json" "$@"
     loop=$(($(loops "$pid") - loop)) other=$(($(others "$pid") - other)) commits=$(($(commits "$port") - commits))
     calls=$(sed -E 's/.*"calls":([0-9]+).*/\1/' "$work/result.json")
     # The journal is folded into the tables when the server is idle; that is a cost of its own.
     [ "$pid" = "$nginx" ] || wait_idle "$pid"
-    echo "$loop $other $calls $commits"
+    echo "$round $name $loop $other $calls $commits"
 }
 for round in $(seq "$rounds"); do
     measure "$round" nginx "$nginx" 9443 --transport http --connections 32 --pipeline 1
@@ -80,7 +66,7 @@ awk -v seconds="$seconds" '
         connections = $2
         sub(/^[^0-9]*/, "", connections)
         if ($2 ~ /1\.1/) connections = ""
-        rate[$2, $1] = $5 / (seconds + (connections == 1000)); group[$2, $1] = $6 > 0 ? $5 / $6 : 0
+        rate[$2, $1] = $5 / (connections == 1000 ? 3 * seconds : seconds); group[$2, $1] = $6 > 0 ? $5 / $6 : 0
         ratio[$2, $1] = cost[$2, $1] / cost["nginx" connections, $1]
     }
     END {
