@@ -83,7 +83,8 @@ struct StoredServiceTests {
             #expect(stored.addresses == holdings.compactMap(\.address))
             #expect(stored.uid == uid && stored.isUIDGiven == isUIDGiven && stored.version == UInt64(step))
             #expect(stored.key == "\(namespace)/\(name)")
-            #expect(stored.isIn(namespace) && !stored.isIn(namespace + "x") && !stored.isIn(String(namespace.dropLast())))
+            #expect(
+                stored.isIn(namespace) && !stored.isIn(namespace + "x") && !stored.isIn(String(namespace.dropLast())))
             if !namespace.contains("/") { #expect(stored.namespace == namespace && stored.name == name) }
             // The document shows no port.
             let kept = holdings.compactMap(\.port).map { "\"nodePort/\($0)\"" }.joined(separator: ",")
