@@ -17,4 +17,4 @@ if [ -z "$etcd" ]; then
     chmod +x "$etcd"
 fi
 "$etcd" --version | head -n 1
-TANDEM_ETCD=$PWD/$etcd swift test --skip-build --filter 'EtcdClientTests|EtcdLogTests|OperationsTests.Etcd'
+TANDEM_ETCD=$PWD/$etcd swift test --skip-build --experimental-maximum-parallelization-width 4 --filter 'EtcdClientTests|EtcdLogTests|OperationsTests.Etcd'
