@@ -77,12 +77,12 @@ spent() {
 served() {
     python3 -c 'import json, sys; result = json.load(open(sys.argv[1])); print(result["calls"] - result["refused"])' "$1"
 }
+metrics() {
+    curl -sf --cacert certs/dev/ca.crt --cert certs/dev/admin.crt --key certs/dev/admin.key "https://localhost:${1#*:}/metrics"
+}
 # Calls that the servers refused so far.
 refused() {
-    for address in $addresses; do
-        curl -sf --cacert certs/dev/ca.crt --cert certs/dev/admin.crt --key certs/dev/admin.key \
-            "https://localhost:${address#*:}/metrics"
-    done | awk '/^tandem_calls_total/ && !/status="OK"/ { sum += $2 } END { print sum + 0 }'
+    for address in $addresses; do metrics "$address"; done | awk '/^tandem_calls_total/ && !/status="OK"/ { sum += $2 } END { print sum + 0 }'
 }
 # load NAME ARGUMENTS...: one load on each server, side by side. With --ignore-answers it reads no more of an answer than its end, so that
 # the clients take little of the processors, and nothing is verified behind it; then the servers say how many calls they refused.
@@ -114,8 +114,7 @@ folded() {
     local address try
     for address in $addresses; do
         for try in $(seq 30); do
-            curl -sf --cacert certs/dev/ca.crt --cert certs/dev/admin.crt --key certs/dev/admin.key \
-                "https://localhost:${address#*:}/metrics" | grep -q '^tandem_unfolded_bytes 0$' && break
+            metrics "$address" | grep -q '^tandem_unfolded_bytes 0$' && break
             sleep 1
         done
     done

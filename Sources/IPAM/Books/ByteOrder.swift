@@ -1,5 +1,14 @@
 import Glibc
 
+extension UnsafeMutableRawPointer {
+    /// Copies the bytes to this place, where there is room for them, and moves behind them.
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        copyMemory(from: start, byteCount: bytes.count)
+        self += bytes.count
+    }
+}
+
 extension UnsafeRawBufferPointer {
     func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
         count == other.count && order(to: other) == 0

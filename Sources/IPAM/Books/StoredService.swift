@@ -118,16 +118,11 @@ struct StoredService: @unchecked Sendable {
                 // In memory of as many bytes as all parts have together.
                 var end = UnsafeMutableRawPointer(start)
                 for holding in holdings { end = HoldingBytes.write(holding, to: end) }
-                func append(_ part: UnsafeRawBufferPointer) {
-                    guard let base = part.baseAddress else { return }
-                    end.copyMemory(from: base, byteCount: part.count)
-                    end += part.count
-                }
-                append(packedUID ?? uid)
-                if let created { withUnsafeBytes(of: created, append) }
-                append(metadata)
-                append(rest)
-                append(asked.rest)
+                end.append(packedUID ?? uid)
+                if let created { withUnsafeBytes(of: created) { end.append($0) } }
+                end.append(metadata)
+                end.append(rest)
+                end.append(asked.rest)
             }
             return block
         }
@@ -273,14 +268,21 @@ struct StoredService: @unchecked Sendable {
 
     /// The same, as a value of a text.
     func writeServed(to writer: inout JSONWriter) {
-        if rare == nil { writeDocument(version, to: &writer) } else { writeServed(document, to: &writer) }
+        let kept = keptTexts
+        if kept.isEmpty {
+            writeDocument(version, to: &writer)
+        } else {
+            Documents.write(document, version, kept: kept, to: &writer)
+        }
     }
 
     /// The same, where its `document` is at hand.
     func writeServed(_ document: [UInt8], to writer: inout JSONWriter) {
-        let kept = rare.map { $0.kept.map(\.description) + $0.keptPorts.map(\.keptText) } ?? []
-        Documents.write(document, version, kept: kept, to: &writer)
+        Documents.write(document, version, kept: keptTexts, to: &writer)
     }
+
+    /// What it holds and does not show, as it is served.
+    private var keptTexts: [String] { rare.map { $0.kept.map(\.description) + $0.keptPorts.map(\.keptText) } ?? [] }
 
     private func writeDocument(_ version: UInt64?, to writer: inout JSONWriter) {
         let parts = parts

@@ -275,7 +275,7 @@ extension StoredNode {
         }
         guard let index = asked.requested.firstIndex(where: { $0.family == family }) else {
             if let address = pool.claimNext() { return .address(pool, address) }
-            // Better one that still cools than none: where there is no other for certain.
+            // An address that still cools is better than none, once it is certain that no other is free.
             if caller.isFenced, let entry = cooling.claimOldest(family) { return .cooling(cooling, entry) }
             throw .rangeFull(pool.cidr, for: "pod IP")
         }

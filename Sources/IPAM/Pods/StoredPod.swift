@@ -96,7 +96,7 @@ struct StoredPod: @unchecked Sendable {
         }
     }
 
-    /// Of a plain document, what is not in the other parts.
+    /// The bytes of a plain document that are not in the other parts.
     private struct Rest {
         var created: UnsafeRawBufferPointer
         var members = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -224,31 +224,26 @@ struct StoredPod: @unchecked Sendable {
         block.withUnsafeMutablePointerToElements { start in
             // In memory of that many bytes: the sum of the appended parts.
             var end = UnsafeMutableRawPointer(start)
-            func append(_ bytes: UnsafeRawBufferPointer) {
-                guard let base = bytes.baseAddress else { return }
-                end.copyMemory(from: base, byteCount: bytes.count)
-                end += bytes.count
-            }
             if counts.isWide {
                 for count in [
                     counts.identity, counts.namespace, counts.name, counts.uid, counts.text, counts.addresses,
                 ] {
-                    withUnsafeBytes(of: UInt32(count), append)
+                    withUnsafeBytes(of: UInt32(count)) { end.append($0) }
                 }
             }
-            append(identity)
-            append(namespace)
-            withUnsafeBytes(of: UInt8(ascii: "/"), append)
-            append(name)
-            append(uid)
-            append(time)
-            append(text)
+            end.append(identity)
+            end.append(namespace)
+            withUnsafeBytes(of: UInt8(ascii: "/")) { end.append($0) }
+            end.append(name)
+            end.append(uid)
+            end.append(time)
+            end.append(text)
             for address in addresses {
                 let form = AddressForm(address, on: node)
-                withUnsafeBytes(of: form.rawValue, append)
-                if form == .ipv6 { withUnsafeBytes(of: address.high, append) }
+                withUnsafeBytes(of: form.rawValue) { end.append($0) }
+                if form == .ipv6 { withUnsafeBytes(of: address.high) { end.append($0) } }
                 withUnsafeBytes(of: address.low) {
-                    append(UnsafeRawBufferPointer(rebasing: $0[..<min(8, form.byteCount)]))
+                    end.append(UnsafeRawBufferPointer(rebasing: $0[..<min(8, form.byteCount)]))
                 }
             }
         }
