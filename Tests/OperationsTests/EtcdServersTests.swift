@@ -116,6 +116,18 @@ struct EtcdServersTests {
         #expect(rest.stop() == 0)
     }
 
+    @Test("over HTTP a watch has its head first, at a server that asks the log where its changes are")
+    func watchesHTTP() async throws {
+        let cluster = try await EtcdCluster()
+        let server = try ServerProcess(etcd: cluster.servers)
+        #expect(addresses(allocate(try LineStream(port: server.port), "a")).count == 2)
+        let watch = try Reading.curl(server.port, "/watch?kinds=Service", ["-i"])
+        #expect(watch.line() == "HTTP/1.1 200 OK\r")
+        while let line = watch.line(), line != "\r" {}
+        #expect(watch.events()?["events"]?.arrayValue?.first?["type"] == "ADDED")
+        #expect(server.stop() == 0)
+    }
+
     @Test("tandemctl get servers: the servers of the range, as any of them knows it; a stopped one is gone")
     func lists() async throws {
         let cluster = try await EtcdCluster()

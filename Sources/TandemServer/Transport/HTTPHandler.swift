@@ -201,15 +201,28 @@ final class HTTPHandler: ChannelDuplexHandler {
         } catch {
             return send(context, WatchPath.refusal(error))
         }
-        let isChunked = request.isVersion11
-        let form = WatchPath.form(request)
+        let (session, isChunked, form) = (session, request.isVersion11, WatchPath.form(request))
+        // With the first line, or before it: whichever of the call's answer and the watch's work has its turn first.
+        var hasHead = false
+        func sendHead() {
+            guard !hasHead else { return }
+            hasHead = true
+            var buffer = ByteBuffer()
+            buffer.writeHTTPHead(.ok, form.contentType, length: nil)
+            buffer.writeStaticString("\r\ncache-control: no-cache")
+            if isChunked { buffer.writeStaticString("\r\ntransfer-encoding: chunked") }
+            buffer.endHTTPHead(.close)
+            context.send(buffer, to: session)
+        }
         let watches = WatchConnection(session, hub, form) {
             context.channel.isActive && context.channel.isWritable
         } onEnd: {
+            sendHead()
             if isChunked { context.write(Self.wrapOutboundOut(ByteBuffer(string: "0\r\n\r\n")), promise: nil) }
             self.endWatches()
             self.answered(context, keepsAlive: false)
-        } send: { [session] line in
+        } send: { line in
+            sendHead()
             guard isChunked else { return context.send(line, to: session) }
             var chunk = ByteBuffer()
             chunk.writeString(String(line.readableBytes, radix: 16) + "\r\n")
@@ -218,22 +231,15 @@ final class HTTPHandler: ChannelDuplexHandler {
             context.send(chunk, to: session)
         }
         self.watches = watches
-        let (session, eventLoop) = (session, context.eventLoop)
         let call = message.withUnsafeBytes { service.parse($0, from: session) }
-        let bound = NIOLoopBound((self, context), eventLoop: eventLoop)
+        let bound = NIOLoopBound((self, context, sendHead), eventLoop: context.eventLoop)
         service.handle(call, of: message.count, from: session, watches: watches) { reply in
-            eventLoop.execute {
-                let (handler, context) = bound.value
+            session.lane.execute {
+                let (handler, context, sendHead) = bound.value
                 session.release(reply?.byteCount ?? 0)
-                guard context.channel.isActive else { return }
-                guard handler.watches?.isEmpty ?? true else {
-                    var buffer = ByteBuffer()
-                    buffer.writeHTTPHead(.ok, form.contentType, length: nil)
-                    buffer.writeStaticString("\r\ncache-control: no-cache")
-                    if isChunked { buffer.writeStaticString("\r\ntransfer-encoding: chunked") }
-                    buffer.endHTTPHead(.close)
-                    return context.send(buffer, to: session)
-                }
+                // It may have ended already, and its head been sent.
+                guard context.channel.isActive, let watches = handler.watches else { return }
+                guard watches.isEmpty else { return sendHead() }
                 handler.watches = nil
                 handler.send(context, WatchPath.refusal(reply))
             }

@@ -164,9 +164,9 @@ final class Watch: WatchSubscriber {
         isQuiet = true
     }
 
-    /// Tells it all that it takes now, and where that ends. The server leaves.
+    /// Tells it all that it takes now, and where that ends. The server leaves. One that has not begun is told nothing: its
+    /// answer is still to come.
     func drain() {
-        if case .new(let start) = state, case .resumed(let version) = start { state = .behind(version) }
         while isBehind, outlet.isWritable() { pull() }
         if case .live = state, outlet.isWritable() { sendBookmark(hub.seen) }
         end(nil)
