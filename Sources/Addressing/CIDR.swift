@@ -1,7 +1,7 @@
 /// A range of addresses written as a network and a prefix length, such as `10.96.0.0/12` or `fd00::/108`.
 ///
 /// No bit below the prefix is ever set in ``network``. Ranges order by network, then the wider one first.
-public struct CIDR: Hashable, Sendable {
+public struct CIDR: Hashable, Sendable, BitwiseCopyable {
     /// The first address of the range, which also names it.
     public let network: IPAddress
 

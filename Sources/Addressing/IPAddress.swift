@@ -4,7 +4,7 @@
 ///
 /// An IPv4-mapped IPv6 text (`::ffff:192.0.2.1`) is parsed as the IPv4 address it carries, because Kubernetes counts it as
 /// one. The IPv6 value with those bits exists only when it is built from bits.
-public struct IPAddress: Hashable, Sendable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The upper 64 bits of an IPv6 address; zero for IPv4.
     public let high: UInt64
 

@@ -1,5 +1,5 @@
 /// The two families of IP addresses, spelled as Kubernetes spells them in `spec.ipFamilies`.
-public enum IPFamily: UInt8, Sendable, Hashable, CaseIterable {
+public enum IPFamily: UInt8, Sendable, Hashable, CaseIterable, BitwiseCopyable {
     case ipv4 = 4
     case ipv6 = 6
 

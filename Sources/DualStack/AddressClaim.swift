@@ -1,7 +1,7 @@
 public import Addressing
 
 /// The kinds of range that a Service holds addresses of.
-public enum ServicePool: Sendable, Hashable {
+public enum ServicePool: Sendable, Hashable, BitwiseCopyable {
     case clusterIP
     case loadBalancer
     /// Cluster IPs that the cluster gave and Tandem records, where the server has no service range.
@@ -9,17 +9,36 @@ public enum ServicePool: Sendable, Hashable {
 }
 
 /// An address that a Service must get.
-public struct AddressClaim: Sendable, Hashable {
+public struct AddressClaim: Sendable, Hashable, BitwiseCopyable {
     public var pool: ServicePool
     public var family: IPFamily
     /// Exactly this one; nil for any of the family.
     public var requested: IPAddress?
     /// Where `requested` was asked for; nil for the pool's own field.
-    public var field: String?
+    var field: Field?
     /// Where in `spec.clusterIPs` the address belongs; nil for one of the load balancer. Those with a place come first.
     var place: Int?
     /// Where there is no room the Service does without this address, as long as it gets another.
     public var isOptional = false
+
+    /// A member that asks for an address of the load balancer.
+    enum Field: Hashable, Sendable, CustomStringConvertible {
+        case loadBalancerIP
+        /// By its place among those that are looked for.
+        case annotation(Int)
+        case ingress(Int)
+
+        /// The annotations that ask for addresses, a comma between two: the first that there is counts.
+        static let annotations = ["metallb.io/loadBalancerIPs", "lbipam.cilium.io/ips"]
+
+        var description: String {
+            switch self {
+            case .loadBalancerIP: "spec.loadBalancerIP"
+            case .annotation(let place): "metadata.annotations[\(Self.annotations[place])]"
+            case .ingress(let place): "status.loadBalancer.ingress[\(place)].ip"
+            }
+        }
+    }
 }
 
 /// Why an address that was asked for can't be had.
@@ -30,7 +49,7 @@ public enum ClaimFailure: Sendable, Hashable {
 }
 
 /// An address that a Service holds, and the kind of range it is of.
-public struct ServiceHolding: Sendable, Hashable {
+public struct ServiceHolding: Sendable, Hashable, BitwiseCopyable {
     public var pool: ServicePool
     public var address: IPAddress
 

@@ -1,3 +1,4 @@
+import Addressing
 import TandemAPI
 
 /// The changes that an update may make to a Service's addresses and families.
@@ -52,8 +53,8 @@ extension ServiceDraft {
     }
 
     private func releaseFault(_ what: String) -> APIError.Causes {
-        let policy = spec.ipFamilyPolicy ?? ""
-        guard policy != FamilyPolicy.singleStack else { return [] }
+        let policy = spec.ipFamilyPolicy ?? .empty
+        guard policy != .singleStack else { return [] }
         return [
             .invalid(
                 "spec.ipFamilyPolicy", policy, "must be set to 'SingleStack' when releasing the secondary \(what)")

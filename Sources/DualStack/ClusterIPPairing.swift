@@ -1,3 +1,4 @@
+import Addressing
 import TandemAPI
 
 /// `spec.clusterIP` beside `spec.clusterIPs`.

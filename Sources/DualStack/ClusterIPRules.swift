@@ -9,8 +9,8 @@ extension ServiceDraft {
         guard spec.takesFamilies else { return [] }
         var faults = pairFaults()
         faults += familyListFaults()
-        if let policy = spec.ipFamilyPolicy, !FamilyPolicy.all.contains(policy) {
-            faults.append(.notSupported("spec.ipFamilyPolicy", policy, FamilyPolicy.all))
+        if let policy = spec.ipFamilyPolicy, policy.value == nil {
+            faults.append(.notSupported("spec.ipFamilyPolicy", policy, FamilyPolicy.self))
         }
         if !spec.clusterIPs.isEmpty { faults += addressListFaults() }
         return faults
@@ -18,14 +18,14 @@ extension ServiceDraft {
 
     /// "Clients must ensure that clusterIPs[0] and clusterIP have the same value." Compared as text.
     private func pairFaults() -> APIError.Causes {
-        guard let first = spec.clusterIPs.first else {
+        guard !spec.clusterIPs.isEmpty else {
             return spec.clusterIP.isEmpty
                 ? [] : [.required("spec.clusterIPs", "must hold `clusterIP`, or both must be left out")]
         }
         if spec.clusterIP.isEmpty {
             return [.invalid("spec.clusterIPs", spec.clusterIPs, "must be empty when `clusterIP` is not specified")]
         }
-        if spec.clusterIP != first {
+        if spec.clusterIP != spec.clusterIPs[0] {
             return [.invalid("spec.clusterIPs", spec.clusterIPs, "first value must match `clusterIP`")]
         }
         return []
@@ -37,14 +37,13 @@ extension ServiceDraft {
         let families = spec.ipFamilies
         var faults = APIError.Causes()
         // Hashed where there are more than there can be.
-        var seen: Set<String> = []
+        var seen: Set<Written<IPFamily>> = []
         for (index, family) in families.enumerated() {
-            if IPFamily(family) == nil {
-                faults.append(
-                    .notSupported("spec.ipFamilies[\(index)]", family, IPFamily.allCases.map(\.description)))
+            if family.value == nil {
+                faults.append(.notSupported("spec.ipFamilies[\(index)]", family, IPFamily.self))
             }
             if families.count > 2 ? !seen.insert(family).inserted : families[..<index].contains(family) {
-                faults.append(.duplicate("spec.ipFamilies[\(index)]", family))
+                faults.append(.duplicate("spec.ipFamilies[\(index)]", family.description))
             }
         }
         return faults
@@ -53,12 +52,12 @@ extension ServiceDraft {
     /// "This field may hold a maximum of two entries (dual-stack IPs, in either order)." (field `clusterIPs`)
     private func addressListFaults() -> APIError.Causes {
         let ips = spec.clusterIPs
-        let addresses = ips.map(address)
+        let addresses = ips.map { parsedAddress($0) }
         var faults = APIError.Causes()
         var areReadable = true
 
         for (index, ip) in ips.enumerated() where addresses[index] == nil {
-            if index == 0, ip == ServiceSpec.headlessMark {
+            if index == 0, ip.description == ServiceSpec.headlessMark.description {
                 if ips.count == 1 { continue }
                 faults.append(.invalid("spec.clusterIPs", ips, "'None' must be the first and only value"))
             } else {
@@ -77,7 +76,7 @@ extension ServiceDraft {
             faults.append(.invalid("spec.clusterIPs", ips, "may specify no more than one IP for each IP family"))
         }
         for (index, (address, family)) in zip(addresses, spec.ipFamilies).enumerated() {
-            guard let address, let family = IPFamily(family), address.family != family else { continue }
+            guard let address, let family = family.value, address.family != family else { continue }
             faults.append(
                 .invalid(
                     "spec.clusterIPs[\(index)]", ips[index],

@@ -9,7 +9,7 @@ extension ServiceDraft {
         for (index, ip) in spec.clusterIPs.enumerated() where index >= spec.ipFamilies.count {
             guard let family = parsedAddress(ip)?.family else { continue }
             if isConfigured(family) {
-                spec.ipFamilies.append(family.description)
+                spec.ipFamilies.append(.value(family))
             } else {
                 faults.append(
                     .invalid(
@@ -24,12 +24,12 @@ extension ServiceDraft {
     mutating func completeFamilies() -> APIError.Causes {
         if spec.isHeadlessWithoutSelector {
             // Its endpoints are none of the cluster's making, so that any cluster takes any families.
-            fillFamilies(both: spec.ipFamilyPolicy != FamilyPolicy.singleStack)
+            fillFamilies(both: spec.ipFamilyPolicy != .singleStack)
             return []
         }
         let faults = unconfiguredFaults()
         guard faults.isEmpty else { return faults }
-        fillFamilies(both: spec.ipFamilyPolicy != FamilyPolicy.singleStack && clusterFamilies.count == 2)
+        fillFamilies(both: spec.ipFamilyPolicy != .singleStack && clusterFamilies.count == 2)
         return []
     }
 
@@ -37,10 +37,10 @@ extension ServiceDraft {
     /// "requested families must be available on the cluster" under every policy.
     private func unconfiguredFaults() -> APIError.Causes {
         var faults = APIError.Causes()
-        if spec.ipFamilyPolicy == FamilyPolicy.requireDualStack, clusterFamilies.count < 2 {
+        if spec.ipFamilyPolicy == .requireDualStack, clusterFamilies.count < 2 {
             faults.append(
                 .invalid(
-                    "spec.ipFamilyPolicy", FamilyPolicy.requireDualStack,
+                    "spec.ipFamilyPolicy", "RequireDualStack",
                     "this cluster is not configured for dual-stack services"))
         }
         for (index, family) in spec.ipFamilies.enumerated() where !isConfigured(family) {
@@ -51,11 +51,11 @@ extension ServiceDraft {
 
     private mutating func fillFamilies(both: Bool) {
         guard spec.ipFamilies.count < (both ? 2 : 1) else { return }
-        let first = spec.ipFamilies.first ?? clusterFamilies[0].description
-        guard both, let family = IPFamily(first) else {
+        let first = spec.ipFamilies.first ?? .value(clusterFamilies[0])
+        guard both, let family = first.value else {
             spec.ipFamilies = [first]
             return
         }
-        spec.ipFamilies = [first, family.other.description]
+        spec.ipFamilies = [first, .value(family.other)]
     }
 }

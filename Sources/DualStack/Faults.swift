@@ -1,3 +1,4 @@
+import Addressing
 import TandemAPI
 
 /// Faults in the words of kube-apiserver: a word for the reason, the value that was sent, and a correction.
@@ -8,8 +9,12 @@ extension APIError.Cause {
         Self(field, .invalid, "Invalid value: ", quoted(value), ": \(detail)")
     }
 
+    static func invalid<Value>(_ field: String, _ value: Written<Value>, _ detail: String) -> Self {
+        invalid(field, value.description, detail)
+    }
+
     /// The value is a whole list, printed as JSON.
-    static func invalid(_ field: String, _ values: [String], _ detail: String) -> Self {
+    static func invalid<Value>(_ field: String, _ values: WrittenList<Value>, _ detail: String) -> Self {
         Self(field, .invalid, "Invalid value: ", quoted(values), ": \(detail)")
     }
 
@@ -38,6 +43,12 @@ extension APIError.Cause {
         return Self(field, .notSupported, "Unsupported value: ", quoted(value), ": supported values: \(choices)")
     }
 
+    static func notSupported<Value: Vocabulary>(
+        _ field: String, _ value: Written<Value>, _ supported: Value.Type
+    ) -> Self {
+        notSupported(field, value.description, supported.words)
+    }
+
     private init(_ field: String, _ reason: Reason, _ word: String, _ value: String, _ detail: String) {
         let room = Self.maximumTextBytes - word.utf8.count - detail.utf8.count
         self.init(field, reason, word + value.cut(toBytes: max(room, Self.shortestQuoteBytes)) + detail)
@@ -50,9 +61,11 @@ extension APIError.Cause {
         JSONValue.string(value.cut(toBytes: maximumTextBytes)).text.description
     }
 
-    private static func quoted(_ values: [String]) -> String {
+    private static func quoted<Value>(_ values: WrittenList<Value>) -> String {
         // An element takes three bytes at least, so that those behind are cut off in any case.
-        let first = values.prefix(maximumTextBytes).map { JSONValue.string($0.cut(toBytes: maximumTextBytes)) }
+        let first = values.prefix(maximumTextBytes).map {
+            JSONValue.string($0.description.cut(toBytes: maximumTextBytes))
+        }
         return JSONValue.array(first).text.description
     }
 }

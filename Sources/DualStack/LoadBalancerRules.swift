@@ -33,21 +33,21 @@ struct LoadBalancerPlan: Sendable {
         case claimed(AddressClaim)
     }
 
-    private var places: [Place] = []
+    private var places = Few<Place>()
     private(set) var faults = APIError.Causes()
 
     init(_ draft: borrowing ServiceDraft, _ settings: LoadBalancerSettings) {
-        guard draft.spec.type == ServiceType.loadBalancer, !draft.spec.isHeadless else { return }
+        guard draft.spec.type == .loadBalancer, !draft.spec.isHeadless else { return }
         let spec = draft.spec
         let held = draft.stored?.status.ingress ?? []
         guard settings.serve(spec) else {
-            places = held.map { .kept($0) }
+            for address in held { places.append(.kept(address)) }
             return
         }
         let families = draft.loadBalancerFamilies(settings)
         let wanted = draft.askedLoadBalancerIPs(of: families.filter(settings.families.contains), settings, &faults)
         // "PreferDualStack": one address is better than none, and the missing one comes with a later update.
-        let isOptional = families.count == 2 && spec.ipFamilyPolicy != FamilyPolicy.requireDualStack
+        let isOptional = families.count == 2 && spec.ipFamilyPolicy != .requireDualStack
         for family in families {
             let asked = wanted.first { $0.address.family == family }
             if let held = held.first(where: { $0.family == family }), asked == nil || asked?.address == held {
@@ -63,8 +63,8 @@ struct LoadBalancerPlan: Sendable {
     }
 
     /// Of a Service as a cluster shows it: the shown addresses, and after them the others that it holds.
-    init(adopting draft: ServiceDraft, holding held: [IPAddress], _ settings: LoadBalancerSettings) {
-        guard draft.spec.type == ServiceType.loadBalancer else { return }
+    init(adopting draft: ServiceDraft, holding held: Few<IPAddress>, _ settings: LoadBalancerSettings) {
+        guard draft.spec.type == .loadBalancer else { return }
         // A cluster shows two, and an object has room for thousands.
         var shown: Set<IPAddress> = []
         // Without ranges, or of another class, they are another program's.
@@ -74,50 +74,54 @@ struct LoadBalancerPlan: Sendable {
                     .claimed(
                         AddressClaim(
                             pool: .loadBalancer, family: address.family, requested: address,
-                            field: "status.loadBalancer.ingress[\(index)].ip")))
+                            field: .ingress(index))))
             }
         }
         for address in held where !shown.contains(address) { places.append(.kept(address)) }
     }
 
-    var claims: [AddressClaim] {
-        places.compactMap { if case .claimed(let claim) = $0 { claim } else { nil } }
+    var claims: Few<AddressClaim> {
+        var claims = Few<AddressClaim>()
+        guard !places.isEmpty else { return claims }
+        for case .claimed(let claim) in places { claims.append(claim) }
+        return claims
     }
 
     /// The Service's addresses in the order of its families; `addresses[i]` answers `claims[i]`, nil where an optional one found no room.
-    func ingress(with addresses: ArraySlice<IPAddress?>) -> [IPAddress] {
+    func ingress(with addresses: Slice<Few<IPAddress?>>) -> Few<IPAddress> {
+        var ingress = Few<IPAddress>()
+        guard !places.isEmpty else { return ingress }
         var rest = addresses
-        return places.compactMap { place in
+        for place in places {
             switch place {
-            case .kept(let address): address
-            case .claimed: rest.popFirst() ?? nil
+            case .kept(let address): ingress.append(address)
+            case .claimed: if let address = rest.popFirst() ?? nil { ingress.append(address) }
             }
         }
+        return ingress
     }
 }
 
 extension ServiceDraft {
     /// Where Services have families of their own making, those; on a server without service ranges a Service may name none, and is given the
     /// server's families, under SingleStack one.
-    fileprivate func loadBalancerFamilies(_ settings: LoadBalancerSettings) -> [IPFamily] {
-        let named = spec.ipFamilies.compactMap(IPFamily.init)
+    fileprivate func loadBalancerFamilies(_ settings: LoadBalancerSettings) -> Few<IPFamily> {
+        let named: Few<IPFamily> = spec.ipFamilies.values
         guard named.isEmpty, clusterFamilies.isEmpty else { return named }
-        return spec.ipFamilyPolicy == FamilyPolicy.singleStack
-            ? Array(settings.families.prefix(1)) : settings.families
+        return spec.ipFamilyPolicy == .singleStack
+            ? Few(Array(settings.families.prefix(1))) : Few(settings.families)
     }
-
-    /// The annotations that ask for addresses, a comma between two: the first that there is counts.
-    private static let annotations = ["metallb.io/loadBalancerIPs", "lbipam.cilium.io/ips"]
 
     private static let addressRule = "must be a valid IP address, (e.g. 192.0.2.7 or 2001:db8::ffff)"
 
     /// The addresses requested by `spec.loadBalancerIP` or an annotation, at most one of a family. `families` are those that it can be of.
     fileprivate func askedLoadBalancerIPs(
-        of families: [IPFamily], _ settings: LoadBalancerSettings, _ faults: inout APIError.Causes
-    ) -> [(address: IPAddress, field: String)] {
+        of families: Few<IPFamily>, _ settings: LoadBalancerSettings, _ faults: inout APIError.Causes
+    ) -> [(address: IPAddress, field: AddressClaim.Field)] {
         guard !settings.families.isEmpty else { return [] }
-        var asked: [(address: IPAddress, field: String)] = []
-        func ask(_ text: String, _ field: String) {
+        var asked: [(address: IPAddress, field: AddressClaim.Field)] = []
+        func ask(_ text: Written<IPAddress>, _ place: AddressClaim.Field) {
+            let field = place.description
             guard let address = parsedAddress(text) else {
                 faults.append(.invalid(field, text, Self.addressRule))
                 return
@@ -139,24 +143,24 @@ extension ServiceDraft {
                         "may ask for no more than one address of a family, and \(other.address) is asked for"))
                 return
             }
-            asked.append((address, field))
+            asked.append((address, place))
         }
-        if !spec.loadBalancerIP.isEmpty { ask(spec.loadBalancerIP, "spec.loadBalancerIP") }
-        if let (name, list) = annotatedIPs {
+        if !spec.loadBalancerIP.isEmpty { ask(spec.loadBalancerIP, .loadBalancerIP) }
+        if let (annotation, list) = annotatedIPs {
             let texts = list.split(separator: ",", maxSplits: 8, omittingEmptySubsequences: false)
             for text in texts {
-                ask(String(text.drop { $0 == " " }.prefix { $0 != " " }), "metadata.annotations[\(name)]")
+                ask(Written(String(text.drop { $0 == " " }.prefix { $0 != " " })), .annotation(annotation))
             }
         }
         return asked
     }
 
-    private var annotatedIPs: (name: String, list: String)? {
+    private var annotatedIPs: (annotation: Int, list: String)? {
         guard let text = service.metadata.others["annotations"],
             let annotations = try? JSONValue(parsing: text.bytes)
         else { return nil }
-        for name in Self.annotations {
-            if let list = annotations[name]?.stringValue, !list.isEmpty { return (name, list) }
+        for (place, name) in AddressClaim.Field.annotations.enumerated() {
+            if let list = annotations[name]?.stringValue, !list.isEmpty { return (place, list) }
         }
         return nil
     }
@@ -164,7 +168,7 @@ extension ServiceDraft {
     /// `spec.loadBalancerClass`: "Once set, it can not be changed. This field will be wiped when a service is updated to a non
     /// 'LoadBalancer' type." Members that the client changed in the same write stay, to be refused.
     mutating func wipeLoadBalancerClass() {
-        guard let old = stored?.spec, old.type == ServiceType.loadBalancer, spec.type != ServiceType.loadBalancer,
+        guard let old = stored?.spec, old.type == .loadBalancer, spec.type != .loadBalancer,
             spec.loadBalancerClass == old.loadBalancerClass
         else { return }
         spec.loadBalancerClass = nil
@@ -173,13 +177,13 @@ extension ServiceDraft {
     func loadBalancerClassFaults() -> APIError.Causes {
         let field = "spec.loadBalancerClass"
         var faults = APIError.Causes()
-        if let old = stored?.spec, old.type == ServiceType.loadBalancer, spec.type == ServiceType.loadBalancer,
+        if let old = stored?.spec, old.type == .loadBalancer, spec.type == .loadBalancer,
             old.loadBalancerClass != spec.loadBalancerClass
         {
             faults.append(.invalid(field, spec.loadBalancerClass ?? "", Self.immutable))
         }
         guard let name = spec.loadBalancerClass else { return faults }
-        if spec.type != ServiceType.loadBalancer {
+        if spec.type != .loadBalancer {
             faults.append(.forbidden(field, "may only be used when `type` is 'LoadBalancer'"))
         } else if !DNSName.isQualified(name) {
             faults.append(.invalid(field, name, DNSName.qualifiedRule))

@@ -1,3 +1,4 @@
+import Addressing
 public import TandemAPI
 
 /// A port that a Service must get on every node.
@@ -198,7 +199,7 @@ struct NodePortPlan: Sendable {
         {
             draft.spec.others[ServiceSpec.healthCheckMember] = nil
         }
-        if old.type == ServiceType.loadBalancer, draft.spec.type != ServiceType.loadBalancer,
+        if old.type == .loadBalancer, draft.spec.type != .loadBalancer,
             old.wantsLoadBalancerNodePorts ?? true == draft.spec.wantsLoadBalancerNodePorts
         {
             draft.spec.others[ServiceSpec.allocateMember] = nil
@@ -209,7 +210,7 @@ struct NodePortPlan: Sendable {
     func faults(_ draft: ServiceDraft) -> APIError.Causes {
         let spec = draft.spec
         var faults = typeFaults + (spec.takesNodePorts ? portFaults(spec.ports?.entries ?? []) : [])
-        if spec.others[ServiceSpec.allocateMember] != nil, spec.type != ServiceType.loadBalancer {
+        if spec.others[ServiceSpec.allocateMember] != nil, spec.type != .loadBalancer {
             faults.append(
                 .forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'"))
         }
@@ -295,14 +296,14 @@ extension ServiceSpec {
 
     /// Whether its ports get node ports without asking for them.
     fileprivate var allocatesNodePorts: Bool {
-        type == ServiceType.nodePort || type == ServiceType.loadBalancer && wantsLoadBalancerNodePorts ?? true
+        type == .nodePort || type == .loadBalancer && wantsLoadBalancerNodePorts ?? true
     }
 
     fileprivate var wantsLoadBalancerNodePorts: Bool? { value(Self.allocateMember)?.boolValue }
 
     /// Of a load balancer that sends traffic to nodes with endpoints alone: nodes say there whether they have any.
     fileprivate var needsHealthCheck: Bool {
-        type == ServiceType.loadBalancer && value("externalTrafficPolicy")?.stringValue == "Local"
+        type == .loadBalancer && value("externalTrafficPolicy")?.stringValue == "Local"
     }
 
     /// 0 where it has none.

@@ -16,13 +16,13 @@ public struct NodeRules: Sendable {
     }
 
     /// The CIDRs that a Node asks for, in its order; none where it leaves the choice. Throws all faults together.
-    public func podCIDRs(askedBy node: Node) throws(APIError) -> [CIDR] {
+    public func podCIDRs(askedBy node: Node) throws(APIError) -> Few<CIDR> {
         try podCIDRs(of: node) { fault(of: $0, beside: $1) }
     }
 
     /// The CIDRs that a Node shows which is taken in as it stands in a cluster: of any length that leaves an address for a pod, outside of
     /// the cluster's ranges only where that is allowed. Throws all faults together.
-    public func podCIDRs(shownBy node: Node, allowsOutOfRange: Bool) throws(APIError) -> [CIDR] {
+    public func podCIDRs(shownBy node: Node, allowsOutOfRange: Bool) throws(APIError) -> Few<CIDR> {
         try podCIDRs(of: node) { cidr, others in
             if others.contains(where: { $0.family == cidr.family }) { return Self.oneOfAFamily }
             let lengths = 8...cidr.family.addressBits - 2
@@ -36,13 +36,13 @@ public struct NodeRules: Sendable {
 
     private static let oneOfAFamily = "may specify no more than one CIDR for each IP family"
 
-    private func podCIDRs(of node: Node, _ fault: (CIDR, [CIDR]) -> String?) throws(APIError) -> [CIDR] {
+    private func podCIDRs(of node: Node, _ fault: (CIDR, Few<CIDR>) -> String?) throws(APIError) -> Few<CIDR> {
         var faults = nameFaults(of: node.metadata, kind: .node)
-        var asked: [CIDR] = []
+        var asked = Few<CIDR>()
         for (index, text) in node.podCIDRs.enumerated() {
             let field = "spec.podCIDRs[\(index)]"
             do throws(CIDR.ParseError) {
-                let cidr = try CIDR(parsingZeroPadded: text)
+                let cidr = try parsedCIDR(text)
                 if let detail = fault(cidr, asked) { faults.append(.invalid(field, text, detail)) }
                 // One a family is enough to be held against, however many follow.
                 if !asked.contains(where: { $0.family == cidr.family }) { asked.append(cidr) }
@@ -54,7 +54,7 @@ public struct NodeRules: Sendable {
         return asked
     }
 
-    private func fault(of cidr: CIDR, beside others: [CIDR]) -> String? {
+    private func fault(of cidr: CIDR, beside others: Few<CIDR>) -> String? {
         let family = cidr.family
         if others.contains(where: { $0.family == family }) {
             return Self.oneOfAFamily

@@ -75,7 +75,7 @@ func nameFaults(of metadata: ObjectMeta, kind: ObjectKind) -> APIError.Causes {
     if kind.isNamespaced, !DNSName.isLabel1123(metadata.namespace) {
         faults.append(.invalid("metadata.namespace", metadata.namespace, DNSName.label1123Rule))
     }
-    if let uid = metadata.uid, uid.utf8.count > 128 || !uid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+    if case .other(let uid) = metadata.uid, uid.utf8.count > 128 || !uid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
         faults.append(
             .invalid("metadata.uid", uid, "must be at most 128 printable ASCII characters without white space"))
     }

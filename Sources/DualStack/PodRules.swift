@@ -16,7 +16,7 @@ public struct PodRules: Sendable {
     /// The families that a Pod gets an address of, in order, and the addresses that it asks for. Throws all faults together.
     public func check(
         _ request: PodRequest
-    ) throws(APIError) -> (families: [IPFamily], requested: [IPAddress]) {
+    ) throws(APIError) -> (families: Few<IPFamily>, requested: Few<IPAddress>) {
         let pod = request.pod
         var faults = nameFaults(of: pod.metadata, kind: .pod)
         if pod.nodeName.isEmpty {
@@ -32,14 +32,14 @@ public struct PodRules: Sendable {
     }
 
     /// The addresses of a Pod that is taken in as it stands in a cluster, in its order: of any family. Throws all faults together.
-    public func addresses(shownBy pod: Pod) throws(APIError) -> [IPAddress] {
+    public func addresses(shownBy pod: Pod) throws(APIError) -> Few<IPAddress> {
         var faults = nameFaults(of: pod.metadata, kind: .pod)
         if !pod.nodeName.isEmpty, !DNSName.isSubdomain(pod.nodeName) {
             faults.append(.invalid("spec.nodeName", pod.nodeName, DNSName.subdomainRule))
         } else if pod.nodeName.isEmpty, !pod.podIPs.isEmpty {
             faults.append(.required("spec.nodeName", "a pod's addresses come from its node"))
         }
-        let shown = requested(pod.podIPs, IPFamily.allCases, &faults)
+        let shown = requested(pod.podIPs, [.ipv4, .ipv6], &faults)
         try faults.refuse(.pod, name: pod.metadata.name)
         return shown
     }
@@ -49,18 +49,20 @@ public struct PodRules: Sendable {
         try nameFaults(of: pod.metadata, kind: .pod).refuse(.pod, name: pod.metadata.name)
     }
 
-    private func families(_ asked: [String]?, _ faults: inout APIError.Causes) -> [IPFamily] {
-        guard let asked else { return podFamilies }
+    private func families(
+        _ asked: WrittenList<IPFamily>?, _ faults: inout APIError.Causes
+    ) -> Few<IPFamily> {
+        guard let asked else { return Few(podFamilies) }
         if asked.isEmpty { faults.append(.required("ipFamilies", "name at least one family, or leave it out")) }
-        var families: [IPFamily] = []
+        var families = Few<IPFamily>()
         for (index, name) in asked.enumerated() {
             let field = "ipFamilies[\(index)]"
-            guard let family = IPFamily(name) else {
-                faults.append(.notSupported(field, name, podFamilies.map(\.description)))
+            guard let family = name.value else {
+                faults.append(.notSupported(field, name.description, podFamilies.map(\.description)))
                 continue
             }
             guard !families.contains(family) else {
-                faults.append(.duplicate(field, name))
+                faults.append(.duplicate(field, name.description))
                 continue
             }
             if !podFamilies.contains(family) {
@@ -72,9 +74,9 @@ public struct PodRules: Sendable {
     }
 
     private func requested(
-        _ podIPs: [String], _ families: [IPFamily], _ faults: inout APIError.Causes
-    ) -> [IPAddress] {
-        var requested: [IPAddress] = []
+        _ podIPs: WrittenList<IPAddress>, _ families: Few<IPFamily>, _ faults: inout APIError.Causes
+    ) -> Few<IPAddress> {
+        var requested = Few<IPAddress>()
         for (index, text) in podIPs.enumerated() {
             let field = "status.podIPs[\(index)].ip"
             guard let address = parsedAddress(text) else {

@@ -1,3 +1,4 @@
+import Addressing
 import TandemAPI
 
 /// `spec.ipFamilyPolicy`: its defaults, and the addresses and families that it allows to list or drop.
@@ -11,14 +12,14 @@ extension ServiceDraft {
         guard spec.ipFamilyPolicy == nil else { return }
         spec.ipFamilyPolicy =
             stored?.spec.ipFamilyPolicy
-            ?? (spec.isHeadlessWithoutSelector ? FamilyPolicy.requireDualStack : FamilyPolicy.singleStack)
+            ?? (spec.isHeadlessWithoutSelector ? .requireDualStack : .singleStack)
     }
 
     /// A PreferDualStack Service whose type, families and addresses are as they were is left alone, whatever ranges the
     /// cluster has by now: it neither grows with the cluster nor fails for a family that went away.
     var keepsPreferredFamilies: Bool {
         guard let old = stored?.spec, old.takesFamilies else { return false }
-        return spec.ipFamilyPolicy == FamilyPolicy.preferDualStack && old.ipFamilyPolicy == spec.ipFamilyPolicy
+        return spec.ipFamilyPolicy == .preferDualStack && old.ipFamilyPolicy == spec.ipFamilyPolicy
             && spec.type == old.type && spec.clusterIPs == old.clusterIPs && spec.ipFamilies == old.ipFamilies
     }
 
@@ -27,18 +28,18 @@ extension ServiceDraft {
     ///
     /// Only a list that the client left as it was is cut; one that it wrote is judged as written.
     mutating func cutToSingleStack() {
-        guard let old = stored?.spec, spec.ipFamilyPolicy == FamilyPolicy.singleStack else { return }
+        guard let old = stored?.spec, spec.ipFamilyPolicy == .singleStack else { return }
         if spec.clusterIPs.count > 1, spec.clusterIPs == old.clusterIPs { spec.clusterIPs.removeLast() }
         if spec.ipFamilies.count > 1, spec.ipFamilies == old.ipFamilies { spec.ipFamilies.removeLast() }
     }
 
     /// One address or family is given up by asking for SingleStack, and two are had by not asking for it.
     func policyFaults() -> APIError.Causes {
-        let policy = spec.ipFamilyPolicy ?? ""
+        let policy = spec.ipFamilyPolicy ?? .empty
         var faults = APIError.Causes()
         func fault(_ detail: String) { faults.append(.invalid("spec.ipFamilyPolicy", policy, detail)) }
 
-        if policy == FamilyPolicy.singleStack {
+        if policy == .singleStack {
             let cure = "must be 'RequireDualStack' or 'PreferDualStack' when multiple"
             if spec.clusterIPs.count == 2 { fault("\(cure) cluster IPs are specified") }
             if spec.ipFamilies.count == 2 { fault("\(cure) IP families are specified") }
@@ -51,7 +52,7 @@ extension ServiceDraft {
     }
 
     /// A list that is left out is not cut: it will be filled in again.
-    private static func isCut(_ list: [String], from old: [String]) -> Bool {
+    private static func isCut(_ list: some Collection, from old: some Collection) -> Bool {
         !list.isEmpty && list.count < old.count
     }
 }

@@ -10,32 +10,10 @@ struct ServiceDraft {
     /// Families of the cluster's service ranges, in order; none where the cluster's own apiserver gives cluster IPs.
     let clusterFamilies: [IPFamily]
 
-    /// The addresses that were claimed, of each family one, with the texts that stand for them: these need not be read again.
-    private var claimed: (first: Claimed?, second: Claimed?) = (nil, nil)
-
-    private struct Claimed {
-        var text: String
-        var address: IPAddress
-    }
-
     init(service: Service, stored: Service?, clusterFamilies: [IPFamily]) {
         self.service = service
         self.stored = stored
         self.clusterFamilies = clusterFamilies
-    }
-
-    /// Puts an address that was claimed in its place.
-    mutating func put(_ address: IPAddress, at place: Int) {
-        let text = address.description
-        spec.clusterIPs[place] = text
-        claimed = (Claimed(text: text, address: address), claimed.first)
-    }
-
-    /// As `parsedAddress`.
-    func address(_ text: String) -> IPAddress? {
-        if let first = claimed.first, first.text == text { return first.address }
-        if let second = claimed.second, second.text == text { return second.address }
-        return parsedAddress(text)
     }
 
     var spec: ServiceSpec {
@@ -46,9 +24,7 @@ struct ServiceDraft {
     /// Cluster IPs are given by another program: they stay as they came.
     var recordsClusterIPs: Bool { clusterFamilies.isEmpty }
 
-    func isConfigured(_ family: String) -> Bool {
-        clusterFamilies.contains { $0.description == family }
-    }
+    func isConfigured(_ family: Written<IPFamily>) -> Bool { family.value.map(isConfigured) ?? false }
 
     func isConfigured(_ family: IPFamily) -> Bool {
         clusterFamilies.contains(family)

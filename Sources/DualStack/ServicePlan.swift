@@ -13,14 +13,14 @@ public struct ServiceDecision: Sendable {
 
 /// The claims of a Service, all or none, and the steps after them.
 public struct ServicePlan: Sendable {
-    public let claims: [AddressClaim]
+    public let claims: Few<AddressClaim>
     private var draft: ServiceDraft
     private let loadBalancer: LoadBalancerPlan
     /// nil where the server hands none out: they stay as they came.
     private let nodePorts: NodePortPlan?
 
     init(
-        draft: consuming ServiceDraft, clusterIPs: [AddressClaim], loadBalancer: LoadBalancerPlan,
+        draft: consuming ServiceDraft, clusterIPs: Few<AddressClaim>, loadBalancer: LoadBalancerPlan,
         nodePorts: NodePortPlan?
     ) {
         self.draft = draft
@@ -41,7 +41,7 @@ public struct ServicePlan: Sendable {
     /// The checks here come last because kube-apiserver makes them last: a claim that fails is reported before them.
     /// If they throw, the claims must be released.
     public consuming func completed(
-        with addresses: [IPAddress?], ports: [UInt16] = []
+        with addresses: Few<IPAddress?>, ports: [UInt16] = []
     ) throws(APIError) -> ServiceDecision {
         var forLoadBalancer = addresses.count
         for (index, claim) in claims.enumerated() {
@@ -50,10 +50,12 @@ public struct ServicePlan: Sendable {
                 break
             }
             // An address that was asked for stays as it was typed.
-            if draft.spec.clusterIPs[place].isEmpty, let address = addresses[index] { draft.put(address, at: place) }
+            if place == draft.spec.clusterIPs.count, let address = addresses[index] {
+                draft.spec.clusterIPs.append(.value(address))
+            }
         }
         if draft.spec.takesFamilies, !draft.recordsClusterIPs {
-            draft.spec.clusterIP = draft.spec.clusterIPs.first ?? ""
+            draft.spec.clusterIP = draft.spec.clusterIPs.isEmpty ? .empty : draft.spec.clusterIPs[0]
         }
         let ingress = loadBalancer.ingress(with: addresses[forLoadBalancer...])
         if draft.service.status.ingress != ingress { draft.service.status.ingress = ingress }
@@ -69,14 +71,14 @@ public struct ServicePlan: Sendable {
         if let nodePorts { faults += nodePorts.faults(draft) }
         try draft.refuse(faults)
         let pool: ServicePool = draft.recordsClusterIPs ? .recordedClusterIP : .clusterIP
-        let held = holdings(of: draft.service, clusterIPs: pool, reading: { draft.address($0) })
-        let released = draft.stored.map { stored in
+        let held = holdings(of: draft.service, clusterIPs: pool)
+        var released: [ServiceHolding] = []
+        if let stored = draft.stored {
             let addresses = Set(held.map(\.address))
-            return holdings(of: stored).filter { !addresses.contains($0.address) }
+            released = holdings(of: stored).filter { !addresses.contains($0.address) }
         }
         return ServiceDecision(
-            service: draft.service, held: held, released: released ?? [],
-            nodePorts: DualStack.nodePorts(of: draft.service))
+            service: draft.service, held: held, released: released, nodePorts: DualStack.nodePorts(of: draft.service))
     }
 
     /// The answer where a node port that was asked for can't be had.
@@ -99,7 +101,7 @@ public struct ServicePlan: Sendable {
             case .clusterIP, .recordedClusterIP:
                 .invalid("spec.clusterIPs", draft.spec.clusterIPs, "failed to allocate IP \(ip): \(reason)")
             case .loadBalancer:
-                .invalid(claim.field ?? "spec.loadBalancerIP", ip, "failed to allocate IP \(ip): \(reason)")
+                .invalid((claim.field ?? .loadBalancerIP).description, ip, "failed to allocate IP \(ip): \(reason)")
             }
         return .invalid(.service, name: draft.service.metadata.name, [cause])
     }
@@ -107,16 +109,10 @@ public struct ServicePlan: Sendable {
 
 /// Every address that a Service shows: its cluster IPs, of the pool that is said, and its load balancer's.
 public func holdings(of service: Service, clusterIPs pool: ServicePool = .clusterIP) -> [ServiceHolding] {
-    holdings(of: service, clusterIPs: pool, reading: parsedAddress)
-}
-
-private func holdings(
-    of service: Service, clusterIPs pool: ServicePool, reading address: (String) -> IPAddress?
-) -> [ServiceHolding] {
     var holdings: [ServiceHolding] = []
     holdings.reserveCapacity(service.spec.clusterIPs.count + service.status.ingress.count)
     for text in service.spec.clusterIPs {
-        if let address = address(text) { holdings.append(ServiceHolding(pool, address)) }
+        if let address = parsedAddress(text) { holdings.append(ServiceHolding(pool, address)) }
     }
     for address in service.status.ingress { holdings.append(ServiceHolding(.loadBalancer, address)) }
     return holdings

@@ -40,13 +40,13 @@ public struct ServiceRules: Sendable {
     /// is given where it shows none, needs one, and there is a range. `held` has the addresses that its load balancer holds already, and keeps;
     /// `ports` are the node ports that it holds.
     public func adopt(
-        _ shown: Service, holding held: [IPAddress] = [], ports: Set<UInt16> = []
+        _ shown: Service, holding held: Few<IPAddress> = [], ports: Set<UInt16> = []
     ) throws(APIError) -> ServicePlan {
         var draft = ServiceDraft(service: shown, stored: nil, clusterFamilies: clusterFamilies)
         try draft.refuse(nameFaults(of: draft.service.metadata, kind: .service))
         draft.defaultType()
         draft.pairClusterIPs()
-        let claims: [AddressClaim]
+        let claims: Few<AddressClaim>
         if draft.spec.clusterIPs.isEmpty || draft.recordsClusterIPs {
             claims = try clusterIPs(of: &draft)
         } else {
@@ -79,7 +79,7 @@ public struct ServiceRules: Sendable {
     /// Which cluster IPs are to be claimed for which places of `spec.clusterIPs`, once the families are settled.
     private func clusterIPs(
         of draft: inout ServiceDraft
-    ) throws(APIError) -> [AddressClaim] {
+    ) throws(APIError) -> Few<AddressClaim> {
         guard !draft.recordsClusterIPs else {
             try draft.refuse(draft.clusterIPFaults())
             return draft.shownClusterIPs()

@@ -1,9 +1,10 @@
+import Addressing
 import TandemAPI
 
 /// `spec.type`: the needs and restrictions of each type, and the members removed when a Service changes its type.
 extension ServiceDraft {
     mutating func defaultType() {
-        if spec.type == nil { spec.type = ServiceType.clusterIP }
+        if spec.type == nil { spec.type = .clusterIP }
     }
 
     /// "This field will be wiped when updating a Service to type ExternalName." (fields `clusterIPs`, `ipFamilies`,
@@ -13,7 +14,7 @@ extension ServiceDraft {
     mutating func wipeOnLeavingForExternalName() {
         guard let old = stored?.spec, old.takesFamilies, !spec.takesFamilies else { return }
         if spec.clusterIP == old.clusterIP, spec.clusterIPs == old.clusterIPs {
-            spec.clusterIP = ""
+            spec.clusterIP = .empty
             spec.clusterIPs = []
         }
         if spec.ipFamilies == old.ipFamilies { spec.ipFamilies = [] }
@@ -32,11 +33,11 @@ extension ServiceDraft {
 
     /// An unknown type, a load balancer's class, and node ports where the type has none.
     func lateTypeFaults() -> APIError.Causes {
-        guard let type = spec.type, ServiceType.all.contains(type) else {
-            return [.notSupported("spec.type", spec.type ?? "", ServiceType.all)]
+        guard let type = spec.type, type.value != nil else {
+            return [.notSupported("spec.type", spec.type ?? .empty, ServiceType.self)]
         }
         var faults = loadBalancerClassFaults()
-        guard type == ServiceType.clusterIP, let ports = spec.ports else { return faults }
+        guard type == .clusterIP, let ports = spec.ports else { return faults }
         for index in ports.withNodePort {
             faults.append(.forbidden("spec.ports[\(index)].nodePort", "may not be used when `type` is 'ClusterIP'"))
         }

@@ -29,6 +29,7 @@ public final class Engine: Sendable {
     /// By a name or an origin the nodes that have allocations for it in flight.
     let podNodes = PodArrivals()
     let verdicts: Verdicts
+    let claimingCalls = ClaimingCalls()
     /// Other servers append to the log as well.
     let isShared: Bool
 

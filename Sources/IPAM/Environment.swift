@@ -1,6 +1,7 @@
 import Glibc
 public import Measures
 import Synchronization
+import TandemAPI
 
 /// The engine's inputs beside its calls, so that a test can decide them: randomness and the time of day.
 public struct Environment: Sendable {
@@ -41,77 +42,11 @@ public struct Environment: Sendable {
 }
 
 extension Environment {
-    /// A random (version 4) UUID of RFC 9562.
-    func uuid() -> String {
-        let high = random() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
-        let low = random() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-        return String(unsafeUninitializedCapacity: 36) { buffer in
-            let text = UnsafeMutableRawBufferPointer(buffer)
-            // Eight digits each, the first in the lowest byte.
-            let (first, second) = (hexadecimal(high >> 32), hexadecimal(high))
-            let (third, fourth) = (hexadecimal(low >> 32), hexadecimal(low))
-            func put(_ digits: some FixedWidthInteger & BitwiseCopyable, at place: Int) {
-                text.storeBytes(of: digits.littleEndian, toByteOffset: place, as: type(of: digits))
-            }
-            put(first, at: 0)
-            put(UInt32(truncatingIfNeeded: second), at: 9)
-            put(UInt32(truncatingIfNeeded: second >> 32), at: 14)
-            put(UInt32(truncatingIfNeeded: third), at: 19)
-            put(UInt32(truncatingIfNeeded: third >> 32), at: 24)
-            put(fourth, at: 28)
-            for place in [8, 13, 18, 23] { put(UInt8(ascii: "-"), at: place) }
-            return 36
-        }
-    }
+    /// A random one.
+    func uid() -> Written<ObjectUID> { .value(ObjectUID(random: random(), random())) }
 
-    /// The time of day as Kubernetes writes it: RFC 3339, UTC, to the second, such as `2026-11-24T08:46:47Z`.
-    func timestamp() -> String {
-        let now = now()
-        return Self.lastTimestamp.withLock { last in
-            if last.seconds != now { last = (now, Self.timestamp(of: now)) }
-            return last.text
-        }
-    }
-
-    /// The last one, which serves for a second.
-    private static let lastTimestamp = Mutex((seconds: 0, text: timestamp(of: 0)))
-
-    private static func timestamp(of seconds: Int) -> String {
-        var seconds = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        return String(unsafeUninitializedCapacity: 20) { buffer in
-            var position = 0
-            func put(_ value: Int32, _ separator: Unicode.Scalar) {
-                buffer[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / 10 % 10)
-                buffer[position + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10)
-                buffer[position + 2] = UInt8(ascii: separator)
-                position += 3
-            }
-            let year = 1900 + parts.tm_year
-            put(year / 100, "-")
-            position -= 1
-            put(year, "-")
-            put(parts.tm_mon + 1, "-")
-            put(parts.tm_mday, "T")
-            put(parts.tm_hour, ":")
-            put(parts.tm_min, ":")
-            put(parts.tm_sec, "Z")
-            return position
-        }
-    }
-}
-
-/// The lower half's eight digits, the first in the lowest byte: all eight are made side by side.
-private func hexadecimal(_ value: UInt64) -> UInt64 {
-    // One nibble a byte, the highest nibble in the lowest byte.
-    var digits = UInt64(UInt32(truncatingIfNeeded: value).byteSwapped)
-    digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
-    digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
-    digits = (digits >> 4 | digits << 8) & 0x0F0F_0F0F_0F0F_0F0F
-    // 1 in each byte past 9.
-    let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-    return digits &+ 0x3030_3030_3030_3030 &+ letters &* UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
+    /// The present second.
+    func timestamp() -> Written<CreationTime> { .value(CreationTime(seconds: UInt32(clamping: now()))) }
 }
 
 /// Random words from the kernel, fetched many at a time: asking for eight bytes costs as much as asking for five hundred.

@@ -27,7 +27,7 @@ struct BoundedFaultTests {
     func boundsServices() throws {
         let rules = ServiceRules(clusterFamilies: [.ipv4])
         var service = Service(metadata: metadata)
-        service.spec.ipFamilies = (0..<Self.count).map { "family-\($0)" }
+        service.spec.ipFamilies = WrittenList((0..<Self.count).map { Written("family-\($0)") })
         try expectBounded(Self.count) { () throws(APIError) in _ = try rules.create(service) }
         // Each but the first of its kind is repeated too.
         service.spec.ipFamilies += service.spec.ipFamilies
@@ -35,7 +35,7 @@ struct BoundedFaultTests {
 
         service.spec.ipFamilies = []
         service.spec.clusterIP = "ip-0"
-        service.spec.clusterIPs = (0..<Self.count).map { "ip-\($0)" }
+        service.spec.clusterIPs = WrittenList((0..<Self.count).map { Written("ip-\($0)") })
         // And they are more than two.
         try expectBounded(Self.count + 1) { () throws(APIError) in _ = try rules.create(service) }
     }
@@ -44,10 +44,10 @@ struct BoundedFaultTests {
     func boundsPods() throws {
         let rules = PodRules(podFamilies: [.ipv4, .ipv6])
         var request = PodRequest(pod: Pod(metadata: metadata, nodeName: "n1"))
-        request.ipFamilies = (0..<Self.count).map { $0 < Self.count / 2 ? "IPv4" : "IPv6" }
+        request.ipFamilies = WrittenList((0..<Self.count).map { Written($0 < Self.count / 2 ? "IPv4" : "IPv6") })
         try expectBounded(Self.count - 2) { () throws(APIError) in _ = try rules.check(request) }
         request.ipFamilies = nil
-        request.pod.podIPs = (0..<Self.count).map { $0 < Self.count / 2 ? "10.0.0.1" : "fd00::1" }
+        request.pod.podIPs = WrittenList((0..<Self.count).map { Written($0 < Self.count / 2 ? "10.0.0.1" : "fd00::1") })
         try expectBounded(Self.count - 2) { () throws(APIError) in _ = try rules.check(request) }
     }
 
@@ -56,7 +56,8 @@ struct BoundedFaultTests {
         let ranges = ["10.244.0.0/16", "fd00:10:244::/48"].compactMap { CIDR($0) }
         let rules = NodeRules(clusterCIDRs: ranges) { $0 == .ipv4 ? 24 : 64 }
         var node = Node(metadata: metadata)
-        node.podCIDRs = (0..<Self.count).map { $0 < Self.count / 2 ? "10.244.0.0/24" : "fd00:10:244::/64" }
+        node.podCIDRs = WrittenList(
+            (0..<Self.count).map { Written($0 < Self.count / 2 ? "10.244.0.0/24" : "fd00:10:244::/64") })
         try expectBounded(Self.count - 2) { () throws(APIError) in _ = try rules.podCIDRs(askedBy: node) }
     }
 
@@ -71,8 +72,8 @@ struct BoundedFaultTests {
         }
         for value in [String(repeating: "x", count: 1 << 20), String(repeating: "\u{1}", count: 1 << 20)] {
             for cause in [
-                try cause { $0.metadata.name = value }, try cause { $0.spec.ipFamilies = [value] },
-                try cause { ($0.spec.clusterIP, $0.spec.clusterIPs) = ("a", [value, value]) },
+                try cause { $0.metadata.name = value }, try cause { $0.spec.ipFamilies = [Written(value)] },
+                try cause { ($0.spec.clusterIP, $0.spec.clusterIPs) = ("a", [Written(value), Written(value)]) },
             ] {
                 #expect(cause.message.utf8.count <= APIError.Cause.maximumTextBytes)
                 #expect(cause.message.contains("…: "))

@@ -22,12 +22,12 @@ struct LoadBalancerTests {
             let text = claim.family == .ipv4 ? "192.0.2.\(10 + index)" : "2001:db8::\(10 + index)"
             return try claim.requested ?? #require(IPAddress(text))
         }
-        return try plan.completed(with: addresses)
+        return try plan.completed(with: Few(addresses))
     }
 
     private func created(_ spec: String) throws -> Service { try decide(try rules.create(service(spec))).service }
 
-    private func families(_ service: Service) -> [IPFamily] { service.status.ingress.map(\.family) }
+    private func families(_ service: Service) -> Few<IPFamily> { service.status.ingress.map(\.family) }
 
     @Test("one address per family of the Service, in its order")
     func givesOnePerFamily() throws {
@@ -234,7 +234,7 @@ struct KubernetesTodayTests {
 
     private func create(_ name: String, _ clusterIP: String = "") throws(APIError) -> ServicePlan {
         var spec = ServiceSpec()
-        spec.clusterIP = clusterIP
+        spec.clusterIP = Written(clusterIP)
         return try rules.create(Service(metadata: ObjectMeta(namespace: "default", name: name), spec: spec))
     }
 

@@ -106,7 +106,7 @@ final class RulesAlone: ServiceDecider {
             }
             var claimed: [UInt16] = []
             for claim in portRange == nil ? [] : plan.nodePortClaims { claimed.append(try take(claim, for: plan)) }
-            let decision = try plan.completed(with: taken, ports: claimed)
+            let decision = try plan.completed(with: Few(taken), ports: claimed)
             try check()
             return decision
         } catch {

@@ -34,7 +34,7 @@ struct AbandonedCallTests {
         .allocateServiceIPs(Service(metadata: ObjectMeta(namespace: "default", name: "web"))))
 
     private func pod(_ name: String) -> Call {
-        let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "web", uid: name), nodeName: "n1")
+        let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "web", uid: Written(name)), nodeName: "n1")
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))
     }
 

@@ -179,6 +179,23 @@ struct AuditTests {
         harness.stop()
     }
 
+    @Test("a mark of a call that stands still before its commit is no fault, however long; one that stays behind it is")
+    func waitsForCalls() async throws {
+        let harness = try await makeCluster()
+        let audit = Audit(harness.engine)
+        let pool = harness.engine.pools.clusterIP[0]
+        let round = harness.engine.claimingCalls.enter()
+        _ = pool.claim(IPAddress("10.96.0.5")!)
+        for _ in 0..<1_000 {
+            let step = audit.step()
+            #expect(step.newFaults == [] && !step.endsPass)
+            _ = await harness.call(.getPools, [:])
+        }
+        harness.engine.claimingCalls.leave(round)
+        #expect(await faults(audit) == ["10.96.0.5 is marked as taken, but no object holds it"])
+        harness.stop()
+    }
+
     private final class Flag: Sendable {
         private let state = Mutex(false)
         var isSet: Bool { state.withLock { $0 } }

@@ -28,7 +28,7 @@ extension Change {
     }
 
     static func put(node name: String, _ cidrs: [String]) -> Change {
-        let cidrs = cidrs.map { CIDR($0)! }
+        let cidrs = Few(cidrs.map { CIDR($0)! })
         let node = Node(metadata: ObjectMeta(name: name, uid: "u"), podCIDRs: cidrs)
         let form = StoredForm(
             document: Documents.encode(node.write), holdings: cidrs.map { Holding(pool: .nodeCIDR, range: $0) })
@@ -36,9 +36,9 @@ extension Change {
     }
 
     static func put(pod name: String, on node: String, _ addresses: [String]) -> Change {
-        let addresses = addresses.map { IPAddress($0)! }
+        let addresses = Few(addresses.map { IPAddress($0)! })
         var pod = Pod(metadata: ObjectMeta(namespace: "default", name: name, uid: "u"), nodeName: node)
-        pod.podIPs = addresses.map(\.description)
+        pod.podIPs = WrittenList(addresses)
         let form = StoredForm(
             document: Documents.encode(pod.write), holdings: addresses.map { Holding(pool: .podIP, address: $0) })
         return .put(.pod(name, on: node), form)

@@ -324,7 +324,7 @@ struct BooksTests {
         let engine = try Engine(cluster: .small, log: member, environment: .system, stepsByHand: true)
         let wanted = IPAddress("10.96.0.5")!
         var service = Service(metadata: ObjectMeta(namespace: "default", name: "a"))
-        service.spec.clusterIP = wanted.description
+        service.spec.clusterIP = .value(wanted)
         let answers = Noted<Bool>()
         engine.perform(Call(.allocateServiceIPs, .allocateServiceIPs(service))) { result in
             answers.add((try? result.get()) != nil)

@@ -126,7 +126,7 @@ final class EngineHarness: Sendable {
 extension StoredPod {
     /// A pod as a start reads it.
     init(
-        _ identity: PodIdentity, on node: StoredNode, addresses: [IPAddress], version: UInt64, document: [UInt8],
+        _ identity: PodIdentity, on node: StoredNode, addresses: Few<IPAddress>, version: UInt64, document: [UInt8],
         isUIDGiven: Bool = false, hasOldKey: Bool = false
     ) throws {
         let key = Array(identity.key.utf8)
@@ -141,7 +141,7 @@ extension StoredPod {
 }
 
 extension StoredNode {
-    convenience init(_ name: String, _ podCIDRs: [CIDR], version: UInt64) {
+    convenience init(_ name: String, _ podCIDRs: Few<CIDR>, version: UInt64) {
         let node = Node(metadata: ObjectMeta(name: name), podCIDRs: podCIDRs)
         self.init(
             NodeRecord(

@@ -31,7 +31,7 @@ struct ExecutorTests {
 
     private func service(_ name: String, _ policy: String) -> Call {
         var service = Service(metadata: ObjectMeta(namespace: "default", name: name))
-        service.spec.ipFamilyPolicy = policy
+        service.spec.ipFamilyPolicy = Written(policy)
         return Call(.allocateServiceIPs, .allocateServiceIPs(service))
     }
 
@@ -103,7 +103,8 @@ struct ExecutorTests {
         let engine = try Engine(cluster: .small, log: FaultyLog(), stepsByHand: true, recordsPerPiece: 4)
         let loop = Loop()
         for index in 0..<8 {
-            let pod = Pod(metadata: ObjectMeta(namespace: "default", name: "p", uid: "u\(index)"), nodeName: "n1")
+            let pod = Pod(
+                metadata: ObjectMeta(namespace: "default", name: "p", uid: Written("u\(index)")), nodeName: "n1")
             engine.perform(Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))) { _ in }
             engine.journal.step()
         }

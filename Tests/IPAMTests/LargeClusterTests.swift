@@ -21,7 +21,7 @@ struct LargeClusterTests {
         engine.journal.step()
         let node = try #require(engine.books.nodes["n1"])
         for index in 0..<pods {
-            let addresses = [
+            let addresses: Few = [
                 try #require(node.pool(.ipv4)?.claimNext()), try #require(node.pool(.ipv6)?.claimNext()),
             ]
             var pod = Pod(
@@ -202,7 +202,7 @@ struct LargeClusterTests {
                 .randomElement(using: &generator)!
             if asked.allSatisfy({ address in !twin.contains { $0.addresses.contains(address) } }) {
                 let pod = try StoredPod(
-                    PodIdentity(Attachment(containerID: "c\(step)")), on: node, addresses: asked,
+                    PodIdentity(Attachment(containerID: "c\(step)")), on: node, addresses: Few(asked),
                     version: UInt64(step + 1), document: Array(#"{"metadata":{"name":"x"}}"#.utf8))
                 pods.insert(pod)
                 twin.append(pod)

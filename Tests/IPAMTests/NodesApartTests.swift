@@ -13,7 +13,8 @@ struct CommonNameTests {
     private func add(
         _ name: String, _ node: String, uid: String? = nil, container: String? = nil, interface: String = "eth0"
     ) -> Call {
-        let pod = Pod(metadata: ObjectMeta(namespace: "default", name: name, uid: uid), nodeName: node)
+        let pod = Pod(
+            metadata: ObjectMeta(namespace: "default", name: name, uid: uid.map { Written($0) }), nodeName: node)
         let attachment = container.map { Attachment(containerID: $0, ifName: interface) }
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod, attachment: attachment)))
     }

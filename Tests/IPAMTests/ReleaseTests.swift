@@ -23,7 +23,8 @@ struct ReleaseTests {
     }
 
     private func pod(_ name: String, node: String = "n1", uid: String? = nil) -> Call {
-        let pod = Pod(metadata: ObjectMeta(namespace: "default", name: name, uid: uid), nodeName: node)
+        let pod = Pod(
+            metadata: ObjectMeta(namespace: "default", name: name, uid: uid.map { Written($0) }), nodeName: node)
         return Call(.allocatePodIPs, .allocatePodIPs(PodRequest(pod: pod)))
     }
 

@@ -12,7 +12,7 @@ struct StoredPodTests {
         "n1", [CIDR("10.244.0.0/24")!, CIDR("fd00:10:244::/64")!], version: 1)
 
     private func stored(
-        _ document: String, _ addresses: [IPAddress], version: UInt64 = 7, container: String = "c1",
+        _ document: String, _ addresses: Few<IPAddress>, version: UInt64 = 7, container: String = "c1",
         on node: StoredNode = node
     ) throws -> StoredPod {
         try StoredPod(
@@ -28,7 +28,7 @@ struct StoredPodTests {
         func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &generator)! }
         for step in 0..<500 {
             let version = UInt64.random(in: 0...UInt64.max, using: &generator)
-            let addresses = pick([
+            let addresses: Few<IPAddress> = pick([
                 [IPAddress("10.244.0.9")!, IPAddress("fd00:10:244::9")!], [IPAddress("fd00:10:244::a:1")!],
                 [IPAddress("fd00:10:244::2")!, IPAddress("10.244.0.2")!], [IPAddress("10.244.0.200")!],
                 [IPAddress("10.244.0.10")!, IPAddress("fd00:11:244::9")!],
@@ -42,7 +42,7 @@ struct StoredPodTests {
                     uid: pick([
                         nil, "", "u", "0f0e0d0c-0b0a-4908-a706-050403020100", "0F0e0d0c-0b0a-4908-a706-050403020100",
                     ])),
-                nodeName: pick(["n1", "n2"]), podIPs: pick([addresses, [], addresses.reversed()]))
+                nodeName: pick(["n1", "n2"]), podIPs: pick([addresses, [], Few(addresses.reversed())]))
             pod.metadata.creationTimestamp = pick([
                 nil, "2026-11-24T08:50:37Z", "2026-11-24T08:50:37Z", "2026-11-24t08:50:37Z", "yesterday",
             ])
@@ -74,7 +74,7 @@ struct StoredPodTests {
                 String(decoding: document, as: UTF8.self), addresses, version: version, container: container)
             // The engine makes pods of its own addresses, nodes and allowed names.
             let isMade =
-                pod.podIPs == addresses.map(\.description) && pod.nodeName == "n1"
+                pod.podIPs == WrittenList(addresses) && pod.nodeName == "n1"
                 && pod.metadata.name.utf8.allSatisfy { $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
             let made = StoredPod(
                 PodIdentity(Attachment(containerID: container)), on: Self.node, addresses: addresses, pod,
@@ -146,9 +146,11 @@ struct StoredPodTests {
 
     @Test("a time is packed where it is one of the calendar, in the form of the text, and comes back")
     func packsTimes() {
-        func packed(_ text: String) -> UInt32? { Array(text.utf8).withUnsafeBytes { PackedTime.pack($0) } }
+        func packed(_ text: String) -> UInt32? {
+            Array(text.utf8).withUnsafeBytes { CreationTime(canonical: $0)?.seconds }
+        }
         func text(_ seconds: UInt32) -> String {
-            PackedTime.withText(of: seconds) { String(decoding: $0, as: UTF8.self) }
+            CreationTime(seconds: seconds).text
         }
         let formatter = ISO8601DateFormatter()
         var generator = SeededGenerator(seed: 5)

@@ -34,8 +34,8 @@ struct ClientCall: Sendable {
     private static let specs: [[ServiceSpec]] = policies.map { policy in
         ["ClusterIP", "LoadBalancer"].map { type in
             var spec = ServiceSpec()
-            spec.type = type
-            spec.ipFamilyPolicy = policy
+            spec.type = Written(type)
+            spec.ipFamilyPolicy = Written(policy)
             spec.ports = ports
             spec.others["externalTrafficPolicy"] = type == "LoadBalancer" ? JSONValue.string("Local").text : nil
             return spec
@@ -102,9 +102,10 @@ struct ClientCall: Sendable {
             return ClientCall(call: Call(.updateServiceIPs, .updateServiceIPs(asked)), act: .update, object: object)
         case 10...11: return ClientCall(call: Call(.getService, .getService(meta)), act: .look, object: object)
         default:
-            meta.uid = chance >> 8 & 1 == 0 ? uid(object) : nil
+            meta.uid = chance >> 8 & 1 == 0 ? uid(object).map { Written($0) } : nil
             return ClientCall(
-                call: Call(.release, .release(.service(meta))), act: .release, object: object, uid: meta.uid)
+                call: Call(.release, .release(.service(meta))), act: .release, object: object,
+                uid: meta.uid?.description)
         }
     }
 
@@ -131,12 +132,13 @@ struct ClientCall: Sendable {
                 target = .attachment(
                     ReleasedAttachment(containerID: containers[index], ifName: "eth0", nodeName: nodes[node].name))
             case 2:
-                meta.uid = uid(object)
+                meta.uid = uid(object).map { Written($0) }
                 target = .pod(meta, nodeName: nil)
             default: target = .pod(meta, nodeName: nodes[node].name)
             }
             return ClientCall(
-                call: Call(.release, .release(target)), act: .release, object: object, node: nodeKey, uid: meta.uid)
+                call: Call(.release, .release(target)), act: .release, object: object, node: nodeKey,
+                uid: meta.uid?.description)
         }
     }
 
@@ -152,10 +154,10 @@ struct ClientCall: Sendable {
         default:
             let isForced = chance >> 8 & 3 == 0
             var meta = nodes[index]
-            meta.uid = chance >> 16 & 3 == 0 ? uid(object) : nil
+            meta.uid = chance >> 16 & 3 == 0 ? uid(object).map { Written($0) } : nil
             return ClientCall(
                 call: Call(.release, .release(.node(meta, force: isForced))), act: .release, object: object,
-                uid: meta.uid, isForced: isForced)
+                uid: meta.uid?.description, isForced: isForced)
         }
     }
 

@@ -64,6 +64,53 @@ struct JSONMembersTests {
         }
     }
 
+    /// The list that it stands for: a member that is replaced by one of its length keeps its place, else it goes behind all others.
+    @Test("members kept as they came are a list of names and texts, whatever is done to it", arguments: seeds)
+    func keepsMembers(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &generator) }
+        for names in [3, 40] {
+            var (members, twin) = (JSONMembers(), [(name: String, value: String)]())
+            for _ in 0..<600 {
+                let name = [#"n"#, "ü", "", "\u{1}", "name-"][number(0..<5)] + String(number(0..<names))
+                let value = #""\#(String(repeating: "x", count: number(0..<4)))""#
+                let place = twin.firstIndex { $0.name == name }
+                if number(0..<4) == 0 {
+                    members[name] = nil
+                    if let place { twin.remove(at: place) }
+                } else {
+                    members[name] = JSONText(unchecked: Array(value.utf8))
+                    if let place, twin[place].value.utf8.count == value.utf8.count {
+                        twin[place].value = value
+                    } else {
+                        if let place { twin.remove(at: place) }
+                        twin.append((name, value))
+                    }
+                }
+                if number(0..<50) == 0 {
+                    members.sort()
+                    twin.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+                }
+                if number(0..<200) == 0 { (members, twin) = (JSONMembers(), []) }
+                #expect(members.members.map(\.name) == twin.map(\.name))
+                #expect(members.members.map(\.value.description) == twin.map(\.value))
+                #expect(members[name]?.description == twin.first { $0.name == name }?.value)
+                #expect(members.count == twin.count && members.isEmpty == twin.isEmpty)
+                var anew = JSONMembers()
+                for (name, value) in twin { anew[name] = JSONText(unchecked: Array(value.utf8)) }
+                #expect(members == anew && Set([members, anew]).count == 1)
+                let text = twin.map { ",\(JSONValue.string($0.name).text):\($0.value)" }.joined()
+                #expect(members.byteCount == text.utf8.count)
+                let written = JSONWriter.text { writer in
+                    writer.beginObject()
+                    writer.members(members)
+                    writer.endObject()
+                }
+                #expect(String(decoding: written, as: UTF8.self) == "{\(text.dropFirst())}")
+            }
+        }
+    }
+
     @Test("past 4,096 members of one object the answer is -32602, and names the object and the limit")
     func limitsMembers() throws {
         let (most, many) = (Self.members(4_096), Self.members(40_000) { "member\($0)" })

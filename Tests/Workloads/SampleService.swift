@@ -23,7 +23,7 @@ public enum SampleService {
     public static let rules = ServiceRules(clusterFamilies: [.ipv4, .ipv6])
     public static let addresses = [IPAddress("10.96.80.100")!, IPAddress("fd00:10:96::8ebe")!]
 
-    private static let claimed: [IPAddress?] = addresses
+    private static let claimed: Few<IPAddress?> = Few(addresses)
 
     /// The rules' part of a call: the claims, and the resulting Service.
     public static func decide(_ asked: Service) -> Service {

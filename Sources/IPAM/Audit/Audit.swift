@@ -42,7 +42,8 @@ public final class Audit {
     /// Nodes whose marks are looked at in a step, two bitmaps each.
     private static let nodesPerStep = 16
     /// An address is marked before its object is there, so that a mark without one is a fault only if it stays: it must be
-    /// found so many times, each after all commits that were due the time before. A call in flight is over long before.
+    /// found so many times, each after all calls that were claiming the time before, and all commits that were due then. Calls whose claims
+    /// come and go are not there each time.
     private static let confirmations = 20
     private static let maximumSuspects = 1_024
     /// Contradictions that are remembered, and counted.
@@ -56,6 +57,7 @@ public final class Audit {
     private var addressesSeen = 0
     private var suspects: [Suspect] = []
     private var confirmed = 0
+    private var waitsForCalls = false
     /// Found under turns, on whatever thread gave them.
     private let found = Found()
     private var told: Set<String> = []
@@ -198,14 +200,18 @@ public final class Audit {
         }
         confirmed = 0
         place = .confirming
-        startCommitsDue()
+        beginRound()
     }
 
     private func confirm(_ step: inout Step) {
         guard !found.isWaiting else { return }
+        if waitsForCalls {
+            if engine.claimingCalls.isRoundBeforeOver { flushCommitsDue() }
+            return
+        }
         suspects.removeAll { !engine.isMarkWithoutObject($0) }
         confirmed += 1
-        guard suspects.isEmpty || confirmed >= Self.confirmations else { return startCommitsDue() }
+        guard suspects.isEmpty || confirmed >= Self.confirmations else { return beginRound() }
         found.begin()
         found.end(suspects.map(\.fault))
         suspects = []
@@ -213,7 +219,14 @@ public final class Audit {
         step.endsPass = true
     }
 
-    private func startCommitsDue() {
+    private func beginRound() {
+        engine.claimingCalls.beginRound()
+        waitsForCalls = true
+    }
+
+    /// The commits of the calls that are over by now.
+    private func flushCommitsDue() {
+        waitsForCalls = false
         let found = found
         found.begin()
         engine.journal.flush { found.end([]) }

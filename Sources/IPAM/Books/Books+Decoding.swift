@@ -20,7 +20,7 @@ extension StoredService {
 }
 
 extension NodeRecord {
-    convenience init?(_ key: ObjectKey, _ form: StoredForm, _ cidrs: [CIDR], known: [AddressPool]) {
+    convenience init?(_ key: ObjectKey, _ form: StoredForm, _ cidrs: Few<CIDR>, known: [AddressPool]) {
         guard let node = try? Documents.decode(form.document, { reader throws(JSONError) in try Node(from: &reader) }),
             node.metadata.name == key.key
         else { return nil }
@@ -31,7 +31,7 @@ extension NodeRecord {
 }
 
 extension StoredPod {
-    init?(_ key: ObjectKey, _ form: StoredForm, _ addresses: [IPAddress], on node: StoredNode) {
+    init?(_ key: ObjectKey, _ form: StoredForm, _ addresses: Few<IPAddress>, on node: StoredNode) {
         var text = key.key
         let pod: StoredPod? = text.withUTF8 { text in
             form.document.withUnsafeBytes { document in

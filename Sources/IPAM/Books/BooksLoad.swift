@@ -50,10 +50,10 @@ final class BooksLoad: Sendable {
         let document = Documents.withoutVersion(object.document)
         let decoded = try Documents.decode(document) { reader throws(JSONError) in try Service(from: &reader) }
         let context = try ServiceContext(object.context)
-        let shown = holdings(of: decoded).map(\.address) + context.kept
+        let shown = Few(holdings(of: decoded).lazy.map { $0.address }) + context.kept
         let service = StoredService(
             decoded, key: StoredService.key(decoded.metadata), context, holding: object.holdings, document: document,
-            version: object.version, shown: shown == object.holdings.compactMap(\.address) ? nil : shown)
+            version: object.version, shown: shown == Few(object.holdings.lazy.compactMap { $0.address }) ? nil : shown)
         books.addToDigest(service.digest)
         let other = books.withHeld { held in
             var other: (Holding, StoredService)?
@@ -76,7 +76,7 @@ final class BooksLoad: Sendable {
     }
 
     private func load(node object: StoredObject) throws {
-        let cidrs = object.holdings.compactMap(\.range)
+        let cidrs = Few(object.holdings.lazy.compactMap { $0.range })
         guard cidrs.allSatisfy(\.isNodeCIDR) else {
             throw StartFault.unreadable("node", object.key, "holds a value that is no pod CIDR")
         }
@@ -116,7 +116,7 @@ final class BooksLoad: Sendable {
             throw StartFault.unreadable("pod", object.key, "holds more than one address of a family")
         }
         let stored = pods.node(at: place)
-        let addresses = object.holdings.compactMap(\.address)
+        let addresses = Few(object.holdings.lazy.compactMap { $0.address })
         let pod = StoredPod(
             identity, on: stored, addresses: addresses, version: object.version, document: object.document,
             read: read, isUIDGiven: UIDOrigin.isGiven(object.context), hasOldKey: node == nil)

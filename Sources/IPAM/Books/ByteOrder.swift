@@ -10,10 +10,6 @@ extension UnsafeMutableRawPointer {
 }
 
 extension UnsafeRawBufferPointer {
-    func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
-        count == other.count && order(to: other) == 0
-    }
-
     /// Byte by byte: less than 0 where this comes first, 0 where both are the same.
     @inline(__always)
     func order(to other: UnsafeRawBufferPointer) -> Int {

@@ -72,7 +72,7 @@ extension StoredPod {
 
     /// The same of its parts, where they are at hand.
     static func digest(
-        _ identity: UnsafeRawBufferPointer, on node: String, holding addresses: [IPAddress], version: UInt64
+        _ identity: UnsafeRawBufferPointer, on node: String, holding addresses: Few<IPAddress>, version: UInt64
     ) -> UInt64 {
         var hash = DigestHash(.pod, version)
         hash.add(node)

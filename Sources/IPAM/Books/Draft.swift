@@ -182,9 +182,10 @@ struct Draft: ~Copyable {
 
     private mutating func put(node key: ObjectKey, _ form: StoredForm) throws(Refusal) {
         let old = node(key.key)
-        let cidrs = form.holdings.compactMap { holding -> CIDR? in
-            if case .range(.nodeCIDR, let cidr) = holding { cidr } else { nil }
-        }
+        let cidrs = Few(
+            form.holdings.lazy.compactMap { holding -> CIDR? in
+                if case .range(.nodeCIDR, let cidr) = holding { cidr } else { nil }
+            })
         guard cidrs.count == form.holdings.count, cidrs.allSatisfy(\.isNodeCIDR) else { throw .malformed(key) }
         let oldCIDRs = old?.record.podCIDRs ?? []
         // A node's CIDR goes only with the node.
@@ -241,9 +242,10 @@ struct Draft: ~Copyable {
         guard let name = PodKey.node(key.key) else { throw .malformed(key) }
         // Rule 5: a pod's node is there, and gets pods.
         guard var state = node(name), !state.isReleasing else { throw .nodeGone(name) }
-        let addresses = form.holdings.compactMap { holding -> IPAddress? in
-            if case .range(.podIP, _) = holding { holding.address } else { nil }
-        }
+        let addresses = Few(
+            form.holdings.lazy.compactMap { holding -> IPAddress? in
+                if case .range(.podIP, _) = holding { holding.address } else { nil }
+            })
         guard addresses.count == form.holdings.count, addresses.count <= 2,
             Set(addresses.map(\.family)).count == addresses.count
         else { throw .malformed(key) }

@@ -1,4 +1,5 @@
 import Synchronization
+import TandemAPI
 
 /// An object of the books that has a name.
 protocol Named: Sendable {

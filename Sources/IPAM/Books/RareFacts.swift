@@ -6,12 +6,12 @@ import TandemAPI
 /// The facts about a Service that few have: kept apart, so that other Services need no memory for them.
 final class RareFacts: Sendable {
     let update: ServiceUpdate?
-    let kept: [IPAddress]
+    let kept: Few<IPAddress>
     /// Of a request that is too long to be compared anew by each call of its name.
     let request: StoredRequest?
     /// The holdings by address, where they are more than a few: a Service that was adopted may show as many as its object has room for.
     let byAddress: [IPAddress: Holding]?
-    let shown: [IPAddress]?
+    let shown: Few<IPAddress>?
     let shownPorts: [UInt16]
     let keptPorts: [NodePort]
 
@@ -21,7 +21,7 @@ final class RareFacts: Sendable {
 
     /// nil where there are none.
     static func of(
-        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: [IPAddress]?
+        _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: Few<IPAddress>?
     ) -> RareFacts? {
         let isLong = context.request.count > shortRequest
         let ports = Self.ports(shown: nodePorts(of: service), holding: holdings)
@@ -35,7 +35,7 @@ final class RareFacts: Sendable {
 
     private init(
         _ context: ServiceContext, isLong: Bool, ports: ([UInt16], [NodePort]), _ holdings: [Holding],
-        _ shown: [IPAddress]?
+        _ shown: Few<IPAddress>?
     ) {
         update = context.update
         kept = context.kept
@@ -51,7 +51,7 @@ final class RareFacts: Sendable {
     /// The node ports that it shows and does not hold, each once, and those that it holds and does not show; nil where there are none of
     /// either.
     private static func ports(shown: [NodePort], holding holdings: [Holding]) -> ([UInt16], [NodePort])? {
-        let held = holdings.compactMap(NodePort.init)
+        let held: [NodePort] = holdings.compactMap(NodePort.init)
         guard !shown.isEmpty || !held.isEmpty else { return nil }
         let numbers = Set(shown.map(\.number))
         var seen = Set(held.map(\.number))

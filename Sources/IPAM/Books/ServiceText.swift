@@ -1,5 +1,6 @@
 import Addressing
 import Ledger
+import TandemAPI
 
 /// A Service's document taken apart, as far as its members follow from its key and its addresses or are of the few texts of a
 /// `SpecHead`; all others are the bytes that they came in.
@@ -7,8 +8,7 @@ import Ledger
 /// The parts are cut out by comparing the text with the form byte by byte; a text that differs from it is kept whole.
 struct ServiceText {
     // Inside of the text; they live as long as it does.
-    let uid: UnsafeRawBufferPointer
-    let created: UnsafeRawBufferPointer
+    let created: CreationTime
     /// Further members of `metadata`, each with a comma in front.
     let metadata: UnsafeRawBufferPointer
     let head: SpecHead
@@ -19,14 +19,17 @@ struct ServiceText {
     let hasPlainStatus: Bool
 
     /// nil where the text has another form. O(length).
-    init?(_ document: UnsafeRawBufferPointer, key: String, holding first: IPAddress?, _ second: IPAddress?) {
+    init?(
+        _ document: UnsafeRawBufferPointer, key: String, _ uid: Written<ObjectUID>, _ created: CreationTime,
+        holding first: IPAddress?, _ second: IPAddress?
+    ) {
         var scan = TextScan(rest: document)
         guard scan.skip(Self.start), let namespace = scan.string(), scan.skip(#","name":""#), let name = scan.string(),
-            Self.isKey(key, namespace, name), scan.skip(#","uid":""#), let uid = scan.string(),
-            scan.skip(#","creationTimestamp":""#), let created = scan.string(),
+            Self.isKey(key, namespace, name), scan.skip(#","uid":""#), let uidText = scan.string(),
+            uid.isWritten(uidText), scan.skip(#","creationTimestamp":""#), let time = scan.string(),
+            created.isWritten(time),
             let place = Self.place(of: Self.spec, in: scan.rest)
         else { return nil }
-        self.uid = uid
         self.created = created
         metadata = UnsafeRawBufferPointer(rebasing: scan.rest[..<place])
         var behind = TextScan(
@@ -36,6 +39,34 @@ struct ServiceText {
         var last = TextScan(rest: UnsafeRawBufferPointer(rebasing: behind.rest[end...]))
         hasPlainStatus = last.skip(Self.status)
         rest = hasPlainStatus ? UnsafeRawBufferPointer(rebasing: behind.rest[..<end]) : behind.rest
+    }
+
+    /// Of the text that the Service's own writer wrote: where its parts lie follows from their lengths. nil where it has another form, or a name
+    /// with an escape. O(length of the names).
+    init?(
+        of service: Service, _ document: UnsafeRawBufferPointer, key: String, holding first: IPAddress?,
+        _ second: IPAddress?
+    ) {
+        let metadata = service.metadata
+        guard let uid = metadata.uid, let created = metadata.creationTimestamp?.value, metadata.resourceVersion == nil
+        else { return nil }
+        var scan = TextScan(rest: document)
+        guard scan.skip(Self.start), let namespace = scan.string(), scan.skip(#","name":""#), let name = scan.string(),
+            // A text with an escape is longer than the uid.
+            Self.isKey(key, namespace, name), scan.skip(#","uid":""#), scan.string()?.count == uid.byteCount
+        else { return nil }
+        let place = #","creationTimestamp":"""#.utf8.count + CreationTime.textCount
+        let metadataCount = metadata.others.byteCount
+        guard place + metadataCount < scan.rest.count else { return nil }
+        var behind = TextScan(rest: UnsafeRawBufferPointer(rebasing: scan.rest[(place + metadataCount)...]))
+        guard behind.skip(Self.spec) else { return nil }
+        self.created = created
+        self.metadata = UnsafeRawBufferPointer(rebasing: scan.rest[place..<(place + metadataCount)])
+        head = SpecHead(service.spec, holding: first, second)
+        head.pass(&behind)
+        hasPlainStatus = service.status.isEmpty && service.others.isEmpty
+        let end = behind.rest.count - (hasPlainStatus ? Self.status.utf8CodeUnitCount : 0)
+        rest = UnsafeRawBufferPointer(rebasing: behind.rest[..<end])
     }
 
     static let start: StaticString = #"{"apiVersion":"v1","kind":"Service","metadata":{"namespace":""#

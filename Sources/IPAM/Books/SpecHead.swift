@@ -57,6 +57,82 @@ struct SpecHead: Equatable {
 
     init() {}
 
+    /// Of a `spec` as its writer writes it: the members in front, up to the first that has another text.
+    init(_ spec: ServiceSpec, holding first: IPAddress?, _ second: IPAddress?) {
+        if let word = spec.type {
+            guard let code = word.value.map(Self.code) else { return }
+            type = code
+        }
+        if let word = spec.ipFamilyPolicy {
+            guard let code = word.value.map(Self.code) else { return }
+            policy = code
+        }
+        if !spec.ipFamilies.isEmpty {
+            guard let code = Self.code(spec.ipFamilies) else { return }
+            families = code
+        }
+        if spec.clusterIPs.isOnly("None") {
+            if !spec.clusterIP.isEmpty, spec.clusterIP == spec.clusterIPs[0] { addresses = .headless }
+            return
+        }
+        guard let first, !spec.clusterIPs.isEmpty, spec.clusterIP == .value(first), spec.clusterIPs[0] == .value(first)
+        else { return }
+        switch spec.clusterIPs.count {
+        case 1: addresses = .one
+        case 2: if let second, spec.clusterIPs[1] == .value(second) { addresses = .two }
+        default: break
+        }
+    }
+
+    private static func code(_ type: ServiceType) -> UInt8 {
+        switch type {
+        case .clusterIP: 1
+        case .loadBalancer: 2
+        case .nodePort: 3
+        case .externalName: 4
+        }
+    }
+
+    private static func code(_ policy: FamilyPolicy) -> UInt8 {
+        switch policy {
+        case .requireDualStack: 1
+        case .preferDualStack: 2
+        case .singleStack: 3
+        }
+    }
+
+    private static func code(_ families: WrittenList<IPFamily>) -> UInt8? {
+        guard families.count <= 2, let first = families[0].value else { return nil }
+        if families.count == 1 { return first == .ipv4 ? 3 : 4 }
+        return families[1].value == first.other ? first == .ipv4 ? 1 : 2 : nil
+    }
+
+    /// Goes over the text that `write` writes, which is known to be there. O(head).
+    func pass(_ scan: inout TextScan) {
+        var isFirst = true
+        func pass(_ count: Int) {
+            scan.drop(count + (isFirst ? 0 : 1))
+            isFirst = false
+        }
+        if type > 0 { pass(Self.type(type).utf8CodeUnitCount) }
+        if policy > 0 { pass(Self.policy(policy).utf8CodeUnitCount) }
+        if families > 0 { pass(Self.families(families).utf8CodeUnitCount) }
+        switch addresses {
+        case .others: break
+        case .headless: pass(Self.headless.utf8CodeUnitCount)
+        case .one, .two:
+            pass(#""clusterIP":""#.utf8.count)
+            _ = scan.string()
+            scan.drop(#","clusterIPs":[""#.utf8.count)
+            _ = scan.string()
+            if addresses == .two {
+                scan.drop(#",""#.utf8.count)
+                _ = scan.string()
+            }
+            scan.drop("]".utf8.count)
+        }
+    }
+
     /// Takes the head off the front of a text, which is behind the object's brace. O(head).
     init(_ scan: inout TextScan, holding first: IPAddress?, _ second: IPAddress?) {
         var isFirst = true

@@ -49,8 +49,8 @@ final class StoredNode: NodeIncarnation, @unchecked Sendable {
 
     // MARK: Its record
 
-    var uid: String { record.uid }
-    var podCIDRs: [CIDR] { record.podCIDRs }
+    var uid: Written<ObjectUID> { record.uid }
+    var podCIDRs: Few<CIDR> { record.podCIDRs }
     /// In the order of `podCIDRs`.
     var pools: [AddressPool] { record.pools }
     var owner: Owner { record.owner }
@@ -129,24 +129,24 @@ extension StoredPod {
 /// Proof of `@unchecked Sendable`: `version` is set once, by `Books.apply`, before the record is shown to any reader.
 final class NodeRecord: @unchecked Sendable {
     let name: String
-    let uid: String
+    let uid: Written<ObjectUID>
     /// The uid came from a client; else Tandem made it.
     let isUIDGiven: Bool
     private(set) var version: UInt64
     /// As it is stored: without its version.
     let document: [UInt8]
     /// One per family, in the order in which the node got them.
-    let podCIDRs: [CIDR]
+    let podCIDRs: Few<CIDR>
     /// In the order of `podCIDRs`.
     let pools: [AddressPool]
 
     /// Pools of CIDRs that are there already are taken from `known`.
     init(
-        _ node: Node, podCIDRs: [CIDR], isUIDGiven: Bool, document: [UInt8], version: UInt64 = 0,
+        _ node: Node, podCIDRs: Few<CIDR>, isUIDGiven: Bool, document: [UInt8], version: UInt64 = 0,
         known: [AddressPool] = []
     ) {
         name = node.metadata.name
-        uid = node.metadata.uid ?? ""
+        uid = node.metadata.uid ?? .empty
         self.isUIDGiven = isUIDGiven
         self.version = version
         self.document = document
@@ -156,7 +156,7 @@ final class NodeRecord: @unchecked Sendable {
 
     func stamp(_ version: UInt64) { self.version = version }
 
-    var owner: Owner { Owner(.node, name: name, uid: uid) }
+    var owner: Owner { Owner(.node, name: name, uid: uid.description) }
 
     /// As it is served. O(length).
     var served: [UInt8] { Documents.served(document, version) }
@@ -169,7 +169,7 @@ final class NodeRecord: @unchecked Sendable {
     func pool(_ family: IPFamily) -> AddressPool? { pools.first { $0.cidr.family == family } }
 
     /// The first usable address of each pod CIDR, left out of it for the node's bridge.
-    var gateways: [IPAddress] { pools.compactMap(\.gateway) }
+    var gateways: Few<IPAddress> { Few(pools.compactMap(\.gateway)) }
 
     /// The text kept beside the document: empty where Tandem made the uid.
     var context: [UInt8] { UIDOrigin.text(isGiven: isUIDGiven) }

@@ -36,7 +36,7 @@ struct StoredService: @unchecked Sendable {
         var forms: Forms = []
 
         var createdPlace: UInt32 { holdingBytes + uidCount }
-        var createdCount: UInt32 { forms.contains(.plain) ? UInt32(PackedTime.packedCount) : 0 }
+        var createdCount: UInt32 { forms.contains(.plain) ? UInt32(CreationTime.byteCount) : 0 }
         var metadataPlace: UInt32 { createdPlace + createdCount }
         var restPlace: UInt32 { metadataPlace + metadataCount }
         var requestPlace: UInt32 { restPlace + restCount }
@@ -44,9 +44,9 @@ struct StoredService: @unchecked Sendable {
 
     private struct Forms: OptionSet {
         let rawValue: UInt8
-        /// The uid is a `PackedText.uuid`.
+        /// The uid is an `ObjectUID`.
         static let packedUID = Forms(rawValue: 1)
-        /// The document is a `ServiceText`, and the time of creation a `PackedTime`.
+        /// The document is a `ServiceText`, and the time of creation a `CreationTime`.
         static let plain = Forms(rawValue: 2)
         static let plainStatus = Forms(rawValue: 4)
         /// The uid came from a client; else Tandem made it.
@@ -57,27 +57,26 @@ struct StoredService: @unchecked Sendable {
         static let sameRequest = Forms(rawValue: 32)
     }
 
-    /// `document` is the text of `service`, without its version. O(length).
+    /// `document` is the text of `service`, without its version; `isWritten` says that the Service's own writer wrote it, and not another
+    /// release or server. O(length).
     init(
         _ service: Service, key: String, _ context: ServiceContext, holding holdings: [Holding], document: [UInt8],
-        version: UInt64 = 0, shown: [IPAddress]? = nil
+        version: UInt64 = 0, shown: Few<IPAddress>? = nil, isWritten: Bool = false
     ) {
         let rare = RareFacts.of(service, context, holding: holdings, shown: shown)
-        var uid = service.metadata.uid ?? ""
         block = document.withUnsafeBytes { document in
             context.request.withUnsafeBytes { request in
-                uid.withUTF8 { uid in
-                    Self.makeBlock(
-                        key, rare, version, isUIDGiven: context.isUIDGiven, uid: UnsafeRawBufferPointer(uid), holdings,
-                        document, request: rare?.request == nil ? request : .init(rebasing: request[..<0]))
-                }
+                Self.makeBlock(
+                    key, rare, version, isUIDGiven: context.isUIDGiven, service, holdings, document,
+                    isWritten: isWritten,
+                    request: rare?.request == nil ? request : .init(rebasing: request[..<0]))
             }
         }
     }
 
     private static func makeBlock(
-        _ key: String, _ rare: RareFacts?, _ version: UInt64, isUIDGiven: Bool, uid: UnsafeRawBufferPointer,
-        _ holdings: [Holding], _ document: UnsafeRawBufferPointer, request: UnsafeRawBufferPointer
+        _ key: String, _ rare: RareFacts?, _ version: UInt64, isUIDGiven: Bool, _ service: Service,
+        _ holdings: [Holding], _ document: UnsafeRawBufferPointer, isWritten: Bool, request: UnsafeRawBufferPointer
     ) -> Block {
         let (first, second) = (holdings.first?.address, holdings.dropFirst().first?.address)
         var parts = Parts()
@@ -85,18 +84,22 @@ struct StoredService: @unchecked Sendable {
         parts.holdingCount = UInt32(holdings.count)
         for holding in holdings { parts.holdingBytes += UInt32(HoldingBytes.count(of: holding)) }
         parts.documentCount = UInt32(document.count)
-        return withUnsafeTemporaryAllocation(byteCount: PackedText.uuid.packedCount, alignment: 1) { packed in
-            let packedUID = PackedText.uuid.pack(uid, into: packed.baseAddress!)
-            if packedUID != nil { parts.forms.insert(.packedUID) }
+        let uid = service.metadata.uid ?? .empty
+        let text =
+            isWritten
+            ? ServiceText(of: service, document, key: key, holding: first, second)
+            : service.metadata.creationTimestamp?.value.flatMap { created in
+                ServiceText(document, key: key, uid, created, holding: first, second)
+            }
+        if uid.value != nil { parts.forms.insert(.packedUID) }
+        return uid.withBytes { uid in
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            var (created, metadata, rest) = (UInt32?.none, nothing, document)
-            if let text = ServiceText(document, key: key, holding: first, second), text.uid.hasSameBytes(as: uid),
-                let time = PackedTime.pack(text.created)
-            {
+            var (created, metadata, rest) = (CreationTime?.none, nothing, document)
+            if let text {
                 parts.forms.insert(.plain)
                 if text.hasPlainStatus { parts.forms.insert(.plainStatus) }
                 parts.head = text.head
-                (created, metadata, rest) = (time, text.metadata, text.rest)
+                (created, metadata, rest) = (text.created, text.metadata, text.rest)
             }
             var asked = TextScan(rest: request)
             if asked.skip("{") {
@@ -107,7 +110,7 @@ struct StoredService: @unchecked Sendable {
                     asked.rest = nothing
                 }
             }
-            parts.uidCount = UInt32((packedUID ?? uid).count)
+            parts.uidCount = UInt32(uid.count)
             parts.metadataCount = UInt32(metadata.count)
             parts.restCount = UInt32(rest.count)
             parts.requestCount = UInt32(asked.rest.count)
@@ -118,8 +121,8 @@ struct StoredService: @unchecked Sendable {
                 // In memory of as many bytes as all parts have together.
                 var end = UnsafeMutableRawPointer(start)
                 for holding in holdings { end = HoldingBytes.write(holding, to: end) }
-                end.append(packedUID ?? uid)
-                if let created { withUnsafeBytes(of: created) { end.append($0) } }
+                end.append(uid)
+                if let created { withUnsafeBytes(of: created.seconds) { end.append($0) } }
                 end.append(metadata)
                 end.append(rest)
                 end.append(asked.rest)
@@ -149,11 +152,10 @@ struct StoredService: @unchecked Sendable {
     var name: String {
         key.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(key[key.utf8.index(after: $0)...]) } ?? key
     }
-    var uid: String {
+    var uid: Written<ObjectUID> {
         let parts = parts
-        return with(parts.holdingBytes, parts.uidCount) { uid in
-            func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }
-            return parts.forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, text) : text(uid)
+        return with(parts.holdingBytes, parts.uidCount) {
+            Written(bytes: $0, isValue: parts.forms.contains(.packedUID))
         }
     }
     /// Whether it lies in a namespace. O(length), without a text of its own.
@@ -163,15 +165,15 @@ struct StoredService: @unchecked Sendable {
             && key[key.index(key.startIndex, offsetBy: namespace.count)] == UInt8(ascii: "/")
     }
 
-    var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid) }
+    var owner: Owner { Owner(.service, namespace: namespace, name: name, uid: uid.description) }
     /// The uid came from a client; else Tandem made it.
     var isUIDGiven: Bool { parts.forms.contains(.givenUID) }
     /// The update that made the present version; nil where none did.
     var update: ServiceUpdate? { rare?.update }
     /// Cluster IPs that it holds and that an adoption did not show any more.
-    var kept: [IPAddress] { rare?.kept ?? [] }
+    var kept: Few<IPAddress> { rare?.kept ?? [] }
     /// The addresses that its document shows, where those are others: for the audit, as only a hand in the tables makes it so.
-    var shown: [IPAddress]? { rare?.shown }
+    var shown: Few<IPAddress>? { rare?.shown }
     /// The node ports that its document shows and that it does not hold: it came while none were handed out.
     var shownPorts: [UInt16] { rare?.shownPorts ?? [] }
     /// Those that it holds and its document does not show: an adoption left them.
@@ -208,14 +210,12 @@ struct StoredService: @unchecked Sendable {
 
     var holdings: [Holding] {
         var holdings: [Holding] = []
-        holdings.reserveCapacity(Int(parts.holdingCount))
         visitHoldings { holdings.append($0) }
         return holdings
     }
 
-    var addresses: [IPAddress] {
-        var addresses: [IPAddress] = []
-        addresses.reserveCapacity(Int(parts.holdingCount))
+    var addresses: Few<IPAddress> {
+        var addresses = Few<IPAddress>()
         visitAddresses { addresses.append($0) }
         return addresses
     }
@@ -306,20 +306,14 @@ struct StoredService: @unchecked Sendable {
             writer.append(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(key)[(slash + 1)...]))
         }
         writer.append(#"","uid":""#)
-        with(parts.holdingBytes, parts.uidCount) { uid in
-            if parts.forms.contains(.packedUID) {
-                PackedText.uuid.withText(of: uid) { writer.append($0) }
-            } else {
-                writer.append(uid)
-            }
-        }
+        uid.withText { writer.append($0) }
         if let version {
             writer.append(#"","resourceVersion":""#)
             writer.append(decimal: version)
         }
         writer.append(#"","creationTimestamp":""#)
         with(parts.createdPlace, parts.createdCount) { created in
-            PackedTime.withText(of: created.loadUnaligned(as: UInt32.self)) { writer.append($0) }
+            CreationTime(seconds: created.loadUnaligned(as: UInt32.self)).withText { writer.append($0) }
         }
         writer.append(UInt8(ascii: "\""))
         with(parts.metadataPlace, parts.metadataCount) { writer.append($0) }

@@ -13,6 +13,10 @@ struct TextScan {
         return true
     }
 
+    /// Over bytes that are known to be there.
+    @inline(__always)
+    mutating func drop(_ count: Int) { rest = UnsafeRawBufferPointer(rebasing: rest[count...]) }
+
     /// Up to the next quote and over it; nil where there is none, or an escape is before it.
     @inline(__always)
     mutating func string() -> UnsafeRawBufferPointer? {

@@ -17,6 +17,8 @@ extension Engine {
     }
 
     private func register(_ asked: Node, attempts: Int, for caller: Caller) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             let requested = try nodeRules.podCIDRs(askedBy: asked)
             let change: NodeChange
@@ -44,6 +46,8 @@ extension Engine {
     /// The CIDRs that the Node shows are claimed, its labels are replaced, it takes the uid, and CIDRs no longer shown are kept, after those it
     /// shows: pods get addresses of the first CIDR of a family.
     private func adopt(_ asked: Node, _ adoption: Adoption, attempts: Int, for caller: Caller) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             let shown = try nodeRules.podCIDRs(shownBy: asked, allowsOutOfRange: adoption.allowsOutOfRange)
             let stored = books.nodes[asked.metadata.name]
@@ -52,9 +56,9 @@ extension Engine {
             guard record != nil || !shown.isEmpty else {
                 return caller.succeed(.notHeld(.node) { asked.write(to: &$0) })
             }
-            let kept = record?.podCIDRs.filter { !shown.contains($0) } ?? []
+            let kept: Few<CIDR> = record?.podCIDRs.filter { !shown.contains($0) } ?? []
             var node = asked.adopted
-            node.metadata.uid = asked.metadata.uid ?? record?.uid ?? environment.uuid()
+            node.metadata.uid = asked.metadata.uid ?? record?.uid ?? environment.uid()
             let old = try record?.decoded()
             node.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
@@ -87,7 +91,7 @@ extension Engine {
 
     /// CIDRs of any length and place, all or none.
     private func claimShown(
-        _ shown: [CIDR], of name: String, for caller: Caller
+        _ shown: Few<CIDR>, of name: String, for caller: Caller
     ) throws(APIError) -> [Claim] {
         var claims: [Claim] = []
         do throws(APIError) {
@@ -122,7 +126,7 @@ extension Engine {
     }
 
     private func decide(
-        _ asked: Node, _ requested: [CIDR], by caller: Caller
+        _ asked: Node, _ requested: Few<CIDR>, by caller: Caller
     ) throws(APIError) -> NodeDecision {
         guard let stored = books.nodes[asked.metadata.name] else {
             return .change(try newNode(asked, requested: requested, for: caller))
@@ -131,11 +135,11 @@ extension Engine {
         guard caller.isFenced else { throw .refusedTooOften }
         guard !stored.isReleasing else { throw .nodeReleasing(stored.name) }
         let record = stored.record
-        let missing = cluster.podFamilies.filter { record.pool($0) == nil }
+        let missing = Few(cluster.podFamilies.filter { record.pool($0) == nil })
         if let other = requested.first(where: { !record.podCIDRs.contains($0) && !missing.contains($0.family) }) {
             throw .otherCIDRs(record, asked: other)
         }
-        var uid: String?
+        var uid: Written<ObjectUID>?
         if let asked = asked.metadata.uid, asked != record.uid {
             // A uid that Tandem made gives way to the cluster's, which a node's own agent has no say in.
             guard !record.isUIDGiven, caller.onlyNode == nil else {
@@ -152,22 +156,24 @@ extension Engine {
     }
 
     /// Claims the CIDRs of a node that is not there; its turn is held alone.
-    func newNode(_ asked: Node, requested: [CIDR], for caller: Caller) throws(APIError) -> NodeChange {
+    func newNode(_ asked: Node, requested: Few<CIDR>, for caller: Caller) throws(APIError) -> NodeChange {
         guard !pools.nodeCIDR.isEmpty else { throw .noClusterCIDR("nodes can't get pod CIDRs") }
-        let claims = try claim(cluster.podFamilies, requested, of: asked.metadata.name, for: caller)
+        let claims = try claim(Few(cluster.podFamilies), requested, of: asked.metadata.name, for: caller)
         var node = asked
-        node.metadata.uid = asked.metadata.uid ?? environment.uuid()
+        node.metadata.uid = asked.metadata.uid ?? environment.uid()
         node.metadata.creationTimestamp = environment.timestamp()
         node.metadata.resourceVersion = nil
         return try checked(
             NodeChange(
-                node, claims, claims.compactMap(\.range), isUIDGiven: asked.metadata.uid != nil, stored: nil), over: nil
+                node, claims, Few(claims.compactMap(\.range)), isUIDGiven: asked.metadata.uid != nil, stored: nil),
+            over: nil
         )
     }
 
     /// Claims CIDRs of further families for a node, and has it take another uid; its turn is held alone.
     func grow(
-        _ stored: StoredNode, by families: [IPFamily], _ requested: [CIDR] = [], uid: String? = nil, for caller: Caller
+        _ stored: StoredNode, by families: Few<IPFamily>, _ requested: Few<CIDR> = [], uid: Written<ObjectUID>? = nil,
+        for caller: Caller
     ) throws(APIError) -> NodeChange {
         let record = stored.record
         var node = try record.decoded()
@@ -191,7 +197,7 @@ extension Engine {
 
     /// One CIDR of each family, all or none.
     private func claim(
-        _ families: [IPFamily], _ requested: [CIDR], of name: String, for caller: Caller
+        _ families: Few<IPFamily>, _ requested: Few<CIDR>, of name: String, for caller: Caller
     ) throws(APIError) -> [Claim] {
         var claims: [Claim] = []
         do throws(APIError) {
@@ -204,7 +210,7 @@ extension Engine {
     }
 
     private func claim(
-        _ family: IPFamily, _ requested: [CIDR], of name: String, for caller: Caller
+        _ family: IPFamily, _ requested: Few<CIDR>, of name: String, for caller: Caller
     ) throws(APIError) -> Claim {
         let pools = pools.nodeCIDR.filter { $0.cluster.family == family }
         guard let index = requested.firstIndex(where: { $0.family == family }) else {
@@ -243,10 +249,10 @@ struct NodeChange: Sendable {
     private let expectation: Expectation
 
     fileprivate init(
-        _ node: Node, _ claims: [Claim], _ podCIDRs: [CIDR], isUIDGiven: Bool, stored: (StoredNode, NodeRecord)?
+        _ node: Node, _ claims: [Claim], _ podCIDRs: Few<CIDR>, isUIDGiven: Bool, stored: (StoredNode, NodeRecord)?
     ) {
         var node = node
-        node.podCIDRs = podCIDRs.map(\.description)
+        node.podCIDRs = WrittenList(podCIDRs)
         record = NodeRecord(
             node, podCIDRs: podCIDRs, isUIDGiven: isUIDGiven, document: Documents.encode(node.write),
             known: stored?.1.pools ?? [])

@@ -16,7 +16,9 @@ extension Engine {
     }
 
     /// Under the turns of the name and of the node.
-    private func adopt(_ asked: Pod, _ shown: [IPAddress], attempts: Int, for caller: Caller) {
+    private func adopt(_ asked: Pod, _ shown: Few<IPAddress>, attempts: Int, for caller: Caller) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             guard let node = books.nodes[asked.nodeName] else {
                 guard !shown.isEmpty else { return caller.succeed(.notHeld(.pod) { asked.write(to: &$0) }) }
@@ -37,7 +39,8 @@ extension Engine {
             let identity =
                 stored?.identity
                 ?? PodIdentity(
-                    namespace: pod.metadata.namespace, name: pod.metadata.name, uid: asked.metadata.uid ?? "")
+                    namespace: pod.metadata.namespace, name: pod.metadata.name,
+                    uid: asked.metadata.uid?.description ?? "")
             let (made, form) = makePod(pod, identity, on: node, shown + kept, isUIDGiven: isUIDGiven)
             try giveBack(
                 claims,
@@ -71,12 +74,12 @@ extension Engine {
 
     /// The Pod's existing allocation: that of its uid; one that was made without a uid; or the one by attachment that has its
     /// name, its uid, if that is not one of Tandem's making, and its addresses.
-    private func stored(_ asked: Pod, _ shown: [IPAddress], on node: StoredNode) -> StoredPod? {
+    private func stored(_ asked: Pod, _ shown: Few<IPAddress>, on node: StoredNode) -> StoredPod? {
         func isSame(_ pod: StoredPod) -> Bool {
             pod.namespace == asked.metadata.namespace && pod.name == asked.metadata.name
                 && (asked.metadata.uid == nil || asked.metadata.uid == pod.uid || !pod.isUIDGiven)
         }
-        for uid in [asked.metadata.uid ?? "", ""] {
+        for uid in [asked.metadata.uid?.description ?? "", ""] {
             let identity = PodIdentity(namespace: asked.metadata.namespace, name: asked.metadata.name, uid: uid)
             if let pod = books.pod(identity, on: node.name), isSame(pod) { return pod }
         }
@@ -88,7 +91,7 @@ extension Engine {
 
     /// The addresses that it shows and does not hold, all or none.
     private func claim(
-        _ shown: [IPAddress], besides held: [IPAddress], of pod: Pod, on node: StoredNode
+        _ shown: Few<IPAddress>, besides held: Few<IPAddress>, of pod: Pod, on node: StoredNode
     ) throws(APIError) -> [Claim] {
         var claims: [Claim] = []
         let record = node.record
@@ -129,7 +132,7 @@ extension Pod {
             return old
         }
         var pod = Pod(metadata: ObjectMeta(namespace: metadata.namespace, name: metadata.name), nodeName: nodeName)
-        pod.metadata.uid = metadata.uid ?? old?.metadata.uid ?? environment.uuid()
+        pod.metadata.uid = metadata.uid ?? old?.metadata.uid ?? environment.uid()
         pod.metadata.creationTimestamp =
             metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
         pod.metadata.others["labels"] = metadata.others["labels"]

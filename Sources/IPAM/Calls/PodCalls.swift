@@ -74,6 +74,8 @@ extension Engine {
     }
 
     private func changeNodeThenAllocate(_ asked: AskedPod, attempts: Int, for caller: Caller) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             let nodeName = asked.pod.nodeName
             guard let node = books.nodes[nodeName] else {
@@ -103,6 +105,8 @@ extension Engine {
         _ asked: AskedPod, on node: StoredNode, with change: NodeChange?, attempts: Int = Engine.attempts,
         for caller: Caller
     ) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             if let stored = stored(asked, on: node) {
                 giveBack(change?.claims ?? [])
@@ -118,7 +122,7 @@ extension Engine {
             let start = stageStart()
             let record = change?.record ?? node.record
             var claims = change?.claims ?? []
-            var addresses: [IPAddress] = []
+            var addresses = Few<IPAddress>()
             do throws(APIError) {
                 for family in asked.families {
                     let claim = try node.claim(family, in: record, for: asked, caller)
@@ -191,21 +195,21 @@ extension Engine {
 
     /// The pod, and its stored form.
     private func makePod(
-        _ asked: AskedPod, on node: StoredNode, _ addresses: [IPAddress]
+        _ asked: AskedPod, on node: StoredNode, _ addresses: Few<IPAddress>
     ) -> (StoredPod, StoredForm) {
         var pod = asked.pod
         let isUIDGiven = asked.pod.metadata.uid != nil
-        pod.metadata.uid = asked.pod.metadata.uid ?? environment.uuid()
+        pod.metadata.uid = asked.pod.metadata.uid ?? environment.uid()
         pod.metadata.creationTimestamp = environment.timestamp()
         return makePod(pod, asked.identity, on: node, addresses, isUIDGiven: isUIDGiven)
     }
 
     /// With its uid and time of creation as they are in `pod`.
     func makePod(
-        _ pod: Pod, _ identity: PodIdentity, on node: StoredNode, _ addresses: [IPAddress], isUIDGiven: Bool
+        _ pod: Pod, _ identity: PodIdentity, on node: StoredNode, _ addresses: Few<IPAddress>, isUIDGiven: Bool
     ) -> (StoredPod, StoredForm) {
         var pod = pod
-        pod.podIPs = addresses.map(\.description)
+        pod.podIPs = WrittenList(addresses)
         pod.metadata.resourceVersion = nil
         let document = Documents.encode(pod.write)
         let stored = StoredPod(
@@ -222,11 +226,11 @@ private struct AskedPod: Sendable {
     var pod: Pod
     var identity: PodIdentity
     /// One address each, in this order.
-    var families: [IPFamily]
+    var families: Few<IPFamily>
     /// Whether the caller chose the families.
     var hasChosenFamilies: Bool
     /// Addresses asked for, at most one per family.
-    var requested: [IPAddress]
+    var requested: Few<IPAddress>
 
     init(_ request: PodRequest, rules: PodRules) throws(APIError) {
         let checked = try rules.check(request)
@@ -237,13 +241,13 @@ private struct AskedPod: Sendable {
         identity =
             request.attachment.map(PodIdentity.init)
             ?? PodIdentity(
-                namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid ?? "")
+                namespace: pod.metadata.namespace, name: pod.metadata.name, uid: pod.metadata.uid?.description ?? "")
     }
 }
 
 extension StoredPod {
     func result(
-        _ document: [UInt8], _ record: NodeRecord? = nil, kept: [IPAddress] = [], isReplayed: Bool
+        _ document: [UInt8], _ record: NodeRecord? = nil, kept: Few<IPAddress> = [], isReplayed: Bool
     ) -> CallResult {
         let record = record ?? node.record
         return .pod(
@@ -253,7 +257,7 @@ extension StoredPod {
 
     /// Nothing is asked for that it does not have.
     fileprivate func isAnswer(to asked: AskedPod) -> Bool {
-        if asked.hasChosenFamilies, asked.families != addresses.map(\.family) { return false }
+        if asked.hasChosenFamilies, !asked.families.elementsEqual(addresses.lazy.map(\.family)) { return false }
         guard asked.requested.allSatisfy(addresses.contains) else { return false }
         let wanted = asked.pod.metadata
         return namespace == wanted.namespace && name == wanted.name && (wanted.uid == nil || wanted.uid == uid)
@@ -261,7 +265,7 @@ extension StoredPod {
 }
 
 extension StoredNode {
-    fileprivate func has(_ families: [IPFamily]) -> Bool {
+    fileprivate func has(_ families: Few<IPFamily>) -> Bool {
         let record = record
         return families.allSatisfy { record.pool($0) != nil }
     }

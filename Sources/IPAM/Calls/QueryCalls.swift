@@ -248,11 +248,11 @@ extension APIError {
 }
 
 extension NodeRecord {
-    fileprivate var madeUID: String? { isUIDGiven ? nil : uid }
+    fileprivate var madeUID: String? { isUIDGiven ? nil : uid.description }
 }
 
 extension StoredPod {
-    fileprivate var madeUID: String? { isUIDGiven ? nil : uid }
+    fileprivate var madeUID: String? { isUIDGiven ? nil : uid.description }
 
     /// Where the list of its node's pods goes on behind it.
     var nodePlace: PageToken {

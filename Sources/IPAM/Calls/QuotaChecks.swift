@@ -28,7 +28,7 @@ extension Engine {
     /// Counts a pod that is about to be kept on the node; `StoredNode.leave` ends that. Throws RESOURCE_EXHAUSTED past `--max-pods-per-node`, where
     /// pods that are being kept just now count, so that any number of calls at once do not pass it together. Other servers' calls
     /// in flight are not known here. O(1).
-    func enterNode(_ node: StoredNode, _ families: [IPFamily], _ record: NodeRecord) throws(APIError) {
+    func enterNode(_ node: StoredNode, _ families: Few<IPFamily>, _ record: NodeRecord) throws(APIError) {
         let arriving = node.enter()
         let limit: Int
         if let podsPerNode = quotas.podsPerNode {

@@ -91,8 +91,9 @@ extension Engine {
             // A few at a time, as a lock is held meanwhile.
             let pods = node.pods(after: last, limit: 256)
             last = pods.last
-            let found = pods.first { $0.uid == uid && !$0.identity.isAttached && $0.identity.ifName == ifName }
-            if let found { return ObjectMeta(namespace: found.namespace, name: found.name, uid: uid) }
+            let wanted = Written<ObjectUID>(uid)
+            let found = pods.first { $0.uid == wanted && !$0.identity.isAttached && $0.identity.ifName == ifName }
+            if let found { return ObjectMeta(namespace: found.namespace, name: found.name, uid: wanted) }
         } while last != nil
         return nil
     }

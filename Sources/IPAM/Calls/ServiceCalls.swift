@@ -30,6 +30,8 @@ extension Engine {
     private func create(
         _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
     ) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         let stored = books.services[key]
         if let stored, stored.isAnswer(to: asked, request) {
             return caller.succeed(.service(holding: stored.addresses, isReplayed: true, stored.writeServed))
@@ -45,7 +47,7 @@ extension Engine {
                 giveBack(claimed.claims)
                 throw .alreadyExists(.service, asked.metadata)
             }
-            claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uuid()
+            claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uid()
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
             let isUIDGiven = asked.metadata.uid != nil
             keep(
@@ -66,6 +68,8 @@ extension Engine {
     private func replace(
         _ asked: Service, _ request: ServiceUpdate, key: String, attempts: Int, for caller: Caller
     ) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         do throws(APIError) {
             guard let stored = books.services[key] else {
                 throw .notFound(.service, name: asked.metadata.name)
@@ -111,6 +115,8 @@ extension Engine {
     private func adopt(
         _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
     ) {
+        let round = claimingCalls.enter()
+        defer { claimingCalls.leave(round) }
         let stored = books.services[key]
         do throws(APIError) {
             if let stored, let uid = asked.metadata.uid, uid != stored.uid, stored.isUIDGiven {
@@ -120,7 +126,7 @@ extension Engine {
             let plan = try rules.adopt(asked, holding: old?.status.ingress ?? [], ports: stored?.knownPorts ?? [])
             var claimed = try decide(consume plan, over: stored, for: caller)
             let isUIDGiven = asked.metadata.uid != nil || stored?.isUIDGiven ?? false
-            claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uuid()
+            claimed.decision.service.metadata.uid = asked.metadata.uid ?? stored?.uid ?? environment.uid()
             claimed.decision.service.metadata.creationTimestamp =
                 asked.metadata.creationTimestamp ?? old?.metadata.creationTimestamp ?? environment.timestamp()
             claimed.decision.service.metadata.resourceVersion = nil
@@ -136,7 +142,7 @@ extension Engine {
                 !shownPorts.contains($0.number)
             }
             claimed.nodePorts += keptPorts
-            let named = unshown.map(\.description) + keptPorts.map(\.keptText)
+            let named = Array(unshown.map(\.description)) + keptPorts.map(\.keptText)
             if let stored, stored.isUIDGiven == isUIDGiven, stored.kept == kept,
                 claimed.nodePorts.count == stored.holdings.count(where: { $0.port != nil }),
                 Documents.encode(claimed.decision.service.write) == stored.document
@@ -166,10 +172,8 @@ extension Engine {
         _ plan: consuming ServicePlan, over stored: StoredService?, for caller: Caller
     ) throws(APIError) -> ClaimedService {
         var claims: [Claim] = []
-        claims.reserveCapacity(plan.claims.count + plan.nodePortClaims.count)
         // The result of each claim; nil where an optional one found no room.
-        var addresses: [IPAddress?] = []
-        addresses.reserveCapacity(plan.claims.count)
+        var addresses = Few<IPAddress?>()
         var full: APIError?
         do throws(APIError) {
             for wanted in plan.claims {
@@ -292,7 +296,7 @@ extension Engine {
         for port in claimed.nodePorts { holdings.append(port.ledgerHolding) }
         let form = StoredForm(document: document, context: context.text, holdings: holdings)
         let stored = StoredService(
-            claimed.decision.service, key: key, context, holding: holdings, document: document)
+            claimed.decision.service, key: key, context, holding: holdings, document: document, isWritten: true)
         let proposal = Proposal(expecting: [expectation], [.put(ObjectKey(.service, key), form)])
         commit(Intent(proposal, Prepared(service: stored), claims: claimed.claims), for: caller) { outcome in
             leave?()
@@ -329,7 +333,7 @@ private enum ServiceOutcome: Sendable {
     case failed(APIError)
 
     /// `success` gets the addresses of the Service, and the writer of it as it is served.
-    func result(_ success: ([IPAddress], (inout JSONWriter) -> Void) -> CallResult) -> Result<CallResult, APIError> {
+    func result(_ success: (Few<IPAddress>, (inout JSONWriter) -> Void) -> CallResult) -> Result<CallResult, APIError> {
         switch self {
         case .kept(let stored, let document):
             .success(success(stored.addresses) { stored.writeServed(document, to: &$0) })
@@ -416,7 +420,7 @@ extension Books {
 
 extension APIError {
     /// The name belongs to an object of another uid than the one that is to be taken in.
-    static func otherIncarnation(_ kind: ObjectKind, _ name: String, uid: String) -> APIError {
+    static func otherIncarnation(_ kind: ObjectKind, _ name: String, uid: Written<ObjectUID>) -> APIError {
         APIError(
             .alreadyExists, reason: "AlreadyExists",
             "\(kind.word) \"\(name)\" is stored with another uid, \(uid): release that incarnation first, if it is gone"

@@ -12,11 +12,11 @@ struct ServiceContext: Sendable {
     /// The update that made the present version; nil where none did.
     let update: ServiceUpdate?
     /// Cluster IPs that the Service holds and that an adoption did not show any more.
-    let kept: [IPAddress]
+    let kept: Few<IPAddress>
 
     init(
         request: [UInt8], known: StoredRequest? = nil, isUIDGiven: Bool, update: ServiceUpdate? = nil,
-        kept: [IPAddress] = []
+        kept: Few<IPAddress> = []
     ) {
         self.known = known
         self.kept = kept
@@ -54,8 +54,8 @@ struct ServiceContext: Sendable {
     private init(from reader: inout JSONReader) throws(JSONError) {
         var request: [UInt8] = []
         var isUIDGiven = false
-        var (hash, named, released) = (CanonicalHash?.none, "", [IPAddress]())
-        var kept: [IPAddress] = []
+        var (hash, named, released) = (CanonicalHash?.none, "", Few<IPAddress>())
+        var kept = Few<IPAddress>()
         try reader.beginArray()
         var count = 0
         while try reader.nextElement(&count) {
@@ -64,8 +64,8 @@ struct ServiceContext: Sendable {
             case 2: isUIDGiven = try reader.readBool()
             case 3: hash = CanonicalHash(try reader.readString())
             case 4: named = try reader.readString()
-            case 5: released = (try reader.readStrings() ?? []).compactMap { IPAddress($0) }
-            case 6: kept = (try reader.readStrings() ?? []).compactMap { IPAddress($0) }
+            case 5: released = Few((try reader.readStrings() ?? []).compactMap { IPAddress($0) })
+            case 6: kept = Few((try reader.readStrings() ?? []).compactMap { IPAddress($0) })
             default: try reader.skipValue()
             }
         }
@@ -80,7 +80,7 @@ struct ServiceUpdate: Sendable {
     var hash: CanonicalHash
     /// `metadata.resourceVersion` as it named it; empty where it named none.
     var named: String
-    var released: [IPAddress]
+    var released: Few<IPAddress>
 }
 
 extension ServiceUpdate {
@@ -95,7 +95,7 @@ extension ServiceUpdate {
         )
     }
 
-    func releasing(_ addresses: [IPAddress]) -> ServiceUpdate {
+    func releasing(_ addresses: Few<IPAddress>) -> ServiceUpdate {
         ServiceUpdate(hash: hash, named: named, released: addresses)
     }
 

@@ -1,3 +1,4 @@
+import Addressing
 import Allocation
 import Ledger
 import TandemAPI

@@ -1,3 +1,4 @@
+import Addressing
 import Ledger
 
 /// A call's intended change: the proposal, the objects that are made for it already, and its claims in the pools.

@@ -1,4 +1,5 @@
 import Synchronization
+import TandemAPI
 
 /// A node from the proposal that brought it into being to the one that takes it away, as its pods know it. There is one subclass:
 /// `StoredNode`, which has everything else.

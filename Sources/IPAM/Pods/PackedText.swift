@@ -15,7 +15,6 @@ struct PackedText {
     /// The key of a container's first interface, as every run-time names containers.
     static let containerKey = PackedText(
         "container/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx/eth0", packedCount: 32)
-    static let uuid = PackedText("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", packedCount: 16)
 
     /// The digits, in memory of `packedCount` bytes; nil where the text has another form. O(length).
     func pack(_ text: UnsafeRawBufferPointer, into bytes: UnsafeMutableRawPointer) -> UnsafeRawBufferPointer? {

@@ -1,3 +1,5 @@
+import TandemAPI
+
 /// The annotations that `tandem-cni` gives each pod: its attachment, which a container's identity has as well, and the plugin's network.
 enum PluginNote {
     private static let attachmentMember: StaticString = #","annotations":{"tandem-cni/attachment":""#

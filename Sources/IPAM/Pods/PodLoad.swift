@@ -2,6 +2,7 @@ import Addressing
 import Allocation
 import Dispatch
 import Synchronization
+import TandemAPI
 
 /// Takes in all pods of a start, before any call.
 ///

@@ -1,3 +1,5 @@
+import TandemAPI
+
 /// Pods by name: the order of the lists that clients read. It is by a hash of the namespace, then by one of the name, so that a
 /// namespace's pods lie together and a place in it costs two words to look at; then by the name itself, then by version.
 ///

@@ -1,6 +1,7 @@
 import Addressing
 import Glibc
 import Ledger
+import TandemAPI
 
 /// A Pod's document taken apart, where it is of the plain form that almost all have: members that the engine itself fills in, and
 /// nothing that the client sent along but further members of the metadata, such as annotations.
@@ -60,7 +61,7 @@ struct PodText {
     private static let known: [StaticString] = ["namespace", "name", "uid", "resourceVersion", "creationTimestamp"]
 
     /// Whether these are the node and the addresses in it; its other parts stand in it as they are.
-    func shows(_ nodeName: String, _ addresses: [IPAddress]) -> Bool {
+    func shows(_ nodeName: String, _ addresses: Few<IPAddress>) -> Bool {
         let (first, second) = self.addresses
         guard addresses.count == (second == nil ? 1 : 2), addresses[0].isWritten(first),
             second.map({ addresses[1].isWritten($0) }) ?? true
@@ -75,7 +76,7 @@ struct PodText {
     static func write(
         namespace: some Sequence<UInt8>, name: some Sequence<UInt8>, uid: some Sequence<UInt8>, version: UInt64?,
         created: some Sequence<UInt8>, members: [UnsafeRawBufferPointer], nodeName: some Sequence<UInt8>,
-        addresses: [IPAddress]
+        addresses: Few<IPAddress>
     ) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(400 + members.reduce(0) { $0 + $1.count })

@@ -58,9 +58,9 @@ struct StoredPod: @unchecked Sendable {
         let rawValue: UInt16
         /// The identity is a `PackedText.containerKey`.
         fileprivate static let packedIdentity = Forms(rawValue: 1)
-        /// The uid is a `PackedText.uuid`.
+        /// The uid is an `ObjectUID`.
         fileprivate static let packedUID = Forms(rawValue: 2)
-        /// The document is plain: of it only a `PackedTime` of its creation is kept, and what further forms say. Else it is kept whole.
+        /// The document is plain: of it only the `CreationTime` of its creation is kept, and what further forms say. Else it is kept whole.
         fileprivate static let plain = Forms(rawValue: 4)
         /// The uid came from a client; else Tandem made it.
         fileprivate static let givenUID = Forms(rawValue: 8)
@@ -98,21 +98,24 @@ struct StoredPod: @unchecked Sendable {
 
     /// The bytes of a plain document that are not in the other parts.
     private struct Rest {
-        var created: UnsafeRawBufferPointer
+        var created: CreationTime
         var members = UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     /// From the stored form: `read` is the parsed `document`.
     init(
-        _ identity: UnsafeRawBufferPointer, on node: NodeIncarnation, addresses: [IPAddress], version: UInt64,
+        _ identity: UnsafeRawBufferPointer, on node: NodeIncarnation, addresses: Few<IPAddress>, version: UInt64,
         document: UnsafeRawBufferPointer, read: ReadPod, isUIDGiven: Bool, hasOldKey: Bool
     ) {
         var forms: Forms = isUIDGiven ? .givenUID : []
         if hasOldKey { forms.insert(.oldKey) }
         switch read {
         case .plain(let text):
-            let rest = text.shows(node.name, addresses) ? Rest(created: text.created, members: text.members) : nil
-            self.init(identity, node, addresses, version, text.namespace, text.name, text.uid, rest, document, forms)
+            // A plain form whose time is not a canonical one is kept whole.
+            let created = text.shows(node.name, addresses) ? CreationTime(canonical: text.created) : nil
+            self.init(
+                identity, node, addresses, version, text.namespace, text.name, Written(utf8: text.uid),
+                created.map { Rest(created: $0, members: text.members) }, document, forms)
         case .other(let pod):
             let document = Documents.withoutVersion(document)
             self = Self.make(identity, node, addresses, version, pod.metadata, nil, document, forms)
@@ -121,10 +124,10 @@ struct StoredPod: @unchecked Sendable {
 
     /// For a new object: `document` is `pod` as text.
     init(
-        _ identity: PodIdentity, on node: NodeIncarnation, addresses: [IPAddress], _ pod: Pod, document: [UInt8],
+        _ identity: PodIdentity, on node: NodeIncarnation, addresses: Few<IPAddress>, _ pod: Pod, document: [UInt8],
         isUIDGiven: Bool
     ) {
-        let created = pod.isPlain ? pod.metadata.creationTimestamp : nil
+        let created = pod.isPlain ? pod.metadata.creationTimestamp?.value : nil
         var key = identity.key
         self = key.withUTF8 { key in
             let key = UnsafeRawBufferPointer(key)
@@ -143,21 +146,17 @@ struct StoredPod: @unchecked Sendable {
 
     /// `created` where the document is plain, without further members.
     private static func make(
-        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
-        _ metadata: ObjectMeta, _ created: String?, _ document: [UInt8], _ forms: Forms
+        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: Few<IPAddress>, _ version: UInt64,
+        _ metadata: ObjectMeta, _ created: CreationTime?, _ document: [UInt8], _ forms: Forms
     ) -> StoredPod {
-        var (namespace, name, uid, created) = (metadata.namespace, metadata.name, metadata.uid ?? "", created)
+        var (namespace, name) = (metadata.namespace, metadata.name)
         return namespace.withUTF8 { namespace in
             name.withUTF8 { name in
-                uid.withUTF8 { uid in
-                    document.withUnsafeBytes { document in
-                        func make(_ rest: Rest?) -> StoredPod {
-                            StoredPod(
-                                identity, node, addresses, version, UnsafeRawBufferPointer(namespace),
-                                UnsafeRawBufferPointer(name), UnsafeRawBufferPointer(uid), rest, document, forms)
-                        }
-                        return created?.withUTF8 { make(Rest(created: UnsafeRawBufferPointer($0))) } ?? make(nil)
-                    }
+                document.withUnsafeBytes { document in
+                    StoredPod(
+                        identity, node, addresses, version, UnsafeRawBufferPointer(namespace),
+                        UnsafeRawBufferPointer(name), metadata.uid ?? .empty, created.map { Rest(created: $0) },
+                        document, forms)
                 }
             }
         }
@@ -165,26 +164,24 @@ struct StoredPod: @unchecked Sendable {
 
     /// `rest` where the document is plain.
     private init(
-        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
-        _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
+        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: Few<IPAddress>, _ version: UInt64,
+        _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: Written<ObjectUID>,
         _ rest: Rest?, _ document: UnsafeRawBufferPointer, _ forms: Forms
     ) {
-        block = withUnsafeTemporaryAllocation(byteCount: 48, alignment: 1) { packed in
-            // Room for the two: 32 and 16 bytes.
-            let start = packed.baseAddress!
-            let packedIdentity = PackedText.containerKey.pack(identity, into: start)
-            let packedUID = PackedText.uuid.pack(uid, into: start + 32)
+        block = withUnsafeTemporaryAllocation(byteCount: PackedText.containerKey.packedCount, alignment: 1) { packed in
+            let packedIdentity = PackedText.containerKey.pack(identity, into: packed.baseAddress!)
             var forms = forms
             if packedIdentity != nil { forms.insert(.packedIdentity) }
-            if packedUID != nil { forms.insert(.packedUID) }
+            if uid.value != nil { forms.insert(.packedUID) }
             func make(_ time: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer) -> Block {
-                Self.makeBlock(
-                    packedIdentity ?? identity, node, addresses, version, namespace, name, packedUID ?? uid, time,
-                    text, forms)
+                uid.withBytes { uid in
+                    Self.makeBlock(
+                        packedIdentity ?? identity, node, addresses, version, namespace, name, uid, time, text, forms)
+                }
             }
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            // A plain form whose time can't be packed is kept whole, in today's form.
-            guard let rest, let time = PackedTime.pack(rest.created) else {
+            // Kept whole, in today's form.
+            guard let rest else {
                 return Documents.withoutVersion(document).withUnsafeBytes { make(nothing, $0) }
             }
             forms.insert(.plain)
@@ -199,13 +196,13 @@ struct StoredPod: @unchecked Sendable {
             } else if !text.isEmpty {
                 forms.insert(.members)
             }
-            return withUnsafeBytes(of: time) { make($0, text) }
+            return withUnsafeBytes(of: rest.created.seconds) { make($0, text) }
         }
     }
 
     /// `time` and `text` are one part.
     private static func makeBlock(
-        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: [IPAddress], _ version: UInt64,
+        _ identity: UnsafeRawBufferPointer, _ node: NodeIncarnation, _ addresses: Few<IPAddress>, _ version: UInt64,
         _ namespace: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, _ uid: UnsafeRawBufferPointer,
         _ time: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer, _ forms: Forms
     ) -> Block {
@@ -292,8 +289,11 @@ struct StoredPod: @unchecked Sendable {
         let counts = counts
         return with(counts.nameKeyStart + counts.namespace + 1, counts.name) { String(decoding: $0, as: UTF8.self) }
     }
-    var uid: String { withUID { String(decoding: $0, as: UTF8.self) } }
-    var owner: Owner { Owner(.pod, namespace: namespace, name: name, uid: uid) }
+    var uid: Written<ObjectUID> {
+        let counts = counts
+        return with(counts.uidStart, counts.uid) { Written(bytes: $0, isValue: forms.contains(.packedUID)) }
+    }
+    var owner: Owner { Owner(.pod, namespace: namespace, name: name, uid: uid.description) }
 
     /// The object as it is served. O(length).
     var served: [UInt8] {
@@ -308,12 +308,13 @@ struct StoredPod: @unchecked Sendable {
 
     private func plainText(_ version: UInt64?) -> [UInt8] {
         let namespaceCount = counts.namespace
-        return withNameKey { nameKey in
-            withUID { uid in
+        var document: [UInt8] = []
+        withNameKey { nameKey in
+            uid.withText { uid in
                 withText { text in
-                    PackedTime.withText(of: text.loadUnaligned(as: UInt32.self)) { created in
-                        withMembers(UnsafeRawBufferPointer(rebasing: text[PackedTime.packedCount...])) { members in
-                            PodText.write(
+                    CreationTime(seconds: text.loadUnaligned(as: UInt32.self)).withText { created in
+                        withMembers(UnsafeRawBufferPointer(rebasing: text[CreationTime.byteCount...])) { members in
+                            document = PodText.write(
                                 namespace: nameKey[..<namespaceCount], name: nameKey[(namespaceCount + 1)...],
                                 uid: uid, version: version, created: created, members: members,
                                 nodeName: incarnation.name.utf8, addresses: addresses)
@@ -322,6 +323,7 @@ struct StoredPod: @unchecked Sendable {
                 }
             }
         }
+        return document
     }
 
     /// Further members of the metadata, in pieces. `kept` stands behind the time of creation.
@@ -350,9 +352,8 @@ struct StoredPod: @unchecked Sendable {
 
     var addressCount: Int { counts.addresses }
 
-    var addresses: [IPAddress] {
-        var addresses: [IPAddress] = []
-        addresses.reserveCapacity(addressCount)
+    var addresses: Few<IPAddress> {
+        var addresses = Few<IPAddress>()
         visitAddresses { addresses.append($0) }
         return addresses
     }
@@ -405,13 +406,6 @@ struct StoredPod: @unchecked Sendable {
     func withNameKey<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         let counts = counts
         return with(counts.nameKeyStart, counts.nameKey, body)
-    }
-
-    private func withUID<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        let counts = counts
-        return with(counts.uidStart, counts.uid) { uid in
-            forms.contains(.packedUID) ? PackedText.uuid.withText(of: uid, body) : body(uid)
-        }
     }
 
     private func withText<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
@@ -474,9 +468,15 @@ extension Pod {
     /// Only members that the engine fills in, and no text that JSON writes with an escape.
     fileprivate var isPlain: Bool {
         !podIPs.isEmpty && others.isEmpty && specOthers.isEmpty && statusOthers.isEmpty && metadata.others.isEmpty
-            && metadata.uid?.utf8.allSatisfy {
-                $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
-            } ?? false
+            && metadata.uid?.isPlain ?? false
+    }
+}
+
+extension Written where Value == ObjectUID {
+    /// Without an escape in JSON.
+    fileprivate var isPlain: Bool {
+        guard case .other(let text) = self else { return true }
+        return text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
     }
 }
 

@@ -121,6 +121,12 @@ public struct JSONReader {
         return try string(try scanString())
     }
 
+    /// A string that is looked at in place; ``string(_:)`` makes one of it.
+    mutating func readKey() throws(JSONError) -> JSONKey {
+        try expect(.string)
+        return JSONKey(text: text, scan: try scanString())
+    }
+
     @inline(__always)
     func string(_ scan: JSONStringScan) throws(JSONError) -> String {
         let string = try scan.string(in: text)
@@ -189,11 +195,14 @@ public struct JSONReader {
     }
 
     /// The next value as it was written, without white space between its tokens.
-    public mutating func readText() throws(JSONError) -> JSONText {
+    public mutating func readText() throws(JSONError) -> JSONText { JSONText(compacting: try readRawText()) }
+
+    /// The next value as it was written, in place.
+    mutating func readRawText() throws(JSONError) -> UnsafeRawBufferPointer {
         _ = try peek()
         let start = position
         try skipValue()
-        return JSONText(compacting: UnsafeRawBufferPointer(rebasing: text[start..<position]))
+        return UnsafeRawBufferPointer(rebasing: text[start..<position])
     }
 
     // MARK: Inside

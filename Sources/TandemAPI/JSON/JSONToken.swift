@@ -120,23 +120,7 @@ public struct JSONKey {
     /// Whether the bytes between the quotes are these. O(length).
     @inline(__always)
     private func hasBytes(_ name: UnsafeRawBufferPointer) -> Bool {
-        let count = scan.end - scan.start
-        guard count == name.count else { return false }
-        guard count > 0, let text = text.baseAddress, let other = name.baseAddress else { return true }
-        // The scan lies within the text, and both have as many bytes as are compared, eight at a time.
-        let own = text + scan.start
-        var index = 0
-        while index &+ 8 <= count {
-            let word = own.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            guard word == other.loadUnaligned(fromByteOffset: index, as: UInt64.self) else { return false }
-            index &+= 8
-        }
-        while index < count {
-            let byte = own.load(fromByteOffset: index, as: UInt8.self)
-            guard byte == other.load(fromByteOffset: index, as: UInt8.self) else { return false }
-            index &+= 1
-        }
-        return true
+        UnsafeRawBufferPointer(rebasing: text[scan.start..<scan.end]).hasSameBytes(as: name)
     }
 
     /// Whether this is `name`, byte for byte. O(length of `name`).
@@ -153,6 +137,16 @@ public struct JSONKey {
     public var string: String {
         // The scan has decoded each escape once already, so that it can't fail here.
         (try? scan.string(in: text)) ?? ""
+    }
+
+    /// Its bytes, where these stand for themselves.
+    var plainBytes: UnsafeRawBufferPointer? {
+        scan.hasEscapes ? nil : UnsafeRawBufferPointer(rebasing: text[scan.start..<scan.end])
+    }
+
+    /// The same between its quotes.
+    var quotedBytes: UnsafeRawBufferPointer? {
+        scan.hasEscapes ? nil : UnsafeRawBufferPointer(rebasing: text[(scan.start - 1)...scan.end])
     }
 
     /// Where the name starts in the text, for messages.

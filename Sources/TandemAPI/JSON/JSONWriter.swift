@@ -80,6 +80,18 @@ public struct JSONWriter: ~Copyable {
         value.withUTF8 { quoted($0) }
     }
 
+    /// A string that needs no escape.
+    mutating func plain(_ value: StaticString) {
+        plain(UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+    }
+
+    mutating func plain(_ value: UnsafeRawBufferPointer) {
+        beginText()
+        append(UInt8(ascii: "\""))
+        append(value)
+        append(UInt8(ascii: "\""))
+    }
+
     public mutating func string(_ value: some StringProtocol) {
         string(String(value))
     }
@@ -167,11 +179,10 @@ public struct JSONWriter: ~Copyable {
         raw(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    public mutating func members(_ members: JSONMembers) {
-        for member in members.members {
-            key(text: member.name)
-            text(member.value)
-        }
+    /// A member that is JSON already, with a comma in front.
+    mutating func member(_ text: UnsafeRawBufferPointer) {
+        append(needsComma ? text : UnsafeRawBufferPointer(rebasing: text.dropFirst()))
+        needsComma = true
     }
 
     public mutating func strings(_ values: [String]) {

@@ -4,13 +4,13 @@ public import Addressing
 public struct Node: Sendable, Hashable {
     public var metadata = ObjectMeta()
     /// `spec.podCIDRs`, or the one of `spec.podCIDR`, as they were written.
-    public var podCIDRs: [String] = []
+    public var podCIDRs = WrittenList<CIDR>()
     public var specOthers = JSONMembers()
     public var others = JSONMembers()
 
-    public init(metadata: ObjectMeta = ObjectMeta(), podCIDRs: [CIDR] = []) {
+    public init(metadata: ObjectMeta = ObjectMeta(), podCIDRs: Few<CIDR> = []) {
         self.metadata = metadata
-        self.podCIDRs = podCIDRs.map(\.description)
+        self.podCIDRs = WrittenList(podCIDRs)
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
@@ -29,13 +29,13 @@ public struct Node: Sendable, Hashable {
 
     /// Kubernetes' `podCIDR` is the first of `podCIDRs`; either may be given, and both must agree.
     private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
-        var first: String?
+        var first: Written<CIDR>?
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {
             switch key {
-            case "podCIDR": first = try reader.readNonEmptyString()
-            case "podCIDRs": podCIDRs = try reader.readStrings() ?? []
+            case "podCIDR": first = try reader.readNonEmptyWritten()
+            case "podCIDRs": podCIDRs = try reader.readWrittenList()
             default: try specOthers.keep(key, &reader)
             }
         }
@@ -55,9 +55,9 @@ public struct Node: Sendable, Hashable {
         writer.beginObject()
         if let first = podCIDRs.first {
             writer.key("podCIDR")
-            writer.string(first)
+            writer.written(first)
             writer.key("podCIDRs")
-            writer.strings(podCIDRs)
+            writer.writtenList(podCIDRs)
         }
         writer.members(specOthers)
         writer.endObject()

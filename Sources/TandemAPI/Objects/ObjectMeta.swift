@@ -3,15 +3,15 @@ public struct ObjectMeta: Sendable, Hashable {
     /// Empty where the object names none: the caller fills in `default` for the kinds that lie in a namespace.
     public var namespace = ""
     public var name = ""
-    public var uid: String?
+    public var uid: Written<ObjectUID>?
     /// A decimal that grows with every change of the object.
     public var resourceVersion: String?
     /// RFC 3339 in UTC, to the second.
-    public var creationTimestamp: String?
+    public var creationTimestamp: Written<CreationTime>?
     /// Labels, annotations and whatever else came along.
     public var others = JSONMembers()
 
-    public init(namespace: String = "", name: String = "", uid: String? = nil) {
+    public init(namespace: String = "", name: String = "", uid: Written<ObjectUID>? = nil) {
         self.namespace = namespace
         self.name = name
         self.uid = uid
@@ -29,9 +29,9 @@ public struct ObjectMeta: Sendable, Hashable {
             switch key {
             case "namespace": namespace = try reader.readStringOrNull() ?? ""
             case "name": name = try reader.readStringOrNull() ?? ""
-            case "uid": uid = try reader.readNonEmptyString()
+            case "uid": uid = try reader.readNonEmptyWritten()
             case "resourceVersion": resourceVersion = try reader.readNonEmptyString()
-            case "creationTimestamp": creationTimestamp = try reader.readNonEmptyString()
+            case "creationTimestamp": creationTimestamp = try reader.readNonEmptyWritten()
             default: try others.keep(key, &reader)
             }
         }
@@ -47,7 +47,7 @@ public struct ObjectMeta: Sendable, Hashable {
         writer.string(name)
         if let uid {
             writer.key("uid")
-            writer.string(uid)
+            writer.written(uid)
         }
         if let resourceVersion {
             writer.key("resourceVersion")
@@ -55,7 +55,7 @@ public struct ObjectMeta: Sendable, Hashable {
         }
         if let creationTimestamp {
             writer.key("creationTimestamp")
-            writer.string(creationTimestamp)
+            writer.written(creationTimestamp)
         }
         writer.members(others)
         writer.endObject()

@@ -5,15 +5,15 @@ public struct Pod: Sendable, Hashable {
     public var metadata = ObjectMeta()
     public var nodeName = ""
     /// `status.podIPs`, or the one of `status.podIP`, as they were written.
-    public var podIPs: [String] = []
+    public var podIPs = WrittenList<IPAddress>()
     public var specOthers = JSONMembers()
     public var statusOthers = JSONMembers()
     public var others = JSONMembers()
 
-    public init(metadata: ObjectMeta = ObjectMeta(), nodeName: String = "", podIPs: [IPAddress] = []) {
+    public init(metadata: ObjectMeta = ObjectMeta(), nodeName: String = "", podIPs: Few<IPAddress> = []) {
         self.metadata = metadata
         self.nodeName = nodeName
-        self.podIPs = podIPs.map(\.description)
+        self.podIPs = WrittenList(podIPs)
     }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
@@ -46,12 +46,12 @@ public struct Pod: Sendable, Hashable {
 
     /// Kubernetes' `podIP` is the first of `podIPs`; either may be given, and both must agree.
     private mutating func readStatus(_ reader: inout JSONReader) throws(JSONError) {
-        var first: String?
+        var first: Written<IPAddress>?
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {
             switch key {
-            case "podIP": first = try reader.readNonEmptyString()
+            case "podIP": first = try reader.readNonEmptyWritten()
             case "podIPs": podIPs = try reader.skipNull() ? [] : try reader.readIPs()
             default: try statusOthers.keep(key, &reader)
             }
@@ -91,16 +91,9 @@ public struct Pod: Sendable, Hashable {
         writer.beginObject()
         if let first = podIPs.first {
             writer.key("podIP")
-            writer.string(first)
+            writer.written(first)
             writer.key("podIPs")
-            writer.beginArray()
-            for ip in podIPs {
-                writer.beginObject()
-                writer.key("ip")
-                writer.string(ip)
-                writer.endObject()
-            }
-            writer.endArray()
+            writer.ips(podIPs)
         }
         writer.members(statusOthers)
         writer.endObject()

@@ -138,17 +138,17 @@ public struct Service: Sendable, Hashable {
 
 /// `spec` of a Service. Fields hold the request's values, right or wrong: judging them is the work of the dual-stack rules.
 public struct ServiceSpec: Sendable, Hashable {
-    public var type: String?
+    public var type: Written<ServiceType>?
     /// nil where absent or null; `""` was written so and is not the same.
-    public var ipFamilyPolicy: String?
+    public var ipFamilyPolicy: Written<FamilyPolicy>?
     /// Empty where absent: Kubernetes does not tell the two apart.
-    public var ipFamilies: [String] = []
+    public var ipFamilies = WrittenList<IPFamily>()
     /// Empty where absent.
-    public var clusterIP = ""
+    public var clusterIP = Written<IPAddress>.empty
     /// Empty where absent.
-    public var clusterIPs: [String] = []
+    public var clusterIPs = WrittenList<IPAddress>()
     public var externalName = ""
-    public var loadBalancerIP = ""
+    public var loadBalancerIP = Written<IPAddress>.empty
     /// nil where absent or null; `""` was written so and is not the same.
     public var loadBalancerClass: String?
     /// nil where absent; an empty list of ports was written so and is not the same.
@@ -172,13 +172,13 @@ public struct ServiceSpec: Sendable, Hashable {
         var count = 0
         while let key = try reader.nextKey(&count) {
             switch key {
-            case "type": type = try reader.readNonEmptyString()
-            case "ipFamilyPolicy": ipFamilyPolicy = try reader.readStringOrNull()
-            case "ipFamilies": ipFamilies = try reader.readStrings() ?? []
-            case "clusterIP": clusterIP = try reader.readStringOrNull() ?? ""
-            case "clusterIPs": clusterIPs = try reader.readStrings() ?? []
+            case "type": type = try reader.readNonEmptyWritten()
+            case "ipFamilyPolicy": ipFamilyPolicy = try reader.skipNull() ? nil : try reader.readWritten()
+            case "ipFamilies": ipFamilies = try reader.readWrittenList()
+            case "clusterIP": clusterIP = try reader.readWrittenOrEmpty()
+            case "clusterIPs": clusterIPs = try reader.readWrittenList()
             case "externalName": externalName = try reader.readStringOrNull() ?? ""
-            case "loadBalancerIP": loadBalancerIP = try reader.readStringOrNull() ?? ""
+            case "loadBalancerIP": loadBalancerIP = try reader.readWrittenOrEmpty()
             case "loadBalancerClass": loadBalancerClass = try reader.readStringOrNull()
             case "ports": ports = try reader.skipNull() ? nil : try ServicePorts(from: &reader)
             case "selector": selector = try reader.readObjectText()
@@ -191,31 +191,24 @@ public struct ServiceSpec: Sendable, Hashable {
         writer.beginObject()
         if let type {
             writer.key("type")
-            writer.string(type)
+            writer.written(type)
         }
         if let ipFamilyPolicy {
             writer.key("ipFamilyPolicy")
-            writer.string(ipFamilyPolicy)
+            writer.written(ipFamilyPolicy)
         }
         if !ipFamilies.isEmpty {
             writer.key("ipFamilies")
-            writer.strings(ipFamilies)
+            writer.writtenList(ipFamilies)
         }
-        if !clusterIP.isEmpty {
-            writer.key("clusterIP")
-            writer.string(clusterIP)
-        }
-        if !clusterIPs.isEmpty {
-            writer.key("clusterIPs")
-            writer.strings(clusterIPs)
-        }
+        writeClusterIPs(to: &writer)
         if !externalName.isEmpty {
             writer.key("externalName")
             writer.string(externalName)
         }
         if !loadBalancerIP.isEmpty {
             writer.key("loadBalancerIP")
-            writer.string(loadBalancerIP)
+            writer.written(loadBalancerIP)
         }
         if let loadBalancerClass {
             writer.key("loadBalancerClass")
@@ -231,6 +224,32 @@ public struct ServiceSpec: Sendable, Hashable {
         }
         writer.members(others)
         writer.endObject()
+    }
+}
+
+extension ServiceSpec {
+    /// `clusterIP` and `clusterIPs`, whose first is the same as a rule.
+    private func writeClusterIPs(to writer: inout JSONWriter) {
+        if case .value(let first) = clusterIP, !clusterIPs.isEmpty, clusterIPs[0] == clusterIP {
+            first.withText { text in
+                writer.key("clusterIP")
+                writer.plain(text)
+                writer.key("clusterIPs")
+                writer.beginArray()
+                writer.plain(text)
+            }
+            for other in clusterIPs.dropFirst() { writer.written(other) }
+            writer.endArray()
+            return
+        }
+        if !clusterIP.isEmpty {
+            writer.key("clusterIP")
+            writer.written(clusterIP)
+        }
+        if !clusterIPs.isEmpty {
+            writer.key("clusterIPs")
+            writer.writtenList(clusterIPs)
+        }
     }
 }
 
@@ -265,11 +284,13 @@ public struct ServicePorts: Sendable, Hashable {
 /// `status` of a Service: the addresses of its load balancer, and further members.
 public struct ServiceStatus: Sendable, Hashable {
     /// `loadBalancer.ingress[].ip`, in the order of the families.
-    public var ingress: [IPAddress] = []
+    public var ingress = Few<IPAddress>()
     /// Members beside `loadBalancer`, such as `conditions`.
     public var others = JSONMembers()
 
     public init() {}
+
+    public var isEmpty: Bool { ingress.isEmpty && others.isEmpty }
 
     public init(from reader: inout JSONReader) throws(JSONError) {
         try reader.beginObject()
@@ -283,8 +304,8 @@ public struct ServiceStatus: Sendable, Hashable {
     }
 
     /// Entries without an `ip` (a host name) or with one that is none are passed over: addresses are the server's to give.
-    private static func readIngress(_ reader: inout JSONReader) throws(JSONError) -> [IPAddress] {
-        var ingress: [IPAddress] = []
+    private static func readIngress(_ reader: inout JSONReader) throws(JSONError) -> Few<IPAddress> {
+        var ingress = Few<IPAddress>()
         try reader.beginObject()
         var count = 0
         while let key = try reader.nextKey(&count) {
@@ -293,7 +314,10 @@ public struct ServiceStatus: Sendable, Hashable {
                 continue
             }
             for text in try reader.readIPs() {
-                if let address = IPAddress(text) { ingress.append(address) }
+                switch text {
+                case .value(let address): ingress.append(address)
+                case .other(let text): if let address = IPAddress(text) { ingress.append(address) }
+                }
             }
         }
         return ingress
@@ -305,7 +329,7 @@ public struct ServiceStatus: Sendable, Hashable {
         writer.beginObject()
         if !ingress.isEmpty {
             writer.key("ingress")
-            writer.ips(ingress)
+            writer.ips(ingress.lazy.map { .value($0) })
         }
         writer.endObject()
         writer.members(others)
@@ -331,8 +355,8 @@ extension JSONReader {
     }
 
     /// `[{"ip": …}…]`: the addresses as they were written; entries without one are passed over.
-    mutating func readIPs() throws(JSONError) -> [String] {
-        var texts: [String] = []
+    mutating func readIPs() throws(JSONError) -> WrittenList<IPAddress> {
+        var texts = WrittenList<IPAddress>()
         try beginArray()
         var count = 0
         while try nextElement(&count) {
@@ -340,7 +364,8 @@ extension JSONReader {
             var memberCount = 0
             while let key = try nextKey(&memberCount) {
                 if case "ip" = key {
-                    if let text = try readNonEmptyString() { texts.append(text) }
+                    let text: Written<IPAddress> = try readWrittenOrEmpty()
+                    if !text.isEmpty { texts.append(text) }
                 } else {
                     try skipValue()
                 }
@@ -351,12 +376,12 @@ extension JSONReader {
 }
 
 extension JSONWriter {
-    mutating func ips(_ addresses: [IPAddress]) {
+    mutating func ips(_ addresses: some Sequence<Written<IPAddress>>) {
         beginArray()
         for address in addresses {
             beginObject()
             key("ip")
-            string(address.description)
+            written(address)
             endObject()
         }
         endArray()

@@ -57,9 +57,9 @@ public struct PodRequest: Sendable {
     public var pod: Pod
     public var attachment: Attachment?
     /// As they were written; nil for the families of the cluster.
-    public var ipFamilies: [String]?
+    public var ipFamilies: WrittenList<IPFamily>?
 
-    public init(pod: Pod, attachment: Attachment? = nil, ipFamilies: [String]? = nil) {
+    public init(pod: Pod, attachment: Attachment? = nil, ipFamilies: WrittenList<IPFamily>? = nil) {
         self.pod = pod
         self.attachment = attachment
         self.ipFamilies = ipFamilies

@@ -50,7 +50,7 @@ private struct CallMembers {
     var ifName: String?
     var attachmentNode: String?
     var podUID: String?
-    var ipFamilies: [String]?
+    var ipFamilies: WrittenList<IPFamily>?
     var query = ListQuery()
     /// `limit` or `continue` is given.
     var isPaged = false
@@ -87,7 +87,7 @@ private struct CallMembers {
         case .node: node = try Node(from: &reader)
         case .pod: pod = try Pod(from: &reader)
         case .attachment: try readAttachment(&reader)
-        case .ipFamilies: ipFamilies = try reader.readStrings()
+        case .ipFamilies: ipFamilies = try reader.skipNull() ? nil : try reader.readWrittenList()
         case .namespace: query.namespace = try reader.readNonEmptyString()
         case .nodeName: query.nodeName = try reader.readNonEmptyString()
         case .continueToken:

@@ -26,7 +26,7 @@ public struct CallResult: Sendable {
     /// `write` writes the Service as it is served. `addresses` are those that it holds now; not needed by reads. `kept` are those that an
     /// adopted one does not show.
     public static func service(
-        holding addresses: [IPAddress] = [], kept: [String] = [], isReplayed: Bool = false,
+        holding addresses: Few<IPAddress> = [], kept: [String] = [], isReplayed: Bool = false,
         _ write: (inout JSONWriter) -> Void
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
@@ -38,7 +38,7 @@ public struct CallResult: Sendable {
     }
 
     public static func service(
-        holding addresses: [IPAddress], released: [IPAddress], isReplayed: Bool = false,
+        holding addresses: Few<IPAddress>, released: Few<IPAddress>, isReplayed: Bool = false,
         _ write: (inout JSONWriter) -> Void
     ) -> CallResult {
         let effect = AddressEffect(
@@ -53,7 +53,7 @@ public struct CallResult: Sendable {
     }
 
     public static func node(
-        _ document: [UInt8], holding podCIDRs: [CIDR] = [], kept: [CIDR] = [], isReplayed: Bool = false
+        _ document: [UInt8], holding podCIDRs: Few<CIDR> = [], kept: Few<CIDR> = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(podCIDRs: podCIDRs, isReplay: isReplayed)) { writer in
             writer.key("node")
@@ -65,8 +65,9 @@ public struct CallResult: Sendable {
 
     /// `gateways` in the order of `podCIDRs`.
     public static func pod(
-        _ document: [UInt8], holding addresses: [IPAddress], node: String, podCIDRs: [CIDR], gateways: [IPAddress],
-        kept: [IPAddress] = [], isReplayed: Bool = false
+        _ document: [UInt8], holding addresses: Few<IPAddress>, node: String, podCIDRs: Few<CIDR>,
+        gateways: Few<IPAddress>,
+        kept: Few<IPAddress> = [], isReplayed: Bool = false
     ) -> CallResult {
         CallResult(AddressEffect(addresses: addresses, isReplay: isReplayed)) { writer in
             writer.key("pod")
@@ -182,7 +183,7 @@ extension JSONWriter {
     }
 
     /// Addresses that an adopted object holds and does not show, if any.
-    fileprivate mutating func kept(_ ranges: [some CustomStringConvertible]) {
+    fileprivate mutating func kept(_ ranges: some Collection<some CustomStringConvertible>) {
         guard !ranges.isEmpty else { return }
         key("kept")
         strings(ranges.map(\.description))
@@ -197,8 +198,8 @@ extension JSONWriter {
 /// Which addresses a call gave, or found given, and which it took back. A value of a few references.
 public struct AddressEffect: Sendable {
     /// The object's current addresses.
-    public let addresses: [IPAddress]
-    public let podCIDRs: [CIDR]
+    public let addresses: Few<IPAddress>
+    public let podCIDRs: Few<CIDR>
     public let released: [Released.What]
     /// Released as well, and not named.
     public let more: Int
@@ -206,7 +207,7 @@ public struct AddressEffect: Sendable {
     public let isReplay: Bool
 
     public init(
-        addresses: [IPAddress] = [], podCIDRs: [CIDR] = [], released: [Released.What] = [], more: Int = 0,
+        addresses: Few<IPAddress> = [], podCIDRs: Few<CIDR> = [], released: [Released.What] = [], more: Int = 0,
         isReplay: Bool = false
     ) {
         self.addresses = addresses

@@ -60,7 +60,8 @@ func request(_ index: Int) -> PodRequest {
         random.hexadecimal(12),
     ].joined(separator: "-")
     var metadata = ObjectMeta(
-        namespace: "team-\(index % 97)", name: "web-\(random.hexadecimal(10))-\(random.hexadecimal(5))", uid: uid)
+        namespace: "team-\(index % 97)", name: "web-\(random.hexadecimal(10))-\(random.hexadecimal(5))",
+        uid: Written(uid))
     let attachment = Attachment(containerID: random.hexadecimal(64))
     if isAnnotated {
         let annotations: JSONValue = [
