@@ -18,7 +18,10 @@ public struct CIDR: Hashable, Sendable, BitwiseCopyable {
     public init(containing address: IPAddress, prefixLength: Int) {
         let hostBits = address.family.addressBits - prefixLength
         precondition((0...address.family.addressBits).contains(prefixLength), "prefix length out of range")
-        self.network = IPAddress(family: address.family, bits: (address.bits >> hostBits) << hostBits)
+        // Most are of one address.
+        self.network =
+            hostBits == 0
+            ? address : IPAddress(family: address.family, bits: (address.bits >> hostBits) << hostBits)
         self.prefix = UInt8(prefixLength)
     }
 

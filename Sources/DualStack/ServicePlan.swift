@@ -44,8 +44,8 @@ public struct ServicePlan: Sendable {
         with addresses: Few<IPAddress?>, ports: [UInt16] = []
     ) throws(APIError) -> ServiceDecision {
         var forLoadBalancer = addresses.count
-        for (index, claim) in claims.enumerated() {
-            guard let place = claim.place else {
+        for index in claims.indices {
+            guard let place = claims[index].place else {
                 forLoadBalancer = index
                 break
             }

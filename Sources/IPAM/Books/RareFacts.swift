@@ -23,7 +23,7 @@ final class RareFacts: Sendable {
     static func of(
         _ service: Service, _ context: ServiceContext, holding holdings: [Holding], shown: Few<IPAddress>?
     ) -> RareFacts? {
-        let isLong = context.request.count > shortRequest
+        let isLong = context.withRequest { $0.count } > shortRequest
         let ports = Self.ports(shown: nodePorts(of: service), holding: holdings)
         guard
             isLong || holdings.count > fewHoldings || context.update != nil || !context.kept.isEmpty

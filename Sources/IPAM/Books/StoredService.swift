@@ -65,7 +65,7 @@ struct StoredService: @unchecked Sendable {
     ) {
         let rare = RareFacts.of(service, context, holding: holdings, shown: shown)
         block = document.withUnsafeBytes { document in
-            context.request.withUnsafeBytes { request in
+            context.withRequest { request in
                 Self.makeBlock(
                     key, rare, version, isUIDGiven: context.isUIDGiven, service, holdings, document,
                     isWritten: isWritten,

@@ -8,7 +8,8 @@ import TandemAPI
 extension Engine {
     func allocate(_ asked: Service, _ adoption: Adoption?, for caller: Caller) {
         let key = StoredService.key(asked.metadata)
-        let request = asked.request
+        let isUIDGiven = asked.metadata.uid != nil
+        let request = ServiceContext(isUIDGiven: isUIDGiven, asked.writeRequest)
         serviceTurns.take(key, on: caller.executor) { turn in
             guard adoption == nil else {
                 return self.adopt(asked, request, key: key, attempts: Engine.attempts, for: caller.holding(turn))
@@ -28,7 +29,7 @@ extension Engine {
     // MARK: Under the Service's turn
 
     private func create(
-        _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
+        _ asked: Service, _ request: ServiceContext, key: String, attempts: Int, for caller: Caller
     ) {
         let round = claimingCalls.enter()
         defer { claimingCalls.leave(round) }
@@ -49,11 +50,8 @@ extension Engine {
             }
             claimed.decision.service.metadata.uid = asked.metadata.uid ?? environment.uid()
             claimed.decision.service.metadata.creationTimestamp = environment.timestamp()
-            let isUIDGiven = asked.metadata.uid != nil
             keep(
-                claimed, key: key, over: nil,
-                ServiceContext(request: request, isUIDGiven: isUIDGiven),
-                expecting: .absent(ObjectKey(.service, key)), for: caller
+                claimed, key: key, over: nil, request, expecting: .absent(ObjectKey(.service, key)), for: caller
             ) { outcome in
                 if case .refused = outcome, attempts > 1 {
                     return self.create(asked, request, key: key, attempts: attempts - 1, for: caller)
@@ -113,7 +111,7 @@ extension Engine {
 
     /// The addresses that the Service shows are claimed, its members are replaced, and addresses no longer shown are kept.
     private func adopt(
-        _ asked: Service, _ request: [UInt8], key: String, attempts: Int, for caller: Caller
+        _ asked: Service, _ request: ServiceContext, key: String, attempts: Int, for caller: Caller
     ) {
         let round = claimingCalls.enter()
         defer { claimingCalls.leave(round) }
@@ -151,7 +149,7 @@ extension Engine {
                 return caller.succeed(
                     .service(holding: stored.addresses, kept: named, isReplayed: true, stored.writeServed))
             }
-            let context = ServiceContext(request: request, isUIDGiven: isUIDGiven, kept: kept)
+            let context = ServiceContext(request: request.request, isUIDGiven: isUIDGiven, kept: kept)
             let expected = ObjectKey(.service, key)
             keep(
                 claimed, key: key, over: stored, context,
@@ -369,19 +367,19 @@ extension ServiceHolding {
 
 extension Service {
     /// `spec` as it was asked, its members in one order.
-    fileprivate var request: [UInt8] {
-        guard spec.others.members.count > 1 else { return Documents.encode { self.spec.write(to: &$0) } }
+    fileprivate func writeRequest(to writer: inout JSONWriter) {
+        guard spec.others.count > 1 else { return spec.write(to: &writer) }
         var spec = spec
         spec.others.sort()
-        return Documents.encode(spec.write)
+        spec.write(to: &writer)
     }
 }
 
 extension StoredService {
     /// Whether this satisfies the request: same uid where one is given, same members under `spec`.
-    fileprivate func isAnswer(to asked: Service, _ request: [UInt8]) -> Bool {
+    fileprivate func isAnswer(to asked: Service, _ request: ServiceContext) -> Bool {
         if let uid = asked.metadata.uid, uid != self.uid { return false }
-        return isAsked(by: request)
+        return isAsked(by: request.request)
     }
 
     /// `metadata.uid` and `metadata.resourceVersion`, where given, must be the stored ones: compare and set. "0" is none given, as

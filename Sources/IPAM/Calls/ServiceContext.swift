@@ -3,8 +3,8 @@ import TandemAPI
 
 /// The facts kept beside a Service, so that the same request finds its answer again.
 struct ServiceContext: Sendable {
-    /// The identity of a retry of `AllocateServiceIPs`: `spec` as it was asked for.
-    let request: [UInt8]
+    /// The beginning of its stored form, closed: an array of the request, and whether the uid is a client's.
+    private let beginning: [UInt8]
     /// The same of the version before, so that it is not hashed anew.
     let known: StoredRequest?
     /// The uid came from a client; else Tandem made it.
@@ -18,25 +18,47 @@ struct ServiceContext: Sendable {
         request: [UInt8], known: StoredRequest? = nil, isUIDGiven: Bool, update: ServiceUpdate? = nil,
         kept: Few<IPAddress> = []
     ) {
+        self.init(isUIDGiven: isUIDGiven, known: known, update: update, kept: kept) { $0.text(request) }
+    }
+
+    /// `writeRequest` writes the request, a value.
+    init(
+        isUIDGiven: Bool, known: StoredRequest? = nil, update: ServiceUpdate? = nil, kept: Few<IPAddress> = Few(),
+        _ writeRequest: (inout JSONWriter) -> Void
+    ) {
         self.known = known
         self.kept = kept
-        self.request = request
         self.isUIDGiven = isUIDGiven
         self.update = update
+        beginning = Documents.encode { writer in
+            writer.beginArray()
+            writeRequest(&writer)
+            writer.bool(isUIDGiven)
+            writer.endArray()
+        }
     }
+
+    /// Calls `body` with the identity of a retry of `AllocateServiceIPs`: `spec` as it was asked for.
+    func withRequest<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        beginning.withUnsafeBytes { beginning in
+            let end = beginning.count - (isUIDGiven ? ",true]" : ",false]").utf8.count
+            return body(UnsafeRawBufferPointer(rebasing: beginning[1..<end]))
+        }
+    }
+
+    /// The same. O(length).
+    var request: [UInt8] { withRequest { Array($0) } }
 
     /// Its stored form: an array of the request, whether the uid is a client's, and where there is an update its hash, the version
     /// that it named, and the released addresses; then the kept ones, if any.
     var text: [UInt8] {
-        Documents.encode { writer in
-            writer.beginArray()
-            writer.text(request)
-            writer.bool(isUIDGiven)
-            if update != nil || !kept.isEmpty {
-                writer.string(update?.hash.description ?? "")
-                writer.string(update?.named ?? "")
-                writer.strings(update?.released.map(\.description) ?? [])
-            }
+        guard update != nil || !kept.isEmpty else { return beginning }
+        return Documents.encode { writer in
+            writer.beginText()
+            beginning.withUnsafeBytes { writer.append(UnsafeRawBufferPointer(rebasing: $0.dropLast())) }
+            writer.string(update?.hash.description ?? "")
+            writer.string(update?.named ?? "")
+            writer.strings(update?.released.map(\.description) ?? [])
             if !kept.isEmpty { writer.strings(kept.map(\.description)) }
             writer.endArray()
         }
