@@ -47,8 +47,8 @@ struct ServiceText {
         of service: Service, _ document: UnsafeRawBufferPointer, key: String, holding first: IPAddress?,
         _ second: IPAddress?
     ) {
-        let metadata = service.metadata
-        guard let uid = metadata.uid, let created = metadata.creationTimestamp?.value, metadata.resourceVersion == nil
+        guard let uid = service.metadata.uid, let created = service.metadata.creationTimestamp?.value,
+            service.metadata.resourceVersion == nil
         else { return nil }
         var scan = TextScan(rest: document)
         guard scan.skip(Self.start), let namespace = scan.string(), scan.skip(#","name":""#), let name = scan.string(),
@@ -56,13 +56,13 @@ struct ServiceText {
             Self.isKey(key, namespace, name), scan.skip(#","uid":""#), scan.string()?.count == uid.byteCount
         else { return nil }
         let place = #","creationTimestamp":"""#.utf8.count + CreationTime.textCount
-        let metadataCount = metadata.others.byteCount
+        let metadataCount = service.metadata.others.byteCount
         guard place + metadataCount < scan.rest.count else { return nil }
         var behind = TextScan(rest: UnsafeRawBufferPointer(rebasing: scan.rest[(place + metadataCount)...]))
         guard behind.skip(Self.spec) else { return nil }
         self.created = created
         self.metadata = UnsafeRawBufferPointer(rebasing: scan.rest[place..<(place + metadataCount)])
-        head = SpecHead(service.spec, holding: first, second)
+        head = SpecHead(of: service, holding: first, second)
         head.pass(&behind)
         hasPlainStatus = service.status.isEmpty && service.others.isEmpty
         let end = behind.rest.count - (hasPlainStatus ? Self.status.utf8CodeUnitCount : 0)

@@ -58,28 +58,31 @@ struct SpecHead: Equatable {
     init() {}
 
     /// Of a `spec` as its writer writes it: the members in front, up to the first that has another text.
-    init(_ spec: ServiceSpec, holding first: IPAddress?, _ second: IPAddress?) {
-        if let word = spec.type {
+    init(of service: Service, holding first: IPAddress?, _ second: IPAddress?) {
+        if let word = service.spec.type {
             guard let code = word.value.map(Self.code) else { return }
             type = code
         }
-        if let word = spec.ipFamilyPolicy {
+        if let word = service.spec.ipFamilyPolicy {
             guard let code = word.value.map(Self.code) else { return }
             policy = code
         }
-        if !spec.ipFamilies.isEmpty {
-            guard let code = Self.code(spec.ipFamilies) else { return }
+        if !service.spec.ipFamilies.isEmpty {
+            guard let code = Self.code(service.spec.ipFamilies) else { return }
             families = code
         }
-        if spec.clusterIPs.isOnly("None") {
-            if !spec.clusterIP.isEmpty, spec.clusterIP == spec.clusterIPs[0] { addresses = .headless }
+        if service.spec.clusterIPs.isOnly("None") {
+            if !service.spec.clusterIP.isEmpty, service.spec.clusterIP == service.spec.clusterIPs[0] {
+                addresses = .headless
+            }
             return
         }
-        guard let first, !spec.clusterIPs.isEmpty, spec.clusterIP == .value(first), spec.clusterIPs[0] == .value(first)
+        guard let first, !service.spec.clusterIPs.isEmpty, service.spec.clusterIP == .value(first),
+            service.spec.clusterIPs[0] == .value(first)
         else { return }
-        switch spec.clusterIPs.count {
+        switch service.spec.clusterIPs.count {
         case 1: addresses = .one
-        case 2: if let second, spec.clusterIPs[1] == .value(second) { addresses = .two }
+        case 2: if let second, service.spec.clusterIPs[1] == .value(second) { addresses = .two }
         default: break
         }
     }

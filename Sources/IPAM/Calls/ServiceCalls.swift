@@ -7,7 +7,7 @@ import TandemAPI
 /// `AllocateServiceIPs` and `UpdateServiceIPs`: decide, claim, commit.
 extension Engine {
     func allocate(_ asked: Service, _ adoption: Adoption?, for caller: Caller) {
-        let key = StoredService.key(asked.metadata)
+        let key = StoredService.key(asked.metadata.namespace, asked.metadata.name)
         let isUIDGiven = asked.metadata.uid != nil
         let request = ServiceContext(isUIDGiven: isUIDGiven, asked.writeRequest)
         serviceTurns.take(key, on: caller.executor) { turn in
@@ -274,9 +274,9 @@ extension Engine {
         let document = Documents.encode(claimed.decision.service.write)
         let leave: (@Sendable () -> Void)?
         do throws(APIError) {
-            let metadata = claimed.decision.service.metadata
-            try checkRoom(for: .service, metadata.name, document.count, over: old?.documentCount)
-            leave = old == nil ? try enterNamespace(metadata.namespace) : nil
+            let name = claimed.decision.service.metadata.name
+            try checkRoom(for: .service, name, document.count, over: old?.documentCount)
+            leave = old == nil ? try enterNamespace(claimed.decision.service.metadata.namespace) : nil
         } catch {
             giveBack(claimed.claims)
             return done(.failed(error))
@@ -368,10 +368,10 @@ extension ServiceHolding {
 extension Service {
     /// `spec` as it was asked, its members in one order.
     fileprivate func writeRequest(to writer: inout JSONWriter) {
-        guard spec.others.count > 1 else { return spec.write(to: &writer) }
-        var spec = spec
-        spec.others.sort()
-        spec.write(to: &writer)
+        guard spec.others.count > 1 else { return writeSpec(to: &writer) }
+        var sorted = self
+        sorted.spec.others.sort()
+        sorted.writeSpec(to: &writer)
     }
 }
 

@@ -128,7 +128,7 @@ public struct Service: Sendable, Hashable {
         writer.key("metadata")
         metadata.write(to: &writer)
         writer.key("spec")
-        spec.write(to: &writer)
+        writeSpec(to: &writer)
         writer.key("status")
         status.write(to: &writer)
         writer.members(others)
@@ -186,69 +186,71 @@ public struct ServiceSpec: Sendable, Hashable {
             }
         }
     }
+}
 
-    public func write(to writer: inout JSONWriter) {
+extension Service {
+    /// `spec`, member by member: a copy of all would cost more than to write them.
+    public func writeSpec(to writer: inout JSONWriter) {
         writer.beginObject()
-        if let type {
+        if let type = spec.type {
             writer.key("type")
             writer.written(type)
         }
-        if let ipFamilyPolicy {
+        if let policy = spec.ipFamilyPolicy {
             writer.key("ipFamilyPolicy")
-            writer.written(ipFamilyPolicy)
+            writer.written(policy)
         }
-        if !ipFamilies.isEmpty {
+        if !spec.ipFamilies.isEmpty {
             writer.key("ipFamilies")
-            writer.writtenList(ipFamilies)
+            writer.writtenList(spec.ipFamilies)
         }
         writeClusterIPs(to: &writer)
-        if !externalName.isEmpty {
+        if !spec.externalName.isEmpty {
             writer.key("externalName")
-            writer.string(externalName)
+            writer.string(spec.externalName)
         }
-        if !loadBalancerIP.isEmpty {
+        if !spec.loadBalancerIP.isEmpty {
             writer.key("loadBalancerIP")
-            writer.written(loadBalancerIP)
+            writer.written(spec.loadBalancerIP)
         }
-        if let loadBalancerClass {
+        if let name = spec.loadBalancerClass {
             writer.key("loadBalancerClass")
-            writer.string(loadBalancerClass)
+            writer.string(name)
         }
-        if let ports {
+        if let ports = spec.ports?.text {
             writer.key("ports")
-            writer.text(ports.text)
+            writer.text(ports)
         }
-        if let selector {
+        if let selector = spec.selector {
             writer.key("selector")
             writer.text(selector)
         }
-        writer.members(others)
+        writer.members(spec.others)
         writer.endObject()
     }
-}
 
-extension ServiceSpec {
     /// `clusterIP` and `clusterIPs`, whose first is the same as a rule.
     private func writeClusterIPs(to writer: inout JSONWriter) {
-        if case .value(let first) = clusterIP, !clusterIPs.isEmpty, clusterIPs[0] == clusterIP {
-            first.withText { text in
+        let (first, all) = (spec.clusterIP, spec.clusterIPs)
+        if case .value(let address) = first, !all.isEmpty, all[0] == first {
+            address.withText { text in
                 writer.key("clusterIP")
                 writer.plain(text)
                 writer.key("clusterIPs")
                 writer.beginArray()
                 writer.plain(text)
             }
-            for other in clusterIPs.dropFirst() { writer.written(other) }
+            for place in 1..<all.count { writer.written(all[place]) }
             writer.endArray()
             return
         }
-        if !clusterIP.isEmpty {
+        if !first.isEmpty {
             writer.key("clusterIP")
-            writer.written(clusterIP)
+            writer.written(first)
         }
-        if !clusterIPs.isEmpty {
+        if !all.isEmpty {
             writer.key("clusterIPs")
-            writer.writtenList(clusterIPs)
+            writer.writtenList(all)
         }
     }
 }
