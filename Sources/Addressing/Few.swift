@@ -47,7 +47,7 @@ extension Few: RandomAccessCollection, MutableCollection {
     public subscript(position: Int) -> Element {
         get {
             if let many { return many[position] }
-            // Whoever reads past the end stops here.
+            // An index past the end stops the process.
             return position == 0 ? one! : position == 1 ? two! : [][position]
         }
         set {
