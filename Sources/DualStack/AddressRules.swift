@@ -13,7 +13,8 @@ extension ServiceDraft {
         let firstMissing: Int
         if let old = stored?.spec, old.takesFamilies {
             guard !old.isHeadless, old.ipFamilies.count == 1, spec.ipFamilies.count == 2 else { return [] }
-            firstMissing = 1
+            // Of those that another program gave, it may show none.
+            firstMissing = min(1, spec.clusterIPs.count)
         } else {
             guard !spec.isHeadless else { return [] }
             firstMissing = 0

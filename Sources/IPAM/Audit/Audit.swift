@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// It looks without a turn, since nearly always all is well. An object that does not fit is looked at again under its
 /// turn, when no call can be half-way through; a mark without an object is a fault only if it stays. One thread at a time may
-/// use it.
+/// use it, and an engine has one.
 public final class Audit {
     /// The result of one step.
     public struct Step: Sendable {
@@ -42,8 +42,8 @@ public final class Audit {
     /// Nodes whose marks are looked at in a step, two bitmaps each.
     private static let nodesPerStep = 16
     /// An address is marked before its object is there, so that a mark without one is a fault only if it stays: it must be
-    /// found so many times, each after all calls that were claiming the time before, and all commits that were due then. Calls whose claims
-    /// come and go are not there each time.
+    /// found so many times; before each look all calls that were claiming at the look before have ended, and their commits are done. Other
+    /// calls that claim and release the same address are not there each time.
     private static let confirmations = 20
     private static let maximumSuspects = 1_024
     /// Contradictions that are remembered, and counted.

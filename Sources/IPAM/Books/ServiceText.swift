@@ -41,8 +41,8 @@ struct ServiceText {
         rest = hasPlainStatus ? UnsafeRawBufferPointer(rebasing: behind.rest[..<end]) : behind.rest
     }
 
-    /// Of the text that the Service's own writer wrote: where its parts lie follows from their lengths. nil where it has another form, or a name
-    /// with an escape. O(length of the names).
+    /// Of the text that the Service's own writer wrote: where its parts lie follows from their lengths. nil where it has another form: a name
+    /// or a uid with an escape, or a time that is no canonical one. O(length of the names).
     init?(
         of service: Service, _ document: UnsafeRawBufferPointer, key: String, holding first: IPAddress?,
         _ second: IPAddress?
@@ -52,7 +52,6 @@ struct ServiceText {
         else { return nil }
         var scan = TextScan(rest: document)
         guard scan.skip(Self.start), let namespace = scan.string(), scan.skip(#","name":""#), let name = scan.string(),
-            // A text with an escape is longer than the uid.
             Self.isKey(key, namespace, name), scan.skip(#","uid":""#), scan.string()?.count == uid.byteCount
         else { return nil }
         let place = #","creationTimestamp":"""#.utf8.count + CreationTime.textCount

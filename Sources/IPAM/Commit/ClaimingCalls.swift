@@ -1,10 +1,10 @@
 import Synchronization
 
 /// The calls that may hold a claim of which the journal knows nothing yet. The audit waits until those of a moment are over: a mark that is
-/// still without an object then is none of theirs. Thread-safe; never blocks.
+/// still without an object then is none of theirs. Thread-safe; never blocks. An engine has one audit at most: a round is its own.
 final class ClaimingCalls: Sendable {
-    // Sequentially consistent, all three: a call claims behind its entry, and the audit looks at a count behind the beginning of the round,
-    // in one order for all threads.
+    // Sequentially consistent, all three: a call claims after it has entered, and the audit reads a count after it has begun the round; all
+    // threads see these in one order.
     private let round = Atomic<Int>(0)
     private let even = Atomic<Int>(0)
     private let odd = Atomic<Int>(0)

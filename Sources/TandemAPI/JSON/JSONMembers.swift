@@ -1,4 +1,5 @@
-/// Members of an object that are kept as they came, in their order: one piece of memory, which is written out as it is.
+/// Members of an object that are kept as they came, in their order: one piece of memory, which is written out as it is. Of a member that comes
+/// twice the last value counts, behind all others unless both have one length.
 public struct JSONMembers: Sendable, Hashable {
     /// Of each member a `Head`, and then its text: a comma, the name as a JSON string, a colon, the value.
     private var records: [UInt8] = []
@@ -10,6 +11,9 @@ public struct JSONMembers: Sendable, Hashable {
 
     /// Of records that are no longer members.
     private var deadBytes = 0
+    private var deadCount = 0
+    /// As many as a look through all passes.
+    private var recordCount: Int { count + deadCount }
 
     /// In front of a record's text, in the byte order of the machine. A text is shorter than 2 GiB.
     private struct Head {
@@ -52,8 +56,8 @@ public struct JSONMembers: Sendable, Hashable {
         return members
     }
 
-    /// To look up takes O(members) while they are few, then O(length of the name); to put and to take out that and O(length of both) over
-    /// many. A member that is replaced by one of another length moves behind all others.
+    /// To look up takes O(members) while they are few, then O(length of the name); to put and to take out that, and where a value of another
+    /// length is replaced O(length of all).
     public subscript(name: String) -> JSONText? {
         get {
             guard count > 0 else { return nil }
@@ -98,13 +102,13 @@ public struct JSONMembers: Sendable, Hashable {
         // Nothing more is kept of a message that is refused in any case.
         try reader.checkMembers()
         guard let quoted = key.quotedBytes, key.scan.isASCII else {
-            self[try reader.string(key.scan)] = JSONText(compacting: value)
+            keep(try reader.string(key.scan), JSONText(compacting: value))
             return
         }
-        if places == nil, count < Self.few, place(of: quoted) == nil {
+        if places == nil, recordCount < Self.few, place(of: quoted) == nil {
             append(quoted, value, isCompact: false)
         } else {
-            self[key.string] = JSONText(compacting: value)
+            keep(key.string, JSONText(compacting: value))
         }
     }
 
@@ -172,18 +176,53 @@ public struct JSONMembers: Sendable, Hashable {
         return found
     }
 
+    /// In the place of the one that is there.
     private mutating func put(_ name: String, _ quoted: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
-        if let place = place(of: name, quoted) {
-            let (start, end) = withRecord(at: place) { name, value in
-                (place + Head.size + name.count + 2, place + Head.size + name.count + 2 + value.count)
-            }
-            if end - start == value.count { return records.replaceSubrange(start..<end, with: value) }
-            kill(place)
+        guard let place = place(of: name, quoted) else { return append(name, quoted, value) }
+        guard !replace(place, value) else { return }
+        let range = valuePlace(place)
+        records.withUnsafeMutableBytes { records in
+            var head = Self.head(UnsafeRawBufferPointer(records)[place...])
+            head.valueCount = UInt32(value.count)
+            Self.store(head, at: place, in: records)
         }
+        records.replaceSubrange(range, with: value)
+        findPlaces()
+    }
+
+    /// One that comes again where members are read: to move the others for each would take the square of a client's bytes.
+    private mutating func keep(_ name: String, _ value: JSONText) {
+        Self.withQuoted(name) { quoted in
+            value.bytes.withUnsafeBytes { value in
+                if let place = place(of: name, quoted) {
+                    guard !replace(place, value) else { return }
+                    kill(place)
+                }
+                append(name, quoted, value)
+                dropManyDead()
+            }
+        }
+    }
+
+    private func valuePlace(_ place: Int) -> Range<Int> {
+        withRecord(at: place) { name, value in
+            let start = place + Head.size + name.count + 2
+            return start..<(start + value.count)
+        }
+    }
+
+    /// False where the values have different lengths.
+    private mutating func replace(_ place: Int, _ value: UnsafeRawBufferPointer) -> Bool {
+        let range = valuePlace(place)
+        guard range.count == value.count else { return false }
+        records.replaceSubrange(range, with: value)
+        return true
+    }
+
+    private mutating func append(_ name: String, _ quoted: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         let place = records.count
         append(quoted, value, isCompact: true)
-        if places != nil { places?[NameBytes(name)] = place } else if count > Self.few { findPlaces() }
-        dropManyDead()
+        if places != nil { places?[NameBytes(name)] = place } else if recordCount > Self.few { findPlaces() }
     }
 
     private mutating func remove(_ name: String, _ quoted: UnsafeRawBufferPointer) {
@@ -198,6 +237,7 @@ public struct JSONMembers: Sendable, Hashable {
             var head = Self.head(UnsafeRawBufferPointer(records)[place...])
             head.isDead = true
             deadBytes += head.end
+            deadCount += 1
             Self.store(head, at: place, in: records)
         }
         count -= 1
@@ -221,13 +261,13 @@ public struct JSONMembers: Sendable, Hashable {
                 place += head.end
             }
         }
-        (records, deadBytes) = (live, 0)
+        (records, deadBytes, deadCount) = (live, 0, 0)
         findPlaces()
     }
 
     private mutating func findPlaces() {
         places = nil
-        guard count > Self.few else { return }
+        guard recordCount > Self.few else { return }
         var found: [NameBytes: Int] = [:]
         found.reserveCapacity(count)
         visit { place, text, head in
@@ -245,7 +285,8 @@ public struct JSONMembers: Sendable, Hashable {
     private mutating func write(_ quoted: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, isCompact: Bool) {
         let start = records.count
         var head = Head(nameCount: UInt32(quoted.count), valueCount: UInt32(value.count))
-        records.reserveCapacity(start + head.end)
+        // Of the first alone: a list that grows by just what it needs is copied for each.
+        if start == 0 { records.reserveCapacity(head.end) }
         withUnsafeBytes(of: (head.nameCount, head.valueCount)) { records.append(contentsOf: $0) }
         records.append(0)
         records.append(UInt8(ascii: ","))

@@ -1,4 +1,4 @@
-/// A time of day as Kubernetes writes it: RFC 3339, UTC, to the second, such as `2026-11-24T08:46:47Z`; from 1970 to 2106.
+/// A moment as Kubernetes writes it: RFC 3339, UTC, to the second, such as `2026-11-24T08:46:47Z`; from 1970 to 2106.
 public struct CreationTime: CanonicalText {
     /// Of `seconds` in memory.
     public static let byteCount = 4

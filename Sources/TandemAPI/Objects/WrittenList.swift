@@ -1,6 +1,6 @@
 public import Addressing
 
-/// The texts in the places of values. Up to two canonical ones are kept as the values, without memory of their own; else all are as they are.
+/// The texts in the places of values. Up to two canonical ones are kept as the values, without memory of their own; otherwise all are kept as texts.
 @frozen
 public struct WrittenList<Value: CanonicalText>: Sendable {
     @usableFromInline var one: Value?
@@ -113,7 +113,7 @@ extension WrittenList {
 }
 
 extension JSONReader {
-    /// An array of strings; null counts as absent, and empty.
+    /// An array of strings; null counts as absent: an empty list.
     mutating func readWrittenList<Value>() throws(JSONError) -> WrittenList<Value> {
         guard try !skipNull() else { return [] }
         var list = WrittenList<Value>()

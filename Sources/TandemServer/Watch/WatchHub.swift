@@ -12,7 +12,7 @@ protocol WatchSubscriber: AnyObject {
     /// The events behind `version` are gone, or the hub can't bring them.
     func fallBehind(_ version: UInt64)
     func look()
-    /// Takes all that it can now, and ends. The server leaves.
+    /// Takes all that it can now, and ends; one that has not begun only ends. The server leaves.
     func drain()
 }
 
@@ -292,7 +292,7 @@ final class WatchHubs: Sendable {
         for entry in entries.withLock({ Array($0.values) }) { entry.waker.wake(entry.hub, on: entry.eventLoop) }
     }
 
-    /// Sends every watch its last changes and its end; all of them have ended then.
+    /// Sends every watch that has begun its last changes; all of them have ended then.
     func drain() async {
         for entry in entries.withLock({ Array($0.values) }) {
             let hub = entry.hub
