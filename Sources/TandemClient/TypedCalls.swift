@@ -60,7 +60,8 @@ extension TandemClient {
         let result = try await call(.allocateNodeCIDRs, params)
         let node = try result.decoded("node", Node.init)
         return NodeAnswer(
-            node: node, podCIDRs: node.podCIDRs.compactMap { $0.value ?? CIDR($0.description) }, isReplayed: result["replayed"] == true)
+            node: node, podCIDRs: node.podCIDRs.compactMap { $0.value ?? CIDR($0.description) },
+            isReplayed: result["replayed"] == true)
     }
 
     /// Gives a pod an address of each family, or of those that are named, from its node's pod CIDRs. The pod names its node; a node
@@ -79,7 +80,8 @@ extension TandemClient {
         let pod = try result.decoded("pod", Pod.init)
         let node = result["node"]
         return PodAnswer(
-            pod: pod, addresses: pod.podIPs.compactMap { $0.value ?? IPAddress($0.description) }, nodeName: node?["name"]?.stringValue ?? "",
+            pod: pod, addresses: pod.podIPs.compactMap { $0.value ?? IPAddress($0.description) },
+            nodeName: node?["name"]?.stringValue ?? "",
             podCIDRs: (node?["podCIDRs"]).texts.compactMap { CIDR($0) },
             gateways: (node?["gateways"]).texts.compactMap { IPAddress($0) }, isReplayed: result["replayed"] == true)
     }
