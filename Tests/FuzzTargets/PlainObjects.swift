@@ -4,8 +4,6 @@ import TandemAPI
 /// The objects with every member as a string, a list or a text of its own: read and written member by member, without a value that stands for
 /// a text. Slow and obvious, to hold the objects of the server to.
 enum PlainObjects {
-    typealias Reading = (inout JSONReader) throws(JSONError) -> Void
-
     /// The text that a Service is written as, once it is read.
     static func service(_ reader: inout JSONReader) throws(JSONError) -> [UInt8] {
         var metadata = Metadata()

@@ -8,7 +8,6 @@ import TandemAPI
 /// The parts are cut out by comparing the text with the form byte by byte; a text that differs from it is kept whole.
 struct ServiceText {
     // Inside of the text; they live as long as it does.
-    let created: CreationTime
     /// Further members of `metadata`, each with a comma in front.
     let metadata: UnsafeRawBufferPointer
     let head: SpecHead
@@ -30,7 +29,6 @@ struct ServiceText {
             created.isWritten(time),
             let place = Self.place(of: Self.spec, in: scan.rest)
         else { return nil }
-        self.created = created
         metadata = UnsafeRawBufferPointer(rebasing: scan.rest[..<place])
         var behind = TextScan(
             rest: UnsafeRawBufferPointer(rebasing: scan.rest[(place + Self.spec.utf8CodeUnitCount)...]))
@@ -42,12 +40,12 @@ struct ServiceText {
     }
 
     /// Of the text that the Service's own writer wrote: where its parts lie follows from their lengths. nil where it has another form: a name
-    /// or a uid with an escape, or a time that is no canonical one. O(length of the names).
+    /// or a uid with an escape, or a time of another form than the canonical one. O(length of the names).
     init?(
         of service: Service, _ document: UnsafeRawBufferPointer, key: String, holding first: IPAddress?,
         _ second: IPAddress?
     ) {
-        guard let uid = service.metadata.uid, let created = service.metadata.creationTimestamp?.value,
+        guard let uid = service.metadata.uid, service.metadata.creationTimestamp?.value != nil,
             service.metadata.resourceVersion == nil
         else { return nil }
         var scan = TextScan(rest: document)
@@ -59,7 +57,6 @@ struct ServiceText {
         guard place + metadataCount < scan.rest.count else { return nil }
         var behind = TextScan(rest: UnsafeRawBufferPointer(rebasing: scan.rest[(place + metadataCount)...]))
         guard behind.skip(Self.spec) else { return nil }
-        self.created = created
         self.metadata = UnsafeRawBufferPointer(rebasing: scan.rest[place..<(place + metadataCount)])
         head = SpecHead(of: service, holding: first, second)
         head.pass(&behind)

@@ -84,22 +84,20 @@ struct StoredService: @unchecked Sendable {
         parts.holdingCount = UInt32(holdings.count)
         for holding in holdings { parts.holdingBytes += UInt32(HoldingBytes.count(of: holding)) }
         parts.documentCount = UInt32(document.count)
-        let uid = service.metadata.uid ?? .empty
+        let (uid, created) = (service.metadata.uid ?? .empty, service.metadata.creationTimestamp?.value)
         let text =
             isWritten
             ? ServiceText(of: service, document, key: key, holding: first, second)
-            : service.metadata.creationTimestamp?.value.flatMap { created in
-                ServiceText(document, key: key, uid, created, holding: first, second)
-            }
+            : created.flatMap { ServiceText(document, key: key, uid, $0, holding: first, second) }
         if uid.value != nil { parts.forms.insert(.packedUID) }
         return uid.withBytes { uid in
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-            var (created, metadata, rest) = (CreationTime?.none, nothing, document)
+            var (metadata, rest) = (nothing, document)
             if let text {
                 parts.forms.insert(.plain)
                 if text.hasPlainStatus { parts.forms.insert(.plainStatus) }
                 parts.head = text.head
-                (created, metadata, rest) = (text.created, text.metadata, text.rest)
+                (metadata, rest) = (text.metadata, text.rest)
             }
             var asked = TextScan(rest: request)
             if asked.skip("{") {
@@ -122,7 +120,7 @@ struct StoredService: @unchecked Sendable {
                 var end = UnsafeMutableRawPointer(start)
                 for holding in holdings { end = HoldingBytes.write(holding, to: end) }
                 end.append(uid)
-                if let created { withUnsafeBytes(of: created.seconds) { end.append($0) } }
+                if text != nil, let created { withUnsafeBytes(of: created.seconds) { end.append($0) } }
                 end.append(metadata)
                 end.append(rest)
                 end.append(asked.rest)

@@ -31,6 +31,6 @@ enum PluginNote {
     }
 
     private static func bytes(_ text: StaticString) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        text.bytes
     }
 }

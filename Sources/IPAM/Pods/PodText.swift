@@ -110,6 +110,6 @@ struct PodText {
 
 extension StaticString {
     fileprivate func hasSameBytes(as text: UnsafeRawBufferPointer) -> Bool {
-        UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount).hasSameBytes(as: text)
+        bytes.hasSameBytes(as: text)
     }
 }

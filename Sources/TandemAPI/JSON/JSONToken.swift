@@ -114,7 +114,7 @@ public struct JSONKey {
     @inline(__always)
     func matches(_ name: StaticString) -> Bool {
         if scan.hasEscapes { return equals(name.description) }
-        return hasBytes(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        return hasBytes(name.bytes)
     }
 
     /// Whether the bytes between the quotes are these. O(length).

@@ -82,7 +82,7 @@ public struct JSONWriter: ~Copyable {
 
     /// A string that needs no escape.
     mutating func plain(_ value: StaticString) {
-        plain(UnsafeRawBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+        plain(value.bytes)
     }
 
     mutating func plain(_ value: UnsafeRawBufferPointer) {
@@ -145,7 +145,7 @@ public struct JSONWriter: ~Copyable {
     }
 
     public mutating func append(_ part: StaticString) {
-        append(UnsafeRawBufferPointer(start: part.utf8Start, count: part.utf8CodeUnitCount))
+        append(part.bytes)
     }
 
     @inline(__always)

@@ -19,3 +19,9 @@ extension UnsafeRawBufferPointer {
         return true
     }
 }
+
+extension StaticString {
+    /// Its text, of ASCII, which lives as long as the process.
+    @inlinable
+    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: utf8Start, count: utf8CodeUnitCount) }
+}

@@ -8,18 +8,14 @@ public protocol Vocabulary: CanonicalText, CaseIterable {
 extension Vocabulary {
     /// O(words).
     public init?(canonical text: UnsafeRawBufferPointer) {
-        for word in Self.allCases where word.bytes.hasSameBytes(as: text) {
+        for word in Self.allCases where word.spelling.bytes.hasSameBytes(as: text) {
             self = word
             return
         }
         return nil
     }
 
-    public func withText(_ body: (UnsafeRawBufferPointer) -> Void) { body(bytes) }
-
-    private var bytes: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: spelling.utf8Start, count: spelling.utf8CodeUnitCount)
-    }
+    public func withText(_ body: (UnsafeRawBufferPointer) -> Void) { body(spelling.bytes) }
 
     /// All words, as they are spelled.
     public static var words: [String] { allCases.map(\.spelling.description) }

@@ -57,9 +57,10 @@ public enum Written<Value: CanonicalText>: Sendable {
     /// Whether this is the text.
     @inlinable
     public func isWritten(_ text: UnsafeRawBufferPointer) -> Bool {
-        var isSame = false
-        withText { isSame = $0.hasSameBytes(as: text) }
-        return isSame
+        switch self {
+        case .value(let value): return value.isWritten(text)
+        case .other(var own): return own.withUTF8 { UnsafeRawBufferPointer($0).hasSameBytes(as: text) }
+        }
     }
 
     /// nil where the text is another one than a value's canonical text.

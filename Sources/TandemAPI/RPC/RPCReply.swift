@@ -107,7 +107,7 @@ private struct Target {
     mutating func put(_ piece: [UInt8]) { piece.withUnsafeBytes { put($0) } }
 
     mutating func put(_ piece: StaticString) {
-        put(UnsafeRawBufferPointer(start: piece.utf8Start, count: piece.utf8CodeUnitCount))
+        put(piece.bytes)
     }
 
     private mutating func put(_ piece: UnsafeRawBufferPointer) {
